@@ -1,0 +1,131 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+let strictC: [CSetting] = [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let tomlKit = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
+
+/// Layers, from the bottom up. A target may depend on what stands above it in this list, never below.
+let package = Package(
+    name: "quiesce",
+    products: [
+        .executable(name: "quiesced", targets: ["quiesced"]),
+        .executable(name: "quiescectl", targets: ["quiescectl"]),
+        .executable(name: "quiesce-freezer", targets: ["quiesce-freezer"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        // C
+        .target(name: "CLinux", cSettings: strictC),
+        .systemLibrary(name: "CLibmount", pkgConfig: "mount", providers: [.apt(["libmount-dev"])]),
+        .systemLibrary(name: "CLibblkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
+
+        // Pure: no I/O, no clock, no Foundation.
+        .target(name: "FreezeCore", dependencies: [system], swiftSettings: strict),
+
+        // One typed Swift wrapper per system call that Glibc's overlay cannot express.
+        .target(name: "LinuxCalls", dependencies: ["CLinux", "FreezeCore", system], swiftSettings: strict),
+
+        .target(name: "Ledger", dependencies: ["LinuxCalls", "FreezeCore", system], swiftSettings: strict),
+        .target(
+            name: "FreezerProtocol", dependencies: ["LinuxCalls", "FreezeCore", system], swiftSettings: strict),
+        .target(
+            name: "Freezer",
+            dependencies: ["FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
+        .target(
+            name: "LinuxSystem",
+            dependencies: ["CLibmount", "CLibblkid", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
+
+        .target(
+            name: "Configuration", dependencies: ["FreezeCore", "LinuxSystem", tomlKit, system],
+            swiftSettings: strict),
+        .target(
+            name: "Hooks",
+            dependencies: ["Configuration", "LinuxSystem", "LinuxCalls", "FreezeCore", subprocess, system],
+            swiftSettings: strict),
+        .target(
+            name: "Coordinator",
+            dependencies: [
+                "Hooks", "Configuration", "LinuxSystem", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore",
+                subprocess, logging, system,
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Channels",
+            dependencies: ["Coordinator", "LinuxSystem", "LinuxCalls", "FreezeCore", logging, system],
+            swiftSettings: strict),
+
+        // Executables: thin.
+        .executableTarget(
+            name: "quiesced",
+            dependencies: [
+                "Channels", "Coordinator", "Configuration", "LinuxCalls", argumentParser, logging,
+                serviceLifecycle,
+                unixSignals, system,
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "quiescectl",
+            dependencies: [
+                "Channels", "Coordinator", "Configuration", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore",
+                argumentParser, logging, system,
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "quiesce-freezer", dependencies: ["Freezer"], swiftSettings: strict),
+
+        // Tests
+        .testTarget(name: "FreezeCoreTests", dependencies: ["FreezeCore", system], swiftSettings: strict),
+        .testTarget(
+            name: "FreezerTests",
+            dependencies: ["Freezer", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LinuxSystemTests", dependencies: ["LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ConfigurationTests", dependencies: ["Configuration", "FreezeCore", system],
+            swiftSettings: strict),
+        .testTarget(
+            name: "HooksTests", dependencies: ["Hooks", "LinuxSystem", "FreezeCore", system], swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ChannelsTests",
+            dependencies: ["Channels", "Coordinator", "LinuxCalls", "FreezeCore", logging, system],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CoordinatorTests",
+            dependencies: ["Coordinator", "FreezeCore", "Hooks", "Configuration", system],
+            swiftSettings: strict),
+        // Freezes real filesystems: runs only inside Tests/scratch-world.
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: [
+                "Coordinator", "Freezer", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", "LinuxSystem",
+                "Channels",
+                subprocess, system,
+            ],
+            swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,149 @@
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+// STATX_MNT_ID came with Linux 5.8; glibc's header may be older than the kernel.
+#ifndef STATX_MNT_ID
+#define STATX_MNT_ID 0x1000U
+#endif
+
+enum { descriptors_per_message = 253 };  // SCM_MAX_FD, include/net/scm.h
+
+static int negated(int result) { return result < 0 ? -errno : result; }
+
+int clinux_freeze(int descriptor) { return negated(ioctl(descriptor, FIFREEZE, 0)); }
+int clinux_thaw(int descriptor) { return negated(ioctl(descriptor, FITHAW, 0)); }
+
+const uint64_t clinux_resolve_no_symlinks = RESOLVE_NO_SYMLINKS;
+const uint64_t clinux_resolve_no_magic_links = RESOLVE_NO_MAGICLINKS;
+const uint64_t clinux_resolve_no_xdev = RESOLVE_NO_XDEV;
+const uint64_t clinux_resolve_in_root = RESOLVE_IN_ROOT;
+
+int clinux_openat2(int directory, const char *path, int flags, uint64_t resolve) {
+    struct open_how how = {.flags = (uint64_t)flags, .mode = 0, .resolve = resolve};
+    return negated((int)syscall(SYS_openat2, directory, path, &how, sizeof how));
+}
+
+int clinux_mount_id(int descriptor, uint64_t *mount_id) {
+    struct statx status;
+    memset(&status, 0, sizeof status);
+    // AT_STATX_DONT_SYNC: never ask a network server.
+    int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+    if (statx(descriptor, "", flags, STATX_MNT_ID, &status) < 0) return -errno;
+    if (!(status.stx_mask & STATX_MNT_ID)) return -ENOSYS;
+    *mount_id = status.stx_mnt_id;
+    return 0;
+}
+
+ssize_t clinux_send(int socket, const void *bytes, size_t count, const int *descriptors, size_t descriptor_count) {
+    if (descriptor_count > descriptors_per_message) return -EINVAL;
+    union {
+        char bytes[CMSG_SPACE(descriptors_per_message * sizeof(int))];
+        struct cmsghdr alignment;
+    } control;
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (descriptor_count > 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(descriptor_count * sizeof(int));
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(descriptor_count * sizeof(int));
+        memcpy(CMSG_DATA(header), descriptors, descriptor_count * sizeof(int));
+    }
+    ssize_t sent;
+    do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+ssize_t clinux_receive(
+    int socket, void *bytes, size_t capacity, int *descriptors, size_t descriptor_capacity, size_t *descriptor_count) {
+    union {
+        char bytes[CMSG_SPACE(descriptors_per_message * sizeof(int))];
+        struct cmsghdr alignment;
+    } control;
+    struct iovec part = {.iov_base = bytes, .iov_len = capacity};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
+    *descriptor_count = 0;
+    ssize_t received;
+    do received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    while (received < 0 && errno == EINTR);
+    if (received < 0) return -errno;
+    bool overflow = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t index = 0; index < count; index++) {
+            int descriptor;
+            memcpy(&descriptor, CMSG_DATA(header) + index * sizeof(int), sizeof descriptor);
+            if (overflow || *descriptor_count == descriptor_capacity) {
+                overflow = true;
+                close(descriptor);
+            } else {
+                descriptors[(*descriptor_count)++] = descriptor;
+            }
+        }
+    }
+    if (overflow) {
+        for (size_t index = 0; index < *descriptor_count; index++) close(descriptors[index]);
+        *descriptor_count = 0;
+        return -EMSGSIZE;
+    }
+    return received;
+}
+
+int clinux_seqpacket_pair(int ends[2]) {
+    return negated(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+}
+
+int clinux_pidfd_open(pid_t process) { return negated((int)syscall(SYS_pidfd_open, process, 0)); }
+int clinux_pidfd_kill(int pidfd, int signal) {
+    return negated((int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}
+int clinux_set_dumpable(bool dumpable) { return negated(prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0)); }
+int clinux_limit_malloc_arenas(void) { return mallopt(M_ARENA_MAX, 1) == 1 ? 0 : -EINVAL; }
+
+int clinux_set_default_stack_size(size_t bytes) {
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error) return -error;
+    error = pthread_attr_setstacksize(&attributes, bytes);
+    if (!error) error = pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+    return -error;
+}
+
+int clinux_eventfd(void) { return negated(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+int clinux_boot_timer(void) { return negated(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)); }
+
+int clinux_boot_timer_arm(int timer, int64_t nanoseconds_since_boot) {
+    struct itimerspec specification = {
+        .it_value = {
+            .tv_sec = nanoseconds_since_boot / 1000000000, .tv_nsec = nanoseconds_since_boot % 1000000000}};
+    return negated(timerfd_settime(timer, TFD_TIMER_ABSTIME, &specification, NULL));
+}
+
+int64_t clinux_boot_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}

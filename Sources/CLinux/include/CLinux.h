@@ -1,0 +1,49 @@
+// Linux interfaces that Swift cannot import: function-like macros, variadic functions, system
+// calls without a glibc wrapper, and atomics on shared memory. Every function that can fail returns 0 (or a
+// descriptor or count) on success and the negated errno on failure, so that no errno is lost on the way.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// Freezing (fs/ioctl.c: ioctl_fsfreeze, ioctl_fsthaw).
+int clinux_freeze(int descriptor);
+int clinux_thaw(int descriptor);
+
+// Opening without surprises (openat2(2)); RESOLVE_* flags of <linux/openat2.h>.
+extern const uint64_t clinux_resolve_no_symlinks;
+extern const uint64_t clinux_resolve_no_magic_links;
+extern const uint64_t clinux_resolve_no_xdev;
+extern const uint64_t clinux_resolve_in_root;
+int clinux_openat2(int directory, const char *path, int flags, uint64_t resolve);
+
+// The mount a descriptor lies on (statx(2), STATX_MNT_ID: the id of /proc/self/mountinfo).
+int clinux_mount_id(int descriptor, uint64_t *mount_id);
+
+// Sockets that carry descriptors (SCM_RIGHTS, unix(7)). At most 253 descriptors a message.
+ssize_t clinux_send(int socket, const void *bytes, size_t count, const int *descriptors, size_t descriptor_count);
+ssize_t clinux_receive(
+    int socket, void *bytes, size_t capacity, int *descriptors, size_t descriptor_capacity, size_t *descriptor_count);
+int clinux_seqpacket_pair(int ends[2]);
+
+// Processes.
+int clinux_pidfd_open(pid_t process);
+int clinux_pidfd_kill(int pidfd, int signal);
+int clinux_set_dumpable(bool dumpable);
+int clinux_limit_malloc_arenas(void);
+int clinux_set_default_stack_size(size_t bytes);
+
+// Waking up.
+int clinux_eventfd(void);
+int clinux_boot_timer(void);
+int clinux_boot_timer_arm(int timer, int64_t nanoseconds_since_boot);  // 0 disarms
+int64_t clinux_boot_clock(void);                                        // CLOCK_BOOTTIME, nanoseconds
+
+// Atomics on shared memory.
+static inline uint64_t clinux_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+static inline void clinux_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
+static inline bool clinux_compare_exchange(uint64_t *word, uint64_t expected, uint64_t desired) {
+    return __atomic_compare_exchange_n(word, &expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}

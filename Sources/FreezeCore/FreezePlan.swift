@@ -1,0 +1,87 @@
+import SystemPackage
+
+/// What is done with a filesystem.
+public enum FilesystemAction: String, Sendable, Hashable, CaseIterable {
+    /// FIFREEZE.
+    case freeze
+    /// The kernel has no freeze for it: it is flushed, and the result is crash-consistent at best.
+    case sync
+    /// Left alone: nothing of it needs to be in the snapshot, or it is frozen where it lives.
+    case skip
+}
+
+/// What blkid or udev know of a filesystem's device.
+public struct FilesystemIdentity: Hashable, Sendable {
+    public var uuid: String?
+    public var label: String?
+    public var filesystemType: String?
+    /// The partition's type (GPT GUID in lower case, or `0x…` for MBR).
+    public var partitionType: String?
+
+    public init(
+        uuid: String? = nil, label: String? = nil, filesystemType: String? = nil, partitionType: String? = nil
+    ) {
+        self.uuid = uuid
+        self.label = label
+        self.filesystemType = filesystemType
+        self.partitionType = partitionType
+    }
+}
+
+/// One filesystem, that is one superblock, and what becomes of it.
+public struct PlannedFilesystem: Hashable, Sendable {
+    public let device: DeviceNumber
+    /// The mount it is reached through.
+    public let mount: MountEntry
+    /// Every other mount point of the same superblock.
+    public let otherMountPoints: [FilePath]
+    public let identity: FilesystemIdentity
+    public let action: FilesystemAction
+    /// Why, in words an admin understands.
+    public let reason: String
+    /// Freeze order: level 0 is frozen first and thawed last. Nil unless the action is freeze.
+    public let level: Int?
+    /// The filesystems it is directly or indirectly stored on.
+    public let storedOn: [DeviceNumber]
+    /// True for a sync that does not lower the level of the result (an EFI system partition).
+    public let isHarmless: Bool
+
+    public var mountPoint: FilePath { mount.mountPoint }
+
+    public init(
+        device: DeviceNumber, mount: MountEntry, otherMountPoints: [FilePath] = [],
+        identity: FilesystemIdentity = FilesystemIdentity(), action: FilesystemAction, reason: String,
+        level: Int? = nil, storedOn: [DeviceNumber] = [], isHarmless: Bool = false
+    ) {
+        self.device = device
+        self.mount = mount
+        self.otherMountPoints = otherMountPoints
+        self.identity = identity
+        self.action = action
+        self.reason = reason
+        self.level = level
+        self.storedOn = storedOn
+        self.isHarmless = isHarmless
+    }
+}
+
+/// Which filesystems are frozen, synced or skipped, in which order and why.
+public struct FreezePlan: Hashable, Sendable {
+    /// Frozen ones by level and mount point, then the synced, then the skipped.
+    public let filesystems: [PlannedFilesystem]
+
+    public init(filesystems: [PlannedFilesystem]) {
+        self.filesystems = filesystems
+    }
+
+    public func filesystems(_ action: FilesystemAction) -> [PlannedFilesystem] {
+        filesystems.filter { $0.action == action }
+    }
+
+    /// The filesystems to freeze, one array a level, in freeze order. Thaw goes the other way.
+    public var levels: [[PlannedFilesystem]] {
+        let frozen = filesystems(.freeze)
+        let last = frozen.compactMap(\.level).max() ?? -1
+        return (0..<(last + 1)).map { level in frozen.filter { $0.level == level } }
+    }
+}

@@ -1,0 +1,51 @@
+/// Which half of the cycle a hook is called for; also its first argument.
+public enum HookPhase: String, Sendable, Hashable, CaseIterable {
+    case freeze
+    case thaw
+}
+
+/// How a hook takes part, told apart by its name.
+public enum HookKind: String, Sendable, Hashable {
+    /// `NN-name`: called with `freeze`, later with `thaw`.
+    case plain
+    /// `NN-name.session`: started once and held through the window.
+    case session
+}
+
+/// How one call of a hook ended.
+public enum HookOutcome: Hashable, Sendable {
+    case exited(status: Int32)
+    case signalled(signal: Int32)
+    /// It did not end within its budget: its process group was sent TERM, then KILL. `abandoned` when not even
+    /// that ended it (it hangs in the kernel) and it was left behind.
+    case timedOut(abandoned: Bool)
+    /// It never ran: the exec failed.
+    case notStarted(reason: String)
+
+    public var succeeded: Bool { self == .exited(status: 0) }
+}
+
+/// One call of a hook, as it goes into the report.
+public struct HookRun: Hashable, Sendable {
+    public let name: String
+    public let phase: HookPhase
+    public let outcome: HookOutcome
+    /// Standard output and standard error, in the order they came, capped.
+    public let output: String
+    public let isOutputTruncated: Bool
+    public let started: Moment
+    public let duration: Duration
+
+    public init(
+        name: String, phase: HookPhase, outcome: HookOutcome, output: String, isOutputTruncated: Bool,
+        started: Moment, duration: Duration
+    ) {
+        self.name = name
+        self.phase = phase
+        self.outcome = outcome
+        self.output = output
+        self.isOutputTruncated = isOutputTruncated
+        self.started = started
+        self.duration = duration
+    }
+}

@@ -1,0 +1,34 @@
+import SystemPackage
+
+/// One line of a mount table (proc_pid_mountinfo(5)), decoded.
+public struct MountEntry: Hashable, Sendable {
+    /// The mount's id, unique while it is mounted; statx(2) gives the same for a descriptor on it.
+    public let mountID: UInt64
+    public let parentID: UInt64
+    /// The superblock's device number.
+    public let device: DeviceNumber
+    /// The directory of the filesystem that is mounted; `/` unless it is a bind mount or a subvolume.
+    public let root: FilePath
+    public let mountPoint: FilePath
+    /// The mount's own options; `ro` here may hide a writable superblock.
+    public let mountOptions: String
+    public let filesystemType: String
+    public let source: String
+    /// The superblock's options.
+    public let superblockOptions: String
+
+    public init(
+        mountID: UInt64, parentID: UInt64, device: DeviceNumber, root: FilePath, mountPoint: FilePath,
+        mountOptions: String, filesystemType: String, source: String, superblockOptions: String
+    ) {
+        self.mountID = mountID
+        self.parentID = parentID
+        self.device = device
+        self.root = root
+        self.mountPoint = mountPoint
+        self.mountOptions = mountOptions
+        self.filesystemType = filesystemType
+        self.source = source
+        self.superblockOptions = superblockOptions
+    }
+}

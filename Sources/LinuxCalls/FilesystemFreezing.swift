@@ -1,0 +1,21 @@
+import CLinux
+import SystemPackage
+
+/// FIFREEZE and FITHAW (fs/ioctl.c, man fsfreeze). The state is in the superblock: it outlives descriptor and process.
+public enum FilesystemFreezing {
+    /// Freezes the filesystem the descriptor lies on. Blocks, uninterruptibly, until every writer is out and
+    /// everything is flushed.
+    ///
+    /// - Throws: EBUSY if it is frozen already or being frozen, EOPNOTSUPP if it has no freeze, EPERM without
+    ///   CAP_SYS_ADMIN, EIO or EROFS if flushing failed.
+    public static func freeze(_ descriptor: FileDescriptor) throws(Errno) {
+        try Errno.check(clinux_freeze(descriptor.rawValue))
+    }
+
+    /// Thaws the filesystem the descriptor lies on. Can block while a freeze is in progress.
+    ///
+    /// - Throws: EINVAL if it is not frozen (or its freeze has not finished yet).
+    public static func thaw(_ descriptor: FileDescriptor) throws(Errno) {
+        try Errno.check(clinux_thaw(descriptor.rawValue))
+    }
+}
