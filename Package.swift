@@ -50,7 +50,7 @@ let package = Package(
             name: "FreezerProtocol", dependencies: ["LinuxCalls", "FreezeCore", system], swiftSettings: strict),
         .target(
             name: "Freezer",
-            dependencies: ["FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system],
+            dependencies: ["CLinux", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
         .target(
             name: "LinuxSystem",

@@ -1,1 +1,182 @@
-// Ledger
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// The shared record of who froze what: a small file on tmpfs, mapped by daemon and freezer, read after a crash.
+///
+/// Everything but the superblocks' words, the hooks' progress and the freezer's identity is fixed when it is made.
+public final class Ledger: Sendable {
+    public let requestID: String
+    public let channel: String
+    /// The boot it was written in; in another one nothing of it is frozen any more.
+    public let bootID: String
+    public let superblocks: [LedgerContents.Superblock]
+    public let hooks: [String]
+    /// What the mapping was made from; given to the freezer.
+    public let descriptor: FileDescriptor
+    private let mapping: SharedMapping
+
+    /// Maps a ledger that somebody else made, and takes the descriptor over.
+    ///
+    /// - Throws: `.malformed` if it is not a whole ledger of this version.
+    public init(owning descriptor: FileDescriptor, path: FilePath) throws(LedgerError) {
+        do throws(Errno) {
+            mapping = try SharedMapping(descriptor)
+        } catch {
+            try? descriptor.close()
+            throw LedgerError(
+                .malformed, path, "the ledger cannot be mapped",
+                remedy: "Remove it if nothing is frozen; if something is, thaw it with `fsfreeze -u`.",
+                underlyingError: error)
+        }
+        self.descriptor = descriptor
+        guard let reader = LedgerReader(mapping) else {
+            try? descriptor.close()
+            throw LedgerError(
+                .malformed, path, "this is not a ledger of this version of quiesce, or it is damaged",
+                remedy: "Remove it if nothing is frozen; if something is, thaw it with `fsfreeze -u`.")
+        }
+        requestID = reader.requestID
+        channel = reader.channel
+        bootID = reader.bootID
+        superblocks = reader.superblocks
+        hooks = reader.hooks
+    }
+
+    deinit {
+        try? descriptor.close()
+    }
+
+    // MARK: Who
+
+    /// The life of the daemon that made it.
+    public var daemon: ProcessIdentity {
+        LedgerWord(rawValue: mapping.load(at: LedgerLayout.Header.daemon)).process
+    }
+
+    /// The life of the freezer that works on it; nil before one does.
+    public var freezer: ProcessIdentity? {
+        let word = LedgerWord(rawValue: mapping.load(at: LedgerLayout.Header.freezer))
+        return word.rawValue == 0 ? nil : word.process
+    }
+
+    public func setFreezer(_ process: ProcessIdentity) {
+        mapping.store(LedgerWord(.planned, by: process).rawValue, at: LedgerLayout.Header.freezer)
+    }
+
+    // MARK: Superblocks
+
+    public func word(_ index: Int) -> LedgerWord {
+        LedgerWord(rawValue: mapping.load(at: LedgerLayout.superblock(index) + LedgerLayout.Superblock.word))
+    }
+
+    /// Moves a superblock on, if nobody else did meanwhile; tells whether it did.
+    public func advance(_ index: Int, from expected: LedgerWord, to next: LedgerWord) -> Bool {
+        mapping.exchange(
+            at: LedgerLayout.superblock(index) + LedgerLayout.Superblock.word, expected: expected.rawValue,
+            desired: next.rawValue)
+    }
+
+    /// Whether every superblock is frozen, by one and the same process.
+    public func allFrozen(by process: ProcessIdentity) -> Bool {
+        superblocks.indices.allSatisfy { word($0) == LedgerWord(.frozen, by: process) }
+    }
+
+    /// The superblocks in which something of ours may be left.
+    public var unsettled: [Int] {
+        superblocks.indices.filter { word($0).state?.isSettled != true }
+    }
+
+    // MARK: Hooks
+
+    public func hookProgress(_ index: Int) -> HookProgress {
+        HookProgress(rawValue: mapping.load(at: hookRecord(index))) ?? .started
+    }
+
+    public func setHookProgress(_ index: Int, _ progress: HookProgress) {
+        mapping.store(progress.rawValue, at: hookRecord(index))
+    }
+
+    /// The hooks that were started and not yet called for thaw, in the order of their thaw.
+    public var hooksOwedThaw: [Int] {
+        hooks.indices.reversed().filter { hookProgress($0) == .started }
+    }
+
+    private func hookRecord(_ index: Int) -> Int {
+        LedgerLayout.hook(index, superblocks: superblocks.count) + LedgerLayout.Hook.progress
+    }
+}
+
+/// Reads and checks the fixed part of a ledger.
+private struct LedgerReader {
+    var requestID = ""
+    var channel = ""
+    var bootID = ""
+    var superblocks: [LedgerContents.Superblock] = []
+    var hooks: [String] = []
+    private let mapping: SharedMapping
+
+    /// Nil if anything points outside the file or makes no sense.
+    init?(_ mapping: SharedMapping) {
+        self.mapping = mapping
+        typealias Header = LedgerLayout.Header
+        let size = mapping.bytes.count
+        guard size >= Header.length, mapping.load(at: Header.magic) == LedgerLayout.magic,
+            mapping.load(at: Header.size) == UInt64(size),
+            let superblockCount = count(at: Header.superblockCount, recordLength: LedgerLayout.Superblock.length),
+            let hookCount = count(at: Header.hookCount, recordLength: LedgerLayout.Hook.length),
+            LedgerLayout.text(superblocks: superblockCount, hooks: hookCount) <= size,
+            let requestID = string(at: Header.requestID), let channel = string(at: Header.channel),
+            let bootID = string(at: Header.bootID)
+        else { return nil }
+        self.requestID = requestID
+        self.channel = channel
+        self.bootID = bootID
+        for index in 0..<superblockCount {
+            let record = LedgerLayout.superblock(index)
+            guard let mountPoint = path(at: record + LedgerLayout.Superblock.mountPoint),
+                let level = Int(exactly: mapping.load(at: record + LedgerLayout.Superblock.level)),
+                LedgerWord(rawValue: mapping.load(at: record + LedgerLayout.Superblock.word)).state != nil
+            else { return nil }
+            let device = mapping.load(at: record + LedgerLayout.Superblock.device)
+            superblocks.append(
+                .init(
+                    device: DeviceNumber(
+                        major: UInt32(truncatingIfNeeded: device >> 32), minor: UInt32(truncatingIfNeeded: device)),
+                    mountPoint: mountPoint, level: level))
+        }
+        for index in 0..<hookCount {
+            guard
+                let hook = string(
+                    at: LedgerLayout.hook(index, superblocks: superblockCount) + LedgerLayout.Hook.name)
+            else { return nil }
+            hooks.append(hook)
+        }
+    }
+
+    private func count(at offset: Int, recordLength: Int) -> Int? {
+        guard let count = Int(exactly: mapping.load(at: offset)), count <= mapping.bytes.count / recordLength
+        else { return nil }
+        return count
+    }
+
+    private func text(at offset: Int) -> Slice<UnsafeMutableRawBufferPointer>? {
+        guard let start = Int(exactly: mapping.load(at: offset)), start <= mapping.bytes.count,
+            let length = Int(exactly: mapping.load(at: offset + 8)), length <= mapping.bytes.count - start
+        else { return nil }
+        return mapping.bytes[start..<(start + length)]
+    }
+
+    private func string(at offset: Int) -> String? {
+        text(at: offset).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private func path(at offset: Int) -> FilePath? {
+        guard let text = text(at: offset), !text.contains(0) else { return nil }
+        let terminated = text.map(CChar.init(bitPattern:)) + [0]
+        return terminated.withUnsafeBufferPointer { buffer in
+            buffer.baseAddress.map(FilePath.init(platformString:))
+        }
+    }
+}

@@ -1,1 +1,4 @@
-print("quiesce-freezer")
+import Freezer
+import Glibc
+
+exit(FreezerProcess.main())

@@ -22,6 +22,9 @@ int clinux_openat2(int directory, const char *path, int flags, uint64_t resolve)
 // The mount a descriptor lies on (statx(2), STATX_MNT_ID: the id of /proc/self/mountinfo).
 int clinux_mount_id(int descriptor, uint64_t *mount_id);
 
+// 1 if the path lies on a filesystem that lives in memory (tmpfs or ramfs, by statfs(2)), else 0.
+int clinux_is_on_memory_filesystem(const char *path);
+
 // Sockets that carry descriptors (SCM_RIGHTS, unix(7)). At most 253 descriptors a message.
 ssize_t clinux_send(int socket, const void *bytes, size_t count, const int *descriptors, size_t descriptor_count);
 ssize_t clinux_receive(
@@ -34,6 +37,7 @@ int clinux_pidfd_kill(int pidfd, int signal);
 int clinux_set_dumpable(bool dumpable);
 int clinux_limit_malloc_arenas(void);
 int clinux_set_default_stack_size(size_t bytes);
+void clinux_name_thread(const char *name);  // cut to 15 bytes
 
 // Waking up.
 int clinux_eventfd(void);

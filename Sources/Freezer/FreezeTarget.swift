@@ -1,0 +1,163 @@
+import FreezeCore
+import FreezerProtocol
+import Ledger
+import LinuxCalls
+import Synchronization
+import SystemPackage
+
+/// One superblock of a request, with the thread that freezes and thaws it.
+///
+/// The thread stands ready before the window begins. It issues FIFREEZE and later FITHAW; a FIFREEZE that hangs
+/// holds up nothing but its own filesystem, and is followed by its FITHAW the moment it returns, however late.
+final class FreezeTarget: Sendable {
+    let index: Int
+    let level: Int
+    private let descriptor: FileDescriptor
+    private let ledger: Ledger
+    private let me: ProcessIdentity
+    private let report: @Sendable (FreezerReport) -> Void
+    private let orders = ThreadSemaphore()
+    private let state = Mutex(Phase.waiting)
+
+    enum Phase {
+        case waiting
+        case freezing
+        /// It has to be thawed as soon as its FIFREEZE returns.
+        case freezingUnwanted
+        case frozen
+        case thawing
+        /// Nothing of ours is in it, and nothing more is done to it.
+        case settled
+    }
+
+    /// What is touched by the thread: enough for an ioctl and a report. Locked memory is paid for each.
+    private static let stackSize = 64 * 1024
+
+    init(
+        index: Int, descriptor: FileDescriptor, ledger: Ledger, me: ProcessIdentity,
+        report: @escaping @Sendable (FreezerReport) -> Void
+    ) throws(Errno) {
+        self.index = index
+        self.level = ledger.superblocks[index].level
+        self.descriptor = descriptor
+        self.ledger = ledger
+        self.me = me
+        self.report = report
+        try OperatingSystemThread.start("freeze \(index)", stackSize: Self.stackSize) { [self] in work() }
+    }
+
+    // MARK: Orders, from the main thread
+
+    var phase: Phase { state.withLock { $0 } }
+
+    func freeze() {
+        let begins = state.withLock { phase in
+            guard phase == .waiting else { return false }
+            phase = .freezing
+            return true
+        }
+        if begins { orders.signal() }
+    }
+
+    /// Has it thawed: now if it is frozen, when its FIFREEZE returns if that is in flight, never if it was not begun.
+    func thaw() {
+        let begins = state.withLock { phase in
+            switch phase {
+            case .waiting:
+                phase = .settled
+                return true
+            case .freezing:
+                phase = .freezingUnwanted
+                return false
+            case .frozen:
+                phase = .thawing
+                return true
+            case .freezingUnwanted, .thawing, .settled:
+                return false
+            }
+        }
+        if begins { orders.signal() }
+    }
+
+    // MARK: The thread
+
+    private func work() {
+        orders.wait()
+        guard phase != .settled else { return settle() }
+        guard issueFreeze() else { return }
+        let unwanted = state.withLock { phase in
+            if phase == .freezing {
+                phase = .frozen
+                return false
+            }
+            phase = .thawing
+            return true
+        }
+        if !unwanted { orders.wait() }
+        issueThaw()
+    }
+
+    /// Nothing of ours is in the superblock; before that is reported, the descriptor is closed, so that it can be
+    /// unmounted then.
+    private func settle() {
+        try? descriptor.close()
+        state.withLock { $0 = .settled }
+    }
+
+    /// Tells whether the superblock is frozen now, by us.
+    private func issueFreeze() -> Bool {
+        let freezing = LedgerWord(.freezing, by: me)
+        let started = Moment.now
+        let before = ledger.word(index)
+        guard before.state == .planned, ledger.advance(index, from: before, to: freezing) else {
+            settle()
+            report(.froze(index: index, error: .canceled, started: started, ended: Moment.now))
+            return false
+        }
+        do throws(Errno) {
+            try FilesystemFreezing.freeze(descriptor)
+        } catch {
+            _ = ledger.advance(index, from: freezing, to: LedgerWord(.refused, by: me))
+            settle()
+            report(.froze(index: index, error: error, started: started, ended: Moment.now))
+            return false
+        }
+        // A daemon takes over a superblock that is being frozen only after it sent us SIGKILL; then nothing here runs.
+        _ = ledger.advance(index, from: freezing, to: LedgerWord(.frozen, by: me))
+        report(.froze(index: index, error: nil, started: started, ended: Moment.now))
+        return true
+    }
+
+    private func issueThaw() {
+        let thawing = LedgerWord(.thawing, by: me)
+        // Whoever moves the word from frozen to thawing issues FITHAW, nobody else: a second one could undo
+        // somebody else's freeze.
+        guard ledger.advance(index, from: LedgerWord(.frozen, by: me), to: thawing) else {
+            settle()
+            report(.thawed(index: index, error: .canceled, started: Moment.now, ended: Moment.now))
+            return
+        }
+        var pause = Duration.milliseconds(10)
+        while true {
+            let started = Moment.now
+            var failure: Errno?
+            do throws(Errno) {
+                try FilesystemFreezing.thaw(descriptor)
+            } catch {
+                failure = error
+            }
+            let ended = Moment.now
+            // EINVAL: somebody else thawed it. That is for the daemon to judge; here there is nothing left to do.
+            let isThawed = failure == nil || failure == .invalidArgument
+            if isThawed {
+                _ = ledger.advance(index, from: thawing, to: LedgerWord(.thawed, by: me))
+                settle()
+            }
+            report(.thawed(index: index, error: failure, started: started, ended: ended))
+            if isThawed { return }
+            // The filesystem refuses (its device fails): it stays frozen until it does not.
+            _ = pollDescriptors([], until: Moment.now + pause)
+            pause = min(pause * 2, .seconds(1))
+        }
+    }
+}

@@ -1,0 +1,178 @@
+import FreezeCore
+import FreezerProtocol
+import Glibc
+import Ledger
+import LinuxCalls
+import Synchronization
+import SystemPackage
+
+/// The freezer's main thread: takes commands from the daemon, keeps the deadline, and thaws when the daemon is gone.
+public final class FreezerService {
+    private let socket: PacketSocket
+    private let timer: BootTimer
+    private let outbox: Outbox
+    private let me = ProcessIdentity.current
+    private var session: FreezerSession?
+    private var isDaemonGone = false
+
+    /// - Parameter socket: The connection to the daemon; taken over.
+    public init(socket descriptor: FileDescriptor) throws(Errno) {
+        socket = PacketSocket(owning: descriptor)
+        timer = try BootTimer()
+        outbox = try Outbox()
+    }
+
+    /// Serves until the daemon's end of the connection is closed and nothing is frozen by us any more.
+    public func run() {
+        outbox.add(.ready)
+        while true {
+            session?.advance(now: Moment.now)
+            flushOutbox()
+            if isDaemonGone && session?.isSettled ?? true { return }
+            waitForWork()
+        }
+    }
+
+    private func waitForWork() {
+        // Nothing is armed while idle: no wake-ups.
+        try? timer.arm(at: session?.nextDeadline)
+        var interests: [(descriptor: FileDescriptor, events: Int16)] = [
+            (timer.descriptor, Int16(POLLIN)), (outbox.wakeUp.descriptor, Int16(POLLIN)),
+        ]
+        if !isDaemonGone {
+            let events = outbox.isEmpty ? Int16(POLLIN) : Int16(POLLIN | POLLOUT)
+            interests.append((socket.descriptor, events))
+        }
+        let ready = pollDescriptors(interests, until: nil)
+        outbox.wakeUp.clear()
+        if ready.count > 2, ready[2] & ~Int16(POLLOUT) != 0 { receiveAll() }
+    }
+
+    // MARK: Commands
+
+    private func receiveAll() {
+        while true {
+            do throws(Errno) {
+                guard let (packet, descriptors) = try socket.receive() else { return daemonIsGone() }
+                guard let command = FreezerCommand(packet: packet) else {
+                    for descriptor in descriptors { try? descriptor.close() }
+                    continue
+                }
+                obey(command, descriptors)
+            } catch .wouldBlock {
+                return
+            } catch .messageTooLong {
+                continue
+            } catch {
+                return daemonIsGone()
+            }
+        }
+    }
+
+    private func daemonIsGone() {
+        isDaemonGone = true
+        session?.abandonDescriptors()
+        session?.beginThaw()
+    }
+
+    private func obey(_ command: FreezerCommand, _ descriptors: [FileDescriptor]) {
+        switch command {
+        case .prepare(let count):
+            prepare(superblockCount: count, descriptors)
+        case .descriptors(let first):
+            take(descriptors, from: first)
+        case .freeze(let level, let freezeDeadline, let windowDeadline):
+            session?.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline)
+        case .thaw:
+            session?.beginThaw()
+        case .release:
+            release()
+        }
+    }
+
+    private func prepare(superblockCount: Int, _ descriptors: [FileDescriptor]) {
+        guard session == nil, descriptors.count == 1,
+            let ledger = try? Ledger(owning: descriptors[0], path: "the daemon's ledger")
+        else {
+            for descriptor in descriptors.dropFirst(session == nil ? 1 : 0) { try? descriptor.close() }
+            outbox.add(.prepareFailed(.invalidArgument))
+            return
+        }
+        let outbox = outbox
+        session = FreezerSession(
+            ledger: ledger, superblockCount: superblockCount, me: me, report: { outbox.add($0) })
+        if superblockCount == 0 { outbox.add(.prepared) }
+    }
+
+    private func take(_ descriptors: [FileDescriptor], from first: Int) {
+        do throws(Errno) {
+            guard session != nil else {
+                for descriptor in descriptors { try? descriptor.close() }
+                throw .invalidArgument
+            }
+            try session?.take(descriptors, from: first)
+        } catch {
+            session?.abandonDescriptors()
+            outbox.add(.prepareFailed(error))
+        }
+    }
+
+    private func release() {
+        session?.abandonDescriptors()
+        session?.beginThaw()
+        session?.advance(now: Moment.now)
+        if session?.isSettled ?? true {
+            session = nil
+            outbox.add(.released)
+        } else {
+            isReleaseWanted = true
+        }
+    }
+
+    private var isReleaseWanted = false
+
+    // MARK: Reports
+
+    private func flushOutbox() {
+        if isReleaseWanted, session?.isSettled ?? true {
+            isReleaseWanted = false
+            session = nil
+            outbox.add(.released)
+        }
+        guard !isDaemonGone else { return }
+        while let report = outbox.first {
+            do throws(Errno) {
+                try socket.send(report.packet)
+                outbox.removeFirst()
+            } catch .wouldBlock {
+                return
+            } catch {
+                return daemonIsGone()
+            }
+        }
+    }
+}
+
+/// Reports of all threads on their way to the daemon. The threads never touch the socket: one that is full, because
+/// the daemon stands still, must not hold up a thaw.
+private final class Outbox: Sendable {
+    let wakeUp: WakeUp
+    private let reports = Mutex<[FreezerReport]>([])
+
+    init() throws(Errno) {
+        wakeUp = try WakeUp()
+        reports.withLock { $0.reserveCapacity(1024) }
+    }
+
+    func add(_ report: FreezerReport) {
+        reports.withLock { $0.append(report) }
+        wakeUp.signal()
+    }
+
+    var first: FreezerReport? { reports.withLock(\.first) }
+    var isEmpty: Bool { reports.withLock(\.isEmpty) }
+
+    func removeFirst() {
+        reports.withLock { _ = $0.removeFirst() }
+    }
+}

@@ -1,0 +1,89 @@
+import FreezeCore
+import SystemPackage
+
+/// Packets are an array of 64-bit little-endian numbers: a kind, then its fields in order. Both ends are built
+/// together and run on one machine, so there are no versions.
+extension FreezerCommand {
+    public var packet: [UInt8] {
+        switch self {
+        case .prepare(let count): encode(1, Int64(count))
+        case .descriptors(let first): encode(2, Int64(first))
+        case .freeze(let level, let freezeDeadline, let windowDeadline):
+            encode(3, Int64(level), freezeDeadline.nanoseconds, windowDeadline.nanoseconds)
+        case .thaw: encode(4)
+        case .release: encode(5)
+        }
+    }
+
+    /// Nil if the packet is none of these.
+    public init?(packet: [UInt8]) {
+        guard let fields = decode(packet) else { return nil }
+        switch (fields.first, fields.count) {
+        case (1, 2) where fields[1] >= 0: self = .prepare(superblockCount: Int(fields[1]))
+        case (2, 2) where fields[1] >= 0: self = .descriptors(firstIndex: Int(fields[1]))
+        case (3, 4):
+            self = .freeze(
+                level: Int(fields[1]), freezeDeadline: Moment(nanoseconds: fields[2]),
+                windowDeadline: Moment(nanoseconds: fields[3]))
+        case (4, 1): self = .thaw
+        case (5, 1): self = .release
+        default: return nil
+        }
+    }
+}
+
+extension FreezerReport {
+    public var packet: [UInt8] {
+        switch self {
+        case .ready: encode(1)
+        case .prepared: encode(2)
+        case .prepareFailed(let error): encode(3, Int64(error.rawValue))
+        case .froze(let index, let error, let started, let ended):
+            encode(4, Int64(index), Int64(error?.rawValue ?? 0), started.nanoseconds, ended.nanoseconds)
+        case .thawing(let cause): encode(5, Int64(cause.rawValue))
+        case .thawed(let index, let error, let started, let ended):
+            encode(6, Int64(index), Int64(error?.rawValue ?? 0), started.nanoseconds, ended.nanoseconds)
+        case .thawFinished: encode(7)
+        case .released: encode(8)
+        }
+    }
+
+    /// Nil if the packet is none of these.
+    public init?(packet: [UInt8]) {
+        guard let fields = decode(packet) else { return nil }
+        switch (fields.first, fields.count) {
+        case (1, 1): self = .ready
+        case (2, 1): self = .prepared
+        case (3, 2): self = .prepareFailed(Errno(rawValue: CInt(truncatingIfNeeded: fields[1])))
+        case (4, 5) where fields[1] >= 0:
+            self = .froze(
+                index: Int(fields[1]), error: errno(fields[2]), started: Moment(nanoseconds: fields[3]),
+                ended: Moment(nanoseconds: fields[4]))
+        case (5, 2):
+            guard let cause = UInt8(exactly: fields[1]).flatMap(ThawCause.init) else { return nil }
+            self = .thawing(cause)
+        case (6, 5) where fields[1] >= 0:
+            self = .thawed(
+                index: Int(fields[1]), error: errno(fields[2]), started: Moment(nanoseconds: fields[3]),
+                ended: Moment(nanoseconds: fields[4]))
+        case (7, 1): self = .thawFinished
+        case (8, 1): self = .released
+        default: return nil
+        }
+    }
+}
+
+private func encode(_ fields: Int64...) -> [UInt8] {
+    fields.flatMap { field in withUnsafeBytes(of: field.littleEndian) { Array($0) } }
+}
+
+private func decode(_ packet: [UInt8]) -> [Int64]? {
+    guard packet.count % 8 == 0 else { return nil }
+    return stride(from: 0, to: packet.count, by: 8).map { start in
+        Int64(bitPattern: packet[start..<(start + 8)].reversed().reduce(0) { $0 << 8 | UInt64($1) })
+    }
+}
+
+private func errno(_ field: Int64) -> Errno? {
+    field == 0 ? nil : Errno(rawValue: CInt(truncatingIfNeeded: field))
+}

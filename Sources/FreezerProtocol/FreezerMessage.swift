@@ -1,0 +1,44 @@
+import FreezeCore
+import SystemPackage
+
+/// What the daemon tells the freezer. One packet each.
+public enum FreezerCommand: Hashable, Sendable {
+    /// A new request with this many superblocks. Carries the ledger's descriptor.
+    case prepare(superblockCount: Int)
+    /// Descriptors of the superblocks from this index on, in the ledger's order. Carries them.
+    case descriptors(firstIndex: Int)
+    /// Freeze every superblock of a level; thaw everything if not all levels are frozen by the first deadline, and
+    /// at the second one in any case.
+    case freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment)
+    /// Thaw everything, level by level, the last frozen first.
+    case thaw
+    /// The request is over: close its descriptors.
+    case release
+}
+
+/// What the freezer tells the daemon. One packet each.
+public enum FreezerReport: Hashable, Sendable {
+    /// It is locked in memory and can take a request.
+    case ready
+    /// It has every descriptor, and a thread waiting for each.
+    case prepared
+    /// It could not get ready for the request.
+    case prepareFailed(Errno)
+    /// A FIFREEZE returned; nil for success.
+    case froze(index: Int, error: Errno?, started: Moment, ended: Moment)
+    /// It thaws of its own accord.
+    case thawing(ThawCause)
+    /// A FITHAW returned; nil for success, EINVAL if somebody else had thawed it. After any other error it is
+    /// tried again and reported again. ECANCELED: the daemon had taken over.
+    case thawed(index: Int, error: Errno?, started: Moment, ended: Moment)
+    /// Whatever could be thawed is; superblocks whose FIFREEZE hangs are thawed, and reported, when it returns.
+    case thawFinished
+    /// The descriptors are closed.
+    case released
+}
+
+/// Why the freezer thaws without having been told to.
+public enum ThawCause: UInt8, Hashable, Sendable {
+    case freezeDeadline = 1
+    case windowDeadline = 2
+}

@@ -1,0 +1,47 @@
+import FreezeCore
+import LinuxCalls
+import SystemPackage
+
+/// What a new ledger is made of.
+public struct LedgerContents: Sendable, Hashable {
+    /// One superblock that a request means to freeze.
+    public struct Superblock: Sendable, Hashable {
+        public let device: DeviceNumber
+        public let mountPoint: FilePath
+        /// Freeze order: 0 is frozen first and thawed last.
+        public let level: Int
+
+        public init(device: DeviceNumber, mountPoint: FilePath, level: Int) {
+            self.device = device
+            self.mountPoint = mountPoint
+            self.level = level
+        }
+    }
+
+    public let requestID: String
+    public let channel: String
+    /// The life of the daemon that serves the request.
+    public let daemon: ProcessIdentity
+    public let superblocks: [Superblock]
+    /// The hooks' names, in freeze order.
+    public let hooks: [String]
+
+    public init(
+        requestID: String, channel: String, daemon: ProcessIdentity, superblocks: [Superblock], hooks: [String]
+    ) {
+        self.requestID = requestID
+        self.channel = channel
+        self.daemon = daemon
+        self.superblocks = superblocks
+        self.hooks = hooks
+    }
+}
+
+/// How far a hook was called, as the ledger remembers it over a crash.
+public enum HookProgress: UInt64, Sendable {
+    case notStarted = 0
+    /// Called with `freeze`, or about to be: it is owed a `thaw`.
+    case started = 1
+    /// Called with `thaw`, and ended.
+    case finished = 2
+}

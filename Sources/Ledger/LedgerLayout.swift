@@ -1,0 +1,116 @@
+import FreezeCore
+import SystemPackage
+
+/// Where things are in a ledger's bytes. All numbers are 64 bits in the machine's order: a ledger never leaves it.
+///
+/// ```
+/// header        fixed words, see below
+/// superblocks   one record each: word, device, level, mount point (offset, length)
+/// hooks         one record each: progress, name (offset, length)
+/// text          the bytes that the records point to
+/// ```
+enum LedgerLayout {
+    /// "QUIESCE" and the layout's version.
+    static let magic: UInt64 = 0x5155_4945_5343_4501
+
+    enum Header {
+        static let magic = 0
+        static let size = 8
+        static let daemon = 16
+        static let freezer = 24
+        static let superblockCount = 32
+        static let hookCount = 40
+        static let bootID = 48
+        static let requestID = 64
+        static let channel = 80
+        static let length = 96
+    }
+
+    enum Superblock {
+        static let word = 0
+        static let device = 8
+        static let level = 16
+        static let mountPoint = 24
+        static let length = 40
+    }
+
+    enum Hook {
+        static let progress = 0
+        static let name = 8
+        static let length = 24
+    }
+
+    static func superblock(_ index: Int) -> Int {
+        Header.length + index * Superblock.length
+    }
+
+    static func hook(_ index: Int, superblocks: Int) -> Int {
+        superblock(superblocks) + index * Hook.length
+    }
+
+    static func text(superblocks: Int, hooks: Int) -> Int {
+        hook(hooks, superblocks: superblocks)
+    }
+}
+
+/// Lays a ledger out.
+struct LedgerEncoder {
+    private(set) var bytes: [UInt8]
+    private var text: [UInt8] = []
+    private let textStart: Int
+
+    init(_ contents: LedgerContents, bootID: String) {
+        textStart = LedgerLayout.text(superblocks: contents.superblocks.count, hooks: contents.hooks.count)
+        bytes = [UInt8](repeating: 0, count: textStart)
+        typealias Header = LedgerLayout.Header
+        put(LedgerLayout.magic, at: Header.magic)
+        put(LedgerWord(.planned, by: contents.daemon).rawValue, at: Header.daemon)
+        put(UInt64(contents.superblocks.count), at: Header.superblockCount)
+        put(UInt64(contents.hooks.count), at: Header.hookCount)
+        putText(Array(bootID.utf8), at: Header.bootID)
+        putText(Array(contents.requestID.utf8), at: Header.requestID)
+        putText(Array(contents.channel.utf8), at: Header.channel)
+        for (index, superblock) in contents.superblocks.enumerated() {
+            let record = LedgerLayout.superblock(index)
+            put(
+                LedgerWord(.planned, by: contents.daemon).rawValue, at: record + LedgerLayout.Superblock.word)
+            put(
+                UInt64(superblock.device.major) << 32 | UInt64(superblock.device.minor),
+                at: record + LedgerLayout.Superblock.device)
+            put(UInt64(superblock.level), at: record + LedgerLayout.Superblock.level)
+            putText(
+                superblock.mountPoint.withCString(\.bytes),
+                at: record + LedgerLayout.Superblock.mountPoint)
+        }
+        for (index, hook) in contents.hooks.enumerated() {
+            let record = LedgerLayout.hook(index, superblocks: contents.superblocks.count)
+            putText(Array(hook.utf8), at: record + LedgerLayout.Hook.name)
+        }
+        bytes += text
+        // mmap gives whole pages; whole words keep the last access inside the file.
+        bytes += [UInt8](repeating: 0, count: (8 - bytes.count % 8) % 8)
+        put(UInt64(bytes.count), at: Header.size)
+    }
+
+    private mutating func put(_ value: UInt64, at offset: Int) {
+        withUnsafeBytes(of: value) { bytes.replaceSubrange(offset..<(offset + 8), with: $0) }
+    }
+
+    private mutating func putText(_ value: [UInt8], at offset: Int) {
+        put(UInt64(textStart + text.count), at: offset)
+        put(UInt64(value.count), at: offset + 8)
+        text += value
+    }
+}
+
+extension UnsafePointer<CChar> {
+    fileprivate var length: Int {
+        var count = 0
+        while self[count] != 0 { count += 1 }
+        return count
+    }
+
+    fileprivate var bytes: [UInt8] {
+        (0..<length).map { UInt8(bitPattern: self[$0]) }
+    }
+}

@@ -1,0 +1,66 @@
+import Glibc
+import LinuxCalls
+
+/// How far one superblock is on its way through a request.
+public enum SuperblockState: UInt8, Sendable, CaseIterable {
+    /// Nothing was done to it.
+    case planned = 1
+    /// FIFREEZE was issued and has not returned, or its process died in it.
+    case freezing = 2
+    /// FIFREEZE succeeded: it is frozen, by us.
+    case frozen = 3
+    /// Somebody won the right to thaw it and is at it.
+    case thawing = 4
+    /// It is not frozen by us any more.
+    case thawed = 5
+    /// FIFREEZE failed: it was never frozen by us.
+    case refused = 6
+
+    /// Whether nothing of ours can be left in the superblock.
+    public var isSettled: Bool { self == .planned || self == .thawed || self == .refused }
+}
+
+/// The atomic word of one superblock: its state and the life of the process that brought it there.
+///
+/// All of it is one word so that a change of state and its author can never be torn apart.
+public struct LedgerWord: RawRepresentable, Hashable, Sendable {
+    public let rawValue: UInt64
+
+    public init(rawValue: UInt64) {
+        self.rawValue = rawValue
+    }
+
+    /// A process id needs 22 bits (PID_MAX_LIMIT, include/linux/threads.h); 34 bits of clock ticks are five years
+    /// of uptime at 100 Hz, and then wrap in both of the words that are compared.
+    public init(_ state: SuperblockState, by process: ProcessIdentity) {
+        let process = process.asStored
+        rawValue =
+            UInt64(state.rawValue) << 56 | UInt64(UInt32(bitPattern: process.processID)) << 34 | process.startTicks
+    }
+
+    /// Nil if the word is not one of ours.
+    public var state: SuperblockState? { SuperblockState(rawValue: UInt8(rawValue >> 56)) }
+
+    public var process: ProcessIdentity {
+        ProcessIdentity(
+            processID: pid_t(truncatingIfNeeded: rawValue >> 34 & 0x3F_FFFF), startTicks: rawValue & 0x3_FFFF_FFFF)
+    }
+}
+
+extension ProcessIdentity {
+    /// The same life of a process, as much of it as a ledger's word holds.
+    public var asStored: ProcessIdentity {
+        ProcessIdentity(processID: processID & 0x3F_FFFF, startTicks: startTicks & 0x3_FFFF_FFFF)
+    }
+
+    /// Whether this life of the process has not ended, looked up under the stored form.
+    public var isAlive: Bool { handle != nil }
+
+    /// The process, if this life of it has not ended. A zombie whose last thread is gone has ended.
+    public var handle: ProcessHandle? {
+        guard processID > 0, let now = ProcessIdentity(of: processID), now.asStored == asStored,
+            let handle = ProcessHandle(now), !handle.hasEnded
+        else { return nil }
+        return handle
+    }
+}

@@ -1,0 +1,113 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// The run directory: private to root and on tmpfs, which is never frozen, so that a guard can always write to it.
+public struct RunDirectory: Sendable {
+    public let path: FilePath
+    /// The boot this is (random for each; /proc/sys/kernel/random/boot_id).
+    public let bootID: String
+
+    /// Checks the directory. Makes it, with mode 0700, if it is not there and `creating` says so.
+    public init(_ path: FilePath, creating: Bool) throws(LedgerError) {
+        self.path = path
+        if creating, mkdir(path.string, 0o700) != 0, errno != EEXIST {
+            throw LedgerError(
+                .runDirectoryUnusable, path, "the run directory cannot be made",
+                remedy: "Check `paths.run` in the configuration.", underlyingError: Errno(rawValue: errno))
+        }
+        var status = stat()
+        guard lstat(path.string, &status) == 0 else {
+            throw LedgerError(
+                .runDirectoryUnusable, path, "the run directory cannot be read",
+                remedy: "Check `paths.run` in the configuration.", underlyingError: Errno(rawValue: errno))
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid(), status.st_mode & 0o077 == 0 else {
+            throw LedgerError(
+                .runDirectoryUnusable, path, "the run directory must be a directory of mode 0700 owned by root",
+                remedy: "Run `chown root: \(path) && chmod 0700 \(path)`.")
+        }
+        guard (try? path.isOnMemoryFilesystem()) == true else {
+            throw LedgerError(
+                .notOnTmpfs, path, "the run directory is not on a tmpfs, so it could be frozen itself",
+                remedy: "Set `paths.run` to a directory under /run.")
+        }
+        do throws(Errno) {
+            let identifier = try readWholeFile("/proc/sys/kernel/random/boot_id")
+            bootID = String(decoding: identifier.filter { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        } catch {
+            throw LedgerError(
+                .runDirectoryUnusable, "/proc/sys/kernel/random/boot_id", "the boot's id cannot be read",
+                remedy: "Mount /proc.", underlyingError: error)
+        }
+    }
+
+    public var ledgerPath: FilePath { path.appending("ledger") }
+
+    /// Takes the lock that only one daemon can hold at a time; it is held until the process ends or the descriptor
+    /// is closed.
+    public func lock() throws(LedgerError) -> FileDescriptor {
+        let lockPath = path.appending("lock")
+        do throws(Errno) {
+            let descriptor = try openDescriptor(
+                lockPath, .readWrite, options: [.create, .noFollow], permissions: .ownerReadWrite)
+            guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
+                let error = Errno(rawValue: errno)
+                try? descriptor.close()
+                throw error
+            }
+            return descriptor
+        } catch {
+            if error == .wouldBlock {
+                throw LedgerError(
+                    .inUse, lockPath, "another quiesced is running on this run directory",
+                    remedy: "Stop it first, or give this one another `paths.run`.")
+            }
+            throw LedgerError(.runDirectoryUnusable, lockPath, "the lock cannot be taken", underlyingError: error)
+        }
+    }
+
+    /// Makes the ledger of a new request. It appears whole or not at all.
+    public func createLedger(_ contents: LedgerContents) throws(LedgerError) -> Ledger {
+        let temporaryPath = path.appending("ledger.new")
+        let descriptor: FileDescriptor
+        do throws(Errno) {
+            descriptor = try openDescriptor(
+                temporaryPath, .readWrite, options: [.create, .truncate, .noFollow], permissions: .ownerReadWrite)
+        } catch {
+            throw LedgerError(.cannotCreate, temporaryPath, "the ledger cannot be made", underlyingError: error)
+        }
+        do throws(Errno) {
+            try writeAll(LedgerEncoder(contents, bootID: bootID).bytes, to: descriptor)
+            guard rename(temporaryPath.string, ledgerPath.string) == 0 else { throw Errno(rawValue: errno) }
+        } catch {
+            try? descriptor.close()
+            throw LedgerError(.cannotCreate, ledgerPath, "the ledger cannot be written", underlyingError: error)
+        }
+        return try Ledger(owning: descriptor, path: ledgerPath)
+    }
+
+    /// The ledger that an unfinished request left, or nil. One from before the last boot is removed: what it names
+    /// is not frozen any more.
+    public func openLedger() throws(LedgerError) -> Ledger? {
+        let descriptor: FileDescriptor
+        do throws(Errno) {
+            descriptor = try openDescriptor(ledgerPath, .readWrite, options: [.noFollow])
+        } catch {
+            if error == .noSuchFileOrDirectory { return nil }
+            throw LedgerError(.unreadable, ledgerPath, "the ledger cannot be read", underlyingError: error)
+        }
+        let ledger = try Ledger(owning: descriptor, path: ledgerPath)
+        guard ledger.bootID == bootID else {
+            removeLedger()
+            return nil
+        }
+        return ledger
+    }
+
+    /// Removes the ledger: its request is over.
+    public func removeLedger() {
+        unlink(ledgerPath.string)
+    }
+}

@@ -1,0 +1,49 @@
+import CLinux
+import Glibc
+import SystemPackage
+
+/// Reads a small file whole (procfs and sysfs files tell no size).
+public func readWholeFile(_ path: FilePath) throws(Errno) -> [UInt8] {
+    let descriptor = try openDescriptor(path, .readOnly)
+    defer { try? descriptor.close() }
+    return try readToEnd(descriptor)
+}
+
+/// Reads from the descriptor's position to its end.
+public func readToEnd(_ descriptor: FileDescriptor) throws(Errno) -> [UInt8] {
+    var content: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 16_384)
+    while true {
+        let count = read(descriptor.rawValue, &buffer, buffer.count)
+        if count < 0 && errno == EINTR { continue }
+        guard count >= 0 else { throw Errno(rawValue: errno) }
+        if count == 0 { return content }
+        content += buffer[..<count]
+    }
+}
+
+/// Writes every byte.
+public func writeAll(_ bytes: [UInt8], to descriptor: FileDescriptor) throws(Errno) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { write(descriptor.rawValue, $0.baseAddress, $0.count) }
+        if count < 0 && errno == EINTR { continue }
+        guard count >= 0 else { throw Errno(rawValue: errno) }
+        rest = rest.dropFirst(count)
+    }
+}
+
+/// Opens a path, always close-on-exec.
+public func openDescriptor(
+    _ path: FilePath, _ mode: FileDescriptor.AccessMode, options: FileDescriptor.OpenOptions = [],
+    permissions: FilePermissions? = nil
+) throws(Errno) -> FileDescriptor {
+    do {
+        return try FileDescriptor.open(
+            path, mode, options: options.union(.closeOnExec), permissions: permissions)
+    } catch let error as Errno {
+        throw error
+    } catch {
+        throw .invalidArgument
+    }
+}
