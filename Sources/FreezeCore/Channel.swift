@@ -1,0 +1,85 @@
+/// Where requests come from: one way in, by name.
+public struct ChannelID: Hashable, Sendable, CustomStringConvertible {
+    public let name: String
+
+    public init(name: String) {
+        self.name = name
+    }
+
+    /// The Hyper-V VSS device.
+    public static let hyperV = ChannelID(name: "hyperv")
+
+    public var description: String { name }
+}
+
+/// One operation that a channel has received. No two operations of one process share an id, so an answer can never
+/// reach another operation than the one it was made for.
+public struct OperationID: Hashable, Sendable, CustomStringConvertible {
+    public let number: UInt64
+
+    public init(number: UInt64) {
+        self.number = number
+    }
+
+    public var description: String { "operation \(number)" }
+}
+
+/// What the host is told of an operation.
+public enum Verdict: Hashable, Sendable {
+    case success
+    case failure
+}
+
+/// Something worth a log line. A channel never logs: while anything is frozen nothing may be written (P7), and only
+/// the coordinator knows when that is.
+public struct ChannelNote: Hashable, Sendable {
+    public enum Level: String, Hashable, Sendable {
+        case debug
+        case info
+        case warning
+        case error
+    }
+
+    public let level: Level
+    public let message: String
+
+    public init(_ level: Level, _ message: String) {
+        self.level = level
+        self.message = message
+    }
+}
+
+/// What a channel tells the coordinator.
+public enum ChannelEvent: Hashable, Sendable {
+    /// The host reaches us from now on. `isStandIn` when the device is not the kernel's own (a pty of
+    /// `simulate-host`): only there may a dry run answer FREEZE with success.
+    case registered(isStandIn: Bool)
+    /// The host asks whether a backup would be possible. Answered by the coordinator.
+    case hotBackup(OperationID)
+    case freeze(OperationID)
+    case thaw(OperationID)
+    /// The host can no longer be answered; an operation that waited for its answer will not get one. The device is
+    /// closed, and stays closed until `RequestChannel.reopen()`.
+    case lost(reason: String)
+    /// To be logged, once nothing is frozen.
+    case note(ChannelNote)
+}
+
+/// A channel, as the coordinator sees it. Every method returns at once and may be called from any thread.
+public protocol RequestChannel: Sendable {
+    var id: ChannelID { get }
+
+    /// Answers an operation, in time or not at all. An answer to an operation that is no longer waiting is dropped.
+    func answer(_ operation: OperationID, _ verdict: Verdict)
+
+    /// Opens no path from now on (P7). What is open stays open. Call it when a request begins, long before the first
+    /// freeze: an attempt that is under way may still end after the return.
+    func holdOpening()
+
+    /// Allows opening the device again, as soon as a retry is due. Call it when idle: after a request, and after
+    /// `ChannelEvent.lost`, which implies `holdOpening()`.
+    func reopen()
+
+    /// Writes the answers already given, closes the device and ends. Nothing is delivered after it has ended.
+    func stop()
+}

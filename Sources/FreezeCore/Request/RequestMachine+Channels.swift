@@ -1,0 +1,135 @@
+import SystemPackage
+
+/// What channels send, at any moment.
+extension RequestMachine {
+    mutating func hotBackup(_ channel: ChannelID, _ operation: OperationID) {
+        if ownsWindow(channel) {
+            loseWindow(to: "HOT_BACKUP", channel, operation)
+            return
+        }
+        // A refusal can make the host save or pause the machine instead: what is wrong is said in the log.
+        emit(.answer(channel, operation, .success))
+        if state == .idle { emit(.assess) }
+    }
+
+    mutating func freezeAsked(_ channel: ChannelID, _ operation: OperationID, _ id: RequestID) {
+        if state == .recovering || state == .stopped || shutdownReason != nil {
+            return refuse(channel, operation, "quiesced is \(state == .recovering ? "recovering" : "stopping")")
+        }
+        guard let request else { return begin(channel, operation, id, received: now) }
+        if ownsWindow(channel) { return loseWindow(to: "FREEZE", channel, operation) }
+        let isEnding = state == .thawing || state == .thawHooks
+        guard isEnding, request.channel == channel, waiting == nil else {
+            return refuse(
+                channel, operation, "busy: request \(request.id) of \(request.channel) is \(state.rawValue)")
+        }
+        let wait = WaitingFreeze(channel: channel, operation: operation, id: id, received: now)
+        if now >= waitingLimit(wait) { return refuse(channel, operation, "it could not be answered in time") }
+        debts[channel] = nil
+        waiting = wait
+    }
+
+    mutating func thawAsked(_ channel: ChannelID, _ operation: OperationID) {
+        if waiting?.channel == channel { refuseWaiting("the host sent THAW before it began") }
+        guard let request, request.channel == channel, state != .thawHooks else {
+            return answerByDebt(channel, operation)
+        }
+        let meaning: PendingOperation.Meaning =
+            if state == .frozen { .endsWindow } else if request.wasFrozen { .lateThaw } else { .harmless }
+        self.request?.pendingOperations.append(
+            PendingOperation(channel: channel, operation: operation, meaning: meaning, received: now))
+        switch state {
+        case .frozen: beginThaw()
+        case .thawing: break
+        default: fail("the host sent THAW before everything was frozen")
+        }
+    }
+
+    mutating func channelLost(_ channel: ChannelID, _ reason: String) {
+        if waiting?.channel == channel { waiting = nil }
+        request?.pendingOperations.removeAll { $0.channel == channel }
+        if let request, request.channel == channel, state != .thawHooks {
+            self.request?.freezeOperation = nil
+            // Whoever registers next gets the host's THAW for this request.
+            debts[channel] = .lost(reason: reason)
+            fail("the channel was lost: \(reason)")
+        }
+        if request == nil || state == .thawHooks { emit(.reopenChannels) }
+    }
+
+    mutating func shutdown(_ reason: String) {
+        guard shutdownReason == nil else { return }
+        shutdownReason = reason
+        refuseWaiting(reason)
+        if request == nil {
+            if state != .recovering { stop() }
+        } else {
+            fail(reason)
+        }
+    }
+
+    mutating func stop() {
+        state = .stopped
+        deadline = nil
+        emit(.exit)
+    }
+
+    // MARK: Answers
+
+    /// Whether FREEZE was answered with success and the window is still the channel's.
+    private func ownsWindow(_ channel: ChannelID) -> Bool {
+        request?.channel == channel && state == .frozen
+    }
+
+    /// The host begins anew while we are frozen for it: it has given the first snapshot up.
+    private mutating func loseWindow(to name: String, _ channel: ChannelID, _ operation: OperationID) {
+        request?.pendingOperations.append(
+            PendingOperation(channel: channel, operation: operation, meaning: .startsAnew, received: now))
+        fail("the host sent \(name) while everything was frozen for its last request, which is therefore lost")
+    }
+
+    private mutating func refuse(_ channel: ChannelID, _ operation: OperationID, _ reason: String) {
+        emit(.answer(channel, operation, .failure))
+        note(.warning, "FREEZE from \(channel) was answered with failure: \(reason)")
+        if debts[channel] == nil, request?.channel != channel { debts[channel] = .harmless }
+    }
+
+    private mutating func answerByDebt(_ channel: ChannelID, _ operation: OperationID) {
+        switch debts.removeValue(forKey: channel) {
+        case .harmless:
+            emit(.answer(channel, operation, .success))
+        case .lost(let reason):
+            emit(.answer(channel, operation, .failure))
+            note(.error, "THAW from \(channel) was answered with failure: \(reason)")
+        case nil:
+            emit(.answer(channel, operation, .failure))
+            note(
+                .error,
+                "THAW from \(channel) was answered with failure: this quiesced has frozen nothing for it; if a "
+                    + "backup was running when quiesced was restarted, its snapshot may be torn")
+        }
+    }
+
+    mutating func refuseWaiting(_ reason: String) {
+        guard let waiting else { return }
+        self.waiting = nil
+        emit(.answer(waiting.channel, waiting.operation, .failure))
+        debts[waiting.channel] = .harmless
+        note(.warning, "FREEZE from \(waiting.channel) was answered with failure: \(reason)")
+    }
+
+    /// How long a FREEZE may wait for the thaw hooks before it, so that it can still be answered in time.
+    func waitingLimit(_ waiting: WaitingFreeze) -> Moment {
+        waiting.received + (policy.freezeAnswerLimit - policy.longestFreeze)
+    }
+
+    /// Operations that the thaw did not finish in time for are answered with failure; the thaw goes on.
+    mutating func answerOverdueOperations() {
+        guard state == .thawing, let operations = request?.pendingOperations else { return }
+        for pending in operations where now >= pending.received + policy.thawAnswerLimit {
+            request?.pendingOperations.removeAll { $0 == pending }
+            fail("thawing took longer than \(policy.thawAnswerLimit)")
+            emit(.answer(pending.channel, pending.operation, .failure))
+        }
+    }
+}

@@ -1,0 +1,146 @@
+import SystemPackage
+
+/// From the last FITHAW to idle: answers, thaw hooks, the record; and what is left of a crash or a hanging FIFREEZE.
+extension RequestMachine {
+    /// Nothing more can be thawed now: names what hangs, answers the channel, and goes on with the thaw hooks.
+    mutating func closeWindow() {
+        guard let request else { return }
+        if request.record.windowOpened != nil { self.request?.record.windowClosed = now }
+        for (index, progress) in request.progress.enumerated() where progress == .freezing || progress == .frozen {
+            let target = request.targets[index]
+            stuck[index] = target.mountPoint
+            if let record = request.record.filesystems.firstIndex(where: { $0.planned.device == target.device }) {
+                self.request?.record.filesystems[record].isStuck = true
+            }
+        }
+        if isStuck, request.failure == nil {
+            let names = stuckMountPoints.map(\.string).joined(separator: ", ")
+            self.request?.failure = "\(names): not thawed; it is watched and thawed as soon as the kernel allows"
+        }
+        answerAtEndOfWindow()
+        startThawHooks()
+    }
+
+    private mutating func answerAtEndOfWindow() {
+        guard let request else { return }
+        if let operation = request.freezeOperation {
+            self.request?.freezeOperation = nil
+            self.request?.record.answered = now
+            emit(.answer(request.channel, operation, .failure))
+            debts[request.channel] = .harmless
+        } else if request.wasFrozen, let failure = request.failure {
+            debts[request.channel] = .lost(reason: failure)
+        }
+        for pending in request.pendingOperations {
+            let succeeds =
+                switch pending.meaning {
+                case .endsWindow: request.failure == nil
+                case .harmless: !isStuck
+                case .lateThaw, .startsAnew: false
+                }
+            emit(.answer(pending.channel, pending.operation, succeeds ? .success : .failure))
+            if pending.meaning != .startsAnew { debts[pending.channel] = nil }
+        }
+        self.request?.pendingOperations = []
+    }
+
+    // MARK: Thaw hooks
+
+    private mutating func startThawHooks() {
+        state = .thawHooks
+        request?.hooksDeadline = now + policy.hooksTotalTimeout
+        // Nothing is frozen any more: the host may register its next request while hooks run.
+        emit(.reopenChannels)
+        runNextThawHook()
+    }
+
+    private mutating func runNextThawHook() {
+        guard let hook = request?.hooksOwedThaw.popLast(), let request else { return finish() }
+        let remaining = max(request.hooksDeadline - now, policy.minimumThawHookTimeout)
+        run(hook, .thaw, timeout: min(policy.hookTimeout, remaining))
+    }
+
+    mutating func thawHookFinished(_ run: HookRun) {
+        if !run.outcome.succeeded { note(.error, "thaw \(Self.hookFailure(run))") }
+        runNextThawHook()
+    }
+
+    // MARK: Finish
+
+    private mutating func finish() {
+        guard var record = request?.record else { return }
+        record.ended = now
+        record.result = request?.failure == nil ? .succeeded : .failed
+        record.level = request?.failure == nil ? consistencyLevel : nil
+        record.reason = request?.failure ?? levelReason
+        emit(.record(record))
+        request = nil
+        state = .idle
+        // While a FIFREEZE hangs, its descriptor and its place in the ledger are still needed.
+        if !isStuck { emit(.release) }
+        deadline = nil
+        if shutdownReason != nil { return stop() }
+        if let waiting {
+            self.waiting = nil
+            begin(waiting.channel, waiting.operation, waiting.id, received: waiting.received)
+        }
+    }
+
+    /// How good the snapshot is, if the request succeeds.
+    var consistencyLevel: ConsistencyLevel? {
+        guard let request, request.failure == nil, let prepared = request.prepared else { return nil }
+        if !onlyFlushed.isEmpty { return .crash }
+        return prepared.hooks.isEmpty || !request.failedHooks.isEmpty ? .filesystem : .application
+    }
+
+    private var onlyFlushed: [PlannedFilesystem] {
+        request?.prepared?.plan.filesystems(.sync).filter { !$0.isHarmless } ?? []
+    }
+
+    private var levelReason: String? {
+        guard let request, let prepared = request.prepared else { return nil }
+        if !onlyFlushed.isEmpty {
+            return "could only be flushed: " + onlyFlushed.map(\.mountPoint.string).joined(separator: ", ")
+        }
+        if prepared.hooks.isEmpty { return "there are no hooks" }
+        if !request.failedHooks.isEmpty { return "failed hooks: " + request.failedHooks.joined(separator: ", ") }
+        return nil
+    }
+
+    // MARK: What hangs
+
+    /// A FIFREEZE or FITHAW that hung has returned.
+    mutating func stuckReturned(_ index: Int, isFrozen: Bool) {
+        // A frozen one is thawed by the freezer at once: that is its next report.
+        guard !isFrozen, let mountPoint = stuck.removeValue(forKey: index) else { return }
+        note(.warning, "\(mountPoint): its freeze, which had hung, has returned; it is thawed")
+        if !isStuck, request == nil { emit(.release) }
+    }
+
+    mutating func leftoverSettled(_ mountPoint: FilePath) {
+        guard let index = leftoverStuck.firstIndex(of: mountPoint) else { return }
+        leftoverStuck.remove(at: index)
+        note(.warning, "\(mountPoint): its freeze, which had hung, has returned; it is thawed")
+        if !isStuck, request == nil { emit(.release) }
+    }
+
+    // MARK: What a crash left
+
+    mutating func recovered(_ leftover: Leftover?) {
+        guard state == .recovering else { return }
+        state = .idle
+        if shutdownReason == nil { emit(.openChannels) }
+        guard let leftover else {
+            if shutdownReason != nil { stop() }
+            return
+        }
+        leftoverStuck = leftover.stuck
+        var crashed = ActiveRequest(
+            id: leftover.requestID, channel: leftover.channel, hooksDeadline: now,
+            record: RequestRecord(id: leftover.requestID, channel: leftover.channel, started: now))
+        crashed.failure = "quiesced ended in the middle of this request; what it had frozen is thawed"
+        crashed.hooksOwedThaw = leftover.hooksOwedThaw.reversed().map { .leftover(name: $0.name) }
+        request = crashed
+        startThawHooks()
+    }
+}

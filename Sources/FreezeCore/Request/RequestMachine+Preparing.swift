@@ -1,0 +1,234 @@
+import SystemPackage
+
+/// From the request to the last moment at which nothing is frozen: planning, flushing, hooks, flushing again, checking.
+extension RequestMachine {
+    mutating func begin(_ channel: ChannelID, _ operation: OperationID, _ id: RequestID, received: Moment) {
+        debts[channel] = nil
+        var new = ActiveRequest(
+            id: id, channel: channel, freezeOperation: operation, hooksDeadline: now,
+            record: RequestRecord(id: id, channel: channel, started: received))
+        if isStuck {
+            let names = stuckMountPoints.map(\.string).joined(separator: ", ")
+            new.failure = "the freeze of \(names) from an earlier request still hangs in the kernel"
+            request = new
+            closeWindow()
+            return
+        }
+        request = new
+        state = .planning
+        emit(.prepare(nextStep(for: policy.planTimeout), id, channel, isAgain: false))
+    }
+
+    // MARK: Planning
+
+    mutating func prepared(_ prepared: PreparedRequest) {
+        guard state == .planning, let isAgain = request.map({ $0.replans > 0 }) else { return }
+        request?.prepared = prepared
+        request?.targets = prepared.plan.filesystems(.freeze)
+        request?.progress = Array(repeating: .planned, count: prepared.plan.filesystems(.freeze).count)
+        request?.record.filesystems = prepared.plan.filesystems.map(FilesystemRecord.init(planned:))
+        request?.record.refusedHooks = prepared.hooks.filter { $0.refusal != nil }
+        if prepared.plan.filesystems(.freeze).isEmpty {
+            return fail("there is no filesystem to freeze; `quiescectl plan` says why each one is left out")
+        }
+        if !isAgain, policy.onHookFailure == .abort,
+            let refused = prepared.hooks.first(where: { $0.refusal != nil })
+        {
+            return fail("hook \(refused.name) is refused: \(refused.refusal ?? "")")
+        }
+        flush(in: isAgain ? .flushingAgain : .flushing)
+    }
+
+    mutating func preparationFailed(_ reason: String, _ plan: FreezePlan?) {
+        if let plan { request?.record.filesystems = plan.filesystems.map(FilesystemRecord.init(planned:)) }
+        fail(reason)
+    }
+
+    mutating func planningTimedOut() {
+        fail("making the plan took longer than \(policy.planTimeout); a device or filesystem does not answer")
+    }
+
+    // MARK: Flushing
+
+    private mutating func flush(in next: RequestState) {
+        state = next
+        let affected = request?.prepared?.plan.filesystems.filter { $0.action != .skip } ?? []
+        request?.unflushed = affected
+        emit(.flush(nextStep(for: policy.flushTimeout)))
+    }
+
+    mutating func flushed(_ result: FlushResult) {
+        guard let index = request?.record.filesystems.firstIndex(where: { $0.planned.device == result.device })
+        else { return }
+        request?.record.filesystems[index].flushes.append(result)
+        request?.unflushed.removeAll { $0.device == result.device }
+        if let error = result.error, let mountPoint = request?.record.filesystems[index].planned.mountPoint {
+            fail("\(mountPoint): flushing it failed: \(error); look at the kernel's log for errors of its device")
+        }
+    }
+
+    mutating func flushFinished() {
+        switch state {
+        case .flushing: startFreezeHooks()
+        case .flushingAgain: checkMounts()
+        default: break
+        }
+    }
+
+    mutating func flushTimedOut() {
+        let names = (request?.unflushed ?? []).map(\.mountPoint.string).joined(separator: ", ")
+        fail("\(names): flushing took longer than flush_timeout (\(policy.flushTimeout))")
+    }
+
+    // MARK: Freeze hooks
+
+    private mutating func startFreezeHooks() {
+        state = .freezeHooks
+        request?.hooksDeadline = now + policy.hooksTotalTimeout
+        runNextFreezeHook()
+    }
+
+    private mutating func runNextFreezeHook() {
+        guard let request, let hooks = request.prepared?.hooks else { return }
+        guard request.nextHook < hooks.count else { return flush(in: .flushingAgain) }
+        let index = request.nextHook
+        self.request?.nextHook += 1
+        if hooks[index].refusal != nil {
+            self.request?.failedHooks.append(hooks[index].name)
+            return runNextFreezeHook()
+        }
+        let remaining = request.hooksDeadline - now
+        guard remaining > .zero else {
+            return fail(
+                "hook \(hooks[index].name): hooks.total_timeout (\(policy.hooksTotalTimeout)) was used up before it"
+            )
+        }
+        self.request?.hooksOwedThaw.append(.planned(index: index))
+        run(.planned(index: index), .freeze, timeout: min(policy.hookTimeout, remaining))
+    }
+
+    mutating func run(_ hook: HookReference, _ phase: HookPhase, timeout: Duration) {
+        guard let request else { return }
+        self.request?.runningHook = hook
+        let step = nextStep(for: timeout + policy.hookKillGrace)
+        switch hook {
+        case .planned(let index):
+            emit(
+                .runHook(
+                    step, index: index, phase, succeeded: request.failure == nil,
+                    level: phase == .thaw ? consistencyLevel : nil, timeout: timeout))
+        case .leftover(let name):
+            emit(.runLeftoverHook(step, name: name, request.id, request.channel, timeout: timeout))
+        }
+    }
+
+    mutating func hookFinished(_ run: HookRun) {
+        guard let hook = request?.runningHook else { return }
+        request?.runningHook = nil
+        request?.record.hooks.append(run)
+        deadline = nil
+        switch state {
+        case .freezeHooks: freezeHookFinished(hook, run)
+        case .thawHooks: thawHookFinished(run)
+        default: break
+        }
+    }
+
+    private mutating func freezeHookFinished(_ hook: HookReference, _ run: HookRun) {
+        // A program that could not even be executed has nothing to take back.
+        if case .notStarted = run.outcome { request?.hooksOwedThaw.removeAll { $0 == hook } }
+        if request?.failure != nil { return endWithoutWindow() }
+        if !run.outcome.succeeded {
+            guard policy.onHookFailure == .proceed else { return fail(Self.hookFailure(run)) }
+            request?.failedHooks.append(run.name)
+        }
+        runNextFreezeHook()
+    }
+
+    /// The runner, which keeps the timeout itself, did not come back.
+    mutating func hookTimedOut() {
+        guard let request, let hook = request.runningHook else { return }
+        let name =
+            switch hook {
+            case .planned(let index): request.prepared?.hooks[index].name ?? "?"
+            case .leftover(let name): name
+            }
+        let phase: HookPhase = state == .freezeHooks ? .freeze : .thaw
+        // Its late answer is not awaited any more.
+        _ = nextStep(for: nil)
+        hookFinished(
+            HookRun(
+                name: name, phase: phase, outcome: .timedOut(abandoned: true), output: "",
+                isOutputTruncated: false,
+                started: now, duration: .zero))
+    }
+
+    static func hookFailure(_ run: HookRun) -> String {
+        let ending =
+            switch run.outcome {
+            case .exited(let status): "exited with status \(status)"
+            case .signalled(let signal): "was ended by signal \(signal)"
+            case .timedOut(abandoned: false): "did not end within its timeout and was killed"
+            case .timedOut(abandoned: true): "did not end within its timeout and could not be killed"
+            case .notStarted(let reason): "could not be started: \(reason)"
+            }
+        let lastLine = run.output.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
+        return "hook \(run.name) \(ending)\(lastLine)"
+    }
+
+    // MARK: Checking
+
+    private mutating func checkMounts() {
+        state = .checking
+        emit(.checkMounts(nextStep(for: policy.planTimeout)))
+    }
+
+    mutating func mountsChecked(_ change: String?, allFrozen: Bool) {
+        switch state {
+        case .checking: checkedBeforeFreezing(change)
+        case .verifying: checkedWhileFrozen(change, allFrozen: allFrozen)
+        default: break
+        }
+    }
+
+    private mutating func checkedBeforeFreezing(_ change: String?) {
+        guard let change, let request else { return startFreezing() }
+        guard request.replans < policy.maximumReplans else {
+            return fail("the mount table keeps changing: \(change)")
+        }
+        note(.info, "the mount table changed while hooks ran (\(change)): planning again")
+        self.request?.replans += 1
+        state = .planning
+        emit(.prepare(nextStep(for: policy.planTimeout), request.id, request.channel, isAgain: true))
+    }
+
+    // MARK: Failure
+
+    /// Ends the request, from whatever state it is in. The first reason counts.
+    mutating func fail(_ reason: String) {
+        guard request != nil else { return }
+        let isFirst = request?.failure == nil
+        if isFirst { request?.failure = reason }
+        switch state {
+        case .planning, .flushing, .flushingAgain, .checking:
+            endWithoutWindow()
+        case .freezeHooks:
+            if request?.runningHook == nil {
+                endWithoutWindow()
+            } else if isFirst {
+                emit(.cancelHook(step))
+                deadline = now + policy.hookKillGrace
+            }
+        case .freezing, .verifying, .frozen:
+            beginThaw()
+        case .thawing, .thawHooks, .recovering, .idle, .stopped:
+            break
+        }
+    }
+
+    private mutating func endWithoutWindow() {
+        // Late answers of the work in progress are not heard any more.
+        _ = nextStep(for: nil)
+        closeWindow()
+    }
+}

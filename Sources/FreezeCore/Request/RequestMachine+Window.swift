@@ -1,0 +1,155 @@
+import SystemPackage
+
+/// The window: freezing level by level, frozen, thawing.
+extension RequestMachine {
+    // MARK: Freezing
+
+    mutating func startFreezing() {
+        state = .freezing
+        request?.record.windowOpened = now
+        request?.windowDeadline = now + policy.maxWindow
+        _ = nextStep(for: min(policy.freezeTimeout, policy.maxWindow))
+        freezeLevel(0)
+    }
+
+    private mutating func freezeLevel(_ level: Int) {
+        guard let request, let windowDeadline = request.windowDeadline, let freezeDeadline = deadline else {
+            return
+        }
+        self.request?.level = level
+        for (index, target) in request.targets.enumerated() where target.level == level {
+            self.request?.progress[index] = .freezing
+        }
+        emit(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
+    }
+
+    mutating func froze(_ index: Int, _ result: TimedResult) {
+        if stuck[index] != nil { return stuckReturned(index, isFrozen: result.error == nil) }
+        guard let request, request.progress.indices.contains(index), isWindowOpen else { return }
+        let target = request.targets[index]
+        self.request?.progress[index] = result.error == nil ? .frozen : .settled
+        recordTarget(index) { $0.freeze = result }
+        if let error = result.error, error != .canceled || state == .freezing {
+            fail("\(target.mountPoint): \(freezeProblem(error))")
+        }
+        switch state {
+        case .freezing: levelMayBeComplete()
+        case .thawing: thawMayBeComplete()
+        default: break
+        }
+    }
+
+    private mutating func levelMayBeComplete() {
+        guard let request, !request.progress.contains(.freezing) else { return }
+        let next = request.level + 1
+        if request.targets.contains(where: { $0.level == next }) { return freezeLevel(next) }
+        state = .verifying
+        // The freeze timeout goes on: the answer belongs to it.
+        let freezeDeadline = deadline
+        emit(.checkMounts(nextStep(for: nil)))
+        deadline = freezeDeadline
+    }
+
+    mutating func freezeTimedOut() {
+        guard let request else { return }
+        let names = zip(request.targets, request.progress).filter { $0.1 == .freezing }.map(\.0.mountPoint.string)
+        fail(
+            "\(names.joined(separator: ", ")): not frozen within freeze.timeout (\(policy.freezeTimeout)); a writer "
+                + "or the device does not get ready")
+    }
+
+    // MARK: Frozen
+
+    mutating func checkedWhileFrozen(_ change: String?, allFrozen: Bool) {
+        if let change { return fail("the mount table changed while freezing: \(change)") }
+        if !allFrozen { return fail("the ledger does not say that everything is frozen") }
+        guard let request, let operation = request.freezeOperation else { return }
+        state = .frozen
+        deadline = request.windowDeadline
+        self.request?.wasFrozen = true
+        self.request?.freezeOperation = nil
+        self.request?.record.answered = now
+        emit(.answer(request.channel, operation, .success))
+    }
+
+    // MARK: Thawing
+
+    mutating func beginThaw() {
+        let levels = (request?.targets.compactMap(\.level).max() ?? 0) + 1
+        state = .thawing
+        _ = nextStep(for: policy.freezerPatience + .seconds(levels))
+        emit(.thaw)
+        thawMayBeComplete()
+    }
+
+    mutating func thawed(_ index: Int, _ result: TimedResult) {
+        if stuck[index] != nil {
+            if result.error == nil || result.error == .invalidArgument { stuckReturned(index, isFrozen: false) }
+            return
+        }
+        guard let request, request.progress.indices.contains(index), state == .thawing || isWindowOpen else {
+            return
+        }
+        if result.error == .canceled { return }
+        let mountPoint = request.targets[index].mountPoint
+        recordTarget(index) { $0.thaw = result }
+        switch result.error {
+        case nil:
+            self.request?.progress[index] = .settled
+        case .invalidArgument?:
+            let wasFrozen = request.progress[index] == .frozen
+            self.request?.progress[index] = .settled
+            if wasFrozen {
+                fail("\(mountPoint): somebody else thawed it in the window: the snapshot may be torn")
+            }
+        case let error?:
+            fail("\(mountPoint): thawing it fails: \(error); it is tried again")
+        }
+        thawMayBeComplete()
+    }
+
+    mutating func thawFinished() {
+        guard state == .thawing, request?.isThawFinished == false else { return }
+        request?.isThawFinished = true
+        // What hangs gets a little more time: thawing the others usually frees it.
+        deadline = now + policy.takeoverPatience
+        thawMayBeComplete()
+    }
+
+    mutating func freezerDied() {
+        let isUnsettled = isWindowOpen
+        fail("the freezer died; quiesced thawed in its place")
+        if isUnsettled || !stuck.isEmpty { takeOver() }
+    }
+
+    mutating func thawTimedOut() {
+        if request?.isThawFinished == false, request?.isTakenOver == false {
+            fail("the freezer did not thaw in time; quiesced took over")
+            return takeOver()
+        }
+        closeWindow()
+    }
+
+    private mutating func takeOver() {
+        guard request?.isTakenOver != true else { return }
+        request?.isTakenOver = true
+        emit(.takeOverThaw)
+        if state == .thawing { deadline = now + policy.takeoverPatience }
+    }
+
+    private mutating func thawMayBeComplete() {
+        guard state == .thawing, let request else { return }
+        let isComplete = request.progress.allSatisfy { $0 == .settled || $0 == .planned }
+        if isComplete { closeWindow() }
+    }
+
+    private mutating func recordTarget(_ index: Int, _ change: (inout FilesystemRecord) -> Void) {
+        guard let device = request?.targets[index].device,
+            let record = request?.record.filesystems.firstIndex(where: { $0.planned.device == device })
+        else { return }
+        if var changed = request?.record.filesystems[record] {
+            change(&changed)
+            request?.record.filesystems[record] = changed
+        }
+    }
+}

@@ -1,0 +1,157 @@
+import SystemPackage
+
+/// One freeze…thaw cycle at a time, from the host's FREEZE to the last thaw hook: pure, event in, effects out.
+///
+/// ```
+/// recovering → idle → planning → flushing → freezeHooks → flushingAgain → checking → freezing → verifying
+///                ↑                                                                                 ↓
+///                └──────────────── thawHooks ←──────────── thawing ←──────────────────────────── frozen
+/// ```
+/// Any failure leads to `thawing` if a FIFREEZE was issued, else straight to `thawHooks`. The states are handled in
+/// the files `RequestMachine+Preparing`, `+Window` and `+Ending`, in this order; what channels send at any moment
+/// is handled in `+Channels`.
+///
+/// The machine reads no clock: each event comes with its moment, and `nextDeadline` tells when the driver must send
+/// `timePassed` though nothing else happened.
+public struct RequestMachine: Sendable {
+    public let policy: RequestPolicy
+    public internal(set) var state = RequestState.recovering
+
+    var request: ActiveRequest?
+    var waiting: WaitingFreeze?
+    var debts: [ChannelID: ThawDebt] = [:]
+    /// Filesystems of the last request whose FIFREEZE has not returned, by their index in it.
+    var stuck: [Int: FilePath] = [:]
+    /// The same, of an earlier life of the daemon.
+    var leftoverStuck: [FilePath] = []
+    var shutdownReason: String?
+
+    /// The piece of work whose answer is awaited.
+    var step = StepID(number: 0)
+    /// When the present state is over, whatever happens.
+    var deadline: Moment?
+    var now = Moment(nanoseconds: 0)
+    var effects: [RequestEffect] = []
+
+    public init(policy: RequestPolicy) {
+        self.policy = policy
+    }
+
+    /// The first effects, after which events may come.
+    public mutating func start(at moment: Moment) -> [RequestEffect] {
+        now = moment
+        return [.recover]
+    }
+
+    /// Takes an event and tells what is to be done about it, in order.
+    public mutating func handle(_ event: RequestEvent, at moment: Moment) -> [RequestEffect] {
+        now = moment
+        effects = []
+        dispatch(event)
+        return effects
+    }
+
+    /// When `timePassed` is due; nil if nothing is timed.
+    public var nextDeadline: Moment? {
+        var moments = [deadline, waiting.map(waitingLimit)].compactMap(\.self)
+        if state == .thawing {
+            moments += (request?.pendingOperations ?? []).map { $0.received + policy.thawAnswerLimit }
+        }
+        return moments.min()
+    }
+
+    /// Whether anything is, or may be, frozen by us: then nothing is logged, started or opened (P7).
+    public var isWindowOpen: Bool {
+        switch state {
+        case .freezing, .verifying, .frozen, .thawing: true
+        default: false
+        }
+    }
+
+    // MARK: What status shows
+
+    public var requestID: RequestID? { request?.id }
+    public var owner: ChannelID? { request?.channel }
+    /// Mount points whose FIFREEZE hangs in the kernel.
+    public var stuckMountPoints: [FilePath] {
+        stuck.sorted { $0.key < $1.key }.map(\.value) + leftoverStuck
+    }
+    public var isStuck: Bool { !stuck.isEmpty || !leftoverStuck.isEmpty }
+    /// Channels whose next THAW will be answered with failure because their window ended early, and why.
+    public var lostChannels: [ChannelID: String] {
+        debts.compactMapValues { debt in
+            if case .lost(let reason) = debt { reason } else { nil }
+        }
+    }
+
+    // MARK: Dispatch
+
+    private mutating func dispatch(_ event: RequestEvent) {
+        switch event {
+        case .recovered(let leftover): recovered(leftover)
+        case .leftoverSettled(let mountPoint): leftoverSettled(mountPoint)
+
+        case .hotBackup(let channel, let operation): hotBackup(channel, operation)
+        case .freeze(let channel, let operation, let id): freezeAsked(channel, operation, id)
+        case .thaw(let channel, let operation): thawAsked(channel, operation)
+        case .channelLost(let channel, let reason): channelLost(channel, reason)
+
+        case .prepared(let step, let prepared): if step == self.step { self.prepared(prepared) }
+        case .preparationFailed(let step, let reason, let plan):
+            if step == self.step { preparationFailed(reason, plan) }
+        case .flushed(let step, let result): if step == self.step { flushed(result) }
+        case .flushFinished(let step): if step == self.step { flushFinished() }
+        case .mountsChecked(let step, let change, let allFrozen):
+            if step == self.step { mountsChecked(change, allFrozen: allFrozen) }
+        case .hookFinished(let step, let run): if step == self.step { hookFinished(run) }
+
+        case .froze(let index, let result): froze(index, result)
+        case .freezerThaws(let reason): if isWindowOpen { fail(reason) }
+        case .thawed(let index, let result): thawed(index, result)
+        case .thawFinished: thawFinished()
+        case .freezerDied: freezerDied()
+
+        case .timePassed: timePassed()
+        case .shutdown(let reason): shutdown(reason)
+        }
+    }
+
+    private mutating func timePassed() {
+        if let waiting, now >= waitingLimit(waiting) {
+            refuseWaiting("the hooks of the request before took too long")
+        }
+        answerOverdueOperations()
+        guard let deadline, now >= deadline else { return }
+        self.deadline = nil
+        switch state {
+        case .planning: planningTimedOut()
+        case .flushing, .flushingAgain: flushTimedOut()
+        case .checking, .verifying: fail("reading the mount table took too long")
+        case .freezeHooks, .thawHooks: hookTimedOut()
+        case .freezing: freezeTimedOut()
+        case .frozen: fail(Self.windowExpired(policy))
+        case .thawing: thawTimedOut()
+        case .recovering, .idle, .stopped: break
+        }
+    }
+
+    /// A new piece of work: answers to the one before are not heard any more.
+    mutating func nextStep(for duration: Duration?) -> StepID {
+        step = StepID(number: step.number + 1)
+        deadline = duration.map { now + $0 }
+        return step
+    }
+
+    mutating func emit(_ effect: RequestEffect) {
+        effects.append(effect)
+    }
+
+    mutating func note(_ level: ChannelNote.Level, _ message: String) {
+        effects.append(.note(ChannelNote(level, message)))
+    }
+
+    static func windowExpired(_ policy: RequestPolicy) -> String {
+        "the host did not send THAW within max_window (\(policy.maxWindow)): everything was thawed, the snapshot "
+            + "may be torn"
+    }
+}

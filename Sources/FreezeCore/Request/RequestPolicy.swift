@@ -1,0 +1,44 @@
+/// The limits and choices a request is run with.
+public struct RequestPolicy: Sendable, Hashable {
+    public enum HookFailure: Sendable, Hashable {
+        /// The request fails.
+        case abort
+        /// It goes on, at the level `filesystem` at best.
+        case proceed
+    }
+
+    /// From the request to a plan with every filesystem opened.
+    public var planTimeout = Duration.seconds(10)
+    /// Each of the two flushes.
+    public var flushTimeout = Duration.seconds(60)
+    /// One hook, one phase.
+    public var hookTimeout = Duration.seconds(30)
+    /// All hooks of one phase.
+    public var hooksTotalTimeout = Duration.seconds(120)
+    public var onHookFailure = HookFailure.abort
+    /// From the first FIFREEZE until all filesystems are frozen.
+    public var freezeTimeout = Duration.seconds(10)
+    /// From the first FIFREEZE to the last FITHAW.
+    public var maxWindow = Duration.seconds(60)
+    /// FREEZE is answered within this, or not at all (the host gives up after 900 s).
+    public var freezeAnswerLimit = Duration.seconds(870)
+    /// THAW is answered within this, with failure if need be (the host gives up after 30 s).
+    public var thawAnswerLimit = Duration.seconds(20)
+    /// How long the freezer may stay silent when it should thaw, before the daemon thaws in its place.
+    public var freezerPatience = Duration.seconds(2)
+    /// How long the daemon's own thaw is waited for before a filesystem counts as stuck.
+    public var takeoverPatience = Duration.seconds(5)
+    /// Grace for a hook's group kill, on top of its timeout.
+    public var hookKillGrace = Duration.seconds(10)
+    /// A thaw hook is given at least this, even when the others used up the budget: each is called (P4).
+    public var minimumThawHookTimeout = Duration.seconds(5)
+    /// How often the mount table may change under a request before it fails.
+    public var maximumReplans = 3
+
+    public init() {}
+
+    /// The longest that a FREEZE can take by these limits.
+    public var longestFreeze: Duration {
+        planTimeout + flushTimeout + flushTimeout + hooksTotalTimeout + freezeTimeout
+    }
+}

@@ -1,0 +1,51 @@
+import SystemPackage
+
+/// What became of one filesystem in a request.
+public struct FilesystemRecord: Hashable, Sendable {
+    public let planned: PlannedFilesystem
+    public var flushes: [FlushResult] = []
+    public var freeze: TimedResult?
+    public var thaw: TimedResult?
+    /// Its FIFREEZE outlived the request.
+    public var isStuck = false
+
+    public init(planned: PlannedFilesystem) {
+        self.planned = planned
+    }
+}
+
+/// Everything a request did, for the history and the log.
+public struct RequestRecord: Hashable, Sendable {
+    public enum Result: String, Hashable, Sendable {
+        case succeeded
+        case failed
+    }
+
+    public let id: RequestID
+    public let channel: ChannelID
+    public let started: Moment
+    public var ended: Moment
+    public var filesystems: [FilesystemRecord] = []
+    /// The order in which hooks were called.
+    public var hooks: [HookRun] = []
+    /// Hooks that were not run because they are not trusted: name and why.
+    public var refusedHooks: [PlannedHook] = []
+    /// When FREEZE was answered.
+    public var answered: Moment?
+    /// From before the first FIFREEZE …
+    public var windowOpened: Moment?
+    /// … to after the last FITHAW.
+    public var windowClosed: Moment?
+    public var result = Result.failed
+    /// How good the snapshot is; nil for a failed request.
+    public var level: ConsistencyLevel?
+    /// Why it failed, or why the level is not the highest.
+    public var reason: String?
+
+    public init(id: RequestID, channel: ChannelID, started: Moment) {
+        self.id = id
+        self.channel = channel
+        self.started = started
+        self.ended = started
+    }
+}

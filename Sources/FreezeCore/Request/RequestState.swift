@@ -1,0 +1,104 @@
+/// Where the coordinator is; shown by `status`.
+public enum RequestState: String, Sendable, Hashable, CaseIterable {
+    /// Thawing what an earlier life left; nobody is served yet.
+    case recovering
+    case idle
+    case planning
+    case flushing
+    case freezeHooks = "running freeze hooks"
+    case flushingAgain = "flushing again"
+    /// Looking whether the mount table is still the planned one, before the first FIFREEZE.
+    case checking
+    case freezing
+    /// All frozen; looking whether the mount table is still the planned one, before FREEZE is answered.
+    case verifying
+    case frozen
+    case thawing
+    case thawHooks = "running thaw hooks"
+    case stopped
+}
+
+/// What the next THAW of a channel is answered with when no request of it is frozen.
+enum ThawDebt: Hashable, Sendable {
+    /// FREEZE was answered with failure: the THAW that follows ends nothing and harms nothing.
+    case harmless
+    /// The window ended early: what the host took may be torn. Shown as LOST.
+    case lost(reason: String)
+}
+
+/// An operation that waits for its answer.
+struct PendingOperation: Hashable, Sendable {
+    enum Meaning: Hashable, Sendable {
+        /// The THAW that ends a frozen window: success if all went well.
+        case endsWindow
+        /// A THAW that cancels, or follows, a failed FREEZE: success if nothing is left frozen.
+        case harmless
+        /// The THAW of a window that had ended early: failure.
+        case lateThaw
+        /// HOT_BACKUP or FREEZE while frozen: failure, and the host's THAW may still come.
+        case startsAnew
+    }
+
+    let channel: ChannelID
+    let operation: OperationID
+    let meaning: Meaning
+    let received: Moment
+}
+
+/// A FREEZE that waits for the thaw hooks of the request before it.
+struct WaitingFreeze: Hashable, Sendable {
+    let channel: ChannelID
+    let operation: OperationID
+    let id: RequestID
+    let received: Moment
+}
+
+/// The request that is being served.
+struct ActiveRequest: Sendable {
+    let id: RequestID
+    let channel: ChannelID
+    /// The FREEZE, until it is answered.
+    var freezeOperation: OperationID?
+    /// Operations that are answered when everything is thawed.
+    var pendingOperations: [PendingOperation] = []
+    var prepared: PreparedRequest?
+    /// The filesystems to freeze, in the ledger's order.
+    var targets: [PlannedFilesystem] = []
+    /// Per target: nil until its FIFREEZE was issued.
+    var progress: [TargetProgress] = []
+    /// The level that is being frozen.
+    var level = 0
+    /// Hooks that were started, in order, and not yet called for thaw.
+    var hooksOwedThaw: [HookReference] = []
+    /// The hook that runs.
+    var runningHook: HookReference?
+    var nextHook = 0
+    var hooksDeadline: Moment
+    /// Hooks that failed or were refused, where the policy goes on without them.
+    var failedHooks: [String] = []
+    var replans = 0
+    /// The first thing that went wrong; nil while all is well.
+    var failure: String?
+    /// FREEZE was answered with success.
+    var wasFrozen = false
+    var windowDeadline: Moment?
+    var isTakenOver = false
+    var isThawFinished = false
+    var unflushed: [PlannedFilesystem] = []
+    var record: RequestRecord
+}
+
+/// A hook of this request, or one that an earlier life left.
+enum HookReference: Hashable, Sendable {
+    case planned(index: Int)
+    case leftover(name: String)
+}
+
+/// How far one filesystem is, as far as the machine was told.
+enum TargetProgress: Hashable, Sendable {
+    case planned
+    case freezing
+    case frozen
+    /// FIFREEZE failed, or it is thawed.
+    case settled
+}
