@@ -1,1 +1,165 @@
+import FreezeCore
+import SystemPackage
 import Testing
+
+@testable import Configuration
+
+@Suite struct ConfigurationTests {
+    private let file: FilePath = "/etc/quiesced/quiesced.toml"
+
+    private func refusal(_ text: String) -> ConfigurationError? {
+        do {
+            _ = try Configuration(toml: text, file: file)
+            Issue.record("accepted: \(text)")
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test func `an empty file gives the defaults`() throws {
+        #expect(try Configuration(toml: "", file: file) == Configuration())
+        #expect(try Configuration(toml: "[freeze]\n[hooks]\n", file: file) == Configuration())
+    }
+
+    @Test func `the defaults are those of the design`() {
+        let configuration = Configuration()
+        #expect(configuration.freeze.timeout == .seconds(10))
+        #expect(configuration.freeze.maxWindow == .seconds(60))
+        #expect(configuration.freeze.flushTimeout == .seconds(60))
+        #expect(configuration.hooks.timeout == .seconds(30))
+        #expect(configuration.hooks.totalTimeout == .seconds(120))
+        #expect(configuration.filesystems.mountNamespaces == .own)
+        #expect(configuration.worstCaseFreeze == .seconds(250))
+    }
+
+    @Test func `every key can be set`() throws {
+        let text = """
+            [freeze]
+            timeout = "1500ms"
+            max_window = "2m"
+            flush_timeout = "5s"
+            [filesystems]
+            include = ["/srv*", "LABEL=data"]
+            exclude = ["fstype:xfs"]
+            unfreezable = "fail"
+            mount_namespaces = "own"
+            [hooks]
+            directory = "/opt/hooks/"
+            timeout = "1m30s"
+            total_timeout = "3m"
+            on_failure = "continue"
+            [hyperv]
+            enabled = false
+            device = "/dev/pts/4"
+            [control]
+            socket = "/run/q/c.sock"
+            [paths]
+            run = "/run/q"
+            state = "/var/lib/q"
+            """
+        var expected = Configuration()
+        expected.freeze.timeout = .milliseconds(1500)
+        expected.freeze.maxWindow = .seconds(120)
+        expected.freeze.flushTimeout = .seconds(5)
+        expected.filesystems.include = ["/srv*", "LABEL=data"]
+        expected.filesystems.exclude = ["fstype:xfs"]
+        expected.filesystems.unfreezable = .fail
+        expected.hooks.directory = "/opt/hooks"
+        expected.hooks.timeout = .seconds(90)
+        expected.hooks.totalTimeout = .seconds(180)
+        expected.hooks.onFailure = .continue
+        expected.hyperv.enabled = .off
+        expected.hyperv.device = "/dev/pts/4"
+        expected.control.socket = "/run/q/c.sock"
+        expected.paths.run = "/run/q"
+        expected.paths.state = "/var/lib/q"
+        #expect(try Configuration(toml: text, file: file) == expected)
+    }
+
+    struct Bad: Sendable, CustomTestStringConvertible {
+        let text: String
+        /// What the error must begin with, after the file's name.
+        let place: String
+        let words: [String]
+        var testDescription: String { text }
+    }
+
+    @Test(arguments: [
+        // Unknown names, with a guess.
+        Bad(
+            text: "[freeze]\n  timeuot = \"1s\"", place: ":2:3: freeze.timeuot",
+            words: ["no such key", "freeze.timeout?"]),
+        Bad(text: "[hook]\ntimeout = \"1s\"", place: ":1:1: hook", words: ["no such section", "[hooks]?"]),
+        Bad(text: "[wombat]", place: ":1:1: wombat", words: ["no such section", "freeze, hooks"]),
+        Bad(text: "[hooks]\nmax_window = \"1m\"", place: ":2:1: hooks.max_window", words: ["freeze.max_window?"]),
+        Bad(text: "[paths]\nwombat = 1", place: ":2:1: paths.wombat", words: ["paths.run, paths.state"]),
+        Bad(text: "max_window = \"1m\"", place: ":1:1: max_window", words: ["freeze.max_window?", "[section]"]),
+        Bad(text: "freeze = 1", place: ":1:1: freeze", words: ["is a section", "[freeze]"]),
+        Bad(text: "freeze.timeout = 10", place: ":1:1: freeze.timeout", words: ["10 is a number"]),
+        // Types.
+        Bad(text: "[freeze]\ntimeout = 10", place: ":2:1: freeze.timeout", words: ["10 is a number", "\"10s\""]),
+        Bad(text: "[freeze]\ntimeout = true", place: ":2:1: freeze.timeout", words: ["true is a boolean"]),
+        Bad(
+            text: "[filesystems]\nexclude = \"/srv\"", place: ":2:1: filesystems.exclude",
+            words: ["a list of strings"]),
+        Bad(text: "[filesystems]\nexclude = [1]", place: ":2:1: filesystems.exclude", words: ["a number"]),
+        Bad(
+            text: "[hooks]\non_failure = \"ignore\"", place: ":2:1: hooks.on_failure",
+            words: ["\"abort\" or \"continue\""]),
+        Bad(text: "[hyperv]\nenabled = \"true\"", place: ":2:1: hyperv.enabled", words: ["without quotes"]),
+        Bad(text: "[hooks]\non_failure = true", place: ":2:1: hooks.on_failure", words: ["true is not one"]),
+        Bad(text: "[hooks.timeout]\na = 1", place: ":1:1: hooks.timeout", words: ["a table"]),
+        // Paths.
+        Bad(text: "[paths]\nrun = \"run/q\"", place: ":2:1: paths.run", words: ["not an absolute path"]),
+        Bad(text: "[hooks]\ndirectory = \"\"", place: ":2:1: hooks.directory", words: ["not an absolute path"]),
+        // What goes together.
+        Bad(
+            text: "[filesystems]\nmount_namespaces = \"all\"", place: ":2:1: filesystems.mount_namespaces",
+            words: ["not available in this version", "\"own\""]),
+        Bad(text: "[freeze]\nmax_window = \"11m\"", place: ":2:1: freeze.max_window", words: ["at most \"10m\""]),
+        Bad(
+            text: "[freeze]\ntimeout = \"60s\"", place: ": freeze.max_window",
+            words: ["not longer than freeze.timeout"]),
+        // Syntax.
+        Bad(text: "[freeze]\ntimeout = \"10s", place: ":2:", words: []),
+        Bad(text: "[freeze]\ntimeout = \"1s\"\ntimeout = \"2s\"", place: ":3:", words: []),
+    ])
+    func `a bad file is refused with file, place, key and remedy`(_ bad: Bad) throws {
+        let error = try #require(refusal(bad.text))
+        #expect(error.description.hasPrefix(file.string + bad.place), "\(error)")
+        for word in bad.words { #expect(error.description.contains(word), "\(error)") }
+    }
+
+    @Test func `a budget beyond what the host waits for names its keys and the sum`() throws {
+        let error = try #require(refusal("[freeze]\nflush_timeout = \"6m\"\n[hooks]\ntotal_timeout = \"150s\"\n"))
+        for word in [
+            "freeze.flush_timeout", "twice", "hooks.total_timeout", "freeze.timeout", "880s", "870s", "900s",
+        ] {
+            #expect(error.problem.contains(word), "\(error)")
+        }
+        #expect(error.key == "freeze.flush_timeout")
+        #expect(error.line == 2)
+    }
+
+    @Test func `a budget of exactly the limit is accepted`() throws {
+        let text = "[freeze]\nflush_timeout = \"6m\"\n[hooks]\ntotal_timeout = \"140s\"\n"
+        #expect(try Configuration(toml: text, file: file).worstCaseFreeze == Configuration.freezeAnswerLimit)
+    }
+
+    @Test func `a socket path must fit its address`() {
+        let long = "/run/" + String(repeating: "x", count: 103)
+        #expect(refusal("[control]\nsocket = \"\(long)\"")?.key == "control.socket")
+    }
+
+    @Test func `no place is claimed where strings over several lines could mislead`() {
+        let error = refusal(
+            "[filesystems]\nexclude = [\"\"\"\n[freeze]\ntimeout = 1\n\"\"\"]\n[freeze]\ntimeout = 1\n")
+        #expect(error?.key == "freeze.timeout")
+        #expect(error?.line == nil)
+    }
+
+    @Test func `lines end as in DOS too`() {
+        #expect(refusal("[freeze]\r\n\r\ntimeout = 1\r\n")?.line == 3)
+    }
+}

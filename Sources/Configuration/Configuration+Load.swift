@@ -1,0 +1,74 @@
+import SystemPackage
+import TOMLKit
+
+extension Configuration {
+    /// Where the configuration is looked for if no file is named.
+    public static let defaultFile: FilePath = "/etc/quiesced/quiesced.toml"
+
+    /// A configuration is some lines; what is longer than this is another file.
+    private static let sizeLimit = 1 << 20
+
+    /// Reads and checks a configuration file. Blocks as open(2) and read(2) do.
+    ///
+    /// - Parameter file: The file the admin named; it must exist. Nil for ``defaultFile``, which may be absent: then every key
+    ///   has its default.
+    /// - Throws: ``ConfigurationError`` for the first thing that is wrong with it. Whether the file can be trusted is for
+    ///   ``verifyTrust(of:)`` to say.
+    public static func load(from file: FilePath?) throws(ConfigurationError) -> Configuration {
+        try load(from: file, defaultFile: defaultFile)
+    }
+
+    static func load(from file: FilePath?, defaultFile: FilePath) throws(ConfigurationError) -> Configuration {
+        let path = file ?? defaultFile
+        do {
+            return try Configuration(toml: try read(path), file: path)
+        } catch let error as ConfigurationError {
+            throw error
+        } catch Errno.noSuchFileOrDirectory where file == nil {
+            return Configuration()
+        } catch let errno as Errno {
+            throw ConfigurationError(file: path, problem: "it cannot be read: \(errno)", remedy: nil)
+        } catch {
+            throw ConfigurationError(file: path, problem: "\(error)", remedy: nil)
+        }
+    }
+
+    /// Parses the text of a configuration file and checks every value, and that they go together.
+    ///
+    /// - Parameter file: Where the text comes from, for the error.
+    public init(toml text: String, file: FilePath) throws(ConfigurationError) {
+        self.init()
+        let document = ConfigurationDocument(text: text, file: file)
+        try document.read(into: &self)
+        try checkAvailability(in: document)
+        try checkWindow(in: document)
+        try checkBudget(in: document)
+        try checkSocket(in: document)
+    }
+
+    private static func read(_ path: FilePath) throws -> String {
+        // Not blocking: a FIFO in place of the file must not hang the start.
+        let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
+        return try descriptor.closeAfter {
+            var bytes: [UInt8] = []
+            let chunk = 16_384
+            while true {
+                let part = try [UInt8](unsafeUninitializedCapacity: chunk) { buffer, count in
+                    count = try descriptor.read(into: UnsafeMutableRawBufferPointer(buffer))
+                }
+                if part.isEmpty { break }
+                bytes += part
+                guard bytes.count <= sizeLimit else {
+                    throw ConfigurationError(
+                        file: path, problem: "it is longer than 1 MiB", remedy: "Name a configuration file")
+                }
+            }
+            // The parser takes a C string: a zero byte would cut the file short without a word.
+            guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
+                throw ConfigurationError(
+                    file: path, problem: "it is not UTF-8 text", remedy: "Write it in UTF-8, without zero bytes")
+            }
+            return text
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import SystemPackage
+import TOMLKit
+
+/// How a key's value is read from TOML, where it is kept, and how it is written.
+enum ConfigurationValue: Sendable {
+    typealias Place<Value> = any WritableKeyPath<Configuration, Value> & Sendable
+
+    case duration(Place<Duration>)
+    case path(Place<FilePath>)
+    case strings(Place<[String]>)
+    case choice(
+        words: [String], get: @Sendable (Configuration) -> String,
+        set: @Sendable (inout Configuration, String) -> Void)
+
+    static func choice<Choice: RawRepresentable<String> & CaseIterable & SendableMetatype>(_ place: Place<Choice>)
+        -> Self
+    {
+        .choice(
+            words: Choice.allCases.map(\.rawValue), get: { $0[keyPath: place].rawValue },
+            set: { configuration, word in
+                // Only ever called with one of the words above.
+                if let choice = Choice(rawValue: word) { configuration[keyPath: place] = choice }
+            })
+    }
+
+    var type: String {
+        switch self {
+        case .duration: "a duration such as \"10s\" or \"2m\""
+        case .path: "an absolute path"
+        case .strings: "a list of strings"
+        case .choice(let words, _, _): words.map(Self.written).joined(separator: " or ")
+        }
+    }
+
+    func text(in configuration: Configuration) -> String {
+        switch self {
+        case .duration(let place): Self.quoted(DurationText.text(configuration[keyPath: place]))
+        case .path(let place): Self.quoted(configuration[keyPath: place].string)
+        case .strings(let place):
+            "[" + configuration[keyPath: place].map(Self.quoted).joined(separator: ", ") + "]"
+        case .choice(_, let get, _): Self.written(get(configuration))
+        }
+    }
+
+    /// Puts the value where it belongs.
+    ///
+    /// - Throws: What is wrong with it, in a clause.
+    func read(_ value: any TOMLValueConvertible, into configuration: inout Configuration) throws(Complaint) {
+        switch self {
+        case .duration(let place):
+            guard let text = value.string else { throw wrongType(value) }
+            configuration[keyPath: place] = try DurationText.parse(text)
+        case .path(let place):
+            guard let text = value.string else { throw wrongType(value) }
+            guard text.hasPrefix("/"), !text.utf8.contains(0) else {
+                throw Complaint("\(Self.quoted(text)) is not an absolute path", remedy: "Write it from / on")
+            }
+            configuration[keyPath: place] = FilePath(text).lexicallyNormalized()
+        case .strings(let place):
+            guard let array = value.array else { throw wrongType(value) }
+            var strings: [String] = []
+            for element in array {
+                guard let string = element.string else { throw wrongType(element) }
+                strings.append(string)
+            }
+            configuration[keyPath: place] = strings
+        case .choice(let words, _, let set):
+            let word: String
+            if let boolean = value.bool {
+                word = boolean ? "true" : "false"
+            } else if let string = value.string {
+                guard !Self.isBoolean(string) || !words.contains(string) else {
+                    throw Complaint("\(Self.quoted(string)) is a string", remedy: "Write \(string) without quotes")
+                }
+                word = string
+            } else {
+                throw wrongType(value)
+            }
+            guard words.contains(word) else {
+                throw Complaint("\(value.debugDescription) is not one of its values", remedy: "Write \(type)")
+            }
+            set(&configuration, word)
+        }
+    }
+
+    private func wrongType(_ value: any TOMLValueConvertible) -> Complaint {
+        Complaint("\(value.debugDescription) is \(Self.typeName(value))", remedy: "Write \(type)")
+    }
+
+    private static func typeName(_ value: any TOMLValueConvertible) -> String {
+        switch value.type {
+        case .table: "a table"
+        case .array: "a list"
+        case .string: "a string"
+        case .int, .double: "a number"
+        case .bool: "a boolean"
+        case .date, .time, .dateTime: "a date or time"
+        }
+    }
+
+    private static func isBoolean(_ word: String) -> Bool { word == "true" || word == "false" }
+    private static func written(_ word: String) -> String { isBoolean(word) ? word : quoted(word) }
+
+    /// A TOML basic string.
+    private static func quoted(_ text: String) -> String {
+        let escaped = text.unicodeScalars.map { scalar in
+            switch scalar {
+            case "\"": "\\\""
+            case "\\": "\\\\"
+            case "\n": "\\n"
+            case "\t": "\\t"
+            default: String(scalar)
+            }
+        }
+        return "\"" + escaped.joined() + "\""
+    }
+}
+
+/// What is wrong with a value, before it is known which key of which file it belongs to.
+struct Complaint: Error {
+    let problem: String
+    let remedy: String
+
+    init(_ problem: String, remedy: String) {
+        self.problem = problem
+        self.remedy = remedy
+    }
+}

@@ -1,0 +1,121 @@
+import FreezeCore
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import Configuration
+
+/// What is on disk: the example, the documentation, and files that are missing or no files at all.
+@Suite struct ConfigurationFileTests {
+    private static let package = FilePath(#filePath).removingLastComponent().removingLastComponent()
+        .removingLastComponent()
+
+    private static func text(_ name: String) throws -> String {
+        let descriptor = try FileDescriptor.open(package.appending(name), .readOnly)
+        return try descriptor.closeAfter {
+            var bytes: [UInt8] = []
+            while true {
+                let part = try [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
+                    count = try descriptor.read(into: UnsafeMutableRawBufferPointer(buffer))
+                }
+                if part.isEmpty { return String(decoding: bytes, as: UTF8.self) }
+                bytes += part
+            }
+        }
+    }
+
+    private func withDirectory(_ body: (FilePath) throws -> Void) throws {
+        var template = Array("/tmp/quiesce-configuration-XXXXXX".utf8CString)
+        let created = mkdtemp(&template) != nil
+        try #require(created)
+        let directory = FilePath(platformString: template)
+        defer {
+            unlink(directory.appending("quiesced.toml").string)
+            rmdir(directory.appending("directory").string)
+            rmdir(directory.string)
+        }
+        try body(directory)
+    }
+
+    private func write(_ bytes: [UInt8], to path: FilePath) throws {
+        let descriptor = try FileDescriptor.open(
+            path, .writeOnly, options: [.create, .truncate], permissions: .ownerReadWrite)
+        try descriptor.closeAfter { _ = try descriptor.writeAll(bytes) }
+    }
+
+    @Test func `the example file holds every key with its default`() throws {
+        let path = Self.package.appending("packaging/quiesced.toml")
+        #expect(try Configuration.load(from: path) == Configuration())
+        let example = try Self.text("packaging/quiesced.toml")
+        var section = ""
+        var settings: [String: String] = [:]
+        for line in example.split(separator: "\n") where !line.hasPrefix("#") {
+            if line.hasPrefix("[") {
+                section = String(line.dropFirst().dropLast())
+            } else {
+                let parts = line.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " } }
+                settings["\(section).\(parts[0])"] = parts[1]
+            }
+        }
+        let defaults = ConfigurationKey.all.map { ($0.name, $0.defaultText.filter { $0 != " " }) }
+        #expect(settings == Dictionary(uniqueKeysWithValues: defaults))
+    }
+
+    @Test(arguments: ConfigurationKey.all.map(\.name))
+    func `the documentation names every key with its default`(name: String) throws {
+        let key = try #require(ConfigurationKey.named(name))
+        let documentation = try Self.text("docs/configuration.md")
+        #expect(documentation.contains("| `\(key.name)` | `\(key.defaultText)` |"))
+    }
+
+    @Test func `an absent default file means defaults`() throws {
+        try withDirectory { directory in
+            let absent = directory.appending("quiesced.toml")
+            let configuration = try Configuration.load(from: nil, defaultFile: absent)
+            #expect(configuration == Configuration())
+        }
+    }
+
+    @Test func `a bad default file is an error`() throws {
+        try withDirectory { directory in
+            let file = directory.appending("quiesced.toml")
+            try write(Array("wombat".utf8), to: file)
+            #expect(throws: ConfigurationError.self) { try Configuration.load(from: nil, defaultFile: file) }
+        }
+    }
+
+    @Test func `an absent named file is an error`() throws {
+        try withDirectory { directory in
+            let absent = directory.appending("quiesced.toml")
+            let error = #expect(throws: ConfigurationError.self) { try Configuration.load(from: absent) }
+            #expect(error?.file == absent)
+            #expect(error?.description.contains("No such file") == true)
+        }
+    }
+
+    @Test(arguments: [
+        [0x5b, 0x66, 0xff, 0x5d], Array("[freeze]\n\0timeuot = 1".utf8),
+        [UInt8](repeating: 0x23, count: 1_100_000),
+    ])
+    func `a file that is no configuration is refused`(bytes: [UInt8]) throws {
+        try withDirectory { directory in
+            let file = directory.appending("quiesced.toml")
+            try write(bytes, to: file)
+            let error = #expect(throws: ConfigurationError.self) { try Configuration.load(from: file) }
+            #expect(error?.file == file)
+        }
+    }
+
+    @Test func `a directory and a FIFO in its place are refused, and do not hang`() throws {
+        try withDirectory { directory in
+            let inner = directory.appending("directory")
+            mkdir(inner.string, 0o700)
+            #expect(throws: ConfigurationError.self) { try Configuration.load(from: inner) }
+            let fifo = directory.appending("quiesced.toml")
+            mkfifo(fifo.string, 0o600)
+            // Nobody writes to it: it reads as an empty file.
+            let configuration = try Configuration.load(from: fifo)
+            #expect(configuration == Configuration())
+        }
+    }
+}
