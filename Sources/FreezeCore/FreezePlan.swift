@@ -33,8 +33,13 @@ public struct PlannedFilesystem: Hashable, Sendable {
     public let device: DeviceNumber
     /// The mount it is reached through.
     public let mount: MountEntry
-    /// Every other mount point of the same superblock.
+    /// Other mounts it can be reached through, the best first, should this one turn out not to be a directory.
+    public let alternatives: [MountEntry]
+    /// Every other mount point of the same superblock, also the hidden ones.
     public let otherMountPoints: [FilePath]
+    /// True if the way to the mount leads through an automount: it may be walked only in the kernel's cache, where
+    /// nothing is waited for.
+    public let isBelowAutomount: Bool
     public let identity: FilesystemIdentity
     public let action: FilesystemAction
     /// Why, in words an admin understands.
@@ -49,13 +54,16 @@ public struct PlannedFilesystem: Hashable, Sendable {
     public var mountPoint: FilePath { mount.mountPoint }
 
     public init(
-        device: DeviceNumber, mount: MountEntry, otherMountPoints: [FilePath] = [],
+        device: DeviceNumber, mount: MountEntry, alternatives: [MountEntry] = [],
+        otherMountPoints: [FilePath] = [], isBelowAutomount: Bool = false,
         identity: FilesystemIdentity = FilesystemIdentity(), action: FilesystemAction, reason: String,
         level: Int? = nil, storedOn: [DeviceNumber] = [], isHarmless: Bool = false
     ) {
         self.device = device
         self.mount = mount
+        self.alternatives = alternatives
         self.otherMountPoints = otherMountPoints
+        self.isBelowAutomount = isBelowAutomount
         self.identity = identity
         self.action = action
         self.reason = reason
@@ -69,9 +77,12 @@ public struct PlannedFilesystem: Hashable, Sendable {
 public struct FreezePlan: Hashable, Sendable {
     /// Frozen ones by level and mount point, then the synced, then the skipped.
     public let filesystems: [PlannedFilesystem]
+    /// What the admin should know besides, in sentences.
+    public let notes: [String]
 
-    public init(filesystems: [PlannedFilesystem]) {
+    public init(filesystems: [PlannedFilesystem], notes: [String] = []) {
         self.filesystems = filesystems
+        self.notes = notes
     }
 
     public func filesystems(_ action: FilesystemAction) -> [PlannedFilesystem] {

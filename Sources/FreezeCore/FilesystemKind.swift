@@ -1,0 +1,98 @@
+import SystemPackage
+
+/// What sort of filesystem a mount shows, as far as its line of the mount table tells.
+public enum FilesystemKind: Hashable, Sendable {
+    /// Local, and its driver has `freeze_fs` or `freeze_super` (fs/ioctl.c: ioctl_fsfreeze).
+    case freezable
+    /// Local, and its driver has neither: FIFREEZE gives EOPNOTSUPP.
+    case unfreezable
+    /// Local, of a type this table does not know.
+    case unknown
+    /// Memory only.
+    case memory
+    /// A view into the kernel: no files of anybody's.
+    case kernel
+    /// Served by another machine, or by the host of this one.
+    case network
+    /// Served by a process.
+    case userspace
+    /// A trigger that mounts something when it is touched.
+    case automount
+    /// A layer above other filesystems, which are frozen where they live.
+    case stacked
+
+    /// True if opening something in it, or on the way through it, waits for somebody who may never answer.
+    public var mayHang: Bool {
+        switch self {
+        case .network, .userspace, .automount: true
+        default: false
+        }
+    }
+
+    /// True if it holds files on a device of this machine.
+    public var isLocal: Bool {
+        switch self {
+        case .freezable, .unfreezable, .unknown: true
+        default: false
+        }
+    }
+}
+
+extension MountEntry {
+    public var kind: FilesystemKind {
+        if let kind = kindsByType[filesystemType] { return kind }
+        if filesystemType.hasPrefix("fuse.") || filesystemType.hasPrefix("fuseblk.") { return .userspace }
+        // Major 0 means no block device of its own; a filesystem over several devices has it too, but
+        // names one of them.
+        return device.major != 0 || source.hasPrefix("/dev/") ? .unknown : .kernel
+    }
+
+    /// True if nothing can write to the superblock, through whichever mount.
+    public var isSuperblockReadOnly: Bool {
+        superblockOptions.split(separator: ",").contains("ro")
+    }
+
+    /// True if this mount shows all of the filesystem, and so certainly a directory.
+    public var showsWholeFilesystem: Bool { root == "/" }
+
+    /// The value of an option of the superblock, such as `upperdir=`.
+    public func superblockOption(_ name: String) -> String? {
+        for option in superblockOptions.split(separator: ",") where option.hasPrefix(name + "=") {
+            return String(option.dropFirst(name.count + 1))
+        }
+        return nil
+    }
+}
+
+private let kindsByType: [String: FilesystemKind] = {
+    let types: [(FilesystemKind, String)] = [
+        // Every driver of Linux 6.1 to 6.18 that sets .freeze_fs or .freeze_super, and reiserfs of older ones.
+        (.freezable, "ext2 ext3 ext4 xfs btrfs f2fs jfs reiserfs nilfs2 gfs2 bcachefs"),
+        // ocfs2 has no freeze (fs/ocfs2/super.c: ocfs2_sops); nor has zfs.
+        (
+            .unfreezable,
+            "vfat msdos umsdos exfat ntfs ntfs3 hfs hfsplus apfs udf minix ocfs2 zfs ubifs jffs2 zonefs adfs affs "
+                + "bfs efs hpfs omfs qnx4 qnx6 sysv ufs reiser4 squashfs erofs iso9660 cramfs romfs"
+        ),
+        (.memory, "tmpfs ramfs rootfs"),
+        (
+            .kernel,
+            "proc sysfs devtmpfs devpts securityfs selinuxfs smackfs apparmorfs cgroup cgroup2 cpuset pstore bpf "
+                + "debugfs tracefs configfs efivarfs fusectl hugetlbfs mqueue rpc_pipefs nfsd binfmt_misc nsfs "
+                + "sockfs pipefs bdev resctrl binder functionfs ipathfs pidfs secretmem spufs openpromfs usbfs"
+        ),
+        (
+            .network,
+            "nfs nfs4 cifs smb3 smbfs ceph 9p virtiofs afs coda ncpfs ncp lustre orangefs pvfs2 beegfs gpfs "
+                + "glusterfs panfs vboxsf vmhgfs prl_fs davfs shfs"
+        ),
+        (.userspace, "fuse fuseblk"),
+        (.automount, "autofs"),
+        (.stacked, "overlay overlayfs aufs unionfs shiftfs ecryptfs"),
+    ]
+    var table: [String: FilesystemKind] = [:]
+    for (kind, names) in types {
+        for name in names.split(separator: " ") { table[String(name)] = kind }
+    }
+    return table
+}()

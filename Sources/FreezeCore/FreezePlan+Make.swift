@@ -1,0 +1,102 @@
+import SystemPackage
+
+extension FreezePlan {
+    /// Decides what becomes of each filesystem.
+    ///
+    /// - Throws: `PlanError`, naming the filesystem or selector that stands in the way. That there is nothing to
+    ///   freeze is not an error here, so that the plan can be shown: see ``requireSomethingToFreeze()``.
+    public static func make(from inventory: StorageInventory, policy: PlanPolicy) throws(PlanError) -> FreezePlan {
+        let superblocks = Superblock.all(in: inventory)
+        try requireIncluded(policy.include, among: superblocks)
+        let verdicts = superblocks.map { ($0, $0.verdict(policy, among: inventory)) }
+        let frozen = verdicts.filter { $0.1.action == .freeze }.map(\.0.device)
+        let graph = try graph(of: superblocks, stored: inventory.storedOn, frozen: frozen)
+        let levels = graph.levels(of: frozen)
+        let tree = MountTree(inventory.mounts)
+
+        var planned: [PlannedFilesystem] = []
+        for (superblock, verdict) in verdicts {
+            if verdict.action == .sync, !verdict.isHarmless, policy.unfreezable == .fail {
+                throw .unfreezable(superblock.firstMount)
+            }
+            var candidates: [(mount: MountEntry, reachability: MountTree.Reachability)] = []
+            if verdict.action != .skip {
+                candidates = tree.candidates(superblock.mounts)
+                if candidates.isEmpty { throw .unreachable(superblock.firstMount) }
+            }
+            let chosen = candidates.first?.mount ?? superblock.preferredForDisplay
+            planned.append(
+                PlannedFilesystem(
+                    device: superblock.device, mount: chosen,
+                    alternatives: candidates.dropFirst().map(\.mount),
+                    otherMountPoints: superblock.mounts.filter { $0.mountID != chosen.mountID }.map(\.mountPoint),
+                    isBelowAutomount: candidates.first?.reachability == .belowAutomount,
+                    identity: superblock.identity, action: verdict.action, reason: verdict.reason,
+                    level: levels[superblock.device],
+                    storedOn: (graph.allStoredOn[superblock.device] ?? []).sorted(),
+                    isHarmless: verdict.isHarmless))
+        }
+        return FreezePlan(
+            filesystems: sorted(planned),
+            notes: inventory.notes + notes(on: policy, superblocks: superblocks))
+    }
+
+    /// - Throws: `PlanError` with `nothingToFreeze`.
+    public func requireSomethingToFreeze() throws(PlanError) {
+        if filesystems(.freeze).isEmpty { throw .nothingToFreeze }
+    }
+
+    /// An entry that names one thing and finds nothing must not pass: what the admin asked for would silently be
+    /// missing from a backup that is reported good. (Also when its device was too slow to say its UUID.)
+    private static func requireIncluded(
+        _ include: [FilesystemSelector], among superblocks: [Superblock]
+    ) throws(PlanError) {
+        for selector in include where selector.isSpecific && !superblocks.contains(where: { $0.matches(selector) })
+        {
+            throw .notMounted(selector)
+        }
+    }
+
+    private static func graph(
+        of superblocks: [Superblock], stored: [DeviceNumber: Set<DeviceNumber>], frozen: [DeviceNumber]
+    ) throws(PlanError) -> StorageGraph {
+        do {
+            // The skipped ones are of interest only on the way from a frozen one: a ring elsewhere harms nobody.
+            return try StorageGraph(stored, for: frozen)
+        } catch {
+            let names = Dictionary(superblocks.map { ($0.device, $0.firstMount.mountPoint.escaped) }) { first, _ in
+                first
+            }
+            throw .cycle(error.members.map { names[$0] ?? $0.description })
+        }
+    }
+
+    private static func notes(on policy: PlanPolicy, superblocks: [Superblock]) -> [String] {
+        var notes: [String] = []
+        for (name, selectors) in [("include", policy.include), ("exclude", policy.exclude)] {
+            for selector in selectors where !superblocks.contains(where: { $0.matches(selector) }) {
+                notes.append("\(selector) in [filesystems] \(name) matches no mounted filesystem.")
+            }
+        }
+        return notes
+    }
+
+    private static func sorted(_ planned: [PlannedFilesystem]) -> [PlannedFilesystem] {
+        func rank(_ filesystem: PlannedFilesystem) -> (Int, Int) {
+            switch filesystem.action {
+            case .freeze: (0, filesystem.level ?? 0)
+            case .sync: (1, 0)
+            case .skip: (2, 0)
+            }
+        }
+        return planned.sorted { left, right in
+            let leftRank = rank(left)
+            let rightRank = rank(right)
+            if leftRank != rightRank { return leftRank < rightRank }
+            if left.mountPoint != right.mountPoint {
+                return left.mountPoint.bytes.lexicographicallyPrecedes(right.mountPoint.bytes)
+            }
+            return left.device < right.device
+        }
+    }
+}

@@ -1,0 +1,107 @@
+import SystemPackage
+
+/// The mounts of one table as a tree, to tell which of them a path leads to. Purely from the text: nothing is
+/// looked up, since a look-up can hang.
+struct MountTree {
+    /// How a mount point is reached.
+    enum Reachability: Comparable {
+        /// Over local filesystems only.
+        case plain
+        /// Through an automount that has been triggered. What is known to the kernel's cache can be opened.
+        case belowAutomount
+        /// Hidden by another mount, or below a network or FUSE mount.
+        case unreachable
+    }
+
+    private struct Place: Hashable {
+        let parent: UInt64
+        let mountPoint: FilePath
+    }
+
+    private let byID: [UInt64: MountEntry]
+    private let byPlace: [Place: [UInt64]]
+
+    init(_ mounts: [MountEntry]) {
+        byID = Dictionary(mounts.map { ($0.mountID, $0) }, uniquingKeysWith: { $1 })
+        byPlace = Dictionary(grouping: mounts) { Place(parent: $0.parentID, mountPoint: $0.mountPoint) }
+            .mapValues { $0.map(\.mountID) }
+    }
+
+    func reachability(of mount: MountEntry) -> Reachability {
+        // Another mount on top of this one's root.
+        if isCovered(mount.mountPoint, in: mount.mountID, except: mount.mountID) { return .unreachable }
+        var result = Reachability.plain
+        var current = mount
+        // Parent ids come from the kernel and form a tree; the bound only guards against a table that is torn.
+        for _ in 0...byID.count {
+            guard current.parentID != current.mountID, let parent = byID[current.parentID] else { return result }
+            // A sibling mounted on the way here (or on the same place later) hides this one.
+            var way = current.mountPoint
+            while true {
+                if isCovered(way, in: parent.mountID, except: current.mountID) { return .unreachable }
+                if way == parent.mountPoint || !way.removeLastComponent() { break }
+            }
+            if parent.kind == .automount {
+                result = .belowAutomount
+            } else if parent.kind.mayHang {
+                return .unreachable
+            }
+            current = parent
+        }
+        return .unreachable
+    }
+
+    private func isCovered(_ path: FilePath, in parent: UInt64, except mountID: UInt64) -> Bool {
+        byPlace[Place(parent: parent, mountPoint: path)]?.contains { $0 != mountID } ?? false
+    }
+
+    /// The mounts a superblock can be opened through, the best first.
+    func candidates(_ mounts: [MountEntry]) -> [(mount: MountEntry, reachability: Reachability)] {
+        mounts.enumerated()
+            .map { (offset: $0.offset, mount: $0.element, reachability: reachability(of: $0.element)) }
+            .filter { $0.reachability != .unreachable }
+            .sorted { left, right in
+                if left.reachability != right.reachability { return left.reachability < right.reachability }
+                // Bind mounts can be of single files, even sockets: a mount that certainly is a directory first.
+                let leftRank = left.mount.directoryRank
+                let rightRank = right.mount.directoryRank
+                if leftRank != rightRank { return leftRank < rightRank }
+                let leftDepth = left.mount.mountPoint.components.count
+                let rightDepth = right.mount.mountPoint.components.count
+                return (leftDepth, left.offset) < (rightDepth, right.offset)
+            }
+            .map { (mount: $0.mount, reachability: $0.reachability) }
+    }
+
+    /// The mount a file lies on, by the longest mount point that leads to it; the topmost, where several lie on
+    /// one another.
+    static func mount(holding path: FilePath, among mounts: [MountEntry]) -> MountEntry? {
+        var best: MountEntry?
+        var bestDepth = -1
+        for mount in mounts where path.starts(with: mount.mountPoint) {
+            let depth = mount.mountPoint.components.count
+            if depth >= bestDepth {
+                best = mount
+                bestDepth = depth
+            }
+        }
+        return best
+    }
+}
+
+extension MountEntry {
+    /// 0: certainly a directory. 1: most likely one.
+    fileprivate var directoryRank: Int {
+        if showsWholeFilesystem { return 0 }
+        // btrfs names the subvolume a mount shows.
+        if let subvolume = superblockOption("subvol"), root == FilePath(subvolume) { return 0 }
+        return 1
+    }
+}
+
+extension [MountEntry] {
+    /// The mount a file lies on, judged by the text of its absolute path: nothing is looked up.
+    public func mount(holding path: FilePath) -> MountEntry? {
+        MountTree.mount(holding: path, among: self)
+    }
+}

@@ -1,0 +1,70 @@
+/// Why no plan can be made.
+public struct PlanError: ActionableError, Hashable {
+    public enum Code: Hashable, Sendable {
+        /// A filesystem to freeze or sync has no mount that can be opened without risk.
+        case unreachable
+        /// Filesystems are stored on each other in a ring: no order of freezing is right.
+        case cycle
+        /// It cannot be frozen, and the policy says that this is an error.
+        case unfreezable
+        /// An entry of `include` that names one thing names nothing that is mounted.
+        case notMounted
+        /// There is no filesystem to freeze.
+        case nothingToFreeze
+    }
+
+    public let code: Code
+    public let subject: String
+    public let problem: String
+    public let remedy: String?
+
+    init(_ code: Code, subject: String, problem: String, remedy: String) {
+        self.code = code
+        self.subject = subject
+        self.problem = problem
+        self.remedy = remedy
+    }
+}
+
+extension PlanError {
+    static func unreachable(_ mount: MountEntry) -> PlanError {
+        PlanError(
+            .unreachable, subject: mount.mountPoint.escaped,
+            problem: "its filesystem (\(mount.summary)) cannot be reached: every mount of it is hidden by another "
+                + "mount or lies below a network or FUSE mount",
+            remedy: "Mount it in a second place, or exclude it in [filesystems] exclude.")
+    }
+
+    static func cycle(_ mountPoints: [String]) -> PlanError {
+        let ring = (mountPoints + mountPoints.prefix(1)).joined(separator: " on ")
+        return PlanError(
+            .cycle, subject: mountPoints.first ?? "storage",
+            problem: "the filesystems are stored on each other (\(ring)): no order of freezing them is safe",
+            remedy: "Detach one of the loop devices, so that the ring is broken.")
+    }
+
+    static func unfreezable(_ mount: MountEntry) -> PlanError {
+        PlanError(
+            .unfreezable, subject: mount.mountPoint.escaped,
+            problem: "its filesystem (\(mount.summary)) cannot be frozen, and unfreezable is \"fail\"",
+            remedy: "Exclude it in [filesystems] exclude, or set unfreezable = \"sync\".")
+    }
+
+    static func notMounted(_ selector: FilesystemSelector) -> PlanError {
+        PlanError(
+            .notMounted, subject: selector.description,
+            problem: "is in [filesystems] include, but no mounted filesystem matches it",
+            remedy: "Mount it, or take it out of include.")
+    }
+
+    static let nothingToFreeze = PlanError(
+        .nothingToFreeze, subject: "[filesystems]", problem: "there is no filesystem to freeze",
+        remedy: "See `quiescectl plan` for why each one is left out.")
+}
+
+extension MountEntry {
+    /// Type and source, safe to show: `ext4 on /dev/vda1`.
+    var summary: String {
+        "\(escapedControlCharacters(filesystemType)) on \(escapedControlCharacters(source))"
+    }
+}

@@ -1,0 +1,54 @@
+/// Which superblock is stored on which, and what follows for the order of freezing (P6).
+struct StorageGraph {
+    struct Cycle: Error, Hashable {
+        let members: [DeviceNumber]
+    }
+
+    private let storedOn: [DeviceNumber: Set<DeviceNumber>]
+
+    /// Everything a superblock is stored on, directly or through others, in order of device number.
+    private(set) var allStoredOn: [DeviceNumber: Set<DeviceNumber>] = [:]
+
+    /// - Throws: `Cycle` if one of `devices` leads into a ring.
+    init(_ storedOn: [DeviceNumber: Set<DeviceNumber>], for devices: [DeviceNumber]) throws(Cycle) {
+        self.storedOn = storedOn
+        var path: [DeviceNumber] = []
+        for device in devices.sorted() { _ = try closure(device, path: &path) }
+    }
+
+    private mutating func closure(_ device: DeviceNumber, path: inout [DeviceNumber]) throws(Cycle) -> Set<
+        DeviceNumber
+    > {
+        if let known = allStoredOn[device] { return known }
+        if let start = path.firstIndex(of: device) { throw Cycle(members: Array(path[start...])) }
+        path.append(device)
+        var all: Set<DeviceNumber> = []
+        for next in (storedOn[device] ?? []).sorted() {
+            all.insert(next)
+            all.formUnion(try closure(next, path: &path))
+        }
+        path.removeLast()
+        allStoredOn[device] = all
+        return all
+    }
+
+    /// The level of each filesystem that is frozen: one more than the highest of those stored on it, also through
+    /// filesystems that are not frozen themselves.
+    func levels(of frozen: [DeviceNumber]) -> [DeviceNumber: Int] {
+        var levels: [DeviceNumber: Int] = [:]
+        // Whoever stands on more has a larger set than all it stands on: this order visits the users first.
+        let usersFirst = frozen.sorted { left, right in
+            let leftCount = allStoredOn[left]?.count ?? 0
+            let rightCount = allStoredOn[right]?.count ?? 0
+            return leftCount == rightCount ? left < right : leftCount > rightCount
+        }
+        for device in usersFirst { levels[device] = 0 }
+        for user in usersFirst {
+            let next = (levels[user] ?? 0) + 1
+            for base in allStoredOn[user] ?? [] {
+                if let level = levels[base], level < next { levels[base] = next }
+            }
+        }
+        return levels
+    }
+}

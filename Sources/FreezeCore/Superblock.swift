@@ -1,0 +1,115 @@
+/// One filesystem with all its mounts, on the way to becoming an entry of the plan.
+struct Superblock {
+    /// What is to be done with it, and why.
+    struct Verdict: Hashable {
+        let action: FilesystemAction
+        let reason: String
+        var isHarmless = false
+    }
+
+    let device: DeviceNumber
+    let firstMount: MountEntry
+    let mounts: [MountEntry]
+    let identity: FilesystemIdentity
+    let devicePaths: Set<String>
+
+    /// One per device number, in the order of the mount table.
+    static func all(in inventory: StorageInventory) -> [Superblock] {
+        var order: [DeviceNumber] = []
+        var groups: [DeviceNumber: [MountEntry]] = [:]
+        for mount in inventory.mounts {
+            if groups[mount.device] == nil { order.append(mount.device) }
+            groups[mount.device, default: []].append(mount)
+        }
+        return order.compactMap { device in
+            guard let mounts = groups[device], let first = mounts.first else { return nil }
+            return Superblock(
+                device: device, firstMount: first, mounts: mounts,
+                identity: inventory.identities[device] ?? FilesystemIdentity(),
+                devicePaths: inventory.devicePaths[device] ?? [])
+        }
+    }
+
+    /// The mount an admin knows it by, where it is not opened.
+    var preferredForDisplay: MountEntry {
+        mounts.first { $0.showsWholeFilesystem } ?? firstMount
+    }
+
+    func matches(_ selector: FilesystemSelector) -> Bool {
+        selector.matches(mounts, identity: identity, devicePaths: devicePaths)
+    }
+
+    func verdict(_ policy: PlanPolicy, among inventory: StorageInventory) -> Verdict {
+        // What it is comes before what the policy says: an admin who excludes /proc/* should not read that this
+        // is why /proc is left alone.
+        switch firstMount.kind {
+        case .memory:
+            return Verdict(action: .skip, reason: "in memory only")
+        case .kernel:
+            return Verdict(action: .skip, reason: "the kernel's own, no files on a disk")
+        case .network:
+            return Verdict(action: .skip, reason: "network filesystem: it is not on this machine's disks")
+        case .userspace:
+            return Verdict(action: .skip, reason: userspaceReason)
+        case .automount:
+            return Verdict(action: .skip, reason: "automount trigger, holds no files itself")
+        case .stacked:
+            return Verdict(action: .skip, reason: stackedReason(inventory))
+        case .freezable, .unfreezable, .unknown:
+            return localVerdict(policy)
+        }
+    }
+
+    private func localVerdict(_ policy: PlanPolicy) -> Verdict {
+        if firstMount.isSuperblockReadOnly {
+            return Verdict(action: .skip, reason: "read-only: nothing can change on it")
+        }
+        if let selector = policy.exclude.first(where: matches) {
+            return Verdict(action: .skip, reason: "excluded by \(selector)")
+        }
+        var because = ""
+        if !policy.include.isEmpty {
+            guard let selector = policy.include.first(where: matches) else {
+                return Verdict(action: .skip, reason: "not in include")
+            }
+            because = ", included by \(selector)"
+        }
+        let type = escapedControlCharacters(firstMount.filesystemType)
+        switch firstMount.kind {
+        case .freezable:
+            return Verdict(action: .freeze, reason: "writable \(type)\(because)")
+        case .unfreezable where identity.isEFISystemPartition:
+            return Verdict(
+                action: .sync, reason: "EFI system partition: \(type) has no freeze, flushed only",
+                isHarmless: true)
+        case .unfreezable:
+            return Verdict(action: .sync, reason: "the kernel has no freeze for \(type): flushed only\(because)")
+        default:
+            return Verdict(
+                action: .sync, reason: "\(type) is not known to have a freeze: flushed only\(because)")
+        }
+    }
+
+    private var userspaceReason: String {
+        let reason = "FUSE filesystem: it could hang the freeze"
+        guard firstMount.filesystemType.hasPrefix("fuseblk"), !firstMount.isSuperblockReadOnly else {
+            return reason
+        }
+        return reason + ", so its device is in the backup unflushed"
+    }
+
+    private func stackedReason(_ inventory: StorageInventory) -> String {
+        let homes = (inventory.storedOn[device] ?? []).sorted().compactMap { home in
+            inventory.mounts.first { $0.device == home }?.mountPoint.escaped
+        }
+        guard !homes.isEmpty else { return "a layer above other filesystems, which are planned by themselves" }
+        return "a layer: its files are on \(homes.joined(separator: ", "))"
+    }
+}
+
+extension FilesystemIdentity {
+    /// By the GPT partition type (UEFI specification, 5.3.3) or the MBR one.
+    public var isEFISystemPartition: Bool {
+        partitionType == "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" || partitionType == "0xef"
+    }
+}

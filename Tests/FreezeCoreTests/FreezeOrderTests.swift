@@ -1,0 +1,85 @@
+import FreezeCore
+import SystemPackage
+import Testing
+
+/// P6: a filesystem is frozen before whatever it is stored on.
+@Suite struct FreezeOrderTests {
+    @Test func orderGoesThroughFilesystemsThatAreNotFrozen() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/stick", "vfat", "7:0")
+        try fixture.mount("/deep", "xfs", "7:1")
+        try fixture.store("7:0", on: "8:1")
+        try fixture.store("7:1", on: "7:0")
+        let plan = try fixture.plan()
+        #expect(plan.levels.map { $0.map(\.mountPoint) } == [["/deep"], ["/"]])
+        #expect(try plan.entry("/deep").storedOn.map(\.description) == ["7:0", "8:1"])
+    }
+
+    @Test func theLongestWayDecides() throws {
+        var fixture = StorageFixture()
+        for (mountPoint, device) in [("/", "8:1"), ("/a", "7:1"), ("/b", "7:2"), ("/c", "7:3")] {
+            try fixture.mount(FilePath(mountPoint), "ext4", device)
+        }
+        // /c lies on /b and directly on /, /b on /a, /a on /.
+        try fixture.store("7:3", on: "7:2")
+        try fixture.store("7:3", on: "8:1")
+        try fixture.store("7:2", on: "7:1")
+        try fixture.store("7:1", on: "8:1")
+        let plan = try fixture.plan()
+        #expect(plan.levels.map { $0.map(\.mountPoint) } == [["/c"], ["/b"], ["/a"], ["/"]])
+    }
+
+    @Test func aRingIsAnErrorThatNamesItsMembers() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/a", "ext4", "7:1")
+        try fixture.mount("/b", "ext4", "7:2")
+        try fixture.store("7:1", on: "7:2")
+        try fixture.store("7:2", on: "7:1")
+        let error = #expect(throws: PlanError.self) { try fixture.plan() }
+        #expect(error?.code == .cycle)
+        #expect(error?.problem.contains("/a on /b on /a") == true)
+    }
+
+    @Test func randomGraphsAreOrderedRightly() throws {
+        for seed in 0..<200 as Range<UInt64> {
+            var generator = SplitMix(state: seed)
+            var fixture = StorageFixture()
+            try fixture.mount("/", "tmpfs", "0:99", source: "tmpfs")
+            let count = Int.random(in: 1...30, using: &generator)
+            for index in 0..<count {
+                // One in four is not frozen, and must still pass the order on.
+                let type = Int.random(in: 0..<4, using: &generator) == 0 ? "vfat" : "xfs"
+                try fixture.mount(FilePath("/\(index)"), type, "7:\(index)")
+                for base in 0..<index where Int.random(in: 0..<6, using: &generator) == 0 {
+                    try fixture.store("7:\(index)", on: "7:\(base)")
+                }
+            }
+            let plan = try fixture.plan()
+            let levels = Dictionary(uniqueKeysWithValues: plan.filesystems(.freeze).map { ($0.device, $0.level) })
+            for filesystem in plan.filesystems(.freeze) {
+                let level = try #require(filesystem.level)
+                for base in filesystem.storedOn {
+                    guard let baseLevel = levels[base] else { continue }
+                    #expect(level < (try #require(baseLevel)), "seed \(seed): \(filesystem.mountPoint)")
+                }
+            }
+            // No level is empty: each costs a round trip while applications wait.
+            #expect(plan.levels.allSatisfy { !$0.isEmpty }, "seed \(seed)")
+        }
+    }
+}
+
+/// Steele, Lea and Flood's SplitMix64: small, and the same everywhere for one seed.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}

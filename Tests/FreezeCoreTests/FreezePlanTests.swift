@@ -1,0 +1,151 @@
+import FreezeCore
+import SystemPackage
+import Testing
+
+@Suite struct FreezePlanTests {
+    struct Expectation: CustomTestStringConvertible, Sendable {
+        let mountPoint: FilePath
+        let action: FilesystemAction
+        let level: Int?
+        let reason: String
+        var testDescription: String { "\(mountPoint): \(action)" }
+
+        init(_ mountPoint: FilePath, _ action: FilesystemAction, level: Int? = nil, _ reason: String) {
+            self.mountPoint = mountPoint
+            self.action = action
+            self.level = level
+            self.reason = reason
+        }
+    }
+
+    @Test(arguments: [
+        Expectation("/", .freeze, level: 0, "writable ext4"),
+        Expectation("/srv", .freeze, level: 2, "writable xfs"),
+        Expectation("/home", .freeze, level: 0, "writable btrfs"),
+        Expectation("/images/outer", .freeze, level: 1, "writable ext4"),
+        Expectation("/images/inner", .freeze, level: 0, "writable xfs"),
+        Expectation("/boot/efi", .sync, "EFI system partition: vfat has no freeze, flushed only"),
+        Expectation("/media/stick one", .sync, "the kernel has no freeze for vfat: flushed only"),
+        Expectation("/odd", .sync, "weirdfs is not known to have a freeze: flushed only"),
+        Expectation("/var/lib/docker/overlay2/x/merged", .skip, "a layer: its files are on /"),
+        Expectation("/proc", .skip, "the kernel's own, no files on a disk"),
+        Expectation("/tmp", .skip, "in memory only"),
+        Expectation("/net", .skip, "network filesystem: it is not on this machine's disks"),
+        Expectation("/gvfs", .skip, "FUSE filesystem: it could hang the freeze"),
+        Expectation("/auto", .skip, "automount trigger, holds no files itself"),
+        Expectation("/cdrom", .skip, "read-only: nothing can change on it"),
+    ])
+    func everyFilesystemGetsAnActionAndAReason(_ expected: Expectation) throws {
+        let entry = try StorageFixture.everything().plan().entry(expected.mountPoint)
+        #expect(entry.action == expected.action)
+        #expect(entry.level == expected.level)
+        #expect(entry.reason == expected.reason)
+    }
+
+    @Test func oneEntryPerSuperblock() throws {
+        let plan = try StorageFixture.everything().plan()
+        #expect(Set(plan.filesystems.map(\.device)).count == plan.filesystems.count)
+        #expect(plan.filesystems.count == 15)
+        #expect(try plan.entry("/home").otherMountPoints == ["/snapshots"])
+        #expect(try plan.entry("/srv").otherMountPoints == ["/srv/public"])
+    }
+
+    @Test func entriesComeInFreezeOrder() throws {
+        let plan = try StorageFixture.everything().plan()
+        #expect(
+            plan.levels.map { $0.map(\.mountPoint) } == [
+                ["/", "/home", "/images/inner"], ["/images/outer"], ["/srv"],
+            ])
+        #expect(plan.filesystems.prefix(5).map(\.action) == Array(repeating: .freeze, count: 5))
+        #expect(plan.filesystems.last?.action == .skip)
+    }
+
+    @Test func onlyTheEFISystemPartitionIsHarmless() throws {
+        let plan = try StorageFixture.everything().plan()
+        #expect(plan.filesystems.filter(\.isHarmless).map(\.mountPoint) == ["/boot/efi"])
+    }
+
+    @Test func readOnlyBindMountOfAWritableSuperblockIsFrozen() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "tmpfs", "0:20")
+        try fixture.mount("/public", "ext4", "8:1", root: "/public", options: "ro,relatime")
+        #expect(try fixture.plan().entry("/public").action == .freeze)
+    }
+
+    @Test func zfsCountsAsUnfreezableAlthoughItHasNoBlockDevice() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/tank", "zfs", "0:50", source: "tank/data")
+        #expect(try fixture.plan().entry("/tank").action == .sync)
+    }
+
+    @Test func unfreezableFailNamesTheFilesystem() throws {
+        let error = #expect(throws: PlanError.self) {
+            try StorageFixture.everything().plan(PlanPolicy(unfreezable: .fail))
+        }
+        #expect(error?.code == .unfreezable)
+        #expect(error?.subject == "/media/stick\\040one")
+    }
+
+    @Test func unfreezableFailAllowsTheEFISystemPartition() throws {
+        let exclude = try ["/media/*", "fstype:weirdfs"].map { try FilesystemSelector(parsing: $0) }
+        let plan = try StorageFixture.everything().plan(PlanPolicy(exclude: exclude, unfreezable: .fail))
+        #expect(plan.filesystems(.sync).map(\.mountPoint) == ["/boot/efi"])
+    }
+
+    @Test func nothingToFreezeIsTold() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "tmpfs", "0:20")
+        let plan = try fixture.plan()
+        let error = #expect(throws: PlanError.self) { try plan.requireSomethingToFreeze() }
+        #expect(error?.code == .nothingToFreeze)
+        #expect(throws: Never.self) { try StorageFixture.everything().plan().requireSomethingToFreeze() }
+    }
+}
+
+@Suite struct PlanPolicyTests {
+    private func frozen(include: [String] = [], exclude: [String] = []) throws -> [FilePath] {
+        try StorageFixture.everything().plan(
+            PlanPolicy(
+                include: try include.map { try FilesystemSelector(parsing: $0) },
+                exclude: try exclude.map { try FilesystemSelector(parsing: $0) })
+        ).filesystems(.freeze).map(\.mountPoint)
+    }
+
+    @Test func includeLimitsAndExcludeWins() throws {
+        #expect(try frozen(include: ["/images/*"]) == ["/images/inner", "/images/outer"])
+        #expect(try frozen(include: ["/images/*"], exclude: ["/images/inner"]) == ["/images/outer"])
+    }
+
+    @Test func anyMountPointOfASuperblockSelectsIt() throws {
+        #expect(try frozen(include: ["/srv/public"]) == ["/srv"])
+        #expect(try frozen(include: ["/snapshots"]) == ["/home"])
+    }
+
+    @Test(arguments: ["UUID=5a7b-22", "LABEL=my data", "/dev/8:2", "/srv/"])
+    func everySelectorSelects(_ text: String) throws {
+        #expect(try frozen(include: [text]) == ["/srv"])
+    }
+
+    @Test func theReasonNamesTheSelector() throws {
+        let exclude = try FilesystemSelector(parsing: "UUID=5A7B-22")
+        let plan = try StorageFixture.everything().plan(PlanPolicy(exclude: [exclude]))
+        #expect(try plan.entry("/srv").reason == "excluded by UUID=5a7b-22")
+        let narrow = try StorageFixture.everything().plan(PlanPolicy(include: [exclude]))
+        #expect(try narrow.entry("/").reason == "not in include")
+        #expect(try narrow.entry("/proc").reason == "the kernel's own, no files on a disk")
+    }
+
+    @Test(arguments: ["UUID=dead-beef", "LABEL=nobody", "/dev/sdz1", "/mnt/usb"])
+    func anIncludeThatNamesAMissingThingFails(_ text: String) throws {
+        let error = #expect(throws: PlanError.self) { try frozen(include: ["/", text]) }
+        #expect(error?.code == .notMounted)
+        #expect(error?.subject == text)
+    }
+
+    @Test func aPatternThatMatchesNothingIsOnlyNoted() throws {
+        let include = try ["/", "/mnt/*"].map { try FilesystemSelector(parsing: $0) }
+        let plan = try StorageFixture.everything().plan(PlanPolicy(include: include))
+        #expect(plan.notes == ["/mnt/* in [filesystems] include matches no mounted filesystem."])
+    }
+}

@@ -1,0 +1,86 @@
+import FreezeCore
+import SystemPackage
+import Testing
+
+/// Which of its mounts a filesystem is opened through.
+@Suite struct MountChoiceTests {
+    @Test func theWholeFilesystemIsPreferredToABindMount() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "tmpfs", "0:20")
+        try fixture.mount("/a", "ext4", "8:1", root: "/etc/hosts")
+        try fixture.mount("/much/deeper", "ext4", "8:1")
+        let entry = try #require(try fixture.plan().filesystems(.freeze).first)
+        #expect(entry.mountPoint == "/much/deeper")
+        #expect(entry.alternatives.map(\.mountPoint) == ["/a"])
+    }
+
+    @Test func anOvermountedMountIsNotUsed() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "tmpfs", "0:20")
+        let hidden = try fixture.mount("/data", "ext4", "8:1")
+        try fixture.mount("/data", "tmpfs", "0:21", on: hidden.mountID)
+        try fixture.mount("/elsewhere", "ext4", "8:1", root: "/sub")
+        let entry = try #require(try fixture.plan().filesystems(.freeze).first)
+        #expect(entry.mountPoint == "/elsewhere")
+        #expect(entry.alternatives == [])
+        #expect(entry.otherMountPoints == ["/data"])
+    }
+
+    @Test func aMountHiddenFurtherUpIsNotUsed() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "tmpfs", "0:20")
+        try fixture.mount("/a/b", "ext4", "8:1")
+        // Mounted later over the directory that leads to it.
+        try fixture.mount("/a", "tmpfs", "0:21")
+        let error = #expect(throws: PlanError.self) { try fixture.plan() }
+        #expect(error?.code == .unreachable)
+        #expect(error?.subject == "/a/b")
+    }
+
+    @Test(arguments: ["nfs4", "fuse.sshfs", "cifs", "9p", "virtiofs"])
+    func aMountBelowOneThatCanHangIsNotUsed(_ type: String) throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "tmpfs", "0:20")
+        let remote = try fixture.mount("/remote", type, "0:30", source: "server")
+        let middle = try fixture.mount("/remote/middle", "tmpfs", "0:31", source: "tmpfs", on: remote.mountID)
+        try fixture.mount("/remote/middle/disk", "ext4", "8:1", on: middle.mountID)
+        let error = #expect(throws: PlanError.self) { try fixture.plan() }
+        #expect(error?.code == .unreachable)
+        #expect(error?.subject == "/remote/middle/disk")
+        try fixture.mount("/disk", "ext4", "8:1", root: "/part")
+        #expect(try fixture.plan().filesystems(.freeze).map(\.mountPoint) == ["/disk"])
+    }
+
+    @Test func anAutomountedFilesystemIsMarkedAndOnlyALastResort() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "tmpfs", "0:20")
+        let trigger = try fixture.mount("/efi", "autofs", "0:30", source: "systemd-1")
+        try fixture.mount("/efi", "vfat", "8:1", on: trigger.mountID)
+        let synced = try #require(try fixture.plan().filesystems(.sync).first)
+        #expect(synced.isBelowAutomount)
+        try fixture.mount("/long/way/round", "vfat", "8:1", root: "/EFI")
+        let better = try #require(try fixture.plan().filesystems(.sync).first)
+        #expect(better.mountPoint == "/long/way/round")
+        #expect(!better.isBelowAutomount)
+    }
+
+    @Test func anExcludedUnreachableFilesystemIsNoError() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:9")
+        let remote = try fixture.mount("/remote", "nfs", "0:30", source: "server")
+        try fixture.mount("/remote/disk", "ext4", "8:1", on: remote.mountID)
+        let policy = PlanPolicy(exclude: [try FilesystemSelector(parsing: "/remote/**")])
+        #expect(try fixture.plan(policy).entry("/remote/disk").action == .skip)
+    }
+
+    @Test(arguments: [
+        ("/srv/images/a.img", "/srv"), ("/srvx/a.img", "/"), ("/srv", "/srv"), ("/srv/loop/b.img", "/srv/loop"),
+    ])
+    func aFileIsFoundByTheLongestMountPoint(_ file: String, _ expected: String) throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/srv/loop", "ext4", "8:3")
+        try fixture.mount("/srv", "ext4", "8:2")
+        #expect(fixture.inventory.mounts.mount(holding: FilePath(file))?.mountPoint == FilePath(expected))
+    }
+}
