@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <linux/loop.h>
 #include <linux/openat2.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -22,6 +24,11 @@
 // STATX_MNT_ID came with Linux 5.8; glibc's header may be older than the kernel.
 #ifndef STATX_MNT_ID
 #define STATX_MNT_ID 0x1000U
+#endif
+
+// RESOLVE_CACHED came with Linux 5.12.
+#ifndef RESOLVE_CACHED
+#define RESOLVE_CACHED 0x20
 #endif
 
 enum { descriptors_per_message = 253 };  // SCM_MAX_FD, include/net/scm.h
@@ -35,6 +42,7 @@ const uint64_t clinux_resolve_no_symlinks = RESOLVE_NO_SYMLINKS;
 const uint64_t clinux_resolve_no_magic_links = RESOLVE_NO_MAGICLINKS;
 const uint64_t clinux_resolve_no_xdev = RESOLVE_NO_XDEV;
 const uint64_t clinux_resolve_in_root = RESOLVE_IN_ROOT;
+const uint64_t clinux_resolve_cached = RESOLVE_CACHED;
 
 int clinux_openat2(int directory, const char *path, int flags, uint64_t resolve) {
     struct open_how how = {.flags = (uint64_t)flags, .mode = 0, .resolve = resolve};
@@ -49,6 +57,16 @@ int clinux_mount_id(int descriptor, uint64_t *mount_id) {
     if (statx(descriptor, "", flags, STATX_MNT_ID, &status) < 0) return -errno;
     if (!(status.stx_mask & STATX_MNT_ID)) return -ENOSYS;
     *mount_id = status.stx_mnt_id;
+    return 0;
+}
+
+int clinux_loop_backing_device(int descriptor, uint32_t *major_number, uint32_t *minor_number) {
+    struct loop_info64 information;
+    memset(&information, 0, sizeof information);
+    if (ioctl(descriptor, LOOP_GET_STATUS64, &information) < 0) return -errno;
+    // The kernel writes it as huge_encode_dev() does, which is how glibc's dev_t is laid out too.
+    *major_number = major(information.lo_device);
+    *minor_number = minor(information.lo_device);
     return 0;
 }
 
@@ -132,6 +150,32 @@ int clinux_set_default_stack_size(size_t bytes) {
     if (!error) error = pthread_setattr_default_np(&attributes);
     pthread_attr_destroy(&attributes);
     return -error;
+}
+
+int clinux_start_detached_thread(void *(*body)(void *), void *argument) {
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error) return -error;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_t thread;
+    error = pthread_create(&thread, &attributes, body, argument);
+    pthread_attr_destroy(&attributes);
+    return -error;
+}
+
+int clinux_semaphore_wait(sem_t *semaphore, int64_t nanoseconds) {
+    struct timespec until = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    int result;
+    // A signal is no reason to give up.
+    do result = sem_clockwait(semaphore, CLOCK_MONOTONIC, &until);
+    while (result < 0 && errno == EINTR);
+    return negated(result);
+}
+
+int64_t clinux_monotonic_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 int clinux_eventfd(void) { return negated(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }

@@ -3,6 +3,7 @@
 // descriptor or count) on success and the negated errno on failure, so that no errno is lost on the way.
 #pragma once
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@ extern const uint64_t clinux_resolve_no_symlinks;
 extern const uint64_t clinux_resolve_no_magic_links;
 extern const uint64_t clinux_resolve_no_xdev;
 extern const uint64_t clinux_resolve_in_root;
+extern const uint64_t clinux_resolve_cached;
 int clinux_openat2(int directory, const char *path, int flags, uint64_t resolve);
 
 // The mount a descriptor lies on (statx(2), STATX_MNT_ID: the id of /proc/self/mountinfo).
@@ -24,6 +26,8 @@ int clinux_mount_id(int descriptor, uint64_t *mount_id);
 
 // 1 if the path lies on a filesystem that lives in memory (tmpfs or ramfs, by statfs(2)), else 0.
 int clinux_is_on_memory_filesystem(const char *path);
+// The device of a loop device's backing file (loop(4), LOOP_GET_STATUS64: lo_device).
+int clinux_loop_backing_device(int descriptor, uint32_t *major_number, uint32_t *minor_number);
 
 // Sockets that carry descriptors (SCM_RIGHTS, unix(7)). At most 253 descriptors a message.
 ssize_t clinux_send(int socket, const void *bytes, size_t count, const int *descriptors, size_t descriptor_count);
@@ -38,6 +42,13 @@ int clinux_set_dumpable(bool dumpable);
 int clinux_limit_malloc_arenas(void);
 int clinux_set_default_stack_size(size_t bytes);
 void clinux_name_thread(const char *name);  // cut to 15 bytes
+
+// A thread that nobody joins, for work that may never end.
+int clinux_start_detached_thread(void *(*body)(void *), void *argument);
+
+// Waits until a time of CLOCK_MONOTONIC (sem_clockwait(3)): -ETIMEDOUT if it comes first.
+int clinux_semaphore_wait(sem_t *semaphore, int64_t nanoseconds);
+int64_t clinux_monotonic_clock(void);
 
 // Waking up.
 int clinux_eventfd(void);

@@ -1,0 +1,48 @@
+import CLinux
+import SystemPackage
+
+/// openat2(2) and statx(2) for mount points whose paths others have chosen.
+public enum MountPointOpening {
+    /// How long an open may take.
+    public enum Patience: Sendable, Hashable {
+        /// Only what the kernel has in its cache (RESOLVE_CACHED, Linux 5.12): waits for nobody.
+        case cacheOnly
+        /// Whatever the look-up needs.
+        case mayBlock
+    }
+
+    /// Opens a mount point for reading: below `root`, through no symbolic link, and without waiting for a device or a
+    /// FIFO to become ready.
+    ///
+    /// - Parameter root: the directory that stands for `/`.
+    /// - Throws: EAGAIN if the cache does not suffice, EINVAL if the kernel does not know `cacheOnly`, ELOOP for a symbolic
+    ///   link, ENOTDIR if it is not a directory though it must be, and whatever open(2) gives.
+    public static func open(
+        _ path: FilePath, below root: FileDescriptor, mustBeDirectory: Bool, patience: Patience
+    ) throws(Errno) -> FileDescriptor {
+        var options: FileDescriptor.OpenOptions = [.closeOnExec, .nonBlocking]
+        if mustBeDirectory { options.insert(.directory) }
+        var resolve = clinux_resolve_in_root | clinux_resolve_no_symlinks | clinux_resolve_no_magic_links
+        if patience == .cacheOnly { resolve |= clinux_resolve_cached }
+        let flags = FileDescriptor.AccessMode.readOnly.rawValue | options.rawValue
+        while true {
+            let result = path.withPlatformString { clinux_openat2(root.rawValue, $0, flags, resolve) }
+            let errno: Errno
+            do {
+                return FileDescriptor(rawValue: try Errno.check(result))
+            } catch {
+                errno = error
+            }
+            if errno != .interrupted { throw errno }
+        }
+    }
+
+    /// The id of the mount a descriptor lies on, as in mountinfo.
+    ///
+    /// - Throws: ENOSYS before Linux 5.8.
+    public static func mountID(of descriptor: FileDescriptor) throws(Errno) -> UInt64 {
+        var mountID: UInt64 = 0
+        try Errno.check(clinux_mount_id(descriptor.rawValue, &mountID))
+        return mountID
+    }
+}

@@ -1,0 +1,100 @@
+import CLibmount
+import FreezeCore
+import Glibc
+import SystemPackage
+
+/// The mount table of a process, read with libmount.
+public enum MountTable {
+    /// Reads a table once.
+    ///
+    /// - Parameter path: `/proc/self/mountinfo`, or another process's.
+    /// - Throws: `LinuxSystemError` if it cannot be read, or a line of it not be understood.
+    public static func read(_ path: FilePath = "/proc/self/mountinfo") throws(LinuxSystemError) -> [MountEntry] {
+        try MountTableWatch(path).read()
+    }
+
+    /// Decodes the bytes of a mountinfo file. Opens nothing and looks no path up.
+    ///
+    /// - Parameter name: the file's name for errors.
+    /// - Throws: `LinuxSystemError` if a line is not understood: a plan that overlooks a filesystem is worse
+    ///   than none.
+    public static func parse(
+        _ bytes: [UInt8], name: FilePath = "/proc/self/mountinfo"
+    ) throws(LinuxSystemError) -> [MountEntry] {
+        var masked = mask(bytes)
+        let lineCount = masked.split(separator: UInt8(ascii: "\n")).count
+        // fmemopen(3) refuses an empty buffer on some C libraries.
+        guard lineCount > 0 else { return [] }
+
+        guard let table = mnt_new_table() else { throw .mountTable(name, "out of memory") }
+        defer { mnt_unref_table(table) }
+        let status: CInt? = masked.withUnsafeMutableBytes { buffer in
+            guard let stream = fmemopen(buffer.baseAddress, buffer.count, "r") else { return nil }
+            defer { fclose(stream) }
+            // libmount resolves a stream's name to find the process it belongs to. An empty one spares the look-up.
+            return mnt_table_parse_stream(table, stream, "")
+        }
+        guard let status else { throw .mountTable(name, "out of memory", Errno(rawValue: Glibc.errno)) }
+        guard status >= 0 else {
+            throw .mountTable(name, "cannot be understood", Errno(rawValue: -status))
+        }
+        let entries = entries(of: table)
+        // libmount passes over lines that it does not understand.
+        guard entries.count == lineCount else {
+            throw .mountTable(name, "\(lineCount - entries.count) of its lines cannot be understood")
+        }
+        return entries
+    }
+
+    private static func entries(of table: OpaquePointer) -> [MountEntry] {
+        guard let iterator = mnt_new_iter(CInt(MNT_ITER_FORWARD)) else { return [] }
+        defer { mnt_free_iter(iterator) }
+        var entries: [MountEntry] = []
+        var filesystem: OpaquePointer?
+        while mnt_table_next_fs(table, iterator, &filesystem) == 0, let filesystem {
+            let device = mnt_fs_get_devno(filesystem)
+            var source = text(mnt_fs_get_source(filesystem))
+            if source.hasPrefix(maskPrefix) { source.removeFirst(maskPrefix.count) }
+            entries.append(
+                MountEntry(
+                    mountID: UInt64(clamping: mnt_fs_get_id(filesystem)),
+                    parentID: UInt64(clamping: mnt_fs_get_parent_id(filesystem)),
+                    device: DeviceNumber(deviceType: device),
+                    root: path(mnt_fs_get_root(filesystem)), mountPoint: path(mnt_fs_get_target(filesystem)),
+                    mountOptions: text(mnt_fs_get_vfs_options(filesystem)),
+                    filesystemType: text(mnt_fs_get_fstype(filesystem)), source: source,
+                    superblockOptions: text(mnt_fs_get_fs_options(filesystem))))
+        }
+        return entries
+    }
+
+    /// libmount turns the source `/dev/root` into the real device, and opens files in /proc, /sys and /dev for it.
+    /// While filesystems are frozen no path is opened (P7), so that source is hidden from it.
+    private static func mask(_ bytes: [UInt8]) -> [UInt8] {
+        let wanted = Array(" /dev/root ".utf8)
+        guard bytes.count >= wanted.count else { return bytes }
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count)
+        var position = 0
+        while position < bytes.count {
+            if bytes[position] == wanted[0], bytes[position...].starts(with: wanted) {
+                result += [wanted[0]] + Array(maskPrefix.utf8)
+                position += 1
+            } else {
+                result.append(bytes[position])
+                position += 1
+            }
+        }
+        return result
+    }
+
+    private static let maskPrefix = "\u{1}"
+
+    private static func path(_ bytes: UnsafePointer<CChar>?) -> FilePath {
+        bytes.map { FilePath(platformString: $0) } ?? FilePath()
+    }
+
+    private static func text(_ bytes: UnsafePointer<CChar>?) -> String {
+        bytes.map { String(cString: $0) } ?? ""
+    }
+}

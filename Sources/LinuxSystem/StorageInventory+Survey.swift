@@ -1,0 +1,72 @@
+import FreezeCore
+import SystemPackage
+
+extension StorageInventory {
+    /// Looks at the machine: the mount table, udev's database, sysfs, and devices udev does not know. Opens no mount
+    /// point. Waits for a device that does not answer no longer than 2 s, and notes it.
+    ///
+    /// Blocks: give it a thread.
+    ///
+    /// - Parameters:
+    ///   - watch: the table to read. Kept open, it tells later whether the plan still holds.
+    ///   - paths: where to look.
+    /// - Throws: `LinuxSystemError` if the mount table cannot be read.
+    public static func survey(
+        _ watch: MountTableWatch, paths: SystemPaths = .live
+    ) throws(LinuxSystemError) -> StorageInventory {
+        survey(mounts: try watch.read(), paths: paths)
+    }
+
+    /// Completes a mount table that has been read.
+    public static func survey(mounts: [MountEntry], paths: SystemPaths = .live) -> StorageInventory {
+        let devices = BlockDevices(paths: paths)
+        let topology = StorageTopology(devices: devices, mounts: mounts)
+        var inventory = StorageInventory(mounts: mounts)
+        var members: [(mount: MountEntry, devices: [DeviceNumber])] = []
+        var seen: Set<DeviceNumber> = []
+        for mount in mounts where seen.insert(mount.device).inserted {
+            let hosts = topology.hosts(of: mount)
+            if !hosts.isEmpty { inventory.storedOn[mount.device] = hosts }
+            guard mount.kind.isLocal else { continue }
+            let blockDevices = topology.blockDevices(of: mount).sorted()
+            members.append((mount, blockDevices))
+            if blockDevices.isEmpty, mount.filesystemType != "zfs" {
+                let name = escapedControlCharacters(mount.source)
+                inventory.notes.append(
+                    "\(mount.mountPoint.escaped): its device \(name) is not known to the kernel by this name, so what it "
+                        + "is stored on is not known either.")
+            }
+        }
+        inventory.identify(members, devices: devices)
+        return inventory
+    }
+
+    private mutating func identify(
+        _ members: [(mount: MountEntry, devices: [DeviceNumber])], devices: BlockDevices
+    ) {
+        var udev: [DeviceNumber: UdevRecord] = [:]
+        var wanted: [DeviceNumber] = []
+        for (mount, blockDevices) in members {
+            for device in blockDevices {
+                udev[device] = UdevRecord.read(device, in: devices.paths.udevDatabase)
+                devicePaths[mount.device, default: []].formUnion(devices.names(of: device, udev: udev[device]))
+            }
+            if let device = StorageInventory.identifying(mount, blockDevices) { wanted.append(device) }
+        }
+        let answer = FilesystemProbe(devices: devices).identify(wanted, udev: udev)
+        for (mount, blockDevices) in members {
+            guard let device = StorageInventory.identifying(mount, blockDevices) else { continue }
+            identities[mount.device] = answer.identities[device]
+            if answer.silent.contains(device) {
+                notes.append(
+                    "\(mount.mountPoint.escaped): its device did not answer within "
+                        + "\(FilesystemProbe.deadline.components.seconds) s, so its UUID and label are not known.")
+            }
+        }
+    }
+
+    /// The device that carries the filesystem's identity: its own; any member of a btrfs.
+    private static func identifying(_ mount: MountEntry, _ blockDevices: [DeviceNumber]) -> DeviceNumber? {
+        mount.device.major != 0 ? mount.device : blockDevices.first
+    }
+}

@@ -1,0 +1,112 @@
+import FreezeCore
+import LinuxCalls
+import SystemPackage
+
+/// Finds out which superblock is stored in a file of which other, from sysfs and the text of the mount table (P6).
+struct StorageTopology: Sendable {
+    let devices: BlockDevices
+    let mounts: [MountEntry]
+
+    private let knownDevices: Set<DeviceNumber>
+    private let btrfsMembers: [Set<DeviceNumber>]
+
+    init(devices: BlockDevices, mounts: [MountEntry]) {
+        self.devices = devices
+        self.mounts = mounts
+        knownDevices = Set(mounts.map(\.device))
+        btrfsMembers = devices.btrfsMembers()
+    }
+
+    /// The block devices a filesystem is on: its own, a btrfs' members, and those of its journal or log.
+    func blockDevices(of mount: MountEntry) -> Set<DeviceNumber> {
+        guard mount.kind.isLocal else { return [] }
+        var result: Set<DeviceNumber> = []
+        if mount.device.major != 0 {
+            result.insert(mount.device)
+        } else {
+            // Several devices, so none of them gives the superblock its number. bcachefs lists them all.
+            let sources = mount.source.split(separator: ":").compactMap { devices.device(named: String($0)) }
+            result.formUnion(sources)
+        }
+        if mount.filesystemType == "btrfs" {
+            for members in btrfsMembers where !members.isDisjoint(with: result) { result.formUnion(members) }
+        }
+        // xfs(5): an external log, a realtime device.
+        for option in ["logdev", "rtdev"] {
+            if let name = mount.superblockOption(option), let device = devices.device(named: name) {
+                result.insert(device)
+            }
+        }
+        if let journal = externalJournal(of: mount) { result.insert(journal) }
+        return result
+    }
+
+    /// The superblocks that hold the files this one is directly stored in.
+    func hosts(of mount: MountEntry) -> Set<DeviceNumber> {
+        var hosts: Set<DeviceNumber> = []
+        if mount.kind == .stacked {
+            if let upper = mount.superblockOption("upperdir"), let host = mounts.mount(holding: FilePath(upper)) {
+                hosts.insert(host.device)
+            }
+        } else {
+            var visited: Set<DeviceNumber> = []
+            var waiting = blockDevices(of: mount).sorted()
+            while let device = waiting.popLast() {
+                guard visited.insert(device).inserted else { continue }
+                waiting += devices.parts(of: device)
+                guard let file = devices.loopBackingFile(of: device) else { continue }
+                if let disk = devices.device(named: file.string) {
+                    waiting.append(disk)
+                } else if let host = host(of: file, loop: device, for: mount.device) {
+                    hosts.insert(host)
+                }
+            }
+        }
+        hosts.remove(mount.device)
+        return hosts
+    }
+
+    /// The superblock a loop device's file is on: the loop driver knows for certain, the text of the path nearly so
+    /// (the file may have been opened in another namespace, or been hidden by a mount since).
+    private func host(of file: FilePath, loop: DeviceNumber, for device: DeviceNumber) -> DeviceNumber? {
+        // What is mounted from the loop device cannot hold its file, although its mount point may lead to it.
+        let byText = mounts.filter { $0.device != device }.mount(holding: file)
+        // The driver would ask the server about the file.
+        if let byText, byText.kind.mayHang { return byText.device }
+        if let known = driverAnswer(loop), knownDevices.contains(known) { return known }
+        // btrfs gives files the number of their subvolume, which is in no mount table.
+        return byText?.device
+    }
+
+    private func driverAnswer(_ loop: DeviceNumber) -> DeviceNumber? {
+        guard let nodes = devices.paths.deviceNodes, let name = devices.kernelName(of: loop),
+            !HangingProbes.devices.contains(loop)
+        else { return nil }
+        let node = DeviceNode(device: loop, path: nodes.appending(name))
+        let answers = HangingProbes.run([node], within: FilesystemProbe.deadline) { node -> DeviceNumber? in
+            guard
+                let descriptor = try? FileDescriptor.open(
+                    node.path, .readOnly, options: [.closeOnExec, .nonBlocking])
+            else { return nil }
+            defer { try? descriptor.close() }
+            guard let (major, minor) = try? LoopDevice.backingDevice(descriptor) else { return nil }
+            return DeviceNumber(major: major, minor: minor)
+        }
+        return answers.first.flatMap { $0 }.flatMap { $0 }
+    }
+
+    /// The device of ext4's external journal. Neither the mount table nor sysfs names it, but the journal's kernel
+    /// thread bears its name (fs/jbd2/journal.c: `jbd2/sdb1`, where an internal one is `jbd2/sda1-8`).
+    private func externalJournal(of mount: MountEntry) -> DeviceNumber? {
+        guard mount.filesystemType == "ext4" || mount.filesystemType == "ext3",
+            let name = devices.kernelName(of: mount.device),
+            let task = SmallFile.text(
+                devices.paths.sysfs.appending("fs/ext4").appending(name).appending("journal_task")),
+            let thread = SmallFile.text(devices.paths.proc.appending(task).appending("comm")),
+            thread.hasPrefix("jbd2/")
+        else { return nil }
+        let journal = thread.dropFirst("jbd2/".count)
+        if journal == name || journal.hasPrefix(name + "-") { return nil }
+        return devices.device(named: "/dev/\(journal)")
+    }
+}

@@ -1,0 +1,185 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// Opens the mount points of a plan, once: from then on the descriptors stand for the filesystems, and no path is
+/// looked up again.
+public struct TargetOpener: Sendable {
+    /// A filesystem of the plan and a descriptor on it. Whoever has it closes it.
+    public struct Target: Hashable, Sendable {
+        public let filesystem: PlannedFilesystem
+        public let descriptor: FileDescriptor
+    }
+
+    private let root: FilePath
+
+    /// - Parameter root: the directory that the plan's mount points are below: `/`, or `/proc/PID/root` for the mount
+    ///   namespace of another process.
+    public init(root: FilePath = "/") {
+        self.root = root
+    }
+
+    /// Opens everything that the plan freezes or syncs, in its order. May block for as long as a local disk takes to
+    /// look a directory up: give it a thread and a deadline.
+    ///
+    /// - Throws: `LinuxSystemError` that names the mount point; then nothing is left open.
+    public func open(_ plan: FreezePlan) throws(LinuxSystemError) -> [Target] {
+        DescriptorLimit.raise()
+        let rootDescriptor: FileDescriptor
+        do {
+            // Its own name is ours, and may be one of /proc's links.
+            rootDescriptor = try FileDescriptor.open(root, .readOnly, options: [.directory, .closeOnExec])
+        } catch {
+            throw LinuxSystemError(
+                .open, subject: root.escaped, problem: "cannot be opened", underlyingError: error as? Errno)
+        }
+        defer { try? rootDescriptor.close() }
+
+        var targets: [Target] = []
+        do throws(LinuxSystemError) {
+            for filesystem in plan.filesystems where filesystem.action != .skip {
+                targets.append(try open(filesystem, below: rootDescriptor))
+            }
+        } catch {
+            TargetOpener.close(targets)
+            throw error
+        }
+        return targets
+    }
+
+    /// Closes them. Nothing was written through them, so there is nothing a failing close could tell.
+    public static func close(_ targets: [Target]) {
+        for target in targets { try? target.descriptor.close() }
+    }
+
+    private func open(
+        _ filesystem: PlannedFilesystem, below root: FileDescriptor
+    ) throws(LinuxSystemError) -> Target {
+        let first: LinuxSystemError
+        do throws(LinuxSystemError) {
+            return try open(filesystem, through: filesystem.mount, asDirectory: true, below: root)
+        } catch {
+            first = error
+        }
+        // A bind mount of a single file is no directory. Another mount may be one; if there is none, a file will do:
+        // the ioctl goes to the filesystem (open-vm-tools #347: sockets and files as mount points).
+        if filesystem.mount.showsWholeFilesystem || first.underlyingError != .notDirectory { throw first }
+        for mount in filesystem.alternatives {
+            if let target = try? open(filesystem, through: mount, asDirectory: true, below: root) { return target }
+        }
+        return try open(filesystem, through: filesystem.mount, asDirectory: false, below: root)
+    }
+
+    private func open(
+        _ filesystem: PlannedFilesystem, through mount: MountEntry, asDirectory: Bool, below root: FileDescriptor
+    ) throws(LinuxSystemError) -> Target {
+        let mayWait = !filesystem.isBelowAutomount
+        let descriptor: FileDescriptor
+        let mountID: UInt64
+        do throws(Errno) {
+            descriptor = try openPatiently(mount, asDirectory: asDirectory, mayWait: mayWait, below: root)
+        } catch {
+            throw .opening(mount, error)
+        }
+        do throws(Errno) {
+            mountID = try MountPointOpening.mountID(of: descriptor)
+        } catch {
+            try? descriptor.close()
+            throw .opening(mount, error)
+        }
+        // An unmount since the plan was made leaves a directory of the filesystem below: that one, often `/`, must not be
+        // frozen in its place. (st_dev would not do: on btrfs it is the subvolume's.)
+        guard mountID == mount.mountID else {
+            try? descriptor.close()
+            throw mountID == mount.parentID ? .unmounted(mount) : .replaced(mount)
+        }
+        return Target(filesystem: filesystem.reached(through: mount), descriptor: descriptor)
+    }
+
+    /// A mount point's whole path is in the kernel's cache as long as it is mounted, so the look-up that waits for
+    /// nobody succeeds; only on old kernels, or under pressure, the other one is needed.
+    private func openPatiently(
+        _ mount: MountEntry, asDirectory: Bool, mayWait: Bool, below root: FileDescriptor
+    ) throws(Errno) -> FileDescriptor {
+        do throws(Errno) {
+            return try MountPointOpening.open(
+                mount.mountPoint, below: root, mustBeDirectory: asDirectory, patience: .cacheOnly)
+        } catch {
+            // EAGAIN: not in the cache, or renamed meanwhile. EINVAL: before Linux 5.12.
+            guard mayWait, error == .resourceTemporarilyUnavailable || error == .invalidArgument else {
+                throw error
+            }
+        }
+        return try MountPointOpening.open(
+            mount.mountPoint, below: root, mustBeDirectory: asDirectory, patience: .mayBlock)
+    }
+}
+
+/// The number of descriptors this process may have.
+enum DescriptorLimit {
+    /// Raises the soft limit (1024 by default) to the hard one. A machine can have more filesystems than that; nothing
+    /// here uses select(2), which is what the low limit is for (systemd's NEWS for 240).
+    static func raise() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max
+        else { return }
+        limit.rlim_cur = limit.rlim_max
+        // If it fails, opening will say that descriptors ran out.
+        _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}
+
+extension PlannedFilesystem {
+    /// The same, if it turned out that another of its mounts has to be used.
+    fileprivate func reached(through other: MountEntry) -> PlannedFilesystem {
+        guard other.mountID != mount.mountID else { return self }
+        return PlannedFilesystem(
+            device: device, mount: other,
+            alternatives: alternatives.filter { $0.mountID != other.mountID } + [mount],
+            otherMountPoints: otherMountPoints.filter { $0 != other.mountPoint } + [mountPoint],
+            isBelowAutomount: isBelowAutomount, identity: identity, action: action, reason: reason, level: level,
+            storedOn: storedOn, isHarmless: isHarmless)
+    }
+}
+
+extension LinuxSystemError {
+    fileprivate static func opening(_ mount: MountEntry, _ errno: Errno) -> LinuxSystemError {
+        let name = mount.mountPoint.escaped
+        switch errno {
+        case .noSuchFileOrDirectory:
+            return .unmounted(mount, errno)
+        case .tooManyOpenFiles:
+            return LinuxSystemError(
+                .tooManyFiles, subject: name, problem: "no descriptor is left for it",
+                remedy: "Raise LimitNOFILE= of the service: it needs two for each filesystem.",
+                underlyingError: errno)
+        case .tooManyOpenFilesInSystem:
+            return LinuxSystemError(
+                .tooManyFiles, subject: name, problem: "the system has no descriptor left for it",
+                remedy: "Raise the sysctl fs.file-max.", underlyingError: errno)
+        case .resourceTemporarilyUnavailable, .tooManySymbolicLinkLevels:
+            return LinuxSystemError(
+                .unreachable, subject: name, problem: "it cannot be reached without a risk of hanging",
+                remedy: "See whether its automount works, or exclude it in [filesystems] exclude.",
+                underlyingError: errno)
+        default:
+            return LinuxSystemError(
+                .open, subject: name, problem: "its mount point cannot be opened",
+                remedy: errno == .permissionDenied || errno == .notPermitted ? "Run as root." : nil,
+                underlyingError: errno)
+        }
+    }
+
+    fileprivate static func unmounted(_ mount: MountEntry, _ errno: Errno? = nil) -> LinuxSystemError {
+        LinuxSystemError(
+            .unmounted, subject: mount.mountPoint.escaped, problem: "unmounted since the plan was made",
+            remedy: "Try again.", underlyingError: errno)
+    }
+
+    fileprivate static func replaced(_ mount: MountEntry) -> LinuxSystemError {
+        LinuxSystemError(
+            .replaced, subject: mount.mountPoint.escaped,
+            problem: "another filesystem was mounted there since the plan was made", remedy: "Try again.")
+    }
+}

@@ -1,0 +1,147 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+import Testing
+
+@testable import LinuxSystem
+
+// One at a time: one of them counts descriptors.
+@Suite(.serialized) struct TargetOpenerTests {
+    /// A plan with one filesystem, from a mount of this machine.
+    private func plan(
+        _ mountPoint: FilePath, mountID: UInt64? = nil, parentID: UInt64? = nil
+    ) throws -> FreezePlan {
+        let entries = try MountTable.read()
+        let real = entries.last { $0.mountPoint == mountPoint }
+        let entry = MountEntry(
+            mountID: mountID ?? real?.mountID ?? 1, parentID: parentID ?? real?.parentID ?? 0,
+            device: DeviceNumber(major: 8, minor: 1), root: "/", mountPoint: mountPoint, mountOptions: "rw",
+            filesystemType: "ext4", source: "/dev/test", superblockOptions: "rw")
+        return FreezePlan(filesystems: [
+            PlannedFilesystem(device: entry.device, mount: entry, action: .freeze, reason: "test", level: 0)
+        ])
+    }
+
+    @Test(arguments: ["/", "/proc", "/sys"] as [FilePath])
+    func aMountPointOfThisMachineIsOpened(_ mountPoint: FilePath) throws {
+        let targets = try TargetOpener().open(try plan(mountPoint))
+        defer { TargetOpener.close(targets) }
+        let target = try #require(targets.first)
+        #expect(try MountPointOpening.mountID(of: target.descriptor) == target.filesystem.mount.mountID)
+        #expect(fcntl(target.descriptor.rawValue, F_GETFD) & FD_CLOEXEC != 0)
+    }
+
+    @Test func afterAnUnmountTheFilesystemBelowIsNotTakenInItsPlace() throws {
+        let root = try #require(try MountTable.read().last { $0.mountPoint == "/" })
+        let error = #expect(throws: LinuxSystemError.self) {
+            try TargetOpener().open(try plan("/etc", mountID: 999_999, parentID: root.mountID))
+        }
+        #expect(error?.code == .unmounted)
+        #expect(error?.description == "/etc: unmounted since the plan was made. Try again.")
+    }
+
+    @Test func anotherMountInItsPlaceIsTold() throws {
+        let error = #expect(throws: LinuxSystemError.self) {
+            try TargetOpener().open(try plan("/proc", mountID: 999_999, parentID: 999_998))
+        }
+        #expect(error?.code == .replaced)
+    }
+
+    @Test func aMountPointThatIsGoneIsUnmounted() throws {
+        let error = #expect(throws: LinuxSystemError.self) {
+            try TargetOpener().open(try plan("/no/such/mount point"))
+        }
+        #expect(error?.code == .unmounted)
+        #expect(error?.subject == "/no/such/mount\\040point")
+        #expect(error?.underlyingError == .noSuchFileOrDirectory)
+    }
+
+    @Test func symbolicLinksAreNotFollowed() throws {
+        let machine = try MachineFixture()
+        try machine.link("link", to: "")
+        let error = #expect(throws: LinuxSystemError.self) {
+            try TargetOpener().open(try plan(machine.root.appending("link")))
+        }
+        #expect(error?.code == .unreachable || error?.code == .open)
+        #expect(error?.underlyingError == .tooManySymbolicLinkLevels || error?.underlyingError == .notDirectory)
+    }
+
+    @Test func pathsAreBelowTheRootThatIsGiven() throws {
+        let machine = try MachineFixture()
+        try machine.write("inside/file", "x")
+        let error = #expect(throws: LinuxSystemError.self) {
+            try TargetOpener(root: machine.root).open(try plan("/inside", mountID: 999_999, parentID: 999_998))
+        }
+        #expect(error?.code == .replaced, "it was found, though not a mount point")
+        #expect(throws: LinuxSystemError.self) { try TargetOpener(root: machine.root).open(try plan("/proc")) }
+    }
+
+    @Test func nothingStaysOpenAfterAnError() throws {
+        let good = try plan("/").filesystems
+        let bad = try plan("/no/such").filesystems
+        func openOnRoot() -> Int {
+            let fixtures = DirectoryListing.names(in: "/proc/self/fd")
+            return fixtures.filter { name in
+                var target = [CChar](repeating: 0, count: 16)
+                let count = readlink("/proc/self/fd/\(name)", &target, 15)
+                return count == 1 && target[0] == 47
+            }.count
+        }
+        let before = openOnRoot()
+        #expect(throws: LinuxSystemError.self) {
+            try TargetOpener().open(FreezePlan(filesystems: good + good + bad))
+        }
+        #expect(openOnRoot() <= before)
+    }
+
+    @Test func theSoftLimitOfDescriptorsIsRaised() throws {
+        TargetOpener.close(try TargetOpener().open(try plan("/")))
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        #expect(limit.rlim_cur == limit.rlim_max)
+    }
+}
+
+@Suite struct SurveyOfThisMachineTests {
+    @Test func itCanBePlanned() throws {
+        let watch = try MountTableWatch()
+        let inventory = try StorageInventory.survey(watch)
+        let plan = try FreezePlan.make(from: inventory, policy: PlanPolicy())
+        #expect(!plan.filesystems.isEmpty)
+        #expect(plan.relevantChange(in: try watch.read(), policy: PlanPolicy()) == nil)
+    }
+
+    @Test func workThatHangsIsLeftBehind() throws {
+        let gate = try FileDescriptor.pipe()
+        let started = ContinuousClock.now
+        let quick: @Sendable () -> Int = { 1 }
+        let stuck: @Sendable () -> Int = {
+            // Blocks until the test lets it go.
+            var byte: UInt8 = 0
+            _ = withUnsafeMutableBytes(of: &byte) { try? gate.readEnd.read(into: $0) }
+            return 2
+        }
+        let results = AbandonableWork.run([quick, stuck], within: .milliseconds(200))
+        #expect(results == [1, nil])
+        #expect(ContinuousClock.now - started < .seconds(30))
+        try gate.writeEnd.close()
+    }
+
+    @Test func aDeviceThatHangsIsAskedOnce() throws {
+        let device = DeviceNumber(major: 4000, minor: 1)
+        let gate = try FileDescriptor.pipe()
+        let answers = HangingProbes.run([DeviceNode(device: device, path: "/dev/test")], within: .milliseconds(50))
+        { _ in
+            var byte: UInt8 = 0
+            _ = withUnsafeMutableBytes(of: &byte) { try? gate.readEnd.read(into: $0) }
+            return true
+        }
+        #expect(answers == [nil])
+        #expect(HangingProbes.devices.contains(device))
+        try gate.writeEnd.close()
+        let deadline = ContinuousClock.now + .seconds(10)
+        while HangingProbes.devices.contains(device), ContinuousClock.now < deadline { sched_yield() }
+        #expect(!HangingProbes.devices.contains(device))
+    }
+}
