@@ -46,7 +46,7 @@ struct Superblock {
         case .memory:
             return Verdict(action: .skip, reason: "in memory only")
         case .kernel:
-            return Verdict(action: .skip, reason: "the kernel's own, no files on a disk")
+            return Verdict(action: .skip, reason: "no files on a disk")
         case .network:
             return Verdict(action: .skip, reason: "network filesystem: it is not on this machine's disks")
         case .userspace:

@@ -1,0 +1,77 @@
+/// A plan for programs: what `quiescectl plan --json` prints.
+///
+/// The keys are stable: they are added to, never renamed or given another meaning. Names of files are escaped as in
+/// mountinfo (`\040`), since a path may hold bytes that JSON cannot.
+public struct PlanDocument: Encodable, Sendable, Hashable {
+    /// One filesystem, that is one superblock.
+    public struct Filesystem: Encodable, Sendable, Hashable {
+        /// `freeze`, `sync` or `skip`.
+        public let action: String
+        /// From 1: the step it is frozen in; thaw goes the other way. Null unless it is frozen.
+        public let order: Int?
+        /// The mount it is reached through.
+        public let mountPoint: String
+        public let otherMountPoints: [String]
+        /// As the mount table names it.
+        public let type: String
+        public let source: String
+        /// The superblock's number, `major:minor`.
+        public let device: String
+        public let uuid: String?
+        public let label: String?
+        /// Why, in a clause.
+        public let reason: String
+        /// Mount points of the filesystems that hold it, directly or through others.
+        public let storedOn: [String]
+        /// True if the action lowers the level of the result to `crash`.
+        public let lowersLevel: Bool
+
+        enum CodingKeys: String, CodingKey {
+            case action, order, type, source, device, uuid, label, reason
+            case mountPoint = "mount_point"
+            case otherMountPoints = "other_mount_points"
+            case storedOn = "stored_on"
+            case lowersLevel = "lowers_level"
+        }
+
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(action, forKey: .action)
+            // Written as null, too: a key that is always there is easier to rely on.
+            try container.encode(order, forKey: .order)
+            try container.encode(mountPoint, forKey: .mountPoint)
+            try container.encode(otherMountPoints, forKey: .otherMountPoints)
+            try container.encode(type, forKey: .type)
+            try container.encode(source, forKey: .source)
+            try container.encode(device, forKey: .device)
+            try container.encode(uuid, forKey: .uuid)
+            try container.encode(label, forKey: .label)
+            try container.encode(reason, forKey: .reason)
+            try container.encode(storedOn, forKey: .storedOn)
+            try container.encode(lowersLevel, forKey: .lowersLevel)
+        }
+    }
+
+    /// In the order of the plan: the frozen by step, then the synced, then the skipped.
+    public let filesystems: [Filesystem]
+    /// What else there is to know, in sentences.
+    public let notes: [String]
+    public let summary: String
+
+    public init(_ plan: FreezePlan) {
+        let names = Dictionary(plan.filesystems.map { ($0.device, $0.mountPoint.escaped) }) { first, _ in first }
+        filesystems = plan.filesystems.map { filesystem in
+            Filesystem(
+                action: filesystem.action.rawValue, order: filesystem.level.map { $0 + 1 },
+                mountPoint: filesystem.mountPoint.escaped,
+                otherMountPoints: filesystem.otherMountPoints.map(\.escaped),
+                type: filesystem.mount.filesystemType, source: filesystem.mount.source,
+                device: filesystem.device.description, uuid: filesystem.identity.uuid,
+                label: filesystem.identity.label, reason: filesystem.reason,
+                storedOn: filesystem.storedOn.map { names[$0] ?? $0.description },
+                lowersLevel: filesystem.action == .sync && !filesystem.isHarmless)
+        }
+        notes = plan.notes
+        summary = plan.summary
+    }
+}

@@ -1,0 +1,44 @@
+import ArgumentParser
+import FoundationEssentials
+import FreezeCore
+import LinuxSystem
+
+/// `quiescectl plan`: shows what would be frozen, synced and skipped, in which order and why. Freezes nothing and needs no daemon.
+struct PlanCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Show which filesystems would be frozen, in which order and why.",
+        discussion: """
+            ORDER is the step a filesystem is frozen in: one that is stored in a file of another comes before it. \
+            Thaw goes the other way. Nothing is frozen by this command.
+            """)
+
+    @Option(help: ArgumentHelp("Read this configuration file.", valueName: "file"))
+    var config = "/etc/quiesced/quiesced.toml"
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() throws {
+        let plan: FreezePlan
+        do {
+            let inventory = try StorageInventory.survey(try MountTableWatch())
+            plan = try FreezePlan.make(from: inventory, policy: try policy())
+        } catch let error as any ActionableError {
+            printError(error)
+            throw ExitCode.failed
+        }
+        print(json ? try jsonText(plan) : PlanTable(plan).text, terminator: "")
+    }
+
+    /// The one place where the configuration becomes a policy.
+    private func policy() throws -> PlanPolicy {
+        PlanPolicy()
+    }
+
+    private func jsonText(_ plan: FreezePlan) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(PlanDocument(plan)), as: UTF8.self) + "\n"
+    }
+}
