@@ -8,6 +8,7 @@
 #include <linux/openat2.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -200,4 +201,17 @@ int clinux_is_on_memory_filesystem(const char *path) {
     struct statfs filesystem;
     if (statfs(path, &filesystem) < 0) return -errno;
     return filesystem.f_type == TMPFS_MAGIC || filesystem.f_type == RAMFS_MAGIC;
+}
+
+int clinux_open_terminal(char *device, size_t capacity) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (master < 0) return -errno;
+    int error = 0;
+    if (grantpt(master) < 0 || unlockpt(master) < 0)
+        error = errno;
+    else
+        error = ptsname_r(master, device, capacity);
+    if (error == 0) return master;
+    close(master);
+    return -error;
 }

@@ -62,3 +62,6 @@ static inline void clinux_store(uint64_t *word, uint64_t value) { __atomic_store
 static inline bool clinux_compare_exchange(uint64_t *word, uint64_t expected, uint64_t desired) {
     return __atomic_compare_exchange_n(word, &expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
+
+// A pseudoterminal (pty(7)): gives its non-blocking master, and the path of the other end.
+int clinux_open_terminal(char *device, size_t capacity);
