@@ -112,7 +112,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ChannelsTests",
-            dependencies: ["Channels", "Coordinator", "LinuxCalls", "FreezeCore", logging, system],
+            dependencies: ["Channels", "Coordinator", "LinuxSystem", "LinuxCalls", "FreezeCore", logging, system],
             swiftSettings: strict),
         .testTarget(
             name: "CoordinatorTests",

@@ -1,0 +1,104 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// The Hyper-V VSS device as a source of requests: "answers in time or not at all".
+///
+/// The driver gives up on FREEZE after 900 s and on the rest after 30 s, and then takes a late answer for the answer
+/// to the next operation (hv_snapshot.c, vss_on_msg). So before each write the channel looks at the operation's age
+/// and at the device; if the answer is late it writes nothing, closes, and says `ChannelEvent.lost`.
+///
+/// All device work happens on a thread of its own (P9). It never logs: log records are delivered as
+/// `ChannelEvent.note`. After a loss it opens the device only when `reopen()` allows it, because nothing is opened
+/// while frozen (P7).
+public final class HyperVChannel: RequestChannel {
+    public let id = ChannelID.hyperV
+    public let device: FilePath
+    private let limits: HyperVChannelLimits
+    private let opening: any HyperVDeviceOpening
+    private let deliver: @Sendable (ChannelEvent) -> Void
+    private let mailbox: HyperVMailbox
+
+    /// - Parameters:
+    ///   - device: `/dev/vmbus/hv_vss`, or a pty in its place.
+    ///   - limits: Only tests need others than the defaults.
+    ///   - deliver: Called on the channel's thread, which reads nothing meanwhile: it must return at once.
+    /// - Throws: `.systemCall` when there are no more descriptors.
+    public convenience init(
+        device: FilePath, limits: HyperVChannelLimits = HyperVChannelLimits(),
+        deliver: @escaping @Sendable (ChannelEvent) -> Void
+    ) throws(ChannelError) {
+        try self.init(device: device, limits: limits, opening: SystemDeviceOpening(), deliver: deliver)
+    }
+
+    init(
+        device: FilePath, limits: HyperVChannelLimits, opening: any HyperVDeviceOpening,
+        deliver: @escaping @Sendable (ChannelEvent) -> Void
+    ) throws(ChannelError) {
+        self.device = device
+        self.limits = limits
+        self.opening = opening
+        self.deliver = deliver
+        do throws(Errno) {
+            mailbox = try HyperVMailbox()
+        } catch {
+            throw .channelCannotStart(error)
+        }
+    }
+
+    deinit {
+        mailbox.stop()
+    }
+
+    /// Starts the thread, which opens the device and registers, and tries again for ever. Call it once.
+    ///
+    /// - Throws: `.systemCall` when there are no more threads.
+    public func start() throws(ChannelError) {
+        do throws(Errno) {
+            try OperatingSystemThread.start("hyperv-channel") { [device, limits, opening, deliver, mailbox] in
+                // A signal is the main thread's business: here it would only interrupt a read.
+                var all = sigset_t()
+                sigfillset(&all)
+                pthread_sigmask(SIG_BLOCK, &all, nil)
+                var loop = HyperVChannelLoop(
+                    path: device, limits: limits, opening: opening, deliver: deliver, mailbox: mailbox)
+                loop.run()
+                mailbox.ended.signal()
+            }
+        } catch {
+            throw .channelCannotStart(error)
+        }
+    }
+
+    public func answer(_ operation: OperationID, _ verdict: Verdict) {
+        mailbox.post(HyperVMailbox.Answer(operation: operation, verdict: verdict))
+    }
+
+    public func holdOpening() {
+        mailbox.setMayOpen(false)
+    }
+
+    public func reopen() {
+        mailbox.setMayOpen(true)
+    }
+
+    public func stop() {
+        mailbox.stop()
+    }
+
+    /// Waits until the thread has ended and the device is closed; false if the moment came first. Blocks: not for
+    /// an event loop, nor for `deliver`.
+    @discardableResult
+    public func waitUntilEnded(_ deadline: Moment) -> Bool {
+        pollDescriptors([(mailbox.ended.descriptor, Int16(POLLIN))], until: deadline) != [0]
+    }
+}
+
+extension ChannelError {
+    fileprivate static func channelCannotStart(_ error: Errno) -> ChannelError {
+        ChannelError(
+            .systemCall, subject: "Hyper-V channel", problem: "it cannot start: \(error)",
+            remedy: "Raise LimitNOFILE and TasksMax of the service", underlyingError: error)
+    }
+}

@@ -1,0 +1,58 @@
+import FreezeCore
+
+/// How long things may take on the Hyper-V channel. Only tests need other values than the defaults.
+public struct HyperVChannelLimits: Hashable, Sendable {
+    /// Age from which a FREEZE is not answered any more. The driver gives up after 900 s (VSS_FREEZE_TIMEOUT,
+    /// hv_snapshot.c) and takes what comes later for the answer to the next operation.
+    public var freezeAge: Duration
+    /// The same for every other operation; the driver waits 30 s (HV_UTIL_TIMEOUT, hyperv_vmbus.h).
+    public var otherAge: Duration
+    /// The driver replies to a registration at once; a stand-in may take as long as this.
+    public var handshake: Duration
+    /// A stand-in may split a message, but not leave it unfinished for longer than this.
+    public var partialMessage: Duration
+    /// The pause before the first attempt to open the device again. It doubles each time …
+    public var firstRetry: Duration
+    /// … up to this.
+    public var longestRetry: Duration
+
+    public init(
+        freezeAge: Duration = .seconds(870), otherAge: Duration = .seconds(25), handshake: Duration = .seconds(5),
+        partialMessage: Duration = .seconds(1), firstRetry: Duration = .milliseconds(100),
+        longestRetry: Duration = .seconds(30)
+    ) {
+        self.freezeAge = freezeAge
+        self.otherAge = otherAge
+        self.handshake = handshake
+        self.partialMessage = partialMessage
+        self.firstRetry = firstRetry
+        self.longestRetry = longestRetry
+    }
+
+    /// Age from which the operation is not answered any more.
+    public func age(of operation: HyperVOperation) -> Duration {
+        operation == .freeze ? freezeAge : otherAge
+    }
+}
+
+/// The growing pauses between attempts to open the device.
+struct RetryPauses {
+    private let first: Duration
+    private let longest: Duration
+    private var next: Duration
+
+    init(_ limits: HyperVChannelLimits) {
+        first = limits.firstRetry
+        longest = limits.longestRetry
+        next = min(first, longest)
+    }
+
+    mutating func takeNext() -> Duration {
+        defer { next = min(next * 2, longest) }
+        return next
+    }
+
+    mutating func startOver() {
+        next = min(first, longest)
+    }
+}

@@ -1,0 +1,215 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// What the Hyper-V channel's thread does: open, register, serve, and from the beginning after every loss.
+struct HyperVChannelLoop {
+    let path: FilePath
+    let limits: HyperVChannelLimits
+    let opening: any HyperVDeviceOpening
+    let deliver: @Sendable (ChannelEvent) -> Void
+    let mailbox: HyperVMailbox
+
+    private struct Outstanding {
+        let id: OperationID
+        let message: HyperVMessage
+        let expires: Moment
+    }
+
+    /// The operation that waits for its answer; the protocol knows no second one.
+    private var outstanding: Outstanding?
+    private var saidUnknown: Set<HyperVOperation> = []
+    private var pauses: RetryPauses
+    private var nextAttempt = Moment.now
+    private var failures = HyperVOpeningFailures()
+
+    init(
+        path: FilePath, limits: HyperVChannelLimits, opening: any HyperVDeviceOpening,
+        deliver: @escaping @Sendable (ChannelEvent) -> Void, mailbox: HyperVMailbox
+    ) {
+        self.path = path
+        self.limits = limits
+        self.opening = opening
+        self.deliver = deliver
+        self.mailbox = mailbox
+        pauses = RetryPauses(limits)
+    }
+
+    mutating func run() {
+        while waitUntilDue() {
+            guard var device = openDevice() else { continue }
+            guard register(&device) else {
+                device.close()
+                continue
+            }
+            let loss = serveUntilLost(&device)
+            // First of all: the driver can be unloaded, and fails a pending request, only when we close.
+            device.close()
+            if let loss { lose(loss) }
+        }
+    }
+
+    /// Waits until the device may be opened and the pause is over; false when it is time to stop.
+    private func waitUntilDue() -> Bool {
+        while true {
+            // What was answered meanwhile belongs to operations that are lost.
+            if mailbox.take().isStopping { return false }
+            let mayOpen = mailbox.mayOpen
+            if mayOpen && .now >= nextAttempt { return true }
+            _ = pollDescriptors(
+                [(mailbox.wakeUp.descriptor, Int16(POLLIN))], until: mayOpen ? nextAttempt : nil)
+        }
+    }
+}
+
+// MARK: - Opening
+
+extension HyperVChannelLoop {
+    private mutating func openDevice() -> HyperVDevice? {
+        do throws(Errno) {
+            return try HyperVDevice(path: path, opening: opening)
+        } catch {
+            // Whose descriptor it is takes a walk through /proc: only when it will be said.
+            if failures.isNews(.opening(error)) {
+                let holders = error == .resourceBusy ? opening.holders(of: path) : []
+                note(.warning, HyperVOpeningFailures.explain(error, device: path, holders: holders).description)
+            }
+            nextAttempt = .now + pauses.takeNext()
+            return nil
+        }
+    }
+
+    /// The handshake; false if it failed and is to be tried again.
+    private mutating func register(_ device: inout HyperVDevice) -> Bool {
+        do throws(ChannelError) {
+            guard let version = try exchangeVersions(&device) else { return false }
+            note(.info, failures.success(device: path, version: version))
+        } catch {
+            if failures.isNews(.registering(error)) { note(.warning, error.description) }
+            nextAttempt = .now + pauses.takeNext()
+            return false
+        }
+        failures = HyperVOpeningFailures()
+        deliver(.registered(isStandIn: device.isStandIn))
+        return true
+    }
+
+    /// Nil when it is time to stop.
+    private mutating func exchangeVersions(_ device: inout HyperVDevice) throws(ChannelError) -> HyperVVersion? {
+        try device.write(HyperVMessage.registration.bytes)
+        let deadline = Moment.now + limits.handshake
+        while true {
+            if let bytes = device.takeBytes(HyperVVersion.length) { return try HyperVVersion(bytes) }
+            if mailbox.take().isStopping { return nil }
+            guard .now < deadline else {
+                throw device.unusable("no reply to the registration within \(limits.handshake)")
+            }
+            if try device.isReadable(wait(for: device, until: deadline)) {
+                try device.readMore(expecting: HyperVVersion.length)
+            }
+        }
+    }
+
+    /// Waits for the device or the mailbox. Returns what poll(2) said of the device.
+    private func wait(for device: HyperVDevice, until deadline: Moment?) -> Int16 {
+        let interests = [mailbox.wakeUp.descriptor, device.descriptor].map { ($0, Int16(POLLIN)) }
+        return pollDescriptors(interests, until: deadline)[1]
+    }
+}
+
+// MARK: - Serving
+
+extension HyperVChannelLoop {
+    /// Nil when it ended because it is time to stop.
+    private mutating func serveUntilLost(_ device: inout HyperVDevice) -> ChannelError? {
+        do throws(ChannelError) {
+            try serve(&device)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Passes operations on and answers back; returns when it is time to stop, throws when the host is lost.
+    private mutating func serve(_ device: inout HyperVDevice) throws(ChannelError) {
+        while true {
+            let (answers, isStopping) = mailbox.take()
+            for answer in answers { try write(answer, to: device) }
+            if isStopping { return }
+            if outstanding == nil, let bytes = device.takeBytes(HyperVMessage.length) {
+                try receive(try HyperVMessage(bytes), from: device)
+                continue
+            }
+            // A stand-in may have merged the next message with the outstanding one.
+            if let outstanding, device.hasLeftovers { throw overtaken(outstanding, device) }
+            try checkDeadlines(device)
+            let deadline = outstanding?.expires ?? device.partialSince.map { $0 + limits.partialMessage }
+            guard try device.isReadable(wait(for: device, until: deadline)) else { continue }
+            if let outstanding { throw overtaken(outstanding, device) }
+            try device.readMore(expecting: HyperVMessage.length)
+        }
+    }
+
+    private func checkDeadlines(_ device: HyperVDevice) throws(ChannelError) {
+        if let outstanding, .now >= outstanding.expires { throw late(outstanding, device) }
+        if let since = device.partialSince, .now >= since + limits.partialMessage {
+            throw .malformedMessage("\(path) began a message and did not finish it in \(limits.partialMessage)")
+        }
+    }
+
+    private mutating func receive(_ message: HyperVMessage, from device: HyperVDevice) throws(ChannelError) {
+        let id = OperationID.next()
+        let operation = message.operation
+        outstanding = Outstanding(id: id, message: message, expires: .now + limits.age(of: operation))
+        switch operation {
+        case .hotBackup: deliver(.hotBackup(id))
+        case .freeze: deliver(.freeze(id))
+        case .thaw: deliver(.thaw(id))
+        default:
+            // As the stock daemon does: an operation it need not understand is none of its business.
+            try write(HyperVMailbox.Answer(operation: id, verdict: .success), to: device)
+            if saidUnknown.insert(operation).inserted {
+                note(
+                    .warning,
+                    "\(path): the host sent unknown operation \(operation.rawValue); answered with success")
+            }
+        }
+    }
+
+    /// Writes an answer if it is still in time: see `HyperVChannel`.
+    private mutating func write(_ answer: HyperVMailbox.Answer, to device: HyperVDevice) throws(ChannelError) {
+        guard let outstanding, outstanding.id == answer.operation else {
+            return note(.debug, "\(path): the answer to \(answer.operation) came when nobody waited for it")
+        }
+        guard .now < outstanding.expires else { throw late(outstanding, device) }
+        guard try !device.hasInput() else { throw overtaken(outstanding, device) }
+        let status: HyperVStatus = answer.verdict == .success ? .success : .failure
+        try device.write(outstanding.message.answered(with: status).bytes)
+        self.outstanding = nil
+        pauses.startOver()
+    }
+
+    private func late(_ outstanding: Outstanding, _ device: HyperVDevice) -> ChannelError {
+        let limit = limits.age(of: outstanding.message.operation)
+        return device.unusable(
+            "\(outstanding.message.operation) is older than \(limit): an answer would be too late")
+    }
+
+    /// The driver has given up on the operation, or fakes a THAW because the machine is being suspended.
+    private func overtaken(_ outstanding: Outstanding, _ device: HyperVDevice) -> ChannelError {
+        device.unusable("a new message came before \(outstanding.message.operation) was answered")
+    }
+
+    private mutating func lose(_ error: ChannelError) {
+        outstanding = nil
+        mailbox.setMayOpen(false)
+        nextAttempt = .now + pauses.takeNext()
+        if error.code == .malformedMessage { note(.warning, error.description) }
+        deliver(.lost(reason: error.description))
+    }
+
+    private func note(_ level: ChannelNote.Level, _ message: String) {
+        deliver(.note(ChannelNote(level, message)))
+    }
+}

@@ -1,0 +1,131 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import LinuxSystem
+import SystemPackage
+
+/// Opening the device, and finding who else did: the seam at which tests put their own errors.
+protocol HyperVDeviceOpening: Sendable {
+    /// - Throws: ENOENT if the driver is not loaded, EBUSY while another process has it open, EBADF while the
+    ///   driver goes away (hv_utils_transport.c, hvt_op_open).
+    func open(_ device: FilePath) throws(Errno) -> FileDescriptor
+    func holders(of device: FilePath) -> [DeviceHolder]
+}
+
+struct SystemDeviceOpening: HyperVDeviceOpening {
+    func open(_ device: FilePath) throws(Errno) -> FileDescriptor {
+        // A stand-in must not become our controlling terminal. O_NONBLOCK matters for a stand-in only: the driver
+        // ignores it, and is therefore never read unless poll() says so.
+        let noControllingTerminal = FileDescriptor.OpenOptions(rawValue: O_NOCTTY)
+        let descriptor = try openDescriptor(device, .readWrite, options: [noControllingTerminal, .nonBlocking])
+        var status = stat()
+        guard fstat(descriptor.rawValue, &status) == 0, status.st_mode & S_IFMT == S_IFCHR else {
+            try? descriptor.close()
+            throw .operationNotSupportedByDevice
+        }
+        return descriptor
+    }
+
+    func holders(of device: FilePath) -> [DeviceHolder] {
+        DeviceHolder.holders(of: device)
+    }
+}
+
+/// The open device: whole messages out of what read(2) gives. Used by one thread.
+struct HyperVDevice {
+    let path: FilePath
+    let descriptor: FileDescriptor
+    /// A pty in place of the driver. It may split and merge messages; the driver gives one a read.
+    let isStandIn: Bool
+    private var received: [UInt8] = []
+    /// When the first byte of an unfinished message came.
+    private(set) var partialSince: Moment?
+
+    init(path: FilePath, opening: some HyperVDeviceOpening) throws(Errno) {
+        self.path = path
+        descriptor = try opening.open(path)
+        isStandIn = RawTerminal.isTerminal(descriptor)
+        guard isStandIn else { return }
+        do throws(Errno) {
+            try RawTerminal.makeRaw(descriptor)
+        } catch {
+            try? descriptor.close()
+            throw error
+        }
+        // The driver forgets an unread message when the device is closed (hvt_op_release); a pty keeps it.
+        RawTerminal.discardInput(descriptor)
+    }
+
+    func close() {
+        try? descriptor.close()
+    }
+
+    /// Whether something was read that nobody has taken yet.
+    var hasLeftovers: Bool { !received.isEmpty }
+
+    /// Whether something has been received that nobody has taken yet, read or unread.
+    ///
+    /// - Throws: `.deviceUnusable` if the device is going away.
+    func hasInput() throws(ChannelError) -> Bool {
+        let events = pollOne(descriptor, events: Int16(POLLIN), atMost: .zero)
+        return try isReadable(events) || hasLeftovers
+    }
+
+    /// What poll(2) said of the descriptor.
+    ///
+    /// - Throws: `.deviceUnusable` if the driver, or the other end of the stand-in, is going away. POLLIN does not
+    ///   count then: unloading the driver waits for us to close.
+    func isReadable(_ events: Int16) throws(ChannelError) -> Bool {
+        guard events & Int16(POLLHUP | POLLERR | POLLNVAL) == 0 else {
+            throw unusable("the other end hung up")
+        }
+        return events & Int16(POLLIN) != 0
+    }
+
+    /// Reads once; call it only when poll() said that there is something.
+    mutating func readMore(expecting length: Int) throws(ChannelError) {
+        let bytes: [UInt8]
+        do throws(Errno) {
+            bytes = try readOnce(descriptor, atMost: 256)
+        } catch .interrupted, .resourceTemporarilyUnavailable {
+            // EINTR, EAGAIN: the message was taken back (the driver was reset meanwhile); poll again.
+            return
+        } catch {
+            throw unusable("reading failed: \(error)", error)
+        }
+        guard !bytes.isEmpty else { throw unusable("the other end closed it") }
+        guard isStandIn || bytes.count == length else {
+            throw .malformedMessage("\(path) gave \(bytes.count) bytes where a message has \(length)")
+        }
+        received += bytes
+        markPartial(length)
+    }
+
+    /// The next whole message among what was read.
+    mutating func takeBytes(_ length: Int) -> [UInt8]? {
+        guard received.count >= length else { return nil }
+        defer {
+            received.removeFirst(length)
+            partialSince = nil
+            markPartial(HyperVMessage.length)
+        }
+        return Array(received[..<length])
+    }
+
+    private mutating func markPartial(_ length: Int) {
+        guard !received.isEmpty, received.count < length else { return partialSince = nil }
+        partialSince = partialSince ?? .now
+    }
+
+    func write(_ bytes: [UInt8]) throws(ChannelError) {
+        do throws(Errno) {
+            try writeOnce(bytes, to: descriptor)
+        } catch {
+            throw unusable("writing failed: \(error)", error)
+        }
+    }
+
+    func unusable(_ problem: String, _ error: Errno? = nil) -> ChannelError {
+        ChannelError(.deviceUnusable, subject: path.string, problem: problem, underlyingError: error)
+    }
+}

@@ -1,0 +1,113 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// The thread behind `HyperVHostSimulator`: reads what the daemon writes, and notices when it comes and goes.
+struct HyperVHostTerminal: Sendable {
+    let master: FileDescriptor
+    let state: Monitor<HyperVHostState>
+    let wakeUp: WakeUp
+
+    /// Starts the thread, which closes the master when it ends.
+    func startThread() throws(ChannelError) {
+        do throws(Errno) {
+            try OperatingSystemThread.start("hyperv-host", run)
+        } catch {
+            throw ChannelError(
+                .systemCall, subject: "simulated Hyper-V host", problem: "its thread cannot start: \(error)",
+                remedy: "Raise the limit of processes", underlyingError: error)
+        }
+    }
+
+    private func run() {
+        var received: [UInt8] = []
+        var hasDeparted = false
+        while true {
+            // In this order: a hang-up after the look at the state makes it readable again.
+            wakeUp.clear()
+            if state.update(\.isClosed) { break }
+            // poll() cannot wait for the other end to be opened: it goes on reporting the hang-up. So look again
+            // soon, which is good enough for a rehearsal.
+            let interests: [(FileDescriptor, Int16)] =
+                hasDeparted
+                ? [(wakeUp.descriptor, Int16(POLLIN))]
+                : [(wakeUp.descriptor, Int16(POLLIN)), (master, Int16(POLLIN))]
+            _ = pollDescriptors(interests, until: hasDeparted ? .now + .milliseconds(5) : nil)
+            hasDeparted = !readEverything(&received)
+        }
+        try? master.close()
+        state.update { $0.depart() }
+    }
+
+    /// Reads until there is nothing more; false if nobody has the other end open.
+    private func readEverything(_ received: inout [UInt8]) -> Bool {
+        while true {
+            do throws(Errno) {
+                let bytes = try readOnce(master, atMost: 256)
+                received += bytes
+                takeMessages(&received)
+            } catch .interrupted {
+                continue
+            } catch .resourceTemporarilyUnavailable {
+                return true
+            } catch {
+                // EIO: the daemon has closed the device. What it had not read is forgotten (hvt_op_release).
+                received = []
+                state.update { state in
+                    if state.isRegistered { RawTerminal.discardOutput(master) }
+                    state.depart()
+                }
+                return false
+            }
+        }
+    }
+
+    private func takeMessages(_ received: inout [UInt8]) {
+        while received.count >= HyperVMessage.length {
+            let bytes = Array(received.prefix(HyperVMessage.length))
+            received.removeFirst(HyperVMessage.length)
+            guard let message = try? HyperVMessage(bytes) else { return }
+            state.update { state in
+                guard state.receive(message) else { return }
+                // The reply fits always; if the daemon is gone already, the next read tells.
+                try? writeOnce(HyperVVersion.current.bytes, to: master)
+            }
+        }
+    }
+}
+
+/// The symbolic link that gives the simulated device a path chosen beforehand.
+enum DeviceLink {
+    /// Makes the link. One to a pty is what a killed simulator left behind: it is replaced.
+    static func make(_ path: FilePath, to terminal: FilePath) throws(ChannelError) {
+        let occupied = ChannelError(
+            .deviceUnusable, subject: path.string, problem: "there is something at this path already",
+            remedy: "Choose another path, or remove it")
+        var error = symlink(terminal.string, path.string) == 0 ? 0 : errno
+        if error == EEXIST {
+            guard let target = target(of: path), target.hasPrefix("/dev/pts/") else { throw occupied }
+            unlink(path.string)
+            error = symlink(terminal.string, path.string) == 0 ? 0 : errno
+        }
+        guard error == 0 else {
+            throw ChannelError(
+                .systemCall, subject: path.string,
+                problem: "the link to \(terminal) cannot be made: \(Errno(rawValue: error))",
+                remedy: "Choose a path in a directory that you may write to",
+                underlyingError: Errno(rawValue: error))
+        }
+    }
+
+    /// Removes the link unless it leads elsewhere by now.
+    static func remove(_ path: FilePath, to terminal: FilePath) {
+        guard target(of: path) == terminal.string else { return }
+        unlink(path.string)
+    }
+
+    private static func target(of path: FilePath) -> String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path.string, &buffer, buffer.count)
+        return count < 0 ? nil : String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+}
