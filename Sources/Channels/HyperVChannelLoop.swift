@@ -22,6 +22,7 @@ struct HyperVChannelLoop {
     private var saidUnknown: Set<HyperVOperation> = []
     private var pauses: RetryPauses
     private var nextAttempt = Moment.now
+    private var registered = Moment.now
     private var failures = HyperVOpeningFailures()
 
     init(
@@ -91,6 +92,7 @@ extension HyperVChannelLoop {
             return false
         }
         failures = HyperVOpeningFailures()
+        registered = .now
         deliver(.registered(isStandIn: device.isStandIn))
         return true
     }
@@ -204,6 +206,8 @@ extension HyperVChannelLoop {
     private mutating func lose(_ error: ChannelError) {
         outstanding = nil
         mailbox.setMayOpen(false)
+        // What has worked for so long is not broken: the driver was unloaded, or the machine suspended.
+        if .now - registered >= limits.longestRetry { pauses.startOver() }
         nextAttempt = .now + pauses.takeNext()
         if error.code == .malformedMessage { note(.warning, error.description) }
         deliver(.lost(reason: error.description))
