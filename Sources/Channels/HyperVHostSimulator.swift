@@ -74,21 +74,21 @@ public final class HyperVHostSimulator: Sendable {
     ) throws(ChannelError) -> HyperVHostAnswer {
         let timeout = timeout ?? limits.timeout(of: operation)
         // As long as an operation is outstanding the driver leaves the next one in the ring buffer.
-        let begun = state.wait(until: .now + limits.freeze) { state -> (number: Int, error: ChannelError?)? in
+        let begun = state.wait(until: .now + limits.freeze) { state -> Begun? in
+            let sent = Moment.now
             guard let number = state.begin(operation) else { return nil }
-            guard state.outcome(of: number) == nil else { return (number, nil) }
-            let message = HyperVMessage(operation: operation)
+            guard state.outcome(of: number) == nil else { return Begun(number: number, sent: sent, error: nil) }
             do throws(ChannelError) {
-                try write(message.bytes, state)
-                return (number, nil)
+                try write(HyperVMessage(operation: operation).bytes, state)
+                return Begun(number: number, sent: sent, error: nil)
             } catch {
                 state.giveUp(number)
-                return (number, error)
+                return Begun(number: number, sent: sent, error: error)
             }
         }
-        let sent = Moment.now
         guard let begun else { throw unusable("the operation before \(operation) never ended") }
         if let error = begun.error { throw error }
+        let sent = begun.sent
         let outcome = state.wait(until: sent + timeout) { $0.outcome(of: begun.number) }
         let final =
             outcome
@@ -124,6 +124,13 @@ public final class HyperVHostSimulator: Sendable {
     public func close() {
         hangUp()
         if devicePath != terminal { DeviceLink.remove(devicePath, to: terminal) }
+    }
+
+    /// An operation on its way to the daemon.
+    private struct Begun {
+        let number: Int
+        let sent: Moment
+        let error: ChannelError?
     }
 
     private func write(_ bytes: [UInt8], _ state: HyperVHostState) throws(ChannelError) {
