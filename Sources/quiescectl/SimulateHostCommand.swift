@@ -1,0 +1,91 @@
+import ArgumentParser
+import Channels
+import Dispatch
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// `quiescectl simulate-host`: plays the Hyper-V host towards a daemon.
+struct SimulateHostCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "simulate-host",
+        abstract: "Plays the Hyper-V host towards a daemon, to rehearse a backup.",
+        discussion: """
+            Makes a stand-in for /dev/vmbus/hv_vss (a pseudoterminal), waits until a daemon has opened it and \
+            registered, and then asks what a host asks when it makes a checkpoint. It needs neither Hyper-V nor root; \
+            a daemon without --dry-run freezes for real.
+
+            Steps, separated by commas:
+              HOT_BACKUP, FREEZE, THAW   the operations of a host
+              hold=DURATION              do nothing for 500ms, 2s, 10m
+              OP=NUMBER                  an operation that no host knows
+
+            Examples:
+              quiescectl simulate-host
+              quiescectl simulate-host --device /run/hv_vss
+              quiescectl simulate-host --operations FREEZE,hold=90s,THAW
+
+            Exit status: 0 every answer was OK; 1 one was a failure or did not come; 3 no daemon came.
+            """)
+
+    @Option(
+        help: ArgumentHelp("What the host does, in order.", valueName: "steps"),
+        transform: { try HyperVHostScript(parsing: $0) })
+    var operations = HyperVHostScript([
+        .operation(.hotBackup), .operation(.freeze), .hold(.seconds(2)), .operation(.thaw),
+    ])
+
+    @Option(
+        help: ArgumentHelp(
+            "Where to make a symbolic link to the stand-in, so that its path is known beforehand.",
+            valueName: "path"))
+    var device: String?
+
+    @Option(
+        help: ArgumentHelp("How long to wait for the daemon (default: 60s).", valueName: "duration"),
+        transform: { try HyperVHostScript.duration($0, in: "--wait \($0)") })
+    var wait: Duration = .seconds(60)
+
+    func run() throws {
+        let host = try HyperVHostSimulator(at: device.map { FilePath($0) })
+        defer { host.close() }
+        let interruptions = [SIGINT, SIGTERM, SIGHUP].map { cleanUp(host, on: $0) }
+        defer { interruptions.forEach { $0.cancel() } }
+        var report = SimulateHostReport(host)
+        report.introduce()
+        guard waitForDaemon(host, &report) else { throw ExitCode(3) }
+        for step in operations.steps {
+            switch step {
+            case .operation(let operation): try report.perform(operation)
+            case .hold(let duration): report.hold(duration)
+            }
+        }
+        report.summarize()
+        if !report.everythingSucceeded { throw ExitCode(1) }
+    }
+
+    private func waitForDaemon(_ host: HyperVHostSimulator, _ report: inout SimulateHostReport) -> Bool {
+        let deadline = Moment.now + wait
+        if host.waitForRegistration(until: min(deadline, .now + .seconds(2))) { return true }
+        report.say("Waiting for a daemon to open it (for \(SimulateHostReport.seconds(wait)) in all) …")
+        if host.waitForRegistration(until: deadline) { return true }
+        report.complain(
+            "\(host.devicePath): no daemon registered within \(SimulateHostReport.seconds(wait)). "
+                + "Start one with hyperv.device set to this path, or wait longer with --wait")
+        return false
+    }
+
+    /// Leaves no link behind when interrupted.
+    private func cleanUp(_ host: HyperVHostSimulator, on number: CInt) -> any DispatchSourceSignal {
+        signal(number, SIG_IGN)
+        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        source.setEventHandler {
+            host.close()
+            // The shell's convention for a death by signal.
+            Glibc.exit(128 + number)
+        }
+        source.resume()
+        return source
+    }
+}

@@ -1,0 +1,150 @@
+import Channels
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// Does the simulated host's steps and says what came of each, in columns of at most 80 characters.
+struct SimulateHostReport {
+    private let host: HyperVHostSimulator
+    /// How many of the host's events have been told.
+    private var told = 0
+    private var answers: [HyperVHostAnswer] = []
+    private var hasHeading = false
+
+    init(_ host: HyperVHostSimulator) {
+        self.host = host
+    }
+
+    var everythingSucceeded: Bool { answers.allSatisfy { $0.status == .success } }
+
+    func introduce() {
+        say(
+            """
+            The stand-in for the Hyper-V device is \(host.devicePath)
+            Put this into a configuration file, and start the daemon with that:
+
+                [hyperv]
+                enabled = true
+                device = "\(host.devicePath)"
+
+                quiesced --config FILE --dry-run
+
+            Without --dry-run it freezes for real.
+
+            """)
+    }
+
+    mutating func perform(_ operation: HyperVOperation) throws(ChannelError) {
+        tellNews()
+        let time = Self.wallClock()
+        let answer = try host.perform(operation)
+        answers.append(answer)
+        row(time, "\(operation)", Self.text(answer), Self.milliseconds(answer.duration))
+        tellNews()
+    }
+
+    mutating func hold(_ duration: Duration) {
+        let time = Self.wallClock()
+        let end = Moment.now + duration
+        row(time, "hold", "", Self.milliseconds(duration))
+        while host.waitForEvents(told + 1, until: end) { tellNews() }
+    }
+
+    func summarize() {
+        let outcomes = [
+            (answers.count { $0.status == .success }, "OK"),
+            (answers.count { $0.status != .success && $0.isAnswered }, "failed"),
+            (answers.count { !$0.isAnswered }, "without an answer"),
+        ]
+        let parts = outcomes.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
+        let noun = answers.count == 1 ? "operation" : "operations"
+        say("\n\(answers.count) \(noun)" + (parts.isEmpty ? "" : ": ") + parts.joined(separator: ", "))
+    }
+
+    /// Says what the daemon did on its own: came, went, or wrote when nothing was asked.
+    private mutating func tellNews() {
+        let events = host.events
+        for event in events.dropFirst(told) {
+            switch event {
+            case .registered: row(Self.wallClock(), "", "the daemon has registered", "")
+            case .departed: row(Self.wallClock(), "", "the daemon has closed the device", "")
+            case .unexpected(let message):
+                row(Self.wallClock(), "", "an answer nobody waits for: \(message.status)", "")
+            // Told with their operation.
+            case .answered, .timedOut: break
+            }
+        }
+        told = events.count
+    }
+
+    private mutating func row(_ time: String, _ operation: String, _ answer: String, _ duration: String) {
+        if !hasHeading { say(Self.columns("TIME", "OPERATION", "ANSWER", "DURATION")) }
+        hasHeading = true
+        say(Self.columns(time, operation, answer, duration))
+    }
+
+    func say(_ text: String) {
+        // Not print(): a script that reads the path from a pipe must not wait for a full buffer.
+        try? writeAll(Array((text + "\n").utf8), to: .standardOutput)
+    }
+
+    func complain(_ text: String) {
+        try? writeAll(Array((text + "\n").utf8), to: .standardError)
+    }
+}
+
+// MARK: - Wording
+
+extension SimulateHostReport {
+    private static func text(_ answer: HyperVHostAnswer) -> String {
+        switch answer.outcome {
+        case .answered(let message): message.status == .success ? "OK" : "\(message.status)"
+        case .timedOut: "no answer (timeout)"
+        case .notRegistered: "no answer (no daemon)"
+        case .departed: "no answer (device closed)"
+        }
+    }
+
+    private static func columns(_ time: String, _ operation: String, _ answer: String, _ duration: String)
+        -> String
+    {
+        let text = padded(time, 14) + padded(operation, 12) + padded(answer, 36)
+        let line =
+            duration.isEmpty ? text : text + String(repeating: " ", count: max(0, 14 - duration.count)) + duration
+        return String(line.reversed().drop { $0 == " " }.reversed())
+    }
+
+    private static func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(1, width - text.count))
+    }
+
+    private static func milliseconds(_ duration: Duration) -> String {
+        let tenths = duration.nanoseconds / 100_000
+        return "\(tenths / 10).\(tenths % 10) ms"
+    }
+
+    static func seconds(_ duration: Duration) -> String {
+        duration < .seconds(1) ? milliseconds(duration) : "\(duration.nanoseconds / 1_000_000_000) s"
+    }
+
+    /// Local time to the millisecond, as in the journal.
+    private static func wallClock() -> String {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        var local = tm()
+        localtime_r(&now.tv_sec, &local)
+        func digits(_ number: Int, _ width: Int) -> String {
+            let text = String(number)
+            return String(repeating: "0", count: max(0, width - text.count)) + text
+        }
+        let clock = [local.tm_hour, local.tm_min, local.tm_sec].map { digits(Int($0), 2) }.joined(separator: ":")
+        return clock + "." + digits(now.tv_nsec / 1_000_000, 3)
+    }
+}
+
+extension HyperVHostAnswer {
+    fileprivate var isAnswered: Bool {
+        if case .answered = outcome { true } else { false }
+    }
+}
