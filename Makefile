@@ -1,0 +1,51 @@
+# Where `make install` puts things; DESTDIR is for packagers.
+PREFIX ?= /usr
+DESTDIR ?=
+BUILD := .build/release
+# Every shell script, by its first line: they have no suffix.
+SCRIPTS = $(shell git ls-files -z | xargs -0 grep -lE '^\#!/bin/(ba)?sh' -d skip)
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## the programs, for release, into .build/release
+	packaging/install-dependencies build
+	swift build -c release --static-swift-stdlib
+
+test: ## all tests; those that freeze need root and loop devices
+	packaging/install-dependencies build test
+	Tests/run
+
+harness-test: ## the tests of Tests/scratch-world itself
+	Tests/scratch-world-test
+
+lint: ## what CI checks of style
+	swift format lint --strict --recursive Sources Tests Package.swift
+	shellcheck $(SCRIPTS)
+
+format: ## formats the Swift code in place
+	swift format format --in-place --recursive Sources Tests Package.swift
+
+demo: ## a freeze and thaw to watch, in a scratch world
+	demo/run
+
+install: ## what `make build` made, into DESTDIR and PREFIX
+	install -D -m 755 $(BUILD)/quiesced $(DESTDIR)$(PREFIX)/sbin/quiesced
+	install -D -m 755 $(BUILD)/quiescectl $(DESTDIR)$(PREFIX)/bin/quiescectl
+	install -D -m 755 $(BUILD)/quiesce-freezer $(DESTDIR)$(PREFIX)/libexec/quiesced/quiesce-freezer
+	# The unit names the programs by their paths, which depend on PREFIX.
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's#/usr/\(s\?bin\)/#$(PREFIX)/\1/#' packaging/quiesced.service \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/quiesced.service
+	install -d -m 755 $(DESTDIR)/etc/quiesced/hooks.d
+	# The admin's configuration is never overwritten.
+	if [ -e packaging/quiesced.toml ] && [ ! -e $(DESTDIR)/etc/quiesced/quiesced.toml ]; then \
+	    install -m 644 packaging/quiesced.toml $(DESTDIR)/etc/quiesced/quiesced.toml; fi
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/quiesced/LICENSE
+	for page in $(wildcard *.md docs/*.md); do \
+	    install -m 644 $$page $(DESTDIR)$(PREFIX)/share/doc/quiesced/; done
+
+clean: ## removes what was built
+	swift package clean
+
+.PHONY: help build test harness-test lint format demo install clean
