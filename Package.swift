@@ -108,7 +108,7 @@ let package = Package(
             name: "ConfigurationTests", dependencies: ["Configuration", "FreezeCore", system],
             swiftSettings: strict),
         .testTarget(
-            name: "HooksTests", dependencies: ["Hooks", "LinuxSystem", "FreezeCore", system], swiftSettings: strict
+            name: "HooksTests", dependencies: ["Hooks", "LinuxCalls", "FreezeCore", system], swiftSettings: strict
         ),
         .testTarget(
             name: "ChannelsTests",

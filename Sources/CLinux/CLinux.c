@@ -177,6 +177,19 @@ int64_t clinux_monotonic_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+int clinux_pipe(int *read_end, int *write_end) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+    // The ends are two open file descriptions: this does not reach the writer.
+    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) {
+        int error = errno;
+        close(ends[0]);
+        close(ends[1]);
+        return -error;
+    }
+    *read_end = ends[0];
+    *write_end = ends[1];
+    return 0;
 }
 
 int clinux_eventfd(void) { return negated(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }

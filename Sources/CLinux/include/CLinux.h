@@ -49,6 +49,8 @@ int clinux_start_detached_thread(void *(*body)(void *), void *argument);
 // Waits until a time of CLOCK_MONOTONIC (sem_clockwait(3)): -ETIMEDOUT if it comes first.
 int clinux_semaphore_wait(sem_t *semaphore, int64_t nanoseconds);
 int64_t clinux_monotonic_clock(void);
+// Pipes: both ends close-on-exec from the start, the read end not blocking.
+int clinux_pipe(int *read_end, int *write_end);
 
 // Waking up.
 int clinux_eventfd(void);

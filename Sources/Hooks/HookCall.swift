@@ -1,0 +1,171 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import Subprocess
+import SystemPackage
+
+/// One call of one hook, from the check of its trust to its end.
+struct HookCall: Sendable {
+    let hook: Hook
+    let context: HookContext
+    let runDirectory: FilePath
+    /// When the call was asked for: its time runs from here.
+    let called: Moment
+    let cancellation: WakeUp
+    /// Fulfilled once, by whoever gets there first: the end of the hook, or somebody who will not wait for it any longer.
+    let end = Promise<HookRun>()
+
+    /// Always fulfils ``end``; returns only when the hook is gone, even if it was abandoned long before, so that no zombie is left.
+    func perform() async {
+        do throws(StartFailure) {
+            try await checkTrust()
+            let environment = try await makeEnvironment()
+            await run(environment)
+            // On a thread, as every use of a path; if there is none to be had, the next start of the daemon empties the run directory.
+            if environment.needsRemoval { try? await onOwnThread("hook-files") { environment.remove() } }
+        } catch {
+            end.fulfill(.unstarted(hook, context, called: called, reason: error.reason))
+        }
+    }
+
+    /// Gives up waiting.
+    func abandon() {
+        end.fulfill(record(.timedOut(abandoned: true), started: called))
+    }
+
+    private func checkTrust() async throws(StartFailure) {
+        let verdict = try await onThread { [hook] in HookVerdict.check(hook) }
+        if case .refused(let reason) = verdict { throw StartFailure(reason) }
+    }
+
+    private func makeEnvironment() async throws(StartFailure) -> HookEnvironment {
+        let result = try await onThread { [context, runDirectory] () -> Result<HookEnvironment, Errno> in
+            do throws(Errno) {
+                return .success(try HookEnvironment(context, runDirectory: runDirectory))
+            } catch {
+                return .failure(error)
+            }
+        }
+        do throws(Errno) {
+            return try result.get()
+        } catch {
+            throw StartFailure("the list of mount points cannot be written to \(runDirectory): \(error)")
+        }
+    }
+
+    private func run(_ environment: HookEnvironment) async {
+        let pipe: OutputPipe
+        do throws(Errno) {
+            pipe = try OutputPipe()
+        } catch {
+            end.fulfill(.unstarted(hook, context, called: called, reason: "no pipe for its output: \(error)"))
+            return
+        }
+        guard pollOne(cancellation.descriptor, events: Int16(POLLIN), atMost: .zero) == 0 else {
+            pipe.close()
+            end.fulfill(.unstarted(hook, context, called: called, reason: "cancelled before it was started"))
+            return
+        }
+        let started = Moment.now
+        var observation: HookSupervisor.Observation?
+        do {
+            var options = PlatformOptions()
+            options.processGroupID = 0
+            let result = try await Subprocess.run(
+                .path(hook.path), arguments: [context.phase.rawValue], environment: .custom(environment.rows),
+                workingDirectory: "/", platformOptions: options, input: .none,
+                output: .fileDescriptor(pipe.writeEnd, closeAfterSpawningProcess: true),
+                error: .combinedWithOutput
+            ) { execution in
+                let observation = await supervise(execution.processIdentifier, output: pipe.readEnd)
+                // The library goes on waiting for what hangs in the kernel, and reaps it some day. The request does not.
+                if observation.isAbandoned { report(observation, status: nil, started: started) }
+                return observation
+            }
+            observation = result.closureResult
+            report(result.closureResult, status: result.terminationStatus, started: started)
+        } catch {
+            if let observation {
+                report(observation, status: nil, started: started)
+            } else {
+                try? pipe.readEnd.close()
+                end.fulfill(.unstarted(hook, context, called: called, reason: startFailure(error).reason))
+            }
+        }
+    }
+
+    private func supervise(
+        _ process: ProcessIdentifier, output: FileDescriptor
+    ) async -> HookSupervisor.Observation {
+        let supervisor = HookSupervisor(
+            group: ProcessGroup(leader: process.value),
+            processDescriptor: FileDescriptor(rawValue: process.processDescriptor), output: output,
+            cancellation: cancellation, deadline: called + context.timeout)
+        while true {
+            do throws(Errno) {
+                return try await onOwnThread("hook-watch") { supervisor.watch() }
+            } catch {
+                // No thread to be had just now (EAGAIN). The hook runs already and must not run unwatched.
+                try? await Task.sleep(for: .milliseconds(10))
+            }
+        }
+    }
+
+    private func report(
+        _ observation: HookSupervisor.Observation, status: TerminationStatus?, started: Moment
+    ) {
+        let outcome: HookOutcome
+        switch (observation.cause, status) {
+        case (_, _) where observation.isAbandoned: outcome = .timedOut(abandoned: true)
+        case (.timeout, _): outcome = .timedOut(abandoned: false)
+        case (_, .exited(let status)): outcome = .exited(status: status)
+        case (_, .signaled(let signal)): outcome = .signalled(signal: signal)
+        case (_, nil): outcome = .exited(status: -1)
+        }
+        end.fulfill(record(outcome, started: started, observation: observation))
+    }
+
+    private func record(
+        _ outcome: HookOutcome, started: Moment, observation: HookSupervisor.Observation? = nil
+    ) -> HookRun {
+        HookRun(
+            name: hook.name, phase: context.phase, outcome: outcome, output: observation?.output.text ?? "",
+            isOutputTruncated: observation?.output.isTruncated ?? false, started: started,
+            duration: (observation?.ended ?? Moment.now) - started)
+    }
+}
+
+extension HookCall {
+    private func onThread<Value: Sendable>(
+        _ work: @escaping @Sendable () -> Value
+    ) async throws(StartFailure) -> Value {
+        do throws(Errno) {
+            return try await onOwnThread("hook-files", work)
+        } catch {
+            throw StartFailure("no thread can be started: \(error)")
+        }
+    }
+
+    private func startFailure(_ error: any Error) -> StartFailure {
+        guard let error = error as? SubprocessError, let errno = error.underlyingError else {
+            return StartFailure("\(hook.path): it cannot be started: \(error)")
+        }
+        let reason =
+            switch errno {
+            case .execFormatError:
+                "the kernel does not know how to run it. Its first line must name an interpreter: #!/bin/sh"
+            case .noSuchFileOrDirectory: "the interpreter that its first line names does not exist"
+            default: "it cannot be started: \(errno)"
+            }
+        return StartFailure("\(hook.path): \(reason)")
+    }
+}
+
+/// Why a hook never ran.
+private struct StartFailure: Error {
+    let reason: String
+
+    init(_ reason: String) {
+        self.reason = reason
+    }
+}

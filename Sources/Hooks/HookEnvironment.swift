@@ -1,0 +1,51 @@
+import Glibc
+import Synchronization
+import SystemPackage
+
+/// The environment of one call, and the file that belongs to it if the mount points do not fit in.
+struct HookEnvironment: Sendable {
+    /// execve(2) limits one string to 128 KiB (MAX_ARG_STRLEN) and all of them to a share of the stack's limit.
+    static let inlineLimit = 64 << 10
+
+    /// `NAME=value`, each with its closing zero.
+    let rows: [[UInt8]]
+    private let file: FilePath?
+
+    private static let counter = Atomic<Int>(0)
+
+    /// Blocks as writing a file in the run directory does, if the list is long.
+    init(_ context: HookContext, runDirectory: FilePath) throws(Errno) {
+        let mountPoints = context.escapedMountPoints
+        var rows = context.environment.map { Array($0.utf8) }
+        if mountPoints.count <= Self.inlineLimit {
+            rows.append(Array("QUIESCE_MOUNTPOINTS=".utf8) + mountPoints)
+            file = nil
+        } else {
+            let number = Self.counter.wrappingAdd(1, ordering: .relaxed).newValue
+            let file = runDirectory.appending("hook-mountpoints.\(getpid()).\(number)")
+            // One of the same name is left over from an earlier life: a crash, and the process id came round again.
+            unlink(file.string)
+            try Self.write(mountPoints + [UInt8(ascii: "\n")], to: file)
+            rows.append(Array("QUIESCE_MOUNTPOINTS_FILE=\(file.string)".utf8))
+            self.file = file
+        }
+        self.rows = rows.map { $0 + [0] }
+    }
+
+    var needsRemoval: Bool { file != nil }
+
+    func remove() {
+        if let file { unlink(file.string) }
+    }
+
+    private static func write(_ bytes: [UInt8], to file: FilePath) throws(Errno) {
+        do {
+            let descriptor = try FileDescriptor.open(
+                file, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerRead])
+            try descriptor.closeAfter { _ = try descriptor.writeAll(bytes) }
+        } catch {
+            // swift-system throws nothing else.
+            throw error as? Errno ?? .ioError
+        }
+    }
+}

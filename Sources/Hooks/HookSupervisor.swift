@@ -1,0 +1,118 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// Watches one running hook from a thread of its own: reads its output, and ends it when its time is up or it is cancelled.
+///
+/// The end of the call is the exit of the hook itself. A child it left behind may keep the pipe open for ever (it daemonised), and is none of our
+/// business - unless the hook was ended: then everything in its process group is.
+struct HookSupervisor: Sendable {
+    /// Between TERM and KILL: enough for a hook to release its lock, and little beside the 20 s in which a thaw has to be answered.
+    static let grace = Duration.seconds(2)
+    /// After KILL. A process that is not gone by then hangs in the kernel.
+    static let patience = Duration.seconds(2)
+
+    let group: ProcessGroup
+    /// Readable once the hook has exited (pidfd_open(2)). Borrowed.
+    let processDescriptor: FileDescriptor
+    /// The read end of the hook's output; does not block. Closed by ``watch()``.
+    let output: FileDescriptor
+    /// Readable once cancelled, and then for ever.
+    let cancellation: WakeUp
+    let deadline: Moment
+
+    enum Cause: Sendable {
+        /// It exited by itself.
+        case exit
+        case timeout
+        case cancellation
+    }
+
+    struct Observation: Sendable {
+        let cause: Cause
+        /// Something survived KILL and was left behind.
+        let isAbandoned: Bool
+        let output: CapturedOutput
+        let ended: Moment
+    }
+
+    private enum Stage {
+        case running
+        case terminating
+        case killing
+    }
+
+    /// What is known so far.
+    private struct State {
+        var stage = Stage.running
+        var cause = Cause.exit
+        var stageEnd: Moment
+        var output = CapturedOutput()
+        var isPipeOpen = true
+        var hasExited = false
+    }
+
+    /// Blocks until the call is over: at the latest a few seconds after the deadline.
+    func watch() -> Observation {
+        group.resetPriorities()
+        var state = State(stageEnd: deadline)
+        var isAbandoned = false
+        while true {
+            if state.hasExited && (state.stage == .running || !group.hasLivingMembers) { break }
+            if Moment.now >= state.stageEnd {
+                if state.stage == .killing {
+                    isAbandoned = true
+                    break
+                }
+                escalate(&state, because: .timeout)
+            }
+            wait(&state)
+        }
+        if state.isPipeOpen { state.output.readRest(from: output) }
+        // Whoever still writes gets SIGPIPE. Close reports only what cannot concern a pipe.
+        try? output.close()
+        return Observation(
+            cause: state.cause, isAbandoned: isAbandoned, output: state.output, ended: Moment.now)
+    }
+
+    private func escalate(_ state: inout State, because cause: Cause) {
+        switch state.stage {
+        case .running:
+            state.cause = cause
+            state.stage = .terminating
+            state.stageEnd = Moment.now + Self.grace
+            group.signal(SIGTERM)
+        case .terminating, .killing:
+            state.stage = .killing
+            state.stageEnd = Moment.now + Self.patience
+            group.signal(SIGKILL)
+        }
+    }
+
+    /// Waits for the next thing to happen and takes note of it.
+    private func wait(_ state: inout State) {
+        // A negative descriptor is passed over by poll(2).
+        var entries = [
+            pollfd(fd: state.isPipeOpen ? output.rawValue : -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: state.hasExited ? -1 : processDescriptor.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(
+                fd: state.stage == .running ? cancellation.descriptor.rawValue : -1, events: Int16(POLLIN),
+                revents: 0),
+        ]
+        let count = poll(&entries, nfds_t(entries.count), milliseconds(state))
+        // EINTR: look at the clock and wait again.
+        guard count > 0 else { return }
+        if entries[0].revents != 0, case .end = state.output.read(from: output) { state.isPipeOpen = false }
+        if entries[1].revents != 0 { state.hasExited = true }
+        if entries[2].revents != 0, !state.hasExited { escalate(&state, because: .cancellation) }
+    }
+
+    private func milliseconds(_ state: State) -> CInt {
+        // The rest of the group is nobody's child of ours, so nothing tells when it is gone: look again and again.
+        let groupInterval: Int64 = 20
+        let rest = max(0, (state.stageEnd - Moment.now).nanoseconds)
+        let roundedUp = (rest + 999_999) / 1_000_000
+        return CInt(clamping: state.hasExited ? min(roundedUp, groupInterval) : roundedUp)
+    }
+}

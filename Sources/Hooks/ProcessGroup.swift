@@ -1,0 +1,61 @@
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// A hook and what it has started, as far as it stayed in the hook's process group.
+///
+/// The group's number is the hook's process id. It can be trusted as long as the hook has not been reaped: until then neither number is given to
+/// anybody else.
+struct ProcessGroup: Sendable {
+    let leader: pid_t
+
+    func signal(_ signal: CInt) {
+        // ESRCH: everybody is gone already, which is what was wanted.
+        kill(-leader, signal)
+    }
+
+    /// Whether anybody in it is alive: zombies, such as the leader before it is reaped, are not. Reads all of /proc.
+    var hasLivingMembers: Bool {
+        guard let stream = opendir("/proc") else { return false }
+        defer { closedir(stream) }
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+            guard name.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { continue }
+            if isLivingMember(FilePath("/proc/\(String(decoding: name, as: UTF8.self))/stat")) { return true }
+        }
+        return false
+    }
+
+    private func isLivingMember(_ file: FilePath) -> Bool {
+        // It can vanish at any moment: then it is not a living member.
+        guard let bytes = try? readWholeFile(file), case let text = String(decoding: bytes, as: UTF8.self),
+            let nameEnd = text.lastIndex(of: ")")
+        else { return false }
+        // After the name, which may hold anything: state, parent, group (proc_pid_stat(5)).
+        let fields = text[nameEnd...].dropFirst().split(separator: " ", maxSplits: 3)
+        guard fields.count > 2, fields[2] == "\(leader)" else { return false }
+        return fields[0] != "Z" && fields[0] != "X"
+    }
+
+    /// Gives the hook the priority and the oom score of a process that nobody has touched. The daemon's own are those of something that
+    /// must not be killed or starved, and they are inherited.
+    ///
+    /// swift-subprocess lets nothing run between fork and exec, so this is done from outside, an instant after the start: what the hook starts
+    /// in this instant keeps the daemon's values. Nothing is done where the daemon's own are the usual ones.
+    func resetPriorities() {
+        // Errors: it has exited already, or we are not root and could not have raised our own either.
+        let process = __priority_which_t(PRIO_PROCESS.rawValue)
+        if getpriority(process, 0) != 0 { setpriority(process, id_t(leader), 0) }
+        if sched_getscheduler(0) != SCHED_OTHER {
+            var parameters = sched_param()
+            sched_setscheduler(leader, SCHED_OTHER, &parameters)
+        }
+        let zero = Array("0\n".utf8)
+        if let own = try? readWholeFile("/proc/self/oom_score_adj"), own != zero,
+            let descriptor = try? openDescriptor(FilePath("/proc/\(leader)/oom_score_adj"), .writeOnly)
+        {
+            try? writeAll(zero, to: descriptor)
+            try? descriptor.close()
+        }
+    }
+}

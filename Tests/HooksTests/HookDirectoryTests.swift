@@ -1,0 +1,117 @@
+import FreezeCore
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import Hooks
+
+@Suite(.enabled(if: HookScratch.isPossible, HookScratch.impossible))
+struct HookDirectoryTests {
+    private let scratch: HookScratch
+
+    init() throws {
+        scratch = try HookScratch()
+    }
+
+    private func names() throws -> [String] {
+        try HookDirectory(scratch.hooks).scan().map(\.hook.name)
+    }
+
+    private func reason(_ name: String) throws -> String? {
+        let candidate = try #require(try HookDirectory(scratch.hooks).scan().first { $0.hook.name == name })
+        guard case .refused(let reason) = candidate.verdict else { return nil }
+        return reason
+    }
+
+    @Test func `hooks are listed in bytewise order`() throws {
+        for name in ["b", "10-a", "9-z", "B", "10-a.sh", "é", "10-A", "_x"] { try scratch.hook(name) }
+        #expect(try names() == ["10-A", "10-a", "10-a.sh", "9-z", "B", "_x", "b", "é"])
+    }
+
+    @Test(arguments: [
+        "10-a~", "10-a.bak", "10-a.orig", "10-a.rpmnew", "10-a.rpmorig", "10-a.rpmsave", "10-a.sample",
+        "10-a.dpkg-old", "10-a.dpkg-dist", ".hidden",
+    ])
+    func `what editors and package managers leave behind is ignored`(name: String) throws {
+        try scratch.hook(name)
+        #expect(try names() == [])
+    }
+
+    @Test func `directories are ignored, linked ones too`() throws {
+        scratch.directory("10-directory")
+        scratch.link("20-link", to: "10-directory")
+        #expect(try names() == [])
+    }
+
+    @Test(arguments: ["10-bak", "sample", "10-dpkg", "10-a.sh", "10-sessionx"])
+    func `similar names are hooks`(name: String) throws {
+        try scratch.hook(name)
+        #expect(
+            try HookDirectory(scratch.hooks).scan() == [
+                HookCandidate(
+                    hook: Hook(name: name, path: scratch.hooks.appending(name), kind: .plain), verdict: .trusted)
+            ])
+    }
+
+    @Test func `a session hook is known by its name, and refused until there are such hooks`() throws {
+        try scratch.hook("10-db.session")
+        let candidate = try #require(try HookDirectory(scratch.hooks).scan().first)
+        #expect(candidate.hook.kind == .session)
+        #expect(try reason("10-db.session")?.contains("not available in this version") == true)
+    }
+
+    @Test func `what cannot be run is refused, not ignored`() throws {
+        try scratch.hook("10-mode", mode: 0o644)
+        mkfifo(scratch.hooks.appending("20-fifo").string, 0o700)
+        scratch.link("30-dangling", to: "nowhere")
+        #expect(try reason("10-mode")?.contains("chmod +x") == true)
+        #expect(try reason("20-fifo")?.contains("not a regular file") == true)
+        #expect(try reason("30-dangling")?.contains("does not exist") == true)
+    }
+
+    @Test func `what others can change is refused`() throws {
+        try scratch.hook("10-world", mode: 0o757)
+        try scratch.hook("20-group", mode: 0o775)
+        try scratch.hook("30-owner")
+        #expect(chown(scratch.hooks.appending("30-owner").string, 1234, 0) == 0)
+        scratch.link("40-link", to: "10-world")
+        scratch.link("50-circle", to: "50-circle")
+        #expect(try reason("10-world")?.contains("chmod go-w \(scratch.hooks)/10-world") == true)
+        #expect(try reason("20-group")?.contains("chmod g-w") == true)
+        #expect(try reason("30-owner")?.contains("1234") == true)
+        #expect(try reason("40-link")?.contains("\(scratch.hooks)/10-world is writable") == true)
+        #expect(try reason("50-circle")?.contains("too many symbolic links") == true)
+    }
+
+    @Test func `a directory that others can write to taints every hook`() throws {
+        try scratch.hook("10-a")
+        try scratch.hook("20-b")
+        #expect(chmod(scratch.hooks.string, 0o775) == 0)
+        for name in ["10-a", "20-b"] {
+            #expect(try reason(name)?.contains("\(scratch.hooks) is writable by its group") == true)
+        }
+    }
+
+    @Test func `a name that is not UTF-8 is refused`() throws {
+        let path = scratch.hooks.string.utf8.map { CChar(bitPattern: $0) } + [0x2f, 0x61, -1, 0]
+        let descriptor = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0o755)
+        #expect(close(descriptor) == 0)
+        #expect(try reason("a\u{FFFD}")?.contains("UTF-8") == true)
+    }
+
+    @Test func `no directory means no hooks`() throws {
+        #expect(try HookDirectory(scratch.hooks.appending("missing")).scan() == [])
+    }
+
+    @Test func `a directory that is none is an error`() throws {
+        let hook = try scratch.hook("10-a")
+        let error = #expect(throws: HookError.self) { try HookDirectory(hook.path).scan() }
+        #expect(error?.description.contains("hooks.directory must name a directory") == true)
+    }
+
+    @Test func `scanning on a thread gives the same`() async throws {
+        try scratch.hook("10-a")
+        let candidates = try await HookDirectory(scratch.hooks).scanOnOwnThread()
+        #expect(try HookDirectory(scratch.hooks).scan() == candidates)
+    }
+}

@@ -1,0 +1,109 @@
+import FreezeCore
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import Hooks
+
+/// A directory of hooks that passes the trust check (so not in /tmp), and goes with its owner.
+final class HookScratch: Sendable {
+    static let isPossible = geteuid() == 0
+    static let impossible: Comment = "HOOKS NOT TESTED: they need root, who alone can own trusted files"
+
+    let hooks: FilePath
+    let run: FilePath
+    private let root: FilePath
+
+    init() throws {
+        var template = Array("/run/quiesce-hooks-XXXXXX".utf8CString)
+        let created = mkdtemp(&template) != nil
+        try #require(created)
+        root = FilePath(platformString: template)
+        hooks = root.appending("hooks.d")
+        run = root.appending("run")
+        #expect(mkdir(hooks.string, 0o755) == 0)
+        #expect(mkdir(run.string, 0o700) == 0)
+    }
+
+    deinit {
+        Self.removeTree(root)
+    }
+
+    /// Writes an executable script.
+    @discardableResult
+    func hook(_ name: String, _ script: String = "", mode: mode_t = 0o755) throws -> Hook {
+        try file(name, "#!/bin/sh\n\(script)\n", mode: mode)
+        return Hook(name: name, path: hooks.appending(name), kind: HookDirectory.kind(of: name))
+    }
+
+    func file(_ name: String, _ content: String = "", mode: mode_t = 0o755) throws {
+        let path = hooks.appending(name)
+        let descriptor = try FileDescriptor.open(
+            path, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: .ownerReadWriteExecute)
+        try descriptor.closeAfter { _ = try descriptor.writeAll(content.utf8) }
+        #expect(chmod(path.string, mode) == 0)
+    }
+
+    func link(_ name: String, to target: FilePath) {
+        #expect(symlink(target.string, hooks.appending(name).string) == 0)
+    }
+
+    func directory(_ name: String, mode: mode_t = 0o755) {
+        #expect(mkdir(hooks.appending(name).string, 0o755) == 0)
+        #expect(chmod(hooks.appending(name).string, mode) == 0)
+    }
+
+    func run(_ hook: Hook, _ context: HookContext = .freeze()) async -> HookRun {
+        await HookRunner(runDirectory: run).run(hook, context: context)
+    }
+
+    /// Runs a script and gives what it wrote.
+    func output(of script: String, _ context: HookContext = .freeze()) async throws -> String {
+        let result = await run(try hook("10-script", script), context)
+        #expect(result.outcome == .exited(status: 0), "\(result)")
+        return result.output
+    }
+
+    private static func removeTree(_ path: FilePath) {
+        if let stream = opendir(path.string) {
+            while let entry = readdir(stream) {
+                let bytes = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+                if bytes == [0x2e] || bytes == [0x2e, 0x2e] { continue }
+                let child = (bytes + [0]).withUnsafeBytes { raw in
+                    raw.bindMemory(to: CChar.self).baseAddress.map {
+                        path.appending(FilePath(platformString: $0).components)
+                    }
+                }
+                if let child, unlinkFile(child) != 0 { removeTree(child) }
+            }
+            closedir(stream)
+        }
+        _ = path.withPlatformString { rmdir($0) }
+    }
+
+    private static func unlinkFile(_ path: FilePath) -> CInt { path.withPlatformString { unlink($0) } }
+}
+
+extension HookContext {
+    static func freeze(timeout: Duration = .seconds(20), mountPoints: [FilePath] = ["/srv"]) -> HookContext {
+        HookContext(
+            requestID: RequestID("r-1"), channel: .hyperV, phase: .freeze, result: nil, level: .application,
+            mountPoints: mountPoints, timeout: timeout)
+    }
+
+    static func thaw(_ result: Result) -> HookContext {
+        HookContext(
+            requestID: RequestID("r-1"), channel: .hyperV, phase: .thaw, result: result, level: nil,
+            mountPoints: ["/srv"], timeout: .seconds(20))
+    }
+}
+
+/// Waits until something is the case, at most ten seconds.
+func eventually(_ condition: () -> Bool) async -> Bool {
+    let deadline = ContinuousClock.now + .seconds(10)
+    while !condition() {
+        if ContinuousClock.now > deadline { return false }
+        try? await Task.sleep(for: .milliseconds(5))
+    }
+    return true
+}
