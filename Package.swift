@@ -57,6 +57,9 @@ let package = Package(
             dependencies: ["CLibmount", "CLibblkid", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
 
+        // What past requests did: the record, its file, and how it is drawn.
+        .target(name: "History", dependencies: ["LinuxCalls", "FreezeCore", system], swiftSettings: strict),
+
         .target(
             name: "Configuration", dependencies: ["FreezeCore", "LinuxSystem", tomlKit, system],
             swiftSettings: strict),
@@ -67,7 +70,7 @@ let package = Package(
         .target(
             name: "Coordinator",
             dependencies: [
-                "Hooks", "Configuration", "LinuxSystem", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore",
+                "Hooks", "Configuration", "History", "LinuxSystem", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore",
                 subprocess, logging, system,
             ],
             swiftSettings: strict),
@@ -88,8 +91,8 @@ let package = Package(
         .executableTarget(
             name: "quiescectl",
             dependencies: [
-                "Channels", "Coordinator", "Configuration", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore",
-                argumentParser, logging, system,
+                "Channels", "Coordinator", "Configuration", "History", "LinuxSystem", "Ledger", "LinuxCalls",
+                "FreezeCore", argumentParser, logging, system,
             ],
             swiftSettings: strict),
         .executableTarget(
@@ -103,6 +106,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "LinuxSystemTests", dependencies: ["LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
+        .testTarget(
+            name: "HistoryTests", dependencies: ["History", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "FreezeCore", system],

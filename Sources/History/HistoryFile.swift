@@ -1,0 +1,165 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import Synchronization
+import SystemPackage
+
+/// The records of past requests: `history.jsonl` in the state directory, one JSON object a line, the newest last.
+///
+/// It blocks, and it opens paths: the daemon appends only after the thaw, from a thread of its own (P7, P9). One
+/// process writes, from whatever thread; any number may read meanwhile. A line is written at once and is not flushed
+/// to disk (fsync): a backup's end does not wait for a slow disk, and a power failure costs the last records at most.
+public final class HistoryFile: Sendable {
+    /// How much is kept.
+    public struct Limits: Sendable, Hashable {
+        public var records = 1000
+        public var bytes: Int64 = 16 << 20
+
+        public init() {}
+    }
+
+    typealias Write = @Sendable ([UInt8], FileDescriptor) throws(Errno) -> Void
+
+    /// What the file was like after the last append, so that its lines are not counted for every record.
+    private struct Count {
+        var size: Int64
+        var lines: Int
+    }
+
+    public let path: FilePath
+    private let limits: Limits
+    private let write: Write
+    private let count = Mutex<Count?>(nil)
+
+    /// - Parameter path: `<state>/history.jsonl`. Its directory is made by the first append, but not the ones above.
+    public convenience init(_ path: FilePath, limits: Limits = Limits()) {
+        self.init(path, limits: limits) { (bytes, descriptor) throws(Errno) in try writeAll(bytes, to: descriptor)
+        }
+    }
+
+    /// The history in a state directory.
+    public convenience init(inStateDirectory directory: FilePath) {
+        self.init(directory.appending("history.jsonl"))
+    }
+
+    init(_ path: FilePath, limits: Limits, write: @escaping Write) {
+        self.path = path
+        self.limits = limits
+        self.write = write
+    }
+
+    // MARK: Writing
+
+    /// Adds a record. When it throws, the file holds what it held before; for the code `notTrimmed`, also the record.
+    public func append(_ record: HistoryRecord) throws(HistoryError) {
+        let line = record.line()
+        try count.withLock { (count) throws(HistoryError) in
+            try makeDirectory()
+            let after = try appendLine(line, count)
+            count = after
+            guard after.lines > limits.records || after.size > limits.bytes else { return }
+            count = nil
+            count = try trim()
+        }
+    }
+
+    private func makeDirectory() throws(HistoryError) {
+        let directory = path.removingLastComponent()
+        guard mkdir(directory.string, 0o700) != 0, errno != EEXIST else { return }
+        let error = Errno(rawValue: errno)
+        throw HistoryError(
+            .directoryUnusable, directory, "the state directory cannot be made",
+            remedy: HistoryError.remedy(for: error, directory), underlyingError: error)
+    }
+
+    private func appendLine(_ line: [UInt8], _ known: Count?) throws(HistoryError) -> Count {
+        do throws(Errno) {
+            let descriptor = try openDescriptor(
+                path, .readWrite, options: [.append, .create, .noFollow, .nonBlocking],
+                permissions: .ownerReadWrite)
+            defer { try? descriptor.close() }
+            let size = try regularFileSize(descriptor)
+            var lines = 0
+            if let known, known.size == size {
+                lines = known.lines
+            } else {
+                var reader = ReverseLineReader(descriptor, size: size)
+                while try reader.next() != nil { lines += 1 }
+            }
+            // A crash or a full disk may have torn the last line: it must not swallow this one.
+            let isTorn = size > 0 ? try readBytes(descriptor, at: size - 1, count: 1) != [newline] : false
+            let bytes = (isTorn ? [newline] : []) + line + [newline]
+            do throws(Errno) {
+                try write(bytes, descriptor)
+            } catch {
+                // Half a line would be skipped by every reader, but takes the space that is missing.
+                ftruncate(descriptor.rawValue, off_t(size))
+                throw error
+            }
+            return Count(size: size + Int64(bytes.count), lines: lines + 1)
+        } catch {
+            throw HistoryError(
+                .notWritten, path, "the record of this request cannot be added to the history",
+                remedy: HistoryError.remedy(for: error, path), underlyingError: error)
+        }
+    }
+
+    // MARK: Trimming
+
+    /// Keeps the newest half, by a new file that takes the old one's place: a crash leaves one or the other.
+    private func trim() throws(HistoryError) -> Count {
+        let temporaryPath = FilePath(path.string + ".new")
+        do throws(Errno) {
+            let (bytes, lines) = try newestHalf()
+            // A crash may have left one; it is worth nothing, the old file is whole.
+            unlink(temporaryPath.string)
+            let descriptor = try openDescriptor(
+                temporaryPath, .writeOnly, options: [.create, .exclusiveCreate, .noFollow],
+                permissions: .ownerReadWrite)
+            defer { try? descriptor.close() }
+            try write(bytes, descriptor)
+            // Else a power failure may leave the new name on an empty file, and lose everything.
+            guard fsync(descriptor.rawValue) == 0, rename(temporaryPath.string, path.string) == 0 else {
+                throw Errno(rawValue: errno)
+            }
+            return Count(size: Int64(bytes.count), lines: lines)
+        } catch {
+            unlink(temporaryPath.string)
+            throw HistoryError(
+                .notTrimmed, path, "the history is longer than it should be and cannot be shortened",
+                remedy: HistoryError.remedy(for: error, path), underlyingError: error)
+        }
+    }
+
+    /// As many of the newest lines as fit half of both limits, but at least the last one.
+    private func newestHalf() throws(Errno) -> (bytes: [UInt8], lines: Int) {
+        let descriptor = try openDescriptor(path, .readOnly, options: [.noFollow, .nonBlocking])
+        defer { try? descriptor.close() }
+        var reader = ReverseLineReader(descriptor, size: try regularFileSize(descriptor))
+        var newestFirst: [[UInt8]] = []
+        var size = 0
+        while newestFirst.count < max(limits.records / 2, 1), let line = try reader.next() {
+            guard case .line(let bytes) = line else { continue }
+            if !newestFirst.isEmpty, size + bytes.count + 1 > limits.bytes / 2 { break }
+            newestFirst.append(bytes)
+            size += bytes.count + 1
+        }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(size)
+        for line in newestFirst.reversed() {
+            bytes += line
+            bytes.append(newline)
+        }
+        return (bytes, newestFirst.count)
+    }
+}
+
+let newline = UInt8(ascii: "\n")
+
+/// The size of what is open, if it is a file.
+func regularFileSize(_ descriptor: FileDescriptor) throws(Errno) -> Int64 {
+    var status = stat()
+    guard fstat(descriptor.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw .invalidArgument }
+    return Int64(status.st_size)
+}

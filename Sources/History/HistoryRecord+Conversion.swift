@@ -1,0 +1,134 @@
+import FreezeCore
+import SystemPackage
+
+extension HistoryRecord {
+    /// Of a filesystem's other mount points this many are kept: containers make thousands of bind mounts.
+    public static let maximumOtherMountPoints = 8
+    /// Of each call's output the last 4 KiB are kept: the reason for a failure stands at the end.
+    public static let maximumOutputLength = 4096
+    static let maximumReasonLength = 4096
+
+    /// Makes the record that is kept of a request.
+    public init(_ record: RequestRecord, clock: WallClock) {
+        let start = record.started
+        id = escapedControlCharacters(record.id.text)
+        channel = escapedControlCharacters(record.channel.name)
+        started = clock.wallTime(of: start)
+        ended = clock.wallTime(of: record.ended)
+        duration = roundedMilliseconds(record.ended - start)
+        result = record.result == .succeeded ? .succeeded : .failed
+        level = record.level?.rawValue
+        reason = record.reason.map { String(escapedControlCharacters($0).prefix(Self.maximumReasonLength)) }
+        freezeAnswer = record.answered.map { answered in
+            // With failure it is answered only when the window has closed, or none was opened.
+            let isInWindow = record.windowOpened != nil && record.windowClosed.map { answered < $0 } ?? true
+            return FreezeAnswer(offset: roundedMilliseconds(answered - start), success: isInWindow)
+        }
+        window = record.windowOpened.map { opened in
+            Span(from: opened, lasting: (record.windowClosed ?? record.ended) - opened, in: start)
+        }
+        filesystems = record.filesystems.map { Filesystem($0, start: start) }
+        hooks = record.hooks.map { Hook($0, start: start) }
+        refusedHooks = record.refusedHooks.map {
+            RefusedHook(
+                name: escapedControlCharacters($0.name),
+                reason: escapedControlCharacters($0.refusal ?? "not trusted"))
+        }
+    }
+}
+
+extension HistoryRecord.Span {
+    fileprivate init(from moment: Moment, lasting duration: Duration, in start: Moment) {
+        self.init(offset: roundedMilliseconds(moment - start), duration: roundedMilliseconds(duration))
+    }
+}
+
+extension HistoryRecord.Failure {
+    fileprivate init(_ error: Errno) {
+        self.init(errno: error.symbolicName, message: error.description)
+    }
+}
+
+extension HistoryRecord.Step {
+    fileprivate init(_ result: TimedResult, start: Moment) {
+        self.init(
+            offset: roundedMilliseconds(result.started - start), duration: roundedMilliseconds(result.duration),
+            error: result.error.map(HistoryRecord.Failure.init))
+    }
+
+    fileprivate init(_ result: FlushResult, start: Moment) {
+        self.init(
+            offset: roundedMilliseconds(result.started - start), duration: roundedMilliseconds(result.duration),
+            error: result.error.map(HistoryRecord.Failure.init))
+    }
+}
+
+extension HistoryRecord.Filesystem {
+    fileprivate init(_ record: FilesystemRecord, start: Moment) {
+        let planned = record.planned
+        let others = planned.otherMountPoints.prefix(HistoryRecord.maximumOtherMountPoints).map(\.escaped)
+        mountPoint = planned.mountPoint.escaped
+        otherMountPoints = others.isEmpty ? nil : others
+        device = planned.device.description
+        source = escapedControlCharacters(planned.mount.source)
+        type = escapedControlCharacters(planned.mount.filesystemType)
+        uuid = planned.identity.uuid.map(escapedControlCharacters)
+        label = planned.identity.label.map(escapedControlCharacters)
+        action = planned.action.rawValue
+        reason = escapedControlCharacters(planned.reason)
+        level = planned.level
+        storedOn = planned.storedOn.isEmpty ? nil : planned.storedOn.map(\.description)
+        harmless = planned.isHarmless ? true : nil
+        flushes = record.flushes.isEmpty ? nil : record.flushes.map { HistoryRecord.Step($0, start: start) }
+        freeze = record.freeze.map { HistoryRecord.Step($0, start: start) }
+        thaw = record.thaw.map { HistoryRecord.Step($0, start: start) }
+        stuck = record.isStuck ? true : nil
+    }
+}
+
+extension HistoryRecord.Hook {
+    fileprivate init(_ run: HookRun, start: Moment) {
+        name = escapedControlCharacters(run.name)
+        phase = run.phase.rawValue
+        offset = roundedMilliseconds(run.started - start)
+        duration = roundedMilliseconds(run.duration)
+        switch run.outcome {
+        case .exited(let status):
+            outcome = .exited
+            self.status = status
+        case .signalled(let signal):
+            outcome = .signalled
+            self.signal = signal
+        case .timedOut(let abandoned):
+            outcome = .timedOut
+            self.abandoned = abandoned ? true : nil
+        case .notStarted(let reason):
+            outcome = .notStarted
+            problem = escapedControlCharacters(reason)
+        }
+        let (kept, isCut) = outputTail(run.output, limit: HistoryRecord.maximumOutputLength)
+        output = kept.isEmpty ? nil : kept
+        outputTruncated = isCut || run.isOutputTruncated ? true : nil
+    }
+}
+
+/// The last part of what a hook wrote, its lines escaped, in at most `limit` bytes of UTF-8.
+func outputTail(_ output: String, limit: Int) -> (text: String, isCut: Bool) {
+    // Escaping only lengthens, so nothing before this can be kept. A scalar that is cut becomes a mark of its own.
+    let raw = String(decoding: output.utf8.suffix(limit), as: UTF8.self)
+    let lines = raw.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    let escaped = lines.map { line in
+        line.split(separator: "\t", omittingEmptySubsequences: false).map(escapedControlCharacters)
+            .joined(separator: "\t")
+    }.joined(separator: "\n")
+    guard escaped.utf8.count > limit || output.utf8.count > limit else { return (escaped, false) }
+    // The first line is most likely a part of one: it begins at the next whole character.
+    var tail = escaped.utf8.suffix(limit)
+    while let first = tail.first, first & 0xC0 == 0x80 { tail = tail.dropFirst() }
+    return (String(decoding: tail, as: UTF8.self), true)
+}
+
+/// Milliseconds, to the microsecond: more digits are noise, and make the line long.
+func roundedMilliseconds(_ duration: Duration) -> Double {
+    (duration.milliseconds * 1000).rounded() / 1000
+}

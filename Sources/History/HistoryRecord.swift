@@ -1,0 +1,199 @@
+/// Everything one request did, as one line of `history.jsonl`.
+///
+/// The keys are the ones of `CodingKeys`, and are stable: within a version keys are added, never renamed, removed or
+/// given another meaning, and an unknown key is ignored. What is absent did not happen or is not known. Times of the
+/// calendar are RFC 3339 UTC with milliseconds; `…_ms` are milliseconds with fraction; `offset_ms` counts from
+/// `started`. Paths, names and output are escaped (octal, as in mountinfo), so that the file can be shown on a
+/// terminal and a path that is not UTF-8 keeps every byte.
+public struct HistoryRecord: Codable, Hashable, Sendable {
+    /// The version of this shape that is written and read here.
+    public static let currentVersion = 1
+
+    public enum Result: String, Codable, Hashable, Sendable {
+        case succeeded
+        case failed
+    }
+
+    public var version = HistoryRecord.currentVersion
+    public var id: String
+    public var channel: String
+    public var started: WallTime
+    public var ended: WallTime
+    public var duration: Double
+    public var result: Result
+    /// `application`, `filesystem` or `crash`; absent for a failed request.
+    public var level: String?
+    /// Why it failed, or why the level is not the highest.
+    public var reason: String?
+    /// How FREEZE was answered.
+    public var freezeAnswer: FreezeAnswer?
+    /// From before the first FIFREEZE to after the last FITHAW. Absent if none was issued.
+    public var window: Span?
+    /// Frozen ones by level and mount point, then the synced, then the skipped.
+    public var filesystems: [Filesystem]
+    /// Every call, in order.
+    public var hooks: [Hook]
+    /// Hooks that were not run because they are not trusted.
+    public var refusedHooks: [RefusedHook]
+    /// How much was left out to keep the record bounded.
+    public var omitted: Omission?
+
+    enum CodingKeys: String, CodingKey {
+        case version, id, channel, started, ended
+        case duration = "duration_ms"
+        case result, level, reason
+        case freezeAnswer = "freeze_answer"
+        case window, filesystems, hooks
+        case refusedHooks = "refused_hooks"
+        case omitted
+    }
+
+    /// Success was told to whoever asked, and the window failed afterwards: what was taken in it is not to be trusted.
+    public var isLost: Bool { result == .failed && freezeAnswer?.success == true }
+}
+
+extension HistoryRecord {
+    /// The answer to FREEZE.
+    public struct FreezeAnswer: Codable, Hashable, Sendable {
+        public var offset: Double
+        public var success: Bool
+
+        enum CodingKeys: String, CodingKey {
+            case offset = "offset_ms"
+            case success
+        }
+    }
+
+    /// A stretch of time.
+    public struct Span: Codable, Hashable, Sendable {
+        public var offset: Double
+        public var duration: Double
+
+        enum CodingKeys: String, CodingKey {
+            case offset = "offset_ms"
+            case duration = "duration_ms"
+        }
+
+        /// Its end, in milliseconds from the start of the request.
+        public var end: Double { offset + duration }
+    }
+
+    /// What the kernel answered.
+    public struct Failure: Codable, Hashable, Sendable {
+        /// `EBUSY`, or `errno 524` for a number without a name.
+        public var errno: String
+        public var message: String
+    }
+
+    /// A flush, FIFREEZE or FITHAW that has returned.
+    public struct Step: Codable, Hashable, Sendable {
+        public var offset: Double
+        public var duration: Double
+        /// Absent for success.
+        public var error: Failure?
+
+        enum CodingKeys: String, CodingKey {
+            case offset = "offset_ms"
+            case duration = "duration_ms"
+            case error
+        }
+
+        public var span: Span { Span(offset: offset, duration: duration) }
+    }
+
+    /// One filesystem: how it was planned, and what became of it.
+    public struct Filesystem: Codable, Hashable, Sendable {
+        public var mountPoint: String
+        /// At most ``HistoryRecord/maximumOtherMountPoints`` of them.
+        public var otherMountPoints: [String]?
+        /// `major:minor`, as in mountinfo.
+        public var device: String
+        public var source: String
+        public var type: String
+        public var uuid: String?
+        public var label: String?
+        /// `freeze`, `sync` or `skip`.
+        public var action: String
+        /// Why this action.
+        public var reason: String
+        /// Freeze order, for the action freeze: 0 is frozen first and thawed last.
+        public var level: Int?
+        /// The devices of the filesystems it is stored on.
+        public var storedOn: [String]?
+        /// True for a sync that does not lower the level of the result.
+        public var harmless: Bool?
+        /// In order: the one before the hooks, the one after them.
+        public var flushes: [Step]?
+        public var freeze: Step?
+        public var thaw: Step?
+        /// True if its FIFREEZE, or FITHAW, had not returned when the record was written.
+        public var stuck: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case mountPoint = "mount_point"
+            case otherMountPoints = "other_mount_points"
+            case device, source, type, uuid, label, action, reason, level
+            case storedOn = "stored_on"
+            case harmless, flushes, freeze, thaw, stuck
+        }
+
+        /// Something of it went wrong.
+        public var hasFailed: Bool {
+            stuck == true || freeze?.error != nil || thaw?.error != nil
+                || (flushes ?? []).contains { $0.error != nil }
+        }
+    }
+
+    /// How a hook ended.
+    public enum HookOutcome: String, Codable, Hashable, Sendable {
+        /// By itself: `status` tells how.
+        case exited
+        /// By `signal`.
+        case signalled
+        /// It was killed at its timeout; `abandoned` if that did not end it.
+        case timedOut = "timed_out"
+        /// It could not be executed: see `problem`.
+        case notStarted = "not_started"
+    }
+
+    /// One call of a hook.
+    public struct Hook: Codable, Hashable, Sendable {
+        public var name: String
+        /// `freeze` or `thaw`.
+        public var phase: String
+        public var offset: Double
+        public var duration: Double
+        public var outcome: HookOutcome
+        public var status: Int32?
+        public var signal: Int32?
+        public var abandoned: Bool?
+        public var problem: String?
+        /// The end of what it wrote to both streams. Absent if it wrote nothing.
+        public var output: String?
+        /// True if it wrote more than is kept.
+        public var outputTruncated: Bool?
+
+        enum CodingKeys: String, CodingKey {
+            case name, phase
+            case offset = "offset_ms"
+            case duration = "duration_ms"
+            case outcome, status, signal, abandoned, problem, output
+            case outputTruncated = "output_truncated"
+        }
+
+        public var succeeded: Bool { outcome == .exited && status == 0 }
+        public var span: Span { Span(offset: offset, duration: duration) }
+    }
+
+    /// A hook that was not run.
+    public struct RefusedHook: Codable, Hashable, Sendable {
+        public var name: String
+        public var reason: String
+    }
+
+    /// What a bounded record leaves out.
+    public struct Omission: Codable, Hashable, Sendable {
+        public var filesystems: Int
+        public var hooks: Int
+    }
+}
