@@ -5,7 +5,9 @@ import SystemPackage
 ///
 /// Nothing here waits without one, since a program under test can hang in the kernel, deaf even to SIGKILL.
 /// Killed with its process group when the last reference goes.
-final class RunningProgram: @unchecked Sendable {  // `output` and `status` only under `condition`
+///
+/// For one test at a time: only what the reading threads touch as well, `text` and `openStreams`, is locked.
+final class RunningProgram: @unchecked Sendable {
     enum Stream { case output, errors }
 
     /// How it ended.

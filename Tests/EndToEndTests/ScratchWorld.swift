@@ -70,6 +70,7 @@ enum ScratchWorld {
             return false
         }
         try require()
+        guard ThawWatchdog.isRootWatched else { throw Refusal(description: "/ cannot be opened") }
         return true
     }
 }

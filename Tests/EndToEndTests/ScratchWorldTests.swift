@@ -60,6 +60,13 @@ extension EndToEnd {
             #expect(try !filesystem.isFrozen())
         }
 
+        @Test func `the watchdog frees the world's root`() throws {
+            try RunningProgram.output(of: "fsfreeze", ["--freeze", "/"])
+            let watchdog = ThawWatchdog(over: "a test that froze the root", after: .milliseconds(200))
+            try RunningProgram.output(of: "touch", ["/written"])
+            #expect(watchdog.end())
+        }
+
         @Test func `a program's lines, signals and ending`() throws {
             let program = try RunningProgram(
                 "bash",

@@ -20,6 +20,15 @@ final class ThawWatchdog: Sendable {
         _ = watched.withLock { $0.removeValue(forKey: descriptor.rawValue) }
     }
 
+    /// The world's own root, which the product freezes too. Only ever asked for in a scratch world.
+    static let isRootWatched: Bool = {
+        guard let root = try? FileDescriptor.open("/", .readOnly, options: [.closeOnExec, .directory]) else {
+            return false
+        }
+        watch(root, named: "/")
+        return true
+    }()
+
     private let condition = NSCondition()
     private let state = Mutex((ended: false, barked: false))
 
@@ -29,10 +38,11 @@ final class ThawWatchdog: Sendable {
         Thread.detachNewThread { [self] in
             while !waitForEnd(until: deadline) {
                 state.withLock { $0.barked = true }
+                var standardError = StandardError()
                 let stuck = Self.watched.withLock { $0 }
                 print(
                     "WATCHDOG: \(name) is stuck after \(limit). Thawing \(stuck.values.sorted())",
-                    to: &StandardError.shared)
+                    to: &standardError)
                 for descriptor in stuck.keys {
                     // A FITHAW blocks while a freeze is in progress: it must not hold up the others.
                     Thread.detachNewThread { _ = ioctl(descriptor, Self.thawRequest, 0) }
@@ -92,6 +102,5 @@ extension Trait where Self == ThawWatchdogTrait {
 
 /// Unbuffered: what a stuck test says must be seen.
 struct StandardError: TextOutputStream {
-    nonisolated(unsafe) static var shared = StandardError()
     func write(_ string: String) { FileHandle.standardError.write(Data(string.utf8)) }
 }
