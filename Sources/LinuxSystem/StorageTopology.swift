@@ -102,6 +102,8 @@ struct StorageTopology: Sendable {
             let name = devices.kernelName(of: mount.device),
             let task = SmallFile.text(
                 devices.paths.sysfs.appending("fs/ext4").appending(name).appending("journal_task")),
+            // "<none>" without a journal.
+            UInt32(task) != nil,
             let thread = SmallFile.text(devices.paths.proc.appending(task).appending("comm")),
             thread.hasPrefix("jbd2/")
         else { return nil }

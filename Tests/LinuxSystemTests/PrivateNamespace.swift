@@ -1,0 +1,63 @@
+import FoundationEssentials
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+import Testing
+
+@testable import LinuxSystem
+
+/// A mount namespace of one thread, with a tmpfs to mount things in. It goes away with the thread.
+struct PrivateNamespace: Sendable {
+    /// The table of the thread that asks: /proc/self is the one of the process's first thread.
+    static let table: FilePath = "/proc/thread-self/mountinfo"
+
+    let root: FilePath
+
+    static var isPossible: Bool { geteuid() == 0 }
+
+    /// Runs the body on a thread of its own, in a mount namespace of its own. Everything mounted in it disappears
+    /// at the end; nothing of it is ever seen by the machine.
+    static func run(_ body: @escaping @Sendable (PrivateNamespace) throws -> Void) throws {
+        let directory = FilePath("/tmp/quiesce-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(atPath: directory.string, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: directory.string) }
+        let work: @Sendable () -> Result<Void, any Error> = {
+            Result {
+                try enter(directory)
+                defer { _ = umount2(directory.string, CInt(MNT_DETACH)) }
+                try body(PrivateNamespace(root: directory))
+            }
+        }
+        let result = AbandonableWork.run([work], within: .seconds(120)).first.flatMap { $0 }
+        try #require(result, "it hangs").get()
+    }
+
+    private static func enter(_ directory: FilePath) throws {
+        // unshare(2) is behind _GNU_SOURCE, so Glibc does not import it.
+        typealias Unshare = @convention(c) (CInt) -> CInt
+        let symbol = try #require(dlsym(nil, "unshare"))
+        let newMountNamespace: CInt = 0x0002_0000
+        try #require(unsafeBitCast(symbol, to: Unshare.self)(newMountNamespace) == 0, "unshare")
+        try #require(Glibc.mount("none", "/", nil, UInt(MS_REC | MS_PRIVATE), nil) == 0, "private")
+        try #require(Glibc.mount("none", directory.string, "tmpfs", 0, nil) == 0, "tmpfs")
+    }
+
+    /// Runs a command in the namespace, in its root: the child of a thread is in the thread's namespace.
+    func shell(_ command: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let status = "cd '\(root)' && { \(command); }".withCString { text in
+            spawnShell(text)
+        }
+        try #require(status == 0, "\(command)", sourceLocation: sourceLocation)
+    }
+
+    private func spawnShell(_ command: UnsafePointer<CChar>) -> CInt {
+        var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sh"), strdup("-ec"), strdup(command), nil]
+        defer { arguments.forEach { free($0) } }
+        var process: pid_t = 0
+        guard posix_spawn(&process, "/bin/sh", nil, nil, &arguments, environ) == 0 else { return -1 }
+        var status: CInt = -1
+        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        return status
+    }
+}
