@@ -70,13 +70,14 @@ let package = Package(
         .target(
             name: "Coordinator",
             dependencies: [
-                "Hooks", "Configuration", "History", "LinuxSystem", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore",
+                "Hooks", "Configuration", "History", "LinuxSystem", "FreezerProtocol", "Ledger", "LinuxCalls",
+                "FreezeCore",
                 subprocess, logging, system,
             ],
             swiftSettings: strict),
         .target(
             name: "Channels",
-            dependencies: ["Coordinator", "LinuxSystem", "LinuxCalls", "FreezeCore", logging, system],
+            dependencies: ["LinuxSystem", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
 
         // Executables: thin.

@@ -38,6 +38,7 @@ static int negated(int result) { return result < 0 ? -errno : result; }
 
 int clinux_freeze(int descriptor) { return negated(ioctl(descriptor, FIFREEZE, 0)); }
 int clinux_thaw(int descriptor) { return negated(ioctl(descriptor, FITHAW, 0)); }
+int clinux_syncfs(int descriptor) { return negated(syncfs(descriptor)); }
 
 const uint64_t clinux_resolve_no_symlinks = RESOLVE_NO_SYMLINKS;
 const uint64_t clinux_resolve_no_magic_links = RESOLVE_NO_MAGICLINKS;
@@ -153,30 +154,6 @@ int clinux_set_default_stack_size(size_t bytes) {
     return -error;
 }
 
-int clinux_start_detached_thread(void *(*body)(void *), void *argument) {
-    pthread_attr_t attributes;
-    int error = pthread_attr_init(&attributes);
-    if (error) return -error;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_t thread;
-    error = pthread_create(&thread, &attributes, body, argument);
-    pthread_attr_destroy(&attributes);
-    return -error;
-}
-
-int clinux_semaphore_wait(sem_t *semaphore, int64_t nanoseconds) {
-    struct timespec until = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-    int result;
-    // A signal is no reason to give up.
-    do result = sem_clockwait(semaphore, CLOCK_MONOTONIC, &until);
-    while (result < 0 && errno == EINTR);
-    return negated(result);
-}
-
-int64_t clinux_monotonic_clock(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 int clinux_pipe(int *read_end, int *write_end) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) return -errno;

@@ -6,12 +6,15 @@ extension Configuration {
     /// 30 s are kept free.
     public static let freezeAnswerLimit = Duration.seconds(870)
 
+    /// What is kept free for making the plan, before anything else.
+    public static let planTimeout = Duration.seconds(10)
+
     /// Nothing that needs writable filesystems lives much longer: remote clients give up, and watchdogs bite.
     static let longestWindow = Duration.seconds(600)
 
-    /// The longest that FREEZE can take with these budgets: two flushes, the hooks, and the freezing.
+    /// The longest that FREEZE can take with these budgets: planning, two flushes, the hooks, and the freezing.
     public var worstCaseFreeze: Duration {
-        freeze.flushTimeout + hooks.totalTimeout + freeze.flushTimeout + freeze.timeout
+        Self.planTimeout + freeze.flushTimeout + hooks.totalTimeout + freeze.flushTimeout + freeze.timeout
     }
 
     func checkBudget(in document: ConfigurationDocument) throws(ConfigurationError) {
@@ -28,7 +31,7 @@ extension Configuration {
         throw document.error(
             largest,
             problem: """
-                freeze.flush_timeout (twice \(flush)) + hooks.total_timeout (\(hooks)) + freeze.timeout (\(timeout)) add up to \
+                planning (\(DurationText.text(Self.planTimeout))) + freeze.flush_timeout (twice \(flush)) + hooks.total_timeout (\(hooks)) + freeze.timeout (\(timeout)) add up to \
                 \(DurationText.text(worstCaseFreeze)), more than the \(DurationText.text(Self.freezeAnswerLimit)) within which \
                 FREEZE must be answered: the Hyper-V host gives up after 900s
                 """,

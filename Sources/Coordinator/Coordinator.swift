@@ -1,1 +1,218 @@
-// Coordinator
+import Configuration
+import FreezeCore
+import FreezerProtocol
+import Glibc
+import Hooks
+import Ledger
+import LinuxCalls
+import LinuxSystem
+import Logging
+import Synchronization
+import SystemPackage
+
+/// Drives the request state machine: brings it what happens, and does what it wants done.
+///
+/// Everything here runs on one thread that never blocks: what may block has a thread of its own and answers through
+/// the mailbox. `Coordinator+Effects` does the machine's effects in the order in which a request meets them.
+public final class Coordinator: @unchecked Sendable {
+    // Confined to the coordinator's thread, but for the mailbox and the writers, which take care of themselves.
+    let configuration: Configuration
+    let planPolicy: PlanPolicy
+    let runDirectory: RunDirectory
+    let hookRunner: HookRunner
+    let logger: Logger
+    let mailbox: Mailbox
+    let logWriter: BackgroundWriter
+    let historyWriter: BackgroundWriter
+    let me = ProcessIdentity.current
+    var channels: [ChannelID: any RequestChannel] = [:]
+    var freezer: FreezerSupervisor
+    var machine: RequestMachine
+    var resources: ActiveResources?
+    /// What an earlier life left and is not thawed yet: kept open until it is.
+    var leftoverLedger: Ledger?
+    /// Requests may come, as soon as the freezer is there.
+    var areChannelsWanted = false
+    var isDone = false
+    private let lock: FileDescriptor
+
+    /// - Throws: `CoordinatorError` if this machine cannot be served: not root, a bad run directory, no freezer.
+    public init(
+        configuration: Configuration, freezerExecutable: FilePath, logger: Logger
+    ) throws(CoordinatorError) {
+        self.configuration = configuration
+        self.logger = logger
+        do {
+            planPolicy = try PlanPolicy(configuration)
+            runDirectory = try RunDirectory(configuration.paths.run, creating: true)
+            lock = try runDirectory.lock()
+            hookRunner = HookRunner(runDirectory: runDirectory.path)
+            mailbox = try Mailbox()
+            logWriter = try BackgroundWriter("log") { [logger] dropped in
+                logger.warning("\(dropped) log records were dropped: writing the log took too long")
+            }
+            historyWriter = try BackgroundWriter("history")
+        } catch {
+            throw CoordinatorError(error)
+        }
+        freezer = FreezerSupervisor(executable: freezerExecutable, mailbox: mailbox)
+        machine = RequestMachine(policy: RequestPolicy(configuration))
+    }
+
+    /// Adds a channel before `run`. What it delivers goes to the coordinator's thread.
+    public func add(_ channel: any RequestChannel) {
+        channels[channel.id] = channel
+    }
+
+    /// The way in for a channel's events; never blocks.
+    public var delivery: @Sendable (ChannelID, ChannelEvent) -> Void {
+        let mailbox = mailbox
+        return { channel, event in mailbox.post(.channel(channel, event)) }
+    }
+
+    /// Ends the request in progress as failed, everything thawed and its hooks called, and then `run`.
+    public func stop(reason: String) {
+        mailbox.post(.shutdown(reason: reason))
+    }
+
+    // MARK: The thread
+
+    /// Serves until `stop`. Blocks: give it a thread of its own.
+    public func run() {
+        freezer.start()
+        perform(machine.start(at: Moment.now))
+        while !isDone {
+            waitForWork()
+            for message in mailbox.takeAll() { take(message) }
+            takeFreezerReports()
+            if let deadline = machine.nextDeadline, Moment.now >= deadline { handle(.timePassed) }
+        }
+        for channel in channels.values { channel.stop() }
+        freezer.disconnect()
+        // Bounded: a log on a filesystem that hangs must not keep the service from stopping.
+        _ = historyWriter.drain(atMost: .seconds(5))
+        _ = logWriter.drain(atMost: .seconds(5))
+    }
+
+    private func waitForWork() {
+        var interests: [(descriptor: FileDescriptor, events: Int16)] = [
+            (mailbox.wakeUp.descriptor, Int16(POLLIN))
+        ]
+        if let descriptor = freezer.descriptor { interests.append((descriptor, Int16(POLLIN))) }
+        _ = pollDescriptors(interests, until: machine.nextDeadline)
+    }
+
+    func handle(_ event: RequestEvent) {
+        let effects = machine.handle(event, at: Moment.now)
+        // Held before the first effect of a window, released after the last one.
+        let isWindowOpen = machine.isWindowOpen
+        if isWindowOpen { setWritersHeld(true) }
+        perform(effects)
+        if !isWindowOpen { setWritersHeld(false) }
+    }
+
+    private func setWritersHeld(_ isHeld: Bool) {
+        logWriter.setHeld(isHeld)
+        historyWriter.setHeld(isHeld)
+    }
+
+    // MARK: What comes in
+
+    private func take(_ message: CoordinatorMessage) {
+        switch message {
+        case .event(let event): handle(event)
+        case .channel(let channel, let event): take(channel, event)
+        case .opened(let step, let result): take(step, result)
+        case .freezerStarted(let life, let processID): freezer.started(life, processID: processID)
+        case .freezerEnded(let life, let how): freezerEnded(life, how)
+        case .freezerDue: startFreezerIfIdle()
+        case .leftover(let result): recovered(result)
+        case .note(let note): log(note)
+        }
+    }
+
+    private func take(_ channel: ChannelID, _ event: ChannelEvent) {
+        switch event {
+        case .registered: break
+        case .hotBackup(let operation): handle(.hotBackup(channel, operation))
+        case .freeze(let operation): handle(.freeze(channel, operation, .unique()))
+        case .thaw(let operation): handle(.thaw(channel, operation))
+        case .lost(let reason): handle(.channelLost(channel, reason: reason))
+        case .note(let note): log(note)
+        }
+    }
+
+    // MARK: The freezer
+
+    private func takeFreezerReports() {
+        guard freezer.descriptor != nil else { return }
+        let wasReady = freezer.isReady
+        let (reports, isConnected) = freezer.receiveAll()
+        for report in reports { take(report) }
+        if freezer.isReady && !wasReady {
+            openWantedChannels()
+            giveToFreezer()
+        }
+        if !isConnected, freezer.descriptor != nil {
+            freezer.disconnect()
+            handle(.freezerDied)
+        }
+    }
+
+    private func take(_ report: FreezerReport) {
+        switch report {
+        case .ready, .released:
+            break
+        case .prepared:
+            freezerIsPrepared()
+        case .prepareFailed(let error):
+            preparationFailed("the freezer could not get ready: \(error)")
+        case .froze(let index, let error, let started, let ended):
+            handle(.froze(index, TimedResult(error: error, started: started, ended: ended)))
+        case .thawing(.freezeDeadline):
+            handle(.freezerThaws(reason: "not everything was frozen within freeze.timeout"))
+        case .thawing(.windowDeadline):
+            handle(.freezerThaws(reason: RequestMachine.windowExpired(machine.policy)))
+        case .thawed(let index, let error, let started, let ended):
+            handle(.thawed(index, TimedResult(error: error, started: started, ended: ended)))
+        case .thawFinished:
+            handle(.thawFinished)
+        }
+    }
+
+    private func freezerEnded(_ life: FreezerLife, _ how: String) {
+        let wasConnected = freezer.descriptor != nil
+        guard freezer.ended(life) else { return }
+        log(ChannelNote(.warning, "the freezer ended (\(how)); it is started again"))
+        preparationFailed("the freezer ended (\(how))")
+        // Better to answer the host with failure, and HOT_BACKUP as always, than not at all.
+        openWantedChannels()
+        if wasConnected { handle(.freezerDied) }
+        freezer.scheduleRestart()
+    }
+
+    /// Starting it opens paths and makes a process: not in the window (P7). While one is stuck, its successor can
+    /// start, since FREEZE fails until it returns.
+    private func startFreezerIfIdle() {
+        if machine.isWindowOpen { freezer.scheduleRestart() } else { freezer.start() }
+    }
+
+    // MARK: Words
+
+    /// For the log, when nothing is frozen.
+    func log(_ note: ChannelNote) {
+        let logger = logger
+        logWriter.add { logger.log(level: Logger.Level(note.level), "\(note.message)") }
+    }
+}
+
+extension Logger.Level {
+    fileprivate init(_ level: ChannelNote.Level) {
+        switch level {
+        case .debug: self = .debug
+        case .info: self = .info
+        case .warning: self = .warning
+        case .error: self = .error
+        }
+    }
+}

@@ -69,6 +69,9 @@ public enum ChannelEvent: Hashable, Sendable {
 public protocol RequestChannel: Sendable {
     var id: ChannelID { get }
 
+    /// Begins to serve. A device that is not there, or not free, is no error: it is tried again.
+    func start() throws
+
     /// Answers an operation, in time or not at all. An answer to an operation that is no longer waiting is dropped.
     func answer(_ operation: OperationID, _ verdict: Verdict)
 

@@ -180,3 +180,13 @@ private struct LedgerReader {
         }
     }
 }
+
+extension Ledger {
+    /// Takes over how far hooks were called, when a request is planned again: its ledger is made anew.
+    public func takeHookProgress(from earlier: Ledger) {
+        for (index, hook) in hooks.enumerated() {
+            guard let before = earlier.hooks.firstIndex(of: hook) else { continue }
+            setHookProgress(index, earlier.hookProgress(before))
+        }
+    }
+}

@@ -19,6 +19,11 @@ public struct LedgerError: ActionableError {
     public let remedy: String?
     public let underlyingError: Errno?
 
+    /// Whether there is no run directory, and so no ledger.
+    public var isMissingDirectory: Bool {
+        code == .runDirectoryUnusable && underlyingError == .noSuchFileOrDirectory
+    }
+
     init(_ code: Code, _ path: FilePath, _ problem: String, remedy: String? = nil, underlyingError: Errno? = nil) {
         self.code = code
         self.subject = path.string

@@ -1,4 +1,5 @@
-import CLinux
+import FreezeCore
+import Glibc
 import Synchronization
 import SystemPackage
 
@@ -8,55 +9,41 @@ public enum AbandonableWork {
     ///
     /// - Returns: the results, in order; nil for work that did not finish, or for which there was no thread.
     public static func run<Output: Sendable>(
-        _ work: [@Sendable () -> Output], within deadline: Duration
+        _ work: [@Sendable () -> Output], until deadline: Moment
     ) -> [Output?] {
-        let (seconds, attoseconds) = deadline.components
-        let end = clinux_monotonic_clock() + seconds * 1_000_000_000 + attoseconds / 1_000_000_000
-        let state = SharedState<Output>()
+        guard let results = try? Results<Output>() else { return work.map { _ in nil } }
         var started = 0
         for (index, body) in work.enumerated() {
-            let isStarted = startThread {
-                let output = body()
-                state.results.withLock { $0[index] = output }
-                state.post()
+            let isStarted: Void? = try? OperatingSystemThread.start("abandonable") {
+                results.add(body(), at: index)
             }
-            if isStarted { started += 1 }
+            if isStarted != nil { started += 1 }
         }
-        for _ in 0..<started where !state.wait(until: end) { break }
-        return state.results.withLock { results in work.indices.map { results[$0] } }
+        let finished = results.wait(for: started, until: deadline)
+        return work.indices.map { finished[$0] }
     }
 
     /// Shared with the threads, and kept alive by those that are left behind.
-    private final class SharedState<Output: Sendable>: @unchecked Sendable {
-        let results = Mutex<[Int: Output]>([:])
-        private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+    private final class Results<Output: Sendable>: Sendable {
+        private let outputs = Mutex<[Int: Output]>([:])
+        private let wakeUp: WakeUp
 
-        init() { sem_init(semaphore, 0, 0) }
-
-        deinit {
-            sem_destroy(semaphore)
-            semaphore.deallocate()
+        init() throws(Errno) {
+            wakeUp = try WakeUp()
         }
 
-        func post() { sem_post(semaphore) }
+        func add(_ output: Output, at index: Int) {
+            outputs.withLock { $0[index] = output }
+            wakeUp.signal()
+        }
 
-        /// - Returns: false if the time came first.
-        func wait(until end: Int64) -> Bool { clinux_semaphore_wait(semaphore, end) == 0 }
-    }
-
-    private final class Body {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-
-    private static func startThread(_ run: @escaping @Sendable () -> Void) -> Bool {
-        let body = Unmanaged.passRetained(Body(run))
-        let status = clinux_start_detached_thread(
-            { argument in
-                if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
-                return nil
-            }, body.toOpaque())
-        if status != 0 { body.release() }
-        return status == 0
+        func wait(for count: Int, until deadline: Moment) -> [Int: Output] {
+            while true {
+                let finished = outputs.withLock { $0 }
+                guard finished.count < count, Moment.now < deadline else { return finished }
+                _ = pollDescriptors([(wakeUp.descriptor, Int16(POLLIN))], until: deadline)
+                wakeUp.clear()
+            }
+        }
     }
 }

@@ -18,4 +18,12 @@ public enum FilesystemFreezing {
     public static func thaw(_ descriptor: FileDescriptor) throws(Errno) {
         try Errno.check(clinux_thaw(descriptor.rawValue))
     }
+
+    /// Writes out everything dirty of the filesystem the descriptor lies on (syncfs(2)). Blocks for as long as its
+    /// device takes.
+    ///
+    /// - Throws: EIO, ENOSPC or EDQUOT if something could not be written.
+    public static func flush(_ descriptor: FileDescriptor) throws(Errno) {
+        try Errno.check(clinux_syncfs(descriptor.rawValue))
+    }
 }

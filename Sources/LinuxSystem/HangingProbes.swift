@@ -29,7 +29,7 @@ enum HangingProbes {
                 return ask(node)
             }
         }
-        let answers = AbandonableWork.run(work, within: deadline)
+        let answers = AbandonableWork.run(work, until: Moment.now + deadline)
         for (attempt, answer) in zip(attempts, answers) where answer == nil { attempt.abandon() }
         return answers
     }

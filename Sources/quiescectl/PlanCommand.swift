@@ -1,4 +1,6 @@
 import ArgumentParser
+import Configuration
+import Coordinator
 import FoundationEssentials
 import FreezeCore
 import LinuxSystem
@@ -13,27 +15,22 @@ struct PlanCommand: ParsableCommand {
             Thaw goes the other way. Nothing is frozen by this command.
             """)
 
-    @Option(help: ArgumentHelp("Read this configuration file.", valueName: "file"))
-    var config = "/etc/quiesced/quiesced.toml"
+    @OptionGroup var options: ConfigurationOption
 
     @Flag(help: "Print JSON.")
     var json = false
 
     func run() throws {
+        let configuration = try options.load()
         let plan: FreezePlan
         do {
             let inventory = try StorageInventory.survey(try MountTableWatch())
-            plan = try FreezePlan.make(from: inventory, policy: try policy())
+            plan = try FreezePlan.make(from: inventory, policy: try PlanPolicy(configuration))
         } catch let error as any ActionableError {
             printError(error)
             throw ExitCode.failed
         }
         print(json ? try jsonText(plan) : PlanTable(plan).text, terminator: "")
-    }
-
-    /// The one place where the configuration becomes a policy.
-    private func policy() throws -> PlanPolicy {
-        PlanPolicy()
     }
 
     private func jsonText(_ plan: FreezePlan) throws -> String {

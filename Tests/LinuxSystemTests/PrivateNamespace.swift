@@ -29,7 +29,7 @@ struct PrivateNamespace: Sendable {
                 try body(PrivateNamespace(root: directory))
             }
         }
-        let result = AbandonableWork.run([work], within: .seconds(120)).first.flatMap { $0 }
+        let result = AbandonableWork.run([work], until: Moment.now + .seconds(120)).first.flatMap { $0 }
         try #require(result, "it hangs").get()
     }
 

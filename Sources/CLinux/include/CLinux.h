@@ -3,7 +3,6 @@
 // descriptor or count) on success and the negated errno on failure, so that no errno is lost on the way.
 #pragma once
 
-#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +11,7 @@
 // Freezing (fs/ioctl.c: ioctl_fsfreeze, ioctl_fsthaw).
 int clinux_freeze(int descriptor);
 int clinux_thaw(int descriptor);
+int clinux_syncfs(int descriptor);
 
 // Opening without surprises (openat2(2)); RESOLVE_* flags of <linux/openat2.h>.
 extern const uint64_t clinux_resolve_no_symlinks;
@@ -43,12 +43,6 @@ int clinux_limit_malloc_arenas(void);
 int clinux_set_default_stack_size(size_t bytes);
 void clinux_name_thread(const char *name);  // cut to 15 bytes
 
-// A thread that nobody joins, for work that may never end.
-int clinux_start_detached_thread(void *(*body)(void *), void *argument);
-
-// Waits until a time of CLOCK_MONOTONIC (sem_clockwait(3)): -ETIMEDOUT if it comes first.
-int clinux_semaphore_wait(sem_t *semaphore, int64_t nanoseconds);
-int64_t clinux_monotonic_clock(void);
 // Pipes: both ends close-on-exec from the start, the read end not blocking.
 int clinux_pipe(int *read_end, int *write_end);
 

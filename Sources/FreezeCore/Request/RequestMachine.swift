@@ -150,7 +150,8 @@ public struct RequestMachine: Sendable {
         effects.append(.note(ChannelNote(level, message)))
     }
 
-    static func windowExpired(_ policy: RequestPolicy) -> String {
+    /// What is said when the window was ended by its deadline, by whoever noticed first.
+    public static func windowExpired(_ policy: RequestPolicy) -> String {
         "the host did not send THAW within max_window (\(policy.maxWindow)): everything was thawed, the snapshot "
             + "may be torn"
     }

@@ -1,0 +1,29 @@
+import FreezeCore
+
+extension ChannelNote {
+    /// One line for the log on how a request ended.
+    init(summary record: RequestRecord) {
+        let frozen = record.filesystems.count { $0.freeze?.error == nil && $0.freeze != nil }
+        let window = zip2(record.windowOpened, record.windowClosed).map { "\(($1 - $0).roundedMilliseconds) ms" }
+        switch record.result {
+        case .succeeded:
+            let detail = record.reason.map { " (\($0))" } ?? ""
+            self.init(
+                .info,
+                "request \(record.id) of \(record.channel) succeeded: \(frozen) filesystems frozen for "
+                    + "\(window ?? "?"), level \(record.level?.rawValue ?? "?")\(detail)")
+        case .failed:
+            self.init(
+                .error, "request \(record.id) of \(record.channel) failed: \(record.reason ?? "unknown reason")")
+        }
+    }
+}
+
+private func zip2<First, Second>(_ first: First?, _ second: Second?) -> (First, Second)? {
+    guard let first, let second else { return nil }
+    return (first, second)
+}
+
+extension Duration {
+    fileprivate var roundedMilliseconds: Int64 { nanoseconds / 1_000_000 }
+}

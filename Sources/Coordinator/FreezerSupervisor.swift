@@ -1,0 +1,161 @@
+import FreezeCore
+import FreezerProtocol
+import Glibc
+import Ledger
+import LinuxCalls
+import Subprocess
+import SystemPackage
+
+/// One life of the freezer, so that news of an earlier one is not taken for news of this one.
+struct FreezerLife: Hashable, Sendable {
+    let number: Int
+}
+
+/// Starts the freezer, starts it again when it dies, and carries packets to and from it.
+///
+/// Used by the coordinator's thread only.
+final class FreezerSupervisor {
+    private let executable: FilePath
+    private let mailbox: Mailbox
+    private var life = FreezerLife(number: 0)
+    private var socket: PacketSocket?
+    private var restartDelay = FreezerSupervisor.shortestDelay
+    private var startedAt = Moment.now
+    /// The process, as long as it has not been reaped.
+    private(set) var process: ProcessHandle?
+    /// Whether it can take a request.
+    private(set) var isReady = false
+
+    private static let shortestDelay = Duration.milliseconds(50)
+    private static let longestDelay = Duration.seconds(10)
+
+    init(executable: FilePath, mailbox: Mailbox) {
+        self.executable = executable
+        self.mailbox = mailbox
+    }
+
+    /// The connection to poll; nil while there is none.
+    var descriptor: FileDescriptor? { socket?.descriptor }
+
+    // MARK: Life
+
+    func start() {
+        guard socket == nil else { return }
+        life = FreezerLife(number: life.number + 1)
+        startedAt = Moment.now
+        isReady = false
+        let ends: (PacketSocket, FileDescriptor)
+        do throws(Errno) {
+            ends = try PacketSocket.pair()
+        } catch {
+            mailbox.post(.freezerEnded(life, how: "its connection cannot be made: \(error)"))
+            return
+        }
+        socket = ends.0
+        spawn(life, connection: ends.1)
+    }
+
+    private func spawn(_ life: FreezerLife, connection: FileDescriptor) {
+        var options = PlatformOptions()
+        // Its own session: what a terminal sends to the daemon's group does not reach it.
+        options.createSession = true
+        let executable = executable
+        let mailbox = mailbox
+        Task.detached {
+            do {
+                let result = try await Subprocess.run(
+                    .path(executable), environment: .custom([:]), platformOptions: options,
+                    input: .fileDescriptor(connection, closeAfterSpawningProcess: true), output: .discarded,
+                    error: .fileDescriptor(.standardError, closeAfterSpawningProcess: false)
+                ) { execution in
+                    mailbox.post(
+                        .freezerStarted(life, processID: Int32(execution.processIdentifier.value)))
+                }
+                mailbox.post(.freezerEnded(life, how: "\(result.terminationStatus)"))
+            } catch {
+                mailbox.post(.freezerEnded(life, how: "\(executable) cannot be started: \(error)"))
+            }
+        }
+    }
+
+    func started(_ life: FreezerLife, processID: Int32) {
+        guard life == self.life, let identity = ProcessIdentity(of: processID) else { return }
+        process = ProcessHandle(identity)
+    }
+
+    /// Tells whether it was this life that ended.
+    func ended(_ life: FreezerLife) -> Bool {
+        guard life == self.life else { return false }
+        disconnect()
+        process = nil
+        return true
+    }
+
+    /// Has it started again after a while that grows as long as it keeps dying young.
+    func scheduleRestart() {
+        if Moment.now - startedAt > .seconds(60) { restartDelay = Self.shortestDelay }
+        let delay = restartDelay
+        restartDelay = min(restartDelay * 2, Self.longestDelay)
+        let mailbox = mailbox
+        Task.detached {
+            try? await Task.sleep(for: delay)
+            mailbox.post(.freezerDue)
+        }
+    }
+
+    /// Closes our end: a freezer that lives thaws what it holds and ends.
+    func disconnect() {
+        socket = nil
+        isReady = false
+    }
+
+    func kill() {
+        try? process?.send(signal: SIGKILL)
+    }
+
+    // MARK: Packets
+
+    /// Everything it has reported; nil when the connection has ended.
+    func receiveAll() -> (reports: [FreezerReport], isConnected: Bool) {
+        var reports: [FreezerReport] = []
+        while let socket {
+            do throws(Errno) {
+                guard let (packet, descriptors) = try socket.receive() else { return (reports, false) }
+                for descriptor in descriptors { try? descriptor.close() }
+                guard let report = FreezerReport(packet: packet) else { continue }
+                if report == .ready {
+                    isReady = true
+                } else {
+                    reports.append(report)
+                }
+            } catch .wouldBlock {
+                return (reports, true)
+            } catch {
+                return (reports, false)
+            }
+        }
+        return (reports, false)
+    }
+
+    /// Gives it a request: the ledger, then the descriptors in the ledger's order, as many a packet as the kernel takes.
+    func prepare(ledger: Ledger, descriptors: [FileDescriptor]) throws(Errno) {
+        try send(.prepare(superblockCount: descriptors.count), descriptors: [ledger.descriptor])
+        var first = 0
+        while first < descriptors.count {
+            let some = descriptors[first..<min(first + PacketSocket.maximumDescriptors, descriptors.count)]
+            try send(.descriptors(firstIndex: first), descriptors: Array(some))
+            first += some.count
+        }
+    }
+
+    /// Sends a command; waits a little if the connection is full, which means that the freezer stands still.
+    func send(_ command: FreezerCommand, descriptors: [FileDescriptor] = []) throws(Errno) {
+        guard let socket else { throw .brokenPipe }
+        do throws(Errno) {
+            try socket.send(command.packet, descriptors: descriptors)
+        } catch .wouldBlock {
+            _ = pollOne(socket.descriptor, events: Int16(POLLOUT), atMost: .milliseconds(500))
+            try socket.send(command.packet, descriptors: descriptors)
+        }
+    }
+}

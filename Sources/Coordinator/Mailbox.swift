@@ -1,0 +1,48 @@
+import FreezeCore
+import LinuxCalls
+import Synchronization
+import SystemPackage
+
+/// What reaches the coordinator's thread.
+enum CoordinatorMessage: Sendable {
+    /// For the state machine as it is.
+    case event(RequestEvent)
+    case channel(ChannelID, ChannelEvent)
+    /// A preparation's first half: planned and opened, but the freezer does not have it yet.
+    case opened(StepID, Result<OpenedRequest, PreparationFailure>)
+    case freezerStarted(FreezerLife, processID: Int32)
+    case freezerEnded(FreezerLife, how: String)
+    /// Time to start the freezer again.
+    case freezerDue
+    /// What an earlier life left.
+    case leftover(RecoveryResult)
+    case note(ChannelNote)
+}
+
+/// The way into the coordinator's thread, from every other one. Never blocks.
+final class Mailbox: Sendable {
+    let wakeUp: WakeUp
+    private let messages = Mutex<[CoordinatorMessage]>([])
+
+    init() throws(Errno) {
+        wakeUp = try WakeUp()
+    }
+
+    func post(_ message: CoordinatorMessage) {
+        messages.withLock { $0.append(message) }
+        wakeUp.signal()
+    }
+
+    func post(_ event: RequestEvent) {
+        post(.event(event))
+    }
+
+    /// Everything that has come, in order.
+    func takeAll() -> [CoordinatorMessage] {
+        wakeUp.clear()
+        return messages.withLock { messages in
+            defer { messages.removeAll(keepingCapacity: true) }
+            return messages
+        }
+    }
+}

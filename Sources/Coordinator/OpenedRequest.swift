@@ -1,0 +1,72 @@
+import FreezeCore
+import Hooks
+import LinuxCalls
+import LinuxSystem
+import SystemPackage
+
+/// Everything of a request that is looked up by path, looked up once: from here on only descriptors are used.
+///
+/// Closes its descriptors when nobody needs it any more.
+final class OpenedRequest: Sendable {
+    let plan: FreezePlan
+    let hooks: [HookCandidate]
+    /// Freeze targets first, in the plan's order, then the ones to sync.
+    let targets: [TargetOpener.Target]
+    let mountWatch: MountTableWatch
+
+    init(
+        plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountWatch: MountTableWatch
+    ) {
+        self.plan = plan
+        self.hooks = hooks
+        self.targets = targets
+        self.mountWatch = mountWatch
+    }
+
+    deinit {
+        TargetOpener.close(targets)
+    }
+
+    /// In the order of the ledger and of the state machine's indices.
+    var freezeTargets: [TargetOpener.Target] { targets.filter { $0.filesystem.action == .freeze } }
+
+    var plannedHooks: [PlannedHook] {
+        hooks.map { candidate in
+            let refusal: String? = if case .refused(let reason) = candidate.verdict { reason } else { nil }
+            return PlannedHook(name: candidate.hook.name, kind: candidate.hook.kind, refusal: refusal)
+        }
+    }
+}
+
+/// Why a request could not be made ready, and the plan as far as there was one.
+struct PreparationFailure: Error {
+    let reason: String
+    let plan: FreezePlan?
+}
+
+extension OpenedRequest {
+    /// Reads the machine, plans, opens. Blocks for as long as a device takes to answer: runs on a thread of its own,
+    /// and nobody waits for it past the state machine's deadline.
+    ///
+    /// - Parameter hooks: The hooks of the request's first plan, when it is planned again: they have run already.
+    static func open(
+        policy: PlanPolicy, hookDirectory: FilePath, keeping hooks: [HookCandidate]? = nil
+    ) throws(PreparationFailure) -> OpenedRequest {
+        var plan: FreezePlan?
+        do {
+            let watch = try MountTableWatch()
+            let made = try FreezePlan.make(from: try StorageInventory.survey(watch), policy: policy)
+            plan = made
+            try made.requireSomethingToFreeze()
+            let hooks = try hooks ?? HookDirectory(hookDirectory).scan()
+            let targets = try TargetOpener().open(made)
+            // A target may have had to be reached through another mount than planned.
+            let reached = Dictionary(targets.map { ($0.filesystem.device, $0.filesystem) }) { first, _ in first }
+            let opened = FreezePlan(
+                filesystems: made.filesystems.map { reached[$0.device] ?? $0 }, notes: made.notes)
+            return OpenedRequest(plan: opened, hooks: hooks, targets: targets, mountWatch: watch)
+        } catch {
+            throw PreparationFailure(reason: "\(error)", plan: plan)
+        }
+    }
+}

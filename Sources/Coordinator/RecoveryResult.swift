@@ -1,0 +1,91 @@
+import FreezeCore
+import Ledger
+import LinuxCalls
+import SystemPackage
+
+/// What recovery found and did.
+public struct RecoveryResult: Sendable {
+    public struct Line: Sendable {
+        public let mountPoint: FilePath
+        public let outcome: RecoveryOutcome
+    }
+
+    public let requestID: RequestID
+    /// The superblocks that were not settled, and what became of them.
+    public let lines: [Line]
+    /// Hooks that were started and are owed their thaw, in its order.
+    public let hooksOwedThaw: [String]
+    let ledger: Ledger
+    private let runDirectory: RunDirectory
+    private let recovery: Recovery
+
+    init(
+        ledger: Ledger, outcomes: [Int: RecoveryOutcome], runDirectory: RunDirectory, recovery: Recovery
+    ) {
+        self.ledger = ledger
+        self.runDirectory = runDirectory
+        self.recovery = recovery
+        requestID = RequestID(ledger.requestID)
+        hooksOwedThaw = ledger.hooksOwedThaw.map { ledger.hooks[$0] }
+        lines = outcomes.sorted { $0.key < $1.key }.map {
+            Line(mountPoint: ledger.superblocks[$0.key].mountPoint, outcome: $0.value)
+        }
+    }
+
+    public var isEverythingThawed: Bool { lines.allSatisfy(\.outcome.isSettled) }
+
+    /// Removes the ledger, unless it is still needed: to thaw what hangs, or to call the hooks at the next start.
+    public func removeLedgerIfDone() {
+        if isEverythingThawed && hooksOwedThaw.isEmpty { runDirectory.removeLedger() }
+    }
+
+    /// For the state machine.
+    var leftover: Leftover {
+        Leftover(
+            requestID: requestID, channel: ChannelID(name: ledger.channel),
+            hooksOwedThaw: hooksOwedThaw.map { PlannedHook(name: $0) },
+            stuck: lines.filter { !$0.outcome.isSettled }.map(\.mountPoint))
+    }
+
+    /// Keeps trying what hangs; calls back for each that is done. Blocks until the last one is: for ever, if need be.
+    func watchStuck(_ settled: (FilePath) -> Void) {
+        var open = Set(lines.filter { !$0.outcome.isSettled }.map(\.mountPoint))
+        while !open.isEmpty {
+            let outcomes = recovery.thaw(ledger, ledger.freezer?.handle, until: Moment.now + .seconds(5))
+            let unsettled = Set(ledger.unsettled)
+            for (index, superblock) in ledger.superblocks.enumerated() where open.contains(superblock.mountPoint) {
+                guard !unsettled.contains(index) || outcomes[index]?.isSettled == true else { continue }
+                open.remove(superblock.mountPoint)
+                settled(superblock.mountPoint)
+            }
+            // One that cannot be opened answers at once: not in a tight loop.
+            _ = pollDescriptors([], until: Moment.now + .seconds(1))
+        }
+    }
+
+    /// For the log.
+    public var notes: [ChannelNote] {
+        var notes = [
+            ChannelNote(.warning, "request \(requestID) was cut short by the end of the quiesced that served it")
+        ]
+        for line in lines {
+            notes.append(ChannelNote(line.outcome.isSettled ? .warning : .error, line.description))
+        }
+        return notes
+    }
+}
+
+extension RecoveryResult.Line: CustomStringConvertible {
+    public var description: String {
+        let name = mountPoint.escaped
+        return switch outcome {
+        case .thaw(.thawed): "\(name): thawed"
+        case .thaw(.thawedBySomebodyElse): "\(name): was not frozen any more"
+        case .thaw(.nothingToDo): "\(name): thawed by the freezer"
+        case .thaw(.failed(let error)): "\(name): thawing it fails: \(error); look at the kernel's log"
+        case .thaw(.unfinished):
+            "\(name): its freeze or thaw hangs in the kernel; SysRq-j thaws everything in an emergency"
+        case .unreachable(let reason): reason
+        }
+    }
+}

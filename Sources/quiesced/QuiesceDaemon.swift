@@ -1,0 +1,91 @@
+import ArgumentParser
+import Channels
+import Configuration
+import Coordinator
+import FreezeCore
+import Glibc
+import Hooks
+import LinuxCalls
+import LinuxSystem
+import Logging
+import ServiceLifecycle
+import SystemPackage
+import UnixSignals
+
+/// The daemon: puts the parts together, and runs until it is told to stop.
+@main
+struct QuiesceDaemon: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "quiesced",
+        abstract: "Freeze this machine's filesystems while its host takes a live backup.",
+        discussion: """
+            Runs in the foreground and logs to standard error. Ends at SIGTERM or SIGINT; whatever is frozen then \
+            is thawed first.
+
+            Examples:
+              quiesced
+              quiesced --config /root/rehearsal.toml
+            """,
+        version: "0.1.0")
+
+    @Option(help: "The configuration file. Default: \(Configuration.defaultFile), if it is there.")
+    var config: String?
+
+    func run() async throws {
+        HookRunner.prepareProcess()
+        try? ProcessHandle.dieSilentlyWhenCrashing()
+        LoggingSystem.bootstrap(StreamLogHandler.standardError)
+        let logger = Logger(label: "quiesced")
+        do {
+            let configuration = try readConfiguration()
+            let coordinator = try Coordinator(
+                configuration: configuration, freezerExecutable: try FreezerExecutable.find(), logger: logger)
+            try addChannels(to: coordinator, configuration)
+            let services = ServiceGroup(
+                services: [CoordinatorService(coordinator: coordinator)],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            try await services.run()
+        } catch let error as any ActionableError {
+            logger.critical("\(error)")
+            // Wrong configuration: nothing gets better by starting again.
+            throw error is ConfigurationError || error is TrustError ? ExitCode(2) : ExitCode(1)
+        }
+    }
+
+    private func readConfiguration() throws -> Configuration {
+        let file = config.map { FilePath($0) }
+        let configuration = try Configuration.load(from: file)
+        try configuration.verifyTrust(of: file)
+        return configuration
+    }
+
+    private func addChannels(to coordinator: Coordinator, _ configuration: Configuration) throws {
+        if configuration.hyperv.enabled != .off {
+            let delivery = coordinator.delivery
+            coordinator.add(
+                try HyperVChannel(device: configuration.hyperv.device) { event in delivery(.hyperV, event) })
+        }
+    }
+}
+
+/// The coordinator as a service: its thread, and what ends it.
+private struct CoordinatorService: Service {
+    let coordinator: Coordinator
+
+    func run() async throws {
+        await withGracefulShutdownHandler {
+            await withCheckedContinuation { continuation in
+                do throws(Errno) {
+                    try OperatingSystemThread.start("coordinator") {
+                        coordinator.run()
+                        continuation.resume()
+                    }
+                } catch {
+                    continuation.resume()
+                }
+            }
+        } onGracefulShutdown: {
+            coordinator.stop(reason: "quiesced was asked to stop")
+        }
+    }
+}
