@@ -30,7 +30,7 @@ import Testing
         #expect(configuration.hooks.timeout == .seconds(30))
         #expect(configuration.hooks.totalTimeout == .seconds(120))
         #expect(configuration.filesystems.mountNamespaces == .own)
-        #expect(configuration.worstCaseFreeze == .seconds(250))
+        #expect(configuration.worstCaseFreeze == .seconds(260))
     }
 
     @Test func `every key can be set`() throws {
