@@ -1,9 +1,9 @@
 import SystemPackage
 
 extension Configuration {
-    /// The latest moment, counted from its arrival, at which FREEZE may still be answered. The Hyper-V driver gives up after
-    /// 900 s (VSS_FREEZE_TIMEOUT, drivers/hv/hv_snapshot.c) and takes a late answer for the answer to its next operation, so
-    /// 30 s are kept free.
+    /// The latest moment, counted from its arrival, at which FREEZE may still be answered. The Hyper-V driver
+    /// gives up after 900 s (VSS_FREEZE_TIMEOUT, drivers/hv/hv_snapshot.c) and takes a late answer for the
+    /// answer to its next operation, so 30 s are kept free.
     public static let freezeAnswerLimit = Duration.seconds(870)
 
     /// What is kept free for making the plan, before anything else.
@@ -31,9 +31,11 @@ extension Configuration {
         throw document.error(
             largest,
             problem: """
-                planning (\(DurationText.text(Self.planTimeout))) + freeze.flush_timeout (twice \(flush)) + hooks.total_timeout (\(hooks)) + freeze.timeout (\(timeout)) add up to \
-                \(DurationText.text(worstCaseFreeze)), more than the \(DurationText.text(Self.freezeAnswerLimit)) within which \
-                FREEZE must be answered: the Hyper-V host gives up after 900s
+                planning (\(DurationText.text(Self.planTimeout))) + freeze.flush_timeout (twice \(flush)) + \
+                hooks.total_timeout (\(hooks)) + freeze.timeout (\(timeout)) add up to \
+                \(DurationText.text(worstCaseFreeze)), more than the \
+                \(DurationText.text(Self.freezeAnswerLimit)) within which FREEZE must be answered: the Hyper-V host \
+                gives up after 900s
                 """,
             remedy: "Lower them until the sum fits")
     }

@@ -10,10 +10,10 @@ extension Configuration {
 
     /// Reads and checks a configuration file. Blocks as open(2) and read(2) do.
     ///
-    /// - Parameter file: The file the admin named; it must exist. Nil for ``defaultFile``, which may be absent: then every key
-    ///   has its default.
-    /// - Throws: ``ConfigurationError`` for the first thing that is wrong with it. Whether the file can be trusted is for
-    ///   ``verifyTrust(of:)`` to say.
+    /// - Parameter file: The file the admin named; it must exist. Nil for ``defaultFile``, which may be absent:
+    ///   then every key has its default.
+    /// - Throws: ``ConfigurationError`` for the first thing that is wrong with it. Whether the file can be
+    ///   trusted is for ``verifyTrust(of:)`` to say.
     public static func load(from file: FilePath?) throws(ConfigurationError) -> Configuration {
         try load(from: file, defaultFile: defaultFile)
     }

@@ -2,10 +2,10 @@ import FreezeCore
 
 /// Durations as the admin writes them.
 ///
-/// Whole numbers, each with a unit: `500ms`, `10s`, `2m`, `1h`. Several may follow each other from the larger unit to the
-/// smaller, each unit at most once, without blanks: `1m30s`. A bare number is an error, because one agent's seconds are another's
-/// milliseconds (velero #2599); so are zero and anything negative, because no timeout here can sensibly be
-/// switched off.
+/// Whole numbers, each with a unit: `500ms`, `10s`, `2m`, `1h`. Several may follow each other from the larger
+/// unit to the smaller, each unit at most once, without blanks: `1m30s`. A bare number is an error, because one
+/// agent's seconds are another's milliseconds (velero #2599); so are zero and anything negative, because no
+/// timeout here can sensibly be switched off.
 enum DurationText {
     /// Longer than anything a host waits for; keeps every sum far from overflow.
     static let longest = Duration.seconds(24 * 60 * 60)

@@ -1,7 +1,8 @@
 /// Finds the line and column of a key in TOML text.
 ///
-/// TOMLKit tells where a syntax error is, but not where a key stands. This looks for the ways in which a configuration is written by hand,
-/// `[section]` with `key =` below it, or `section.key =`, and answers nil rather than guess where multi-line strings could mislead it.
+/// TOMLKit tells where a syntax error is, but not where a key stands. This looks for the ways in which a
+/// configuration is written by hand, `[section]` with `key =` below it, or `section.key =`, and answers nil
+/// rather than guess where multi-line strings could mislead it.
 struct KeyLocator {
     private let text: String
 

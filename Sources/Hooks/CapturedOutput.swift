@@ -1,7 +1,8 @@
 import Glibc
 import SystemPackage
 
-/// What a hook wrote, up to a limit; the rest is read and thrown away, so that the hook never blocks on a full pipe.
+/// What a hook wrote, up to a limit; the rest is read and thrown away, so that the hook never blocks on a full
+/// pipe.
 struct CapturedOutput: Sendable {
     static let limit = 64 << 10
     private static let chunk = 64 << 10
@@ -40,7 +41,8 @@ struct CapturedOutput: Sendable {
         return count == 0 ? .end : .some(count)
     }
 
-    /// Reads what the pipe holds now. Bounded, because a child that the hook left behind may go on writing for ever.
+    /// Reads what the pipe holds now. Bounded, because a child that the hook left behind may go on writing for
+    /// ever.
     mutating func readRest(from descriptor: FileDescriptor) {
         var total = 0
         while total < Self.pipeLimit, case .some(let count) = read(from: descriptor) { total += count }

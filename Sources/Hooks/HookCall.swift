@@ -12,16 +12,19 @@ struct HookCall: Sendable {
     /// When the call was asked for: its time runs from here.
     let called: Moment
     let cancellation: WakeUp
-    /// Fulfilled once, by whoever gets there first: the end of the hook, or somebody who will not wait for it any longer.
+    /// Fulfilled once, by whoever gets there first: the end of the hook, or somebody who will not wait for it
+    /// any longer.
     let end = Promise<HookRun>()
 
-    /// Always fulfils ``end``; returns only when the hook is gone, even if it was abandoned long before, so that no zombie is left.
+    /// Always fulfils ``end``; returns only when the hook is gone, even if it was abandoned long before, so
+    /// that no zombie is left.
     func perform() async {
         do throws(StartFailure) {
             try await checkTrust()
             let environment = try await makeEnvironment()
             await run(environment)
-            // On a thread, as every use of a path; if there is none to be had, the next start of the daemon empties the run directory.
+            // On a thread, as every use of a path; if there is none to be had, a small file stays on
+            // the tmpfs.
             if environment.needsRemoval { try? await onOwnThread("hook-files") { environment.remove() } }
         } catch {
             end.fulfill(.unstarted(hook, context, called: called, reason: error.reason))
@@ -74,21 +77,25 @@ struct HookCall: Sendable {
             let result = try await Subprocess.run(
                 .path(hook.path), arguments: [context.phase.rawValue], environment: .custom(environment.rows),
                 workingDirectory: "/", platformOptions: options, input: .none,
-                output: .fileDescriptor(pipe.writeEnd, closeAfterSpawningProcess: true),
-                error: .combinedWithOutput
+                output: .fileDescriptor(pipe.writeEnd, closeAfterSpawningProcess: false),
+                // Not .combinedWithOutput: it duplicates the descriptor, and never closes one that it was told to
+                // leave open (swift-subprocess 1.0.2).
+                error: .fileDescriptor(pipe.writeEnd, closeAfterSpawningProcess: false)
             ) { execution in
-                let observation = await supervise(execution.processIdentifier, output: pipe.readEnd)
-                // The library goes on waiting for what hangs in the kernel, and reaps it some day. The request does not.
-                if observation.isAbandoned { report(observation, status: nil, started: started) }
-                return observation
+                // The hook has it now. Close reports only what cannot concern a pipe.
+                try? pipe.writeEnd.close()
+                let seen = await supervise(execution.processIdentifier, output: pipe.readEnd)
+                observation = seen
+                // The library goes on waiting for what hangs in the kernel, and reaps it some day. The request
+                // does not.
+                if seen.isAbandoned { report(seen, status: nil, started: started) }
             }
-            observation = result.closureResult
-            report(result.closureResult, status: result.terminationStatus, started: started)
+            if let observation { report(observation, status: result.terminationStatus, started: started) }
         } catch {
             if let observation {
                 report(observation, status: nil, started: started)
             } else {
-                try? pipe.readEnd.close()
+                pipe.close()
                 end.fulfill(.unstarted(hook, context, called: called, reason: startFailure(error).reason))
             }
         }

@@ -19,7 +19,8 @@ public struct HookContext: Hashable, Sendable {
     public let level: ConsistencyLevel?
     /// What is about to be frozen, or was thawed, in freeze order.
     public let mountPoints: [FilePath]
-    /// How long this call may take. The caller has taken the smaller of the hook's own and what is left of the total.
+    /// How long this call may take. The caller has taken the smaller of the hook's own and what is left of the
+    /// total.
     public let timeout: Duration
 
     public init(
@@ -43,8 +44,8 @@ public struct HookContext: Hashable, Sendable {
             "QUIESCE_PHASE=\(phase.rawValue)",
             "QUIESCE_REQUEST_ID=\(requestID.text)",
             "QUIESCE_CHANNEL=\(channel.name)",
-            // Whole seconds for a shell's arithmetic; rounded down, so that it never promises more than there is, but 0 would
-            // read as "no limit".
+            // Whole seconds for a shell's arithmetic; rounded down, so that it never promises more than there
+            // is, but 0 would read as "no limit".
             "QUIESCE_TIMEOUT_SECONDS=\(max(1, timeout.components.seconds))",
         ]
         if let level { environment.append("QUIESCE_LEVEL=\(level.rawValue)") }
@@ -52,8 +53,8 @@ public struct HookContext: Hashable, Sendable {
         return environment
     }
 
-    /// One mount point a line, escaped as in mountinfo (fs/proc_namespace.c, show_mountinfo): blank, tab, line feed and
-    /// backslash as three octal digits. Bytes, because a path need not be UTF-8.
+    /// One mount point a line, escaped as in mountinfo (fs/proc_namespace.c, show_mountinfo): blank, tab, line
+    /// feed and backslash as three octal digits. Bytes, because a path need not be UTF-8.
     var escapedMountPoints: [UInt8] {
         var bytes: [UInt8] = []
         for (index, mountPoint) in mountPoints.enumerated() {

@@ -10,11 +10,11 @@ public struct HookDirectory: Hashable, Sendable {
         self.path = path
     }
 
-    /// Lists the hooks in bytewise order of their names, each with its verdict. Blocks as readdir(3) and stat(2) do: from
-    /// asynchronous code call ``scanOnOwnThread()``.
+    /// Lists the hooks in bytewise order of their names, each with its verdict. Blocks as readdir(3) and
+    /// stat(2) do: from asynchronous code call ``scanOnOwnThread()``.
     ///
-    /// Directories, dot files and what editors and package managers leave behind are ignored, as QEMU's wrapper does. Everything
-    /// else is a hook. A directory that others can write to taints every hook in it.
+    /// Directories, dot files and what editors and package managers leave behind are ignored, as QEMU's wrapper
+    /// does. Everything else is a hook. A directory that others can write to taints every hook in it.
     ///
     /// - Returns: Nothing if the directory does not exist: having no hooks is in order.
     /// - Throws: ``HookError`` if it exists but cannot be read.

@@ -23,7 +23,8 @@ struct HookEnvironment: Sendable {
         } else {
             let number = Self.counter.wrappingAdd(1, ordering: .relaxed).newValue
             let file = runDirectory.appending("hook-mountpoints.\(getpid()).\(number)")
-            // One of the same name is left over from an earlier life: a crash, and the process id came round again.
+            // One of the same name is left over from an earlier life: a crash, and the process id came round
+            // again.
             unlink(file.string)
             try Self.write(mountPoints + [UInt8(ascii: "\n")], to: file)
             rows.append(Array("QUIESCE_MOUNTPOINTS_FILE=\(file.string)".utf8))

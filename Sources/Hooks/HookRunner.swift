@@ -7,25 +7,29 @@ import SystemPackage
 public struct HookRunner: Sendable {
     let runDirectory: FilePath
 
-    /// - Parameter runDirectory: Where a list of mount points too long for the environment is put; 0700, on a tmpfs.
+    /// - Parameter runDirectory: Where a list of mount points too long for the environment is put; 0700, on a
+    ///   tmpfs.
     public init(runDirectory: FilePath) {
         self.runDirectory = runDirectory
     }
 
-    /// Sets the process's file mode creation mask to 022, which hooks inherit. To be called once, at the start of the program, before
-    /// there are threads: the mask belongs to the whole process (umask(2)) and swift-subprocess cannot set it for the child alone.
+    /// Sets the process's file mode creation mask to 022, which hooks inherit. To be called once, at the start
+    /// of the program, before there are threads: the mask belongs to the whole process (umask(2)) and
+    /// swift-subprocess cannot set it for the child alone.
     public static func prepareProcess() {
         umask(0o022)
     }
 
-    /// Runs one call of a hook and returns when it is over: when the hook has exited, or a few seconds after its time is up.
+    /// Runs one call of a hook and returns when it is over: when the hook has exited, or a few seconds after
+    /// its time is up.
     ///
-    /// At the timeout, and when the task is cancelled, the hook's process group is sent TERM and, 2 s later, KILL; what is not gone
-    /// after 2 s more is abandoned. A cancelled call is reported as it ended (`.signalled`, or `.exited` if the hook made something of
-    /// TERM; `.timedOut(abandoned: true)` if it survived): the caller, who cancelled it, takes it for no success.
+    /// At the timeout, and when the task is cancelled, the hook's process group is sent TERM and, 2 s later,
+    /// KILL; what is not gone after 2 s more is abandoned. A cancelled call is reported as it ended
+    /// (`.signalled`, or `.exited` if the hook made something of TERM; `.timedOut(abandoned: true)` if it
+    /// survived): the caller, who cancelled it, takes it for no success.
     ///
-    /// The hook's trust is checked again right before the start. Whatever prevents the start is `.notStarted`. `.exited(-1)` means
-    /// that it ran and its status was lost. Nothing here blocks the cooperative pool (P9).
+    /// The hook's trust is checked again right before the start. Whatever prevents the start is `.notStarted`.
+    /// `.exited(-1)` means that it ran and its status was lost. Nothing here blocks the cooperative pool (P9).
     public func run(_ hook: Hook, context: HookContext) async -> HookRun {
         let started = Moment.now
         let call: HookCall
@@ -42,7 +46,7 @@ public struct HookRunner: Sendable {
                 reason: "no time was left for it. Raise hooks.total_timeout, or speed up the hooks before it")
         }
         // A start that hangs in the kernel (the hook lies on a dead disk) must not hang the request.
-        let limit = HookSupervisor.grace + HookSupervisor.patience + .seconds(1)
+        let limit = HookSupervisor.grace + HookSupervisor.patience + .seconds(3)
         let watchdog = Task.detached {
             try? await Task.sleep(for: context.timeout + limit)
             if !Task.isCancelled { call.abandon() }

@@ -3,12 +3,15 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// Watches one running hook from a thread of its own: reads its output, and ends it when its time is up or it is cancelled.
+/// Watches one running hook from a thread of its own: reads its output, and ends it when its time is up or it
+/// is cancelled.
 ///
-/// The end of the call is the exit of the hook itself. A child it left behind may keep the pipe open for ever (it daemonised), and is none of our
-/// business - unless the hook was ended: then everything in its process group is.
+/// The end of the call is the exit of the hook itself. A child it left behind may keep the pipe open for ever
+/// (it daemonised), and is none of our business - unless the hook was ended: then everything in its process
+/// group is.
 struct HookSupervisor: Sendable {
-    /// Between TERM and KILL: enough for a hook to release its lock, and little beside the 20 s in which a thaw has to be answered.
+    /// Between TERM and KILL: enough for a hook to release its lock, and little beside the 20 s in which a thaw
+    /// has to be answered.
     static let grace = Duration.seconds(2)
     /// After KILL. A process that is not gone by then hangs in the kernel.
     static let patience = Duration.seconds(2)

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// A hook and what it has started, as far as it stayed in the hook's process group.
 ///
-/// The group's number is the hook's process id. It can be trusted as long as the hook has not been reaped: until then neither number is given to
-/// anybody else.
+/// The group's number is the hook's process id. It can be trusted as long as the hook has not been reaped:
+/// until then neither number is given to anybody else.
 struct ProcessGroup: Sendable {
     let leader: pid_t
 
@@ -14,7 +14,8 @@ struct ProcessGroup: Sendable {
         kill(-leader, signal)
     }
 
-    /// Whether anybody in it is alive: zombies, such as the leader before it is reaped, are not. Reads all of /proc.
+    /// Whether anybody in it is alive: zombies, such as the leader before it is reaped, are not. Reads all of
+    /// /proc.
     var hasLivingMembers: Bool {
         guard let stream = opendir("/proc") else { return false }
         defer { closedir(stream) }
@@ -37,11 +38,12 @@ struct ProcessGroup: Sendable {
         return fields[0] != "Z" && fields[0] != "X"
     }
 
-    /// Gives the hook the priority and the oom score of a process that nobody has touched. The daemon's own are those of something that
-    /// must not be killed or starved, and they are inherited.
+    /// Gives the hook the priority and the oom score of a process that nobody has touched. The daemon's own are
+    /// those of something that must not be killed or starved, and they are inherited.
     ///
-    /// swift-subprocess lets nothing run between fork and exec, so this is done from outside, an instant after the start: what the hook starts
-    /// in this instant keeps the daemon's values. Nothing is done where the daemon's own are the usual ones.
+    /// swift-subprocess lets nothing run between fork and exec, so this is done from outside, an instant after
+    /// the start: what the hook starts in this instant keeps the daemon's values. Nothing is done where the
+    /// daemon's own are the usual ones.
     func resetPriorities() {
         // Errors: it has exited already, or we are not root and could not have raised our own either.
         let process = __priority_which_t(PRIO_PROCESS.rawValue)

@@ -1,8 +1,8 @@
 import CLinux
 import SystemPackage
 
-/// A pipe for the output of a process (pipe2(2)). Both ends are close-on-exec from the start, so that no process started meanwhile
-/// inherits them.
+/// A pipe for the output of a process (pipe2(2)). Both ends are close-on-exec from the start, so that no
+/// process started meanwhile inherits them.
 public struct OutputPipe: Sendable {
     /// Does not block.
     public let readEnd: FileDescriptor

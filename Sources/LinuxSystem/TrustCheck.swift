@@ -4,23 +4,25 @@ import SystemPackage
 
 /// Verifies that nobody but root can change what a path leads to.
 ///
-/// The daemon runs hooks, and believes its configuration, as root. Whoever can write to such a file, to the directory it is in or
-/// to any directory above (and rename that directory away) therefore *is* root. The walk goes component by component,
-/// as the kernel's does (path_resolution(7)), so it sees every directory above a link as well as above its target. A sticky
-/// bit does not help: in /tmp anybody can create the name before root does.
+/// The daemon runs hooks, and believes its configuration, as root. Whoever can write to such a file, to the
+/// directory it is in or to any directory above (and rename that directory away) therefore *is* root. The walk
+/// goes component by component, as the kernel's does (path_resolution(7)), so it sees every directory above a
+/// link as well as above its target. A sticky bit does not help: in /tmp anybody can create the name before
+/// root does.
 ///
 /// Once everything on the way belongs to root alone, nobody else can change it between the check and the use.
 public enum TrustCheck {
     /// As many as the kernel follows (MAXSYMLINKS, include/linux/namei.h).
     static let symbolicLinkLimit = 40
 
-    /// Checks the path, every directory above it, and the same for the target of every symbolic link on the way.
+    /// Checks the path, every directory above it, and the same for the target of every symbolic link on the
+    /// way.
     ///
     /// Blocks as lstat(2) does (for ever on a dead network mount): call it on a thread that may.
     ///
     /// - Parameter mayBeMissing: Accept a path that does not exist (yet), if all that exists of it is trusted.
-    /// - Throws: ``TrustError`` for the first thing on the way that is not owned by root, or is writable by its group or by others
-    ///   (an access control list that lets others write shows as a group write bit, acl(5)).
+    /// - Throws: ``TrustError`` for the first thing on the way that is not owned by root, or is writable by its
+    ///   group or by others (an access control list that lets others write shows as a group write bit, acl(5)).
     public static func verify(_ path: FilePath, mayBeMissing: Bool = false) throws(TrustError) {
         guard path.isAbsolute else { throw TrustError(path: path, culprit: path, finding: .notAbsolute) }
         var remaining = Array(path.components.reversed())
