@@ -15,22 +15,25 @@ extension FreezePlan {
         let tree = MountTree(inventory.mounts)
 
         var planned: [PlannedFilesystem] = []
-        for (superblock, verdict) in verdicts {
+        for (superblock, decided) in verdicts {
+            var verdict = decided
             if verdict.action == .sync, !verdict.isHarmless, policy.unfreezable == .fail {
                 throw .unfreezable(superblock.firstMount)
             }
-            var candidates: [(mount: MountEntry, reachability: MountTree.Reachability)] = []
-            if verdict.action != .skip {
-                candidates = tree.candidates(superblock.mounts)
-                if candidates.isEmpty { throw .unreachable(superblock.firstMount) }
+            let (candidates, isBelowAutomount) =
+                verdict.action == .skip ? ([], false) : tree.candidates(superblock.mounts)
+            if verdict.action != .skip, candidates.isEmpty {
+                guard verdict.isHarmless else { throw .unreachable(superblock.firstMount) }
+                verdict = Superblock.Verdict(
+                    action: .skip, reason: "EFI system partition that cannot be reached: not flushed")
             }
-            let chosen = candidates.first?.mount ?? superblock.preferredForDisplay
+            let chosen = candidates.first ?? superblock.preferredForDisplay
             planned.append(
                 PlannedFilesystem(
                     device: superblock.device, mount: chosen,
-                    alternatives: candidates.dropFirst().map(\.mount),
+                    alternatives: Array(candidates.dropFirst()),
                     otherMountPoints: superblock.mounts.filter { $0.mountID != chosen.mountID }.map(\.mountPoint),
-                    isBelowAutomount: candidates.first?.reachability == .belowAutomount,
+                    isBelowAutomount: isBelowAutomount && verdict.action != .skip,
                     identity: superblock.identity, action: verdict.action, reason: verdict.reason,
                     level: levels[superblock.device],
                     storedOn: (graph.allStoredOn[superblock.device] ?? []).sorted(),

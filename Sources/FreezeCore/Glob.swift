@@ -13,6 +13,10 @@ public struct Glob: Hashable, Sendable, CustomStringConvertible {
 
     public let description: String
     private let tokens: [Token]
+    /// What every match begins with, in UTF-8.
+    private let literalPrefix: [UInt8]
+    /// True if it can match one text only.
+    public let isLiteral: Bool
 
     /// - Returns: nil if a bracket is not closed, a range runs backwards, or a backslash ends the pattern.
     public init?(_ pattern: String) {
@@ -38,17 +42,22 @@ public struct Glob: Hashable, Sendable, CustomStringConvertible {
             }
         }
         self.tokens = tokens
-    }
-
-    /// True if it can match one text only.
-    public var isLiteral: Bool {
-        tokens.allSatisfy { if case .literal = $0 { true } else { false } }
+        var prefix = String.UnicodeScalarView()
+        for token in tokens {
+            guard case .literal(let value) = token, let scalar = Unicode.Scalar(value) else { break }
+            prefix.append(scalar)
+        }
+        literalPrefix = Array(String(prefix).utf8)
+        isLiteral = prefix.count == tokens.count
     }
 
     public func matches(_ path: FilePath) -> Bool { matches(path.bytes) }
     public func matches(_ text: String) -> Bool { matches(Array(text.utf8)) }
 
     private func matches(_ bytes: [UInt8]) -> Bool {
+        // Most names differ early from most patterns.
+        guard bytes.starts(with: literalPrefix) else { return false }
+        if isLiteral { return bytes.count == literalPrefix.count }
         // Bytes that are not UTF-8 get numbers that no pattern can spell: only a wildcard matches them.
         let text: [UInt32] = TextElement.elements(of: bytes).map { element in
             switch element {
@@ -56,35 +65,31 @@ public struct Glob: Hashable, Sendable, CustomStringConvertible {
             case .byte(let byte): 0x11_0000 + UInt32(byte)
             }
         }
-        // The set of positions in the pattern that the text so far can have reached: linear in both, whatever
-        // the pattern, since it comes from a file and matches names chosen by others.
-        var reached = closure([0])
+        // All positions in the pattern that the text so far can have led to, side by side: the time is bounded by the
+        // product of the lengths, whatever the pattern. It comes from a file and meets names chosen by others.
+        var reached = [Bool](repeating: false, count: tokens.count + 1)
+        reached[0] = true
+        skipEmptyWildcards(&reached)
         for character in text {
-            var next: Set<Int> = []
-            for position in reached where position < tokens.count {
-                switch tokens[position] {
-                case .anything: next.insert(position)
-                case .anyInComponent where character != slash: next.insert(position)
-                case let token where accepts(token, character): next.insert(position + 1)
-                default: break
+            var next = [Bool](repeating: false, count: tokens.count + 1)
+            for (position, token) in tokens.enumerated() where reached[position] {
+                switch token {
+                case .anything: next[position] = true
+                case .anyInComponent: if character != slash { next[position] = true }
+                default: if accepts(token, character) { next[position + 1] = true }
                 }
             }
-            if next.isEmpty { return false }
-            reached = closure(next)
+            skipEmptyWildcards(&next)
+            reached = next
         }
-        return reached.contains(tokens.count)
+        return reached[tokens.count]
     }
 
-    /// Adds the positions that are reached without a further character: `*` may stand for nothing.
-    private func closure(_ positions: Set<Int>) -> Set<Int> {
-        var result = positions
-        for var position in positions {
-            while position < tokens.count, tokens[position] == .anything || tokens[position] == .anyInComponent {
-                position += 1
-                result.insert(position)
-            }
+    /// A `*` may stand for nothing.
+    private func skipEmptyWildcards(_ reached: inout [Bool]) {
+        for (position, token) in tokens.enumerated() where reached[position] {
+            if token == .anything || token == .anyInComponent { reached[position + 1] = true }
         }
-        return result
     }
 
     private func accepts(_ token: Token, _ character: UInt32) -> Bool {

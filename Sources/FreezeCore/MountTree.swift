@@ -4,7 +4,7 @@ import SystemPackage
 /// looked up, since a look-up can hang.
 struct MountTree {
     /// How a mount point is reached.
-    enum Reachability: Comparable {
+    enum Reachability {
         /// Over local filesystems only.
         case plain
         /// Through an automount that has been triggered. What is known to the kernel's cache can be opened.
@@ -55,22 +55,27 @@ struct MountTree {
         byPlace[Place(parent: parent, mountPoint: path)]?.contains { $0 != mountID } ?? false
     }
 
-    /// The mounts a superblock can be opened through, the best first.
-    func candidates(_ mounts: [MountEntry]) -> [(mount: MountEntry, reachability: Reachability)] {
-        mounts.enumerated()
-            .map { (offset: $0.offset, mount: $0.element, reachability: reachability(of: $0.element)) }
-            .filter { $0.reachability != .unreachable }
-            .sorted { left, right in
-                if left.reachability != right.reachability { return left.reachability < right.reachability }
-                // Bind mounts can be of single files, even sockets: a mount that certainly is a directory first.
-                let leftRank = left.mount.directoryRank
-                let rightRank = right.mount.directoryRank
-                if leftRank != rightRank { return leftRank < rightRank }
-                let leftDepth = left.mount.mountPoint.components.count
-                let rightDepth = right.mount.mountPoint.components.count
-                return (leftDepth, left.offset) < (rightDepth, right.offset)
+    /// The mounts a superblock can be opened through, the best first: all below an automount, or none. Not every
+    /// one: there may be thousands of bind mounts, and time for a plan is short.
+    func candidates(_ mounts: [MountEntry], atMost limit: Int = 16) -> (
+        mounts: [MountEntry], isBelowAutomount: Bool
+    ) {
+        // Bind mounts can be of single files, even sockets: one that certainly is a directory first.
+        let ranked = mounts.indices
+            .map { (rank: mounts[$0].directoryRank, length: mounts[$0].mountPoint.length, index: $0) }
+            .sorted { ($0.rank, $0.length, $0.index) < ($1.rank, $1.length, $1.index) }
+        var plain: [MountEntry] = []
+        var automounted: [MountEntry] = []
+        for (_, _, index) in ranked {
+            switch reachability(of: mounts[index]) {
+            case .plain: plain.append(mounts[index])
+            case .belowAutomount: automounted.append(mounts[index])
+            case .unreachable: break
             }
-            .map { (mount: $0.mount, reachability: $0.reachability) }
+            if plain.count == limit { break }
+        }
+        // One that can be waited for must not stand in for one that cannot.
+        return plain.isEmpty ? (Array(automounted.prefix(limit)), true) : (plain, false)
     }
 
     /// The mount a file lies on, by the longest mount point that leads to it; the topmost, where several lie on
@@ -90,12 +95,12 @@ struct MountTree {
 }
 
 extension MountEntry {
-    /// 0: certainly a directory. 1: most likely one.
+    /// 0: all of the filesystem. 1: a subvolume, so a directory, too. 2: most likely a directory.
     fileprivate var directoryRank: Int {
         if showsWholeFilesystem { return 0 }
         // btrfs names the subvolume a mount shows.
-        if let subvolume = superblockOption("subvol"), root == FilePath(subvolume) { return 0 }
-        return 1
+        if let subvolume = superblockOption("subvol"), root == FilePath(subvolume) { return 1 }
+        return 2
     }
 }
 

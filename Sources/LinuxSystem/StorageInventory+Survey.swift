@@ -28,6 +28,13 @@ extension StorageInventory {
             let hosts = topology.hosts(of: mount)
             if !hosts.isEmpty { inventory.storedOn[mount.device] = hosts }
             guard mount.kind.isLocal else { continue }
+            for host in mounts where hosts.contains(host.device) && host.kind == .userspace {
+                inventory.notes.append(
+                    "\(mount.mountPoint.escaped) is stored in the FUSE filesystem \(host.mountPoint.escaped), and what that "
+                        + "is stored on is not known: if it is frozen too, the freeze can hang until it is given up."
+                )
+                break
+            }
             let blockDevices = topology.blockDevices(of: mount).sorted()
             members.append((mount, blockDevices))
             if blockDevices.isEmpty, mount.filesystemType != "zfs" {

@@ -19,7 +19,8 @@ struct StorageTopology: Sendable {
 
     /// The block devices a filesystem is on: its own, a btrfs' members, and those of its journal or log.
     func blockDevices(of mount: MountEntry) -> Set<DeviceNumber> {
-        guard mount.kind.isLocal else { return [] }
+        // fuseblk: a FUSE filesystem on a block device, such as ntfs-3g.
+        guard mount.kind.isLocal || (mount.kind == .userspace && mount.device.major != 0) else { return [] }
         var result: Set<DeviceNumber> = []
         if mount.device.major != 0 {
             result.insert(mount.device)
@@ -45,9 +46,10 @@ struct StorageTopology: Sendable {
     func hosts(of mount: MountEntry) -> Set<DeviceNumber> {
         var hosts: Set<DeviceNumber> = []
         if mount.kind == .stacked {
-            if let upper = mount.superblockOption("upperdir"), let host = mounts.mount(holding: FilePath(upper)) {
-                hosts.insert(host.device)
-            }
+            // overlay names its upper directory, ecryptfs has the lower one as its source.
+            let directory =
+                mount.superblockOption("upperdir") ?? (mount.source.hasPrefix("/") ? mount.source : nil)
+            if let directory, let host = mounts.mount(holding: FilePath(directory)) { hosts.insert(host.device) }
         } else {
             var visited: Set<DeviceNumber> = []
             var waiting = blockDevices(of: mount).sorted()

@@ -25,7 +25,8 @@ public struct TargetOpener: Sendable {
     ///
     /// - Throws: `LinuxSystemError` that names the mount point; then nothing is left open.
     public func open(_ plan: FreezePlan) throws(LinuxSystemError) -> [Target] {
-        DescriptorLimit.raise()
+        let wanted = plan.filesystems.filter { $0.action != .skip }
+        DescriptorLimit.makeRoom(for: wanted.count)
         let rootDescriptor: FileDescriptor
         do {
             // Its own name is ours, and may be one of /proc's links.
@@ -38,7 +39,7 @@ public struct TargetOpener: Sendable {
 
         var targets: [Target] = []
         do throws(LinuxSystemError) {
-            for filesystem in plan.filesystems where filesystem.action != .skip {
+            for filesystem in wanted {
                 targets.append(try open(filesystem, below: rootDescriptor))
             }
         } catch {
@@ -118,16 +119,21 @@ public struct TargetOpener: Sendable {
 
 /// The number of descriptors this process may have.
 enum DescriptorLimit {
-    /// Raises the soft limit (1024 by default) to the hard one. A machine can have more filesystems than that; nothing
-    /// here uses select(2), which is what the low limit is for (systemd's NEWS for 240).
-    static func raise() {
+    /// Raises the soft limit (1024 by default) to the hard one if this many more descriptors might not fit. Not without
+    /// need: programs that are started inherit it, and some still use select(2), which the low limit protects.
+    static func makeRoom(for count: Int) {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(resource, &limit) == 0, limit.rlim_cur < limit.rlim_max,
+            rlim_t(count) + reserve > limit.rlim_cur
         else { return }
         limit.rlim_cur = limit.rlim_max
         // If it fails, opening will say that descriptors ran out.
-        _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        _ = setrlimit(resource, &limit)
     }
+
+    /// For what the process has open besides: channels, hooks' pipes, the freezer's socket.
+    private static let reserve: rlim_t = 512
 }
 
 extension PlannedFilesystem {

@@ -64,6 +64,27 @@ import Testing
         #expect(!better.isBelowAutomount)
     }
 
+    @Test func anUnreachableEFISystemPartitionDoesNotFailTheRequest() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:9")
+        try fixture.mount("/boot/efi", "vfat", "8:1")
+        try fixture.mount("/boot", "tmpfs", "0:21")
+        #expect(throws: PlanError.self) { try fixture.plan() }
+        try fixture.identify("8:1", FilesystemIdentity(partitionType: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"))
+        #expect(try fixture.plan().entry("/boot/efi").action == .skip)
+    }
+
+    @Test func anAutomountedMountIsNoAlternativeToAPlainOne() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "tmpfs", "0:20")
+        let trigger = try fixture.mount("/auto", "autofs", "0:30", source: "systemd-1")
+        try fixture.mount("/auto", "ext4", "8:1", on: trigger.mountID)
+        try fixture.mount("/file", "ext4", "8:1", root: "/file")
+        let entry = try #require(try fixture.plan().filesystems(.freeze).first)
+        #expect(entry.mountPoint == "/file")
+        #expect(entry.alternatives == [])
+    }
+
     @Test func anExcludedUnreachableFilesystemIsNoError() throws {
         var fixture = StorageFixture()
         try fixture.mount("/", "ext4", "8:9")
@@ -82,5 +103,17 @@ import Testing
         try fixture.mount("/srv/loop", "ext4", "8:3")
         try fixture.mount("/srv", "ext4", "8:2")
         #expect(fixture.inventory.mounts.mount(holding: FilePath(file))?.mountPoint == FilePath(expected))
+    }
+
+    @Test func thousandsOfBindMountsAreOneFilesystem() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "tmpfs", "0:20")
+        for index in 1...5000 {
+            try fixture.mount(
+                FilePath("/very/long/way/down/to/\(index)"), "ext4", "8:1", root: FilePath("/\(index)"))
+        }
+        let plan = try fixture.plan()
+        #expect(plan.filesystems(.freeze).first?.otherMountPoints.count == 4999)
+        #expect(plan.relevantChange(in: fixture.inventory.mounts, policy: PlanPolicy()) == nil)
     }
 }

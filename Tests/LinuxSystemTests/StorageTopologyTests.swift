@@ -101,6 +101,25 @@ import Testing
         #expect(inventory.edges == ["0:50>8:2"])
     }
 
+    @Test func stackedAndFUSEFilesystemsPassTheOrderOn() throws {
+        let machine = try MachineFixture()
+        try machine.addLoop("loop0", "7:0", backing: "/secret/disk.img")
+        try machine.addLoop("loop1", "7:1", backing: "/ntfs/disk.img")
+        try machine.addLoop("loop2", "7:2", backing: "/ntfs.img")
+        let inventory = try machine.survey(
+            """
+            20 1 8:1 / / rw - ext4 /dev/sda1 rw
+            21 20 0:50 / /secret rw - ecryptfs /home/.secret rw,ecryptfs_sig=1
+            22 20 7:0 / /a rw - ext4 /dev/loop0 rw
+            23 20 7:2 / /ntfs rw - fuseblk /dev/loop2 rw
+            24 20 7:1 / /b rw - ext4 /dev/loop1 rw
+
+            """)
+        #expect(inventory.edges == ["0:50>8:1", "7:0>0:50", "7:1>7:2", "7:2>8:1"])
+        #expect(inventory.notes.count == 1)
+        #expect(inventory.notes.first?.hasPrefix("/b is stored in the FUSE filesystem /ntfs") == true)
+    }
+
     @Test func aLoopDeviceOnANetworkFilesystemOrADisk() throws {
         let machine = try MachineFixture()
         try machine.addLoop("loop0", "7:0", backing: "/net/disk.img")
