@@ -129,9 +129,9 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "Coordinator", "Freezer", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", "LinuxSystem",
-                "Channels",
-                subprocess, system,
+                "Channels", "Coordinator", "History", "Freezer", "FreezerProtocol", "Ledger", "LinuxSystem",
+                "LinuxCalls",
+                "FreezeCore", system,
             ],
             swiftSettings: strict),
     ]

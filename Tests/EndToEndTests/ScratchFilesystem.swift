@@ -81,23 +81,9 @@ final class ScratchFilesystem {
         try RunningProgram.output(of: "fsfreeze", ["--unfreeze", mountPoint.string], within: limit)
     }
 
-    /// The proof: a frozen filesystem refuses to be frozen again, with EBUSY.
-    ///
-    /// By a child process, since a FIFREEZE can hang (Linux 6.18: while another is in progress). If it succeeded,
-    /// the filesystem was not frozen, and is not afterwards either.
+    /// The proof: see `FreezeProof`.
     func isFrozen(within limit: Duration = .seconds(5)) throws -> Bool {
-        let (ending, _, errors) = try RunningProgram.run(
-            "fsfreeze", ["--freeze", mountPoint.string],
-            environment: ["PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C"],
-            within: limit)
-        if ending == .exited(0) {
-            try thaw()
-            return false
-        }
-        guard errors.contains("Device or resource busy") else {
-            throw Failure(description: "\(mountPoint): freezing again: \(ending), \(errors)")
-        }
-        return true
+        try FreezeProof.isFrozen(mountPoint, within: limit)
     }
 
     /// Thaws it if need be, unmounts it everywhere it was mounted, and removes device and image. Once.

@@ -1,0 +1,160 @@
+import Channels
+import Foundation
+import FreezeCore
+import History
+import LinuxCalls
+import Synchronization
+import SystemPackage
+
+/// quiesced as it is installed, with a configuration and hooks of its own, and the simulated host it answers to.
+///
+/// Its hooks write what they see to `trace`, on a tmpfs. Ends its daemon when the last reference goes.
+final class DaemonRig {
+    private static let count = Atomic(0)
+    /// A host that waits for seconds where the kernel waits for minutes, so that a test that hangs fails soon.
+    private static let patience = HyperVHostLimits(freeze: .seconds(40), other: .seconds(30))
+
+    let host: HyperVHostSimulator
+    let configuration: FilePath
+    let hookDirectory: FilePath
+    let runDirectory: FilePath
+    let stateDirectory: FilePath
+    /// What the hooks have written, a line each.
+    let trace: FilePath
+    private(set) var daemon: RunningProgram
+
+    /// - Parameters:
+    ///   - configuration: Lines of TOML, by section, in addition to the rig's own paths.
+    ///   - hooks: Shell scripts by name; `$TRACE` in them is where to write. Installed with mode 0755.
+    ///   - isStarted: Whether the daemon is started, and its registration waited for.
+    init(
+        configuration sections: [String: String] = [:], hooks: [String: String] = [:], isStarted: Bool = true
+    ) throws {
+        try ScratchWorld.require()
+        let name = "quiesced-\(Self.count.add(1, ordering: .relaxed).newValue)"
+        runDirectory = FilePath("/run").appending(name)
+        stateDirectory = FilePath("/var/lib").appending(name)
+        trace = FilePath("/tmp").appending("\(name).trace")
+        hookDirectory = FilePath("/etc").appending(name).appending("hooks.d")
+        configuration = FilePath("/etc").appending(name).appending("quiesced.toml")
+        let device = FilePath("/run").appending("\(name).device")
+        try RunningProgram.output(of: "mkdir", ["-p", hookDirectory.string])
+        try RunningProgram.output(of: "truncate", ["--size", "0", trace.string])
+        var all = sections
+        all["hyperv", default: ""] += "\ndevice = \"\(device)\"\nenabled = true"
+        all["hooks", default: ""] += "\ndirectory = \"\(hookDirectory)\""
+        all["paths", default: ""] += "\nstate = \"\(stateDirectory)\""
+        if !all["paths", default: ""].contains("run =") {
+            all["paths", default: ""] += "\nrun = \"\(runDirectory)\""
+        }
+        let text = all.sorted { $0.key < $1.key }.map { "[\($0.key)]\n\($0.value)\n" }.joined()
+        try Data(text.utf8).write(to: URL(fileURLWithPath: configuration.string))
+        host = try HyperVHostSimulator(at: device, limits: Self.patience)
+        daemon = try RunningProgram("true")
+        for (name, script) in hooks { try install(hook: name, script) }
+        if isStarted { try start() }
+    }
+
+    deinit {
+        daemon.send(SIGKILL)
+        host.close()
+    }
+
+    func install(hook name: String, _ script: String, mode: String = "755") throws {
+        let path = hookDirectory.appending(name).string
+        try Data("#!/bin/sh\nTRACE=\(trace)\n\(script)\n".utf8).write(to: URL(fileURLWithPath: path))
+        try RunningProgram.output(of: "chmod", [mode, path])
+    }
+
+    // MARK: The daemon
+
+    /// Starts the daemon and waits until it has registered with the host.
+    func start() throws {
+        let before = host.events.count { if case .registered = $0 { true } else { false } }
+        try launch()
+        guard host.waitForRegistration(number: before + 1, until: .now + .seconds(15)) else {
+            throw Failure(description: "the daemon did not register: \(log)")
+        }
+    }
+
+    /// Starts the daemon without waiting for anything.
+    func launch() throws {
+        daemon = try RunningProgram(
+            ScratchWorld.programs.appending("quiesced"), ["--config", configuration.string])
+        try daemon.closeInput()
+    }
+
+    /// Everything this life of the daemon has logged.
+    var log: String { daemon.text(of: .errors) }
+
+    /// The freezer, found as the daemon's child by its name.
+    func freezerProcess() throws -> pid_t {
+        let output = try RunningProgram.output(
+            of: "pgrep", ["-P", "\(daemon.processIdentifier)", "quiesce-freezer"])
+        guard let process = pid_t(output) else {
+            throw Failure(description: "the daemon has not one freezer: \(output)")
+        }
+        return process
+    }
+
+    /// Ends the daemon as systemd does, and returns how it ended.
+    @discardableResult
+    func stop() throws -> RunningProgram.Ending {
+        daemon.send(SIGTERM)
+        return try daemon.waitForExit(within: .seconds(20))
+    }
+
+    // MARK: The host
+
+    func hotBackup() throws -> HyperVHostAnswer { try host.perform(.hotBackup) }
+    func freeze() throws -> HyperVHostAnswer { try host.perform(.freeze) }
+    func thaw() throws -> HyperVHostAnswer { try host.perform(.thaw) }
+
+    // MARK: What is left of a request
+
+    /// The newest record of the history, once there are as many as expected: it is written after the answer.
+    func record(number: Int = 1, within limit: Duration = .seconds(10)) throws -> HistoryRecord {
+        let history = HistoryFile(inStateDirectory: stateDirectory)
+        let deadline = ContinuousClock.now + limit
+        while true {
+            if let page = try? history.records(), page.records.count >= number,
+                let newest = page.records.max(by: { $0.ended < $1.ended })
+            {
+                return newest
+            }
+            guard ContinuousClock.now < deadline else {
+                throw Failure(description: "no record number \(number) within \(limit); log: \(log)")
+            }
+            // Polled, with a deadline: a file tells nobody that it grew.
+            usleep(10_000)
+        }
+    }
+
+    /// The lines the hooks have written so far.
+    func traced() throws -> [String] {
+        try String(contentsOfFile: trace.string, encoding: .utf8).split(separator: "\n").map(String.init)
+    }
+
+    /// Waits until the hooks have written this line.
+    func waitForTrace(_ line: String, within limit: Duration = .seconds(10)) throws {
+        let deadline = ContinuousClock.now + limit
+        while try !traced().contains(line) {
+            guard ContinuousClock.now < deadline else {
+                throw Failure(description: "no \(line) within \(limit) in \(try traced()); log: \(log)")
+            }
+            usleep(5_000)
+        }
+    }
+
+    /// Runs quiescectl with this rig's configuration.
+    func control(_ arguments: String...) throws -> (ending: RunningProgram.Ending, output: String, errors: String)
+    {
+        try RunningProgram.run(
+            ScratchWorld.programs.appending("quiescectl"), arguments + ["--config", configuration.string],
+            within: .seconds(40))
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+}
