@@ -36,7 +36,7 @@ extension FreezePlan {
                     isBelowAutomount: isBelowAutomount && verdict.action != .skip,
                     identity: superblock.identity, action: verdict.action, reason: verdict.reason,
                     level: levels[superblock.device],
-                    storedOn: (graph.allStoredOn[superblock.device] ?? []).sorted(),
+                    storedOn: graph.everything(below: superblock.device).sorted(),
                     isHarmless: verdict.isHarmless))
         }
         return FreezePlan(

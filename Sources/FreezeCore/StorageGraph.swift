@@ -6,8 +6,8 @@ struct StorageGraph {
 
     private let storedOn: [DeviceNumber: Set<DeviceNumber>]
 
-    /// Everything a superblock is stored on, directly or through others, in order of device number.
-    private(set) var allStoredOn: [DeviceNumber: Set<DeviceNumber>] = [:]
+    /// Everything a superblock is stored on, directly or through others.
+    private var allStoredOn: [DeviceNumber: Set<DeviceNumber>] = [:]
 
     /// - Throws: `Cycle` if one of `devices` leads into a ring.
     init(_ storedOn: [DeviceNumber: Set<DeviceNumber>], for devices: [DeviceNumber]) throws(Cycle) {
@@ -30,6 +30,18 @@ struct StorageGraph {
         path.removeLast()
         allStoredOn[device] = all
         return all
+    }
+
+    /// Everything a superblock is stored on. For one that the graph was not made for a ring is no error: it is not
+    /// frozen, so nothing waits for it.
+    func everything(below device: DeviceNumber) -> Set<DeviceNumber> {
+        if let known = allStoredOn[device] { return known }
+        var found: Set<DeviceNumber> = []
+        var waiting = Array(storedOn[device] ?? [])
+        while let next = waiting.popLast() {
+            if found.insert(next).inserted { waiting += storedOn[next] ?? [] }
+        }
+        return found
     }
 
     /// The level of each filesystem that is frozen: one more than the highest of those stored on it, also through

@@ -42,6 +42,22 @@ import Testing
         #expect(error?.problem.contains("/a on /b on /a") == true)
     }
 
+    @Test func aRingOfFilesystemsThatAreNotFrozenHarmsNobody() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/a", "ext4", "7:1", superblock: "ro")
+        try fixture.mount("/b", "ext4", "7:2", superblock: "ro")
+        try fixture.store("7:1", on: "7:2")
+        try fixture.store("7:2", on: "7:1")
+        #expect(try fixture.plan().filesystems(.freeze).map(\.mountPoint) == ["/"])
+    }
+
+    @Test func whatASkippedFilesystemIsStoredOnIsTold() throws {
+        let plan = try StorageFixture.everything().plan()
+        let overlay = try plan.entry("/var/lib/docker/overlay2/x/merged")
+        #expect(overlay.storedOn == [DeviceNumber(major: 8, minor: 1)])
+    }
+
     @Test func randomGraphsAreOrderedRightly() throws {
         for seed in 0..<200 as Range<UInt64> {
             var generator = SplitMix(state: seed)

@@ -1,0 +1,116 @@
+import FreezeCore
+import Glibc
+import SystemPackage
+
+/// Block devices as sysfs shows them (Documentation/ABI/stable/sysfs-block). Nothing here touches a device, except
+/// where `deviceNodes` is said.
+struct BlockDevices: Sendable {
+    let paths: SystemPaths
+
+    /// `/sys/dev/block/M:m`, a link to the device's directory.
+    func directory(of device: DeviceNumber) -> FilePath {
+        paths.sysfs.appending("dev/block").appending(device.description)
+    }
+
+    /// The kernel's name, such as `vda1` or `dm-0`.
+    func kernelName(of device: DeviceNumber) -> String? {
+        let uevent = SmallFile.text(directory(of: device).appending("uevent")) ?? ""
+        for line in uevent.split(separator: "\n") where line.hasPrefix("DEVNAME=") {
+            return String(line.dropFirst("DEVNAME=".count))
+        }
+        return nil
+    }
+
+    /// The name of a device-mapper device.
+    func mapperName(of device: DeviceNumber) -> String? {
+        SmallFile.text(directory(of: device).appending("dm/name"))
+    }
+
+    /// All names known without asking the device.
+    func names(of device: DeviceNumber, udev: UdevRecord?) -> Set<String> {
+        var names: Set<String> = []
+        if let name = kernelName(of: device) { names.insert("/dev/\(name)") }
+        if let name = mapperName(of: device) { names.insert("/dev/mapper/\(name)") }
+        for link in udev?.links ?? [] { names.insert("/dev/\(link)") }
+        return names
+    }
+
+    /// The device a name in /dev stands for.
+    func device(named name: String) -> DeviceNumber? {
+        guard name.hasPrefix("/dev/") else { return nil }
+        let short = name.dropFirst("/dev/".count)
+        // In sysfs a slash in a kernel name is an exclamation mark (cciss!c0d0).
+        let entry = String(short.map { $0 == "/" ? "!" : $0 })
+        if let device = number(at: paths.sysfs.appending("class/block").appending(entry).appending("dev")) {
+            return device
+        }
+        if short.hasPrefix("mapper/") {
+            let wanted = short.dropFirst("mapper/".count)
+            for entry in DirectoryListing.names(in: paths.sysfs.appending("class/block"))
+            where entry.hasPrefix("dm-") {
+                let directory = paths.sysfs.appending("class/block").appending(entry)
+                if SmallFile.text(directory.appending("dm/name")).map({ $0 == wanted }) == true {
+                    return number(at: directory.appending("dev"))
+                }
+            }
+        }
+        return nodeNumber(String(short))
+    }
+
+    /// The devices this one is directly made of: a partition's disk, a mapping's or array's members.
+    func parts(of device: DeviceNumber) -> [DeviceNumber] {
+        let directory = directory(of: device)
+        var parts: [DeviceNumber] = []
+        if SmallFile.read(directory.appending("partition")) != nil,
+            // Not lexically: the kernel resolves the link first, and the directory above it is the disk's.
+            let disk = number(at: FilePath(directory.string + "/../dev"))
+        {
+            parts.append(disk)
+        }
+        let members = directory.appending("slaves")
+        for name in DirectoryListing.names(in: members).sorted() {
+            if let member = number(at: members.appending(name).appending("dev")) { parts.append(member) }
+        }
+        // zram can keep cold pages on a device (Documentation/admin-guide/blockdev/zram.rst).
+        if let backing = SmallFile.text(directory.appending("backing_dev")),
+            let device = self.device(named: backing)
+        {
+            parts.append(device)
+        }
+        return parts
+    }
+
+    /// The path of a loop device's backing file, as it was when the file was opened.
+    func loopBackingFile(of device: DeviceNumber) -> FilePath? {
+        guard var text = SmallFile.text(directory(of: device).appending("loop/backing_file")) else { return nil }
+        let deleted = " (deleted)"
+        if text.hasSuffix(deleted) { text.removeLast(deleted.count) }
+        return FilePath(text)
+    }
+
+    /// Every btrfs that is mounted, as its members.
+    func btrfsMembers() -> [Set<DeviceNumber>] {
+        let root = paths.sysfs.appending("fs/btrfs")
+        return DirectoryListing.names(in: root).sorted().compactMap { uuid in
+            let devices = root.appending(uuid).appending("devices")
+            let members = DirectoryListing.names(in: devices).compactMap {
+                number(at: devices.appending($0).appending("dev"))
+            }
+            return members.isEmpty ? nil : Set(members)
+        }
+    }
+
+    func number(at path: FilePath) -> DeviceNumber? {
+        SmallFile.text(path).flatMap { DeviceNumber($0) }
+    }
+
+    /// By looking the node up, through udev's links. /dev is in memory, so this does not hang.
+    private func nodeNumber(_ name: String) -> DeviceNumber? {
+        guard let nodes = paths.deviceNodes else { return nil }
+        var status = stat()
+        guard nodes.appending(name).withPlatformString({ stat($0, &status) }) == 0,
+            status.st_mode & S_IFMT == S_IFBLK
+        else { return nil }
+        return DeviceNumber(deviceType: status.st_rdev)
+    }
+}
