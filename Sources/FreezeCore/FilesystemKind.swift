@@ -66,7 +66,7 @@ extension MountEntry {
 
 private let kindsByType: [String: FilesystemKind] = {
     let types: [(FilesystemKind, String)] = [
-        // Every driver of Linux 6.1 to 6.18 that sets .freeze_fs or .freeze_super, and reiserfs of older ones.
+        // Drivers that set .freeze_fs or .freeze_super (see also fsfreeze(8)). One that is missing here is flushed only.
         (.freezable, "ext2 ext3 ext4 xfs btrfs f2fs jfs reiserfs nilfs2 gfs2 bcachefs"),
         // ocfs2 has no freeze (fs/ocfs2/super.c: ocfs2_sops); nor has zfs.
         (
