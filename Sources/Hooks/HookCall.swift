@@ -23,8 +23,7 @@ struct HookCall: Sendable {
             try await checkTrust()
             let environment = try await makeEnvironment()
             await run(environment)
-            // On a thread, as every use of a path; if there is none to be had, a small file stays on
-            // the tmpfs.
+            // On a thread, as every use of a path; if there is none to be had, a small file stays on the tmpfs.
             if environment.needsRemoval { try? await onOwnThread("hook-files") { environment.remove() } }
         } catch {
             end.fulfill(.unstarted(hook, context, called: called, reason: error.reason))
@@ -64,9 +63,9 @@ struct HookCall: Sendable {
             end.fulfill(.unstarted(hook, context, called: called, reason: "no pipe for its output: \(error)"))
             return
         }
-        guard pollOne(cancellation.descriptor, events: Int16(POLLIN), atMost: .zero) == 0 else {
+        if let reason = reasonNotToStart {
             pipe.close()
-            end.fulfill(.unstarted(hook, context, called: called, reason: "cancelled before it was started"))
+            end.fulfill(.unstarted(hook, context, called: called, reason: reason))
             return
         }
         let started = Moment.now
@@ -101,13 +100,23 @@ struct HookCall: Sendable {
         }
     }
 
+    /// Whoever gave up waiting may have called the hook for thaw by now: it must not start any more.
+    private var reasonNotToStart: String? {
+        if pollOne(cancellation.descriptor, events: Int16(POLLIN), atMost: .zero) != 0 {
+            return "cancelled before it was started"
+        }
+        return Moment.now < deadline ? nil : "its time was up before it could be started: its directory is slow"
+    }
+
+    private var deadline: Moment { called + context.timeout }
+
     private func supervise(
         _ process: ProcessIdentifier, output: FileDescriptor
     ) async -> HookSupervisor.Observation {
         let supervisor = HookSupervisor(
             group: ProcessGroup(leader: process.value),
             processDescriptor: FileDescriptor(rawValue: process.processDescriptor), output: output,
-            cancellation: cancellation, deadline: called + context.timeout)
+            cancellation: cancellation, deadline: deadline)
         while true {
             do throws(Errno) {
                 return try await onOwnThread("hook-watch") { supervisor.watch() }

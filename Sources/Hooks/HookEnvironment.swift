@@ -45,7 +45,9 @@ struct HookEnvironment: Sendable {
                 file, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerRead])
             try descriptor.closeAfter { _ = try descriptor.writeAll(bytes) }
         } catch {
-            // swift-system throws nothing else.
+            // Half a list is worse than none.
+            unlink(file.string)
+            // swift-system throws nothing but Errno.
             throw error as? Errno ?? .ioError
         }
     }

@@ -219,6 +219,30 @@ extension RunningHooksTests {
             #expect(await task.value.outcome == .notStarted(reason: "cancelled before it was started"))
         }
 
+        @Test func `a call that could not begin in time is not begun late`() async throws {
+            let hook = try scratch.hook("10-hook", ": >\(scratch.run)/ran")
+            // As if the check of its trust had hung for a while.
+            let call = HookCall(
+                hook: hook, context: .freeze(timeout: .seconds(1)), runDirectory: scratch.run,
+                called: Moment.now + .seconds(-10), cancellation: try WakeUp())
+            await call.perform()
+            guard case .notStarted(let reason) = await call.end.value.outcome else {
+                Issue.record("started")
+                return
+            }
+            #expect(reason.contains("time was up"))
+            #expect(access("\(scratch.run)/ran", F_OK) != 0)
+        }
+
+        @Test func `a call that is given up is reported at once`() async throws {
+            let hook = try scratch.hook("10-hook", "exec sleep 1000")
+            let call = HookCall(
+                hook: hook, context: .freeze(timeout: .seconds(1)), runDirectory: scratch.run, called: Moment.now,
+                cancellation: try WakeUp())
+            call.abandon()
+            #expect(await call.end.value.outcome == .timedOut(abandoned: true))
+        }
+
         @Test func `what survives KILL is abandoned in bounded time`() async throws {
             // Nothing answers to this group, and nothing ever says that it exited: as a hook that hangs in the kernel.
             let pipe = try OutputPipe()
