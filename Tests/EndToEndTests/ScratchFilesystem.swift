@@ -95,14 +95,27 @@ final class ScratchFilesystem {
         _ = try RunningProgram.run("fsfreeze", ["--unfreeze", mountPoint.string])  // EINVAL: it was not frozen
         ThawWatchdog.unwatch(descriptor)
         try descriptor.close()
-        try RunningProgram.output(of: "umount", ["--all-targets", "--recursive", mountPoint.string])
+        try Self.retryingWhileBusy("umount", ["--all-targets", "--recursive", mountPoint.string])
         if let image {
             try RunningProgram.output(of: "losetup", ["--detach", device.string])
             try RunningProgram.output(of: "rm", [image.string])
         } else {
             let number = device.string.drop { !$0.isNumber }
-            try RunningProgram.output(of: "sh", ["-c", "echo \(number) > /sys/class/zram-control/hot_remove"])
+            try Self.retryingWhileBusy("sh", ["-c", "echo \(number) > /sys/class/zram-control/hot_remove"])
         }
         try RunningProgram.output(of: "rmdir", [mountPoint.string])
+    }
+
+    /// Anybody on the machine who lists block devices has them open for a moment, and with a loop device its image.
+    private static func retryingWhileBusy(_ program: FilePath, _ arguments: [String]) throws {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while true {
+            let (ending, _, errors) = try RunningProgram.run(program, arguments)
+            if ending == .exited(0) { return }
+            guard errors.contains("busy"), ContinuousClock.now < deadline else {
+                throw Failure(description: "\(program) \(arguments.joined(separator: " ")): \(ending): \(errors)")
+            }
+            usleep(20_000)  // There is no event for it.
+        }
     }
 }
