@@ -206,7 +206,8 @@ extension RequestMachine {
 
     /// Ends the request, from whatever state it is in. The first reason counts.
     mutating func fail(_ reason: String) {
-        guard request != nil else { return }
+        // From the thaw hooks on the host has its answer, and nothing changes it any more.
+        guard request != nil, state != .thawHooks else { return }
         let isFirst = request?.failure == nil
         if isFirst { request?.failure = reason }
         switch state {
