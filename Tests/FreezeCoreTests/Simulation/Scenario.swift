@@ -1,0 +1,113 @@
+import FreezeCore
+import SystemPackage
+
+/// What can go wrong in a schedule.
+struct Faults: OptionSet {
+    let rawValue: UInt32
+
+    static let freezeFails = Faults(rawValue: 1 << 0)
+    static let freezeHangs = Faults(rawValue: 1 << 1)
+    static let foreignFreeze = Faults(rawValue: 1 << 2)
+    static let foreignThaw = Faults(rawValue: 1 << 3)
+    static let thawTrouble = Faults(rawValue: 1 << 4)
+    static let freezerDies = Faults(rawValue: 1 << 5)
+    static let freezerSilent = Faults(rawValue: 1 << 6)
+    static let hooksFail = Faults(rawValue: 1 << 7)
+    static let hooksHang = Faults(rawValue: 1 << 8)
+    static let hooksRefused = Faults(rawValue: 1 << 9)
+    static let mountsChange = Faults(rawValue: 1 << 10)
+    static let workFails = Faults(rawValue: 1 << 11)
+    static let workHangs = Faults(rawValue: 1 << 12)
+    static let channelLost = Faults(rawValue: 1 << 13)
+    static let disorder = Faults(rawValue: 1 << 14)
+    static let crash = Faults(rawValue: 1 << 15)
+    static let shutdown = Faults(rawValue: 1 << 16)
+    static let lateTimer = Faults(rawValue: 1 << 17)
+    static let slowHost = Faults(rawValue: 1 << 18)
+
+    static let count: UInt32 = 19
+}
+
+/// The fixed part of a schedule: the limits, the hooks, and which faults come up at all. Few at a time, so that each
+/// gets into states that a hail of faults would never let it reach.
+struct Scenario {
+    var policy = RequestPolicy()
+    var hooks: [PlannedHook] = []
+    var faults: Faults = []
+    /// How many operations each channel sends.
+    var operations = 0
+
+    static let healthy = Scenario()
+
+    init() {}
+
+    init(_ random: inout SplitMix64) {
+        if !random.oneIn(10) {
+            let kinds = 1 + random.below(4)
+            for _ in 0..<kinds { faults.insert(Faults(rawValue: 1 << UInt32(random.below(Int(Faults.count))))) }
+        }
+        policy.onHookFailure = random.oneIn(2) ? .abort : .proceed
+        // A window that is not longer than the freeze, and one that ends after the host would have lost patience.
+        switch random.below(8) {
+        case 0: policy.maxWindow = .seconds(5)
+        case 1: policy.maxWindow = .seconds(10)
+        default: break
+        }
+        if random.oneIn(6) { policy.hooksTotalTimeout = .seconds(40) }
+        // Budgets which leave hardly any room in the host's.
+        if random.oneIn(10) { policy.flushTimeout = .seconds(300) }
+        operations = 2 + random.below(4)
+        for index in 0..<random.below(4) {
+            let refusal = faults.contains(.hooksRefused) && random.oneIn(3) ? "writable by others" : nil
+            hooks.append(PlannedHook(name: SimulatedWorld.hookNames[index], refusal: refusal))
+        }
+    }
+}
+
+/// Names and filesystems that schedules draw from, made once: a debug build spends most of its time making strings.
+enum SimulatedWorld {
+    static let superblockCount = 6
+    static let hookNames = ["10-a", "20-b", "30-c", "40-d"]
+    static let mountPoints: [FilePath] = ["/", "/b", "/c", "/d", "/e", "/f"]
+    static let channels = [ChannelID(name: "device"), ChannelID(name: "control")]
+
+    /// Every superblock in every role: at level 0 to 3, flushed only, skipped.
+    private static let roles: [[PlannedFilesystem]] = (0..<superblockCount).map { index in
+        (0..<6).map { role in
+            PlannedFilesystem(
+                device: DeviceNumber(major: 8, minor: UInt32(index)), mount: mount(index),
+                action: role < 4 ? .freeze : role == 4 ? .sync : .skip, reason: "", level: role < 4 ? role : nil)
+        }
+    }
+
+    private static func mount(_ index: Int) -> MountEntry {
+        MountEntry(
+            mountID: UInt64(index), parentID: 0, device: DeviceNumber(major: 8, minor: UInt32(index)), root: "/",
+            mountPoint: mountPoints[index], mountOptions: "rw", filesystemType: "ext4", source: "none",
+            superblockOptions: "rw")
+    }
+
+    static let healthyPlan = FreezePlan(filesystems: [roles[1][0], roles[0][1]])
+
+    /// Up to six filesystems to freeze on up to three levels (not always all of them in use), and some flushed or
+    /// skipped.
+    static func plan(_ random: inout SplitMix64) -> FreezePlan {
+        var levels: [[PlannedFilesystem]] = [[], [], [], [], [], []]
+        let depth = 1 + random.below(3)
+        let gap = random.oneIn(12) ? 1 : 0
+        for index in 0..<superblockCount {
+            let role: Int
+            switch random.below(6) {
+            case 0, 1, 2: role = random.below(depth) + gap
+            case 3: role = 4
+            default: role = 5
+            }
+            levels[role].append(roles[index][role])
+        }
+        if levels[0].isEmpty, levels[1].isEmpty, !random.oneIn(20) { levels[0].append(roles[0][0]) }
+        var seen: Set<DeviceNumber> = []
+        return FreezePlan(filesystems: levels.flatMap(\.self).filter { seen.insert($0.device).inserted })
+    }
+
+    static func index(of filesystem: PlannedFilesystem) -> Int { Int(filesystem.device.minor) }
+}

@@ -1,0 +1,190 @@
+import FreezeCore
+import SystemPackage
+
+/// The driver around the machine: does what the effects say, after a random time, wrongly, or never.
+extension Simulation {
+    func perform(_ effect: RequestEffect) {
+        switch effect {
+        case .recover: recover()
+        case .openChannels, .reopenChannels:
+            for index in hosts.indices { hosts[index].isOpen = true }
+        case .assess, .note: break
+        case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
+        case .flush(let step): flush(step)
+        case .checkMounts(let step):
+            let delay = fails(.workHangs, 8) ? hangs(5, 40) : random.milliseconds(0, 20)
+            schedule(at: now + delay, .mountsAreRead(step, life: life))
+        case .runHook(let step, let index, let phase, _, _, let timeout):
+            runHook(step, index, phase, timeout)
+        case .runLeftoverHook(let step, let name, _, _, let timeout):
+            runLeftoverHook(step, name, timeout)
+        case .cancelHook(let step): cancelHook(step)
+        case .freeze(let level, let freezeDeadline, let windowDeadline):
+            if windowLimit < windowDeadline.nanoseconds { windowLimit = windowDeadline.nanoseconds }
+            order(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
+        case .thaw: order(.thaw)
+        case .takeOverThaw: takeOver(isRecovering: false)
+        case .answer(let channel, let operation, let verdict): answered(channel, operation, verdict)
+        case .record: break
+        case .release: release()
+        case .exit: stopDaemon(restartsIn: random.milliseconds(10, 5000))
+        }
+    }
+
+    // MARK: Preparing
+
+    private func prepare(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
+        preparation = step
+        let delay = fails(.workHangs, 8) ? hangs(8, 30) : random.milliseconds(0, 200)
+        if fails(.workFails, 10) {
+            let failed = RequestEvent.preparationFailed(step, reason: "cannot be opened", plan: nil)
+            return schedule(at: now + delay, .daemon(failed, life: life))
+        }
+        schedule(at: now + delay, .isPrepared(step, id, channel, life: life))
+    }
+
+    func isPrepared(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
+        guard preparation == step else { return }
+        let plan = isHealing ? SimulatedWorld.healthyPlan : SimulatedWorld.plan(&random)
+        let targets = plan.filesystems.filter { $0.action == .freeze }
+        freezers.append(SimulatedFreezer(levels: targets.compactMap(\.level)))
+        ledger = SimulatedLedger(
+            id: id, channel: channel, freezer: freezers.count - 1, superblocks: targets.map(SimulatedWorld.index),
+            words: Array(repeating: .planned, count: targets.count), hooks: ledger?.hooks ?? scenario.hooks,
+            owedHooks: ledger?.owedHooks ?? [])
+        planned = plan
+        windowLimit = 0
+        // A directory read a second time may hold other hooks than those that have run.
+        let hooks = freezeHooksStarted.isEmpty || !random.oneIn(2) ? scenario.hooks : scenario.hooks.reversed()
+        schedule(
+            at: now + random.milliseconds(0, 5),
+            .daemon(.prepared(step, PreparedRequest(plan: plan, hooks: hooks)), life: life))
+        if fails(.freezerDies, 2) {
+            schedule(at: now + fate(), .freezerIsKilled(freezers.count - 1))
+        }
+        if fails(.freezerSilent, 2) {
+            schedule(at: now + fate(), .freezerFallsSilent(freezers.count - 1))
+        }
+    }
+
+    /// When something befalls a request that has just been prepared.
+    private func fate() -> Int64 {
+        switch random.below(4) {
+        case 0: random.milliseconds(0, 300)
+        case 1: random.milliseconds(0, 3000)
+        default: random.milliseconds(0, 70_000)
+        }
+    }
+
+    private func release() {
+        giveUpOnRunningHook()
+        preparation = nil
+        isLeftover = false
+        orphanThaw = nil
+        if let ledger, ledger.words.contains(where: { !$0.isSettled }) {
+            violate("P1", "the ledger is removed while something is unsettled in it: \(ledger.words)")
+        }
+        if let ledger, !ledger.owedHooks.isEmpty { violate("P4", "the ledger is removed, with hooks owed a thaw") }
+        ledger = nil
+    }
+
+    // MARK: Flushing and checking
+
+    private func flush(_ step: StepID) {
+        var end = now
+        for filesystem in planned?.filesystems ?? [] where filesystem.action != .skip {
+            let delay = fails(.workHangs, 12) ? hangs(50, 400) : random.milliseconds(0, 2000)
+            let error: Errno? = fails(.workFails, 15) ? .ioError : nil
+            let flushed = FlushResult(
+                device: filesystem.device, error: error, started: Moment(nanoseconds: now), duration: .zero)
+            schedule(at: now + delay, .daemon(.flushed(step, flushed), life: life))
+            end = max(end, now + delay)
+        }
+        schedule(at: end, .daemon(.flushFinished(step), life: life))
+    }
+
+    func mountsAreRead(_ step: StepID) {
+        let change = fails(.mountsChange, 2) ? "another mount" : nil
+        let allFrozen = ledger?.words.allSatisfy { $0 == .frozen } ?? false
+        schedule(
+            at: now + random.milliseconds(0, 2),
+            .daemon(.mountsChecked(step, change: change, allFrozen: allFrozen), life: life))
+    }
+
+    // MARK: Hooks
+
+    private func runHook(_ step: StepID, _ index: Int, _ phase: HookPhase, _ timeout: Duration) {
+        guard let hook = ledger?.hooks[index] else { return violate("P4", "hook \(index) of no request") }
+        if phase == .freeze { ledger?.owedHooks.append(hook) }
+        start(hook.name, phase, step, timeout)
+    }
+
+    private func runLeftoverHook(_ step: StepID, _ name: String, _ timeout: Duration) {
+        start(name, .thaw, step, timeout)
+    }
+
+    private func start(_ name: String, _ phase: HookPhase, _ step: StepID, _ timeout: Duration) {
+        giveUpOnRunningHook()
+        runningHook = (step, name, phase)
+        var outcome = HookOutcome.exited(status: 0)
+        var delay = random.milliseconds(0, 3000)
+        if fails(.hooksFail, 3) {
+            let outcomes: [HookOutcome] = [
+                .exited(status: 1), .signalled(signal: 9), .notStarted(reason: "exec format error"),
+            ]
+            outcome = outcomes[random.below(3)]
+        } else if fails(.hooksHang, 3) {
+            outcome = .timedOut(abandoned: random.oneIn(2))
+            // Killed in time, about the end of the grace, or long after it: never, for the machine.
+            let late: Int64 =
+                random.oneIn(2) ? random.milliseconds(0, 10_100) : random.milliseconds(10_000, 60_000)
+            delay = timeout.nanoseconds + late
+        }
+        schedule(at: now + delay, .hookEnds(step, name, phase, outcome, life: life))
+    }
+
+    /// The machine waits no longer for it. A hook that was called for thaw is owed nothing more.
+    private func giveUpOnRunningHook() {
+        if let hook = runningHook, hook.phase == .thaw { ledger?.owedHooks.removeAll { $0.name == hook.name } }
+        runningHook = nil
+    }
+
+    private func cancelHook(_ step: StepID) {
+        guard let runningHook, runningHook.step == step else { return }
+        // It does not end at once, or not at all.
+        if fails(.hooksHang, 3) { return }
+        let delay = random.milliseconds(0, 2000)
+        let outcome: HookOutcome =
+            fails(.hooksFail, 4) ? .notStarted(reason: "cancelled") : .signalled(signal: 15)
+        schedule(at: now + delay, .hookEnds(step, runningHook.name, runningHook.phase, outcome, life: life))
+    }
+
+    func hookEnds(_ step: StepID, _ name: String, _ phase: HookPhase, _ outcome: HookOutcome) {
+        guard let hook = runningHook, hook.step == step else { return }
+        runningHook = nil
+        if phase == .thaw {
+            ledger?.owedHooks.removeAll { $0.name == name }
+        } else if case .notStarted = outcome {
+            ledger?.owedHooks.removeAll { $0.name == name }
+        }
+        let run = HookRun(
+            name: name, phase: phase, outcome: outcome, output: "", isOutputTruncated: false,
+            started: Moment(nanoseconds: now), duration: .zero)
+        deliver(.hookFinished(step, run))
+    }
+
+    // MARK: Chance
+
+    func fails(_ fault: Faults, _ chances: Int) -> Bool {
+        faults.contains(fault) && random.oneIn(chances)
+    }
+
+    func hangs(_ least: Int, _ most: Int) -> Int64 {
+        hungOnce = true
+        return random.milliseconds(least * 1000, most * 1000)
+    }
+
+    func result(_ error: Errno?) -> TimedResult {
+        TimedResult(error: error, started: Moment(nanoseconds: now), ended: Moment(nanoseconds: now))
+    }
+}

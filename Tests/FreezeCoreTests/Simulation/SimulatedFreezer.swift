@@ -1,0 +1,308 @@
+import FreezeCore
+import SystemPackage
+
+/// What the kernel knows of one superblock.
+struct SimulatedSuperblock {
+    enum Holder: Equatable {
+        case nobody
+        /// Frozen by a freezer of ours; when that must be over (P1).
+        case us(until: Int64)
+        case foreign
+    }
+
+    var holder = Holder.nobody
+    /// The freezer whose FIFREEZE or FITHAW has not returned.
+    var inFlight: Int?
+
+    var isFrozenByUs: Bool {
+        if case .us = holder { true } else { false }
+    }
+}
+
+/// The ledger's word of one superblock.
+enum SimulatedWord: Equatable {
+    case planned
+    case freezing
+    case frozen
+    case thawing(byFreezer: Bool)
+    case thawed
+    case refused
+
+    var isSettled: Bool { self == .planned || self == .thawed || self == .refused }
+}
+
+/// What is on the tmpfs: it outlives every process.
+struct SimulatedLedger {
+    let id: RequestID
+    let channel: ChannelID
+    let freezer: Int
+    /// In the plan's order; indices of the world's superblocks.
+    let superblocks: [Int]
+    var words: [SimulatedWord]
+    let hooks: [PlannedHook]
+    /// Started and not called for thaw to the end, in freeze order.
+    var owedHooks: [PlannedHook] = []
+}
+
+/// One process that freezes, with the session of one request: `FreezerService`, `FreezerSession` and `FreezeTarget`.
+struct SimulatedFreezer {
+    enum Phase: Equatable {
+        case waiting
+        case freezing
+        case freezingUnwanted
+        case frozen
+        case thawing
+        case settled
+    }
+
+    enum Order {
+        case freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment)
+        case thaw
+    }
+
+    var isAlive = true
+    /// Stopped: it takes no orders and its timer does nothing.
+    var isSilent = false
+    /// Its daemon is gone.
+    var isOrphaned = false
+    var phases: [Phase]
+    let levels: [Int]
+    var freezeDeadline: Int64?
+    var windowDeadline: Int64?
+    var remainingLevels: [Int]?
+    var currentLevel: Int?
+    var since: Int64 = 0
+    var isThawFinished = false
+    /// When the last report and the last order arrive: both ways keep their order.
+    var lastReport: Int64 = 0
+    var lastOrder: Int64 = 0
+
+    init(levels: [Int]) {
+        self.levels = levels
+        phases = Array(repeating: .waiting, count: levels.count)
+    }
+
+    var acts: Bool { isAlive && !isSilent }
+    var isEveryTargetFrozen: Bool { phases.allSatisfy { $0 == .frozen } }
+
+    func isThawing(level: Int) -> Bool {
+        phases.indices.contains { levels[$0] == level && phases[$0] == .thawing }
+    }
+
+    /// When `advance` is due although nothing happened.
+    var nextDeadline: Int64? {
+        if remainingLevels != nil {
+            if isThawFinished { return nil }
+            return currentLevel == nil ? since : since + 1_000_000_000
+        }
+        if isEveryTargetFrozen { return windowDeadline }
+        guard let freezeDeadline, let windowDeadline else { return nil }
+        return min(freezeDeadline, windowDeadline)
+    }
+}
+
+extension Simulation {
+    // MARK: Orders and reports
+
+    func order(_ order: SimulatedFreezer.Order) {
+        guard let id = currentFreezer, freezers[id].isAlive else { return }
+        let arrival = max(freezers[id].lastOrder, now + random.milliseconds(0, 3))
+        freezers[id].lastOrder = arrival
+        schedule(at: arrival, .order(order, freezer: id))
+    }
+
+    func report(_ event: RequestEvent, from id: Int) {
+        guard !freezers[id].isOrphaned else { return }
+        let arrival = max(freezers[id].lastReport, now + random.milliseconds(0, 3))
+        freezers[id].lastReport = arrival
+        schedule(at: arrival, .report(event, freezer: id))
+    }
+
+    func obey(_ order: SimulatedFreezer.Order, freezer id: Int) {
+        guard freezers[id].acts else { return }
+        switch order {
+        case .thaw:
+            beginFreezerThaw(id, reason: nil)
+        case .freeze(let level, let freezeDeadline, let windowDeadline):
+            freeze(level, freezeDeadline, windowDeadline, freezer: id)
+        }
+        advanceFreezer(id)
+    }
+
+    private func freeze(_ level: Int, _ freezeDeadline: Moment, _ windowDeadline: Moment, freezer id: Int) {
+        guard freezers[id].remainingLevels == nil else {
+            // It had given up before the order came: what it never began it says so about.
+            for index in freezers[id].levels.indices where freezers[id].levels[index] == level {
+                report(.froze(index, result(.canceled)), from: id)
+            }
+            return
+        }
+        freezers[id].freezeDeadline = freezeDeadline.nanoseconds
+        freezers[id].windowDeadline = windowDeadline.nanoseconds
+        for index in freezers[id].levels.indices
+        where freezers[id].levels[index] == level && freezers[id].phases[index] == .waiting {
+            issueFreeze(index, freezer: id)
+        }
+    }
+
+    // MARK: FIFREEZE
+
+    private func issueFreeze(_ index: Int, freezer id: Int) {
+        guard ledger?.freezer == id, let superblock = ledger?.superblocks[index], ledger?.words[index] == .planned
+        else {
+            return report(.froze(index, result(.canceled)), from: id)
+        }
+        if superblocks[superblock].inFlight != nil {
+            violate("STUCK", "FIFREEZE of \(superblock) while an earlier one hangs")
+        }
+        ledger?.words[index] = .freezing
+        freezers[id].phases[index] = .freezing
+        superblocks[superblock].inFlight = id
+        var delay = random.milliseconds(0, 30)
+        if faults.contains(.freezeHangs), random.oneIn(4) {
+            let limit = (freezers[id].freezeDeadline ?? now) - now
+            // About the deadline, or long after it.
+            delay = random.oneIn(2) ? max(0, limit + random.milliseconds(0, 12) - 6_000_000) : hangs(11, 200)
+        }
+        schedule(at: now + delay, .freezeReturns(freezer: id, index: index, superblock: superblock))
+    }
+
+    func freezeReturns(_ index: Int, superblock: Int, freezer id: Int) {
+        superblocks[superblock].inFlight = nil
+        let error = freezeError(superblock)
+        if error == nil { superblocks[superblock].holder = .us(until: max(now, windowLimit) + slack) }
+        guard freezers[id].acts else { return guardLooks() }
+        guard error == nil else {
+            ledger?.words[index] = .refused
+            freezers[id].phases[index] = .settled
+            report(.froze(index, result(error)), from: id)
+            return advanceFreezer(id)
+        }
+        ledger?.words[index] = .frozen
+        let isUnwanted = freezers[id].phases[index] == .freezingUnwanted
+        freezers[id].phases[index] = isUnwanted ? .thawing : .frozen
+        report(.froze(index, result(nil)), from: id)
+        if isUnwanted { issueThaw(index, freezer: id) }
+        advanceFreezer(id)
+    }
+
+    private func freezeError(_ superblock: Int) -> Errno? {
+        if superblocks[superblock].holder != .nobody { return .resourceBusy }
+        guard faults.contains(.freezeFails), random.oneIn(5) else { return nil }
+        let errors: [Errno] = [.notSupportedOnSocket, .notPermitted, .ioError, .readOnlyFileSystem]
+        return errors[random.below(errors.count)]
+    }
+
+    // MARK: FITHAW
+
+    func beginFreezerThaw(_ id: Int, reason: String?) {
+        guard freezers[id].remainingLevels == nil else { return }
+        if let reason { report(.freezerThaws(reason: reason), from: id) }
+        freezers[id].remainingLevels = Array(Set(freezers[id].levels)).sorted()
+        freezers[id].since = now
+        for index in freezers[id].phases.indices
+        where freezers[id].phases[index] == .waiting || freezers[id].phases[index] == .freezing {
+            thawTarget(index, freezer: id)
+        }
+    }
+
+    private func thawTarget(_ index: Int, freezer id: Int) {
+        switch freezers[id].phases[index] {
+        case .waiting: freezers[id].phases[index] = .settled
+        case .freezing: freezers[id].phases[index] = .freezingUnwanted
+        case .frozen:
+            freezers[id].phases[index] = .thawing
+            issueThaw(index, freezer: id)
+        case .freezingUnwanted, .thawing, .settled: break
+        }
+    }
+
+    private func issueThaw(_ index: Int, freezer id: Int) {
+        guard ledger?.freezer == id, let superblock = ledger?.superblocks[index], ledger?.words[index] == .frozen
+        else {
+            freezers[id].phases[index] = .settled
+            return report(.thawed(index, result(.canceled)), from: id)
+        }
+        ledger?.words[index] = .thawing(byFreezer: true)
+        superblocks[superblock].inFlight = id
+        schedule(at: now + thawDelay(), .thawReturns(freezer: id, index: index, superblock: superblock))
+    }
+
+    /// Long if FITHAW hangs; then P1 waits for it too.
+    func thawDelay() -> Int64 {
+        guard faults.contains(.thawTrouble), random.oneIn(5) else { return random.milliseconds(0, 5) }
+        let delay = hangs(1, 30)
+        prolongLimits(by: delay)
+        return delay
+    }
+
+    func thawReturns(_ index: Int, superblock: Int, freezer id: Int) {
+        superblocks[superblock].inFlight = nil
+        if faults.contains(.thawTrouble), freezers[id].acts, random.oneIn(6) {
+            prolongLimits(by: 1_000_000_000)
+            report(.thawed(index, result(.ioError)), from: id)
+            superblocks[superblock].inFlight = id
+            let pause = random.milliseconds(10, 1000)
+            return schedule(at: now + pause, .thawReturns(freezer: id, index: index, superblock: superblock))
+        }
+        let error = thawSuperblock(superblock)
+        guard freezers[id].acts else { return guardLooks() }
+        ledger?.words[index] = .thawed
+        freezers[id].phases[index] = .settled
+        report(.thawed(index, result(error)), from: id)
+        advanceFreezer(id)
+    }
+
+    /// FITHAW by us: nil, or EINVAL for what is not frozen.
+    func thawSuperblock(_ superblock: Int) -> Errno? {
+        switch superblocks[superblock].holder {
+        case .us:
+            superblocks[superblock].holder = .nobody
+            return nil
+        case .nobody:
+            return .invalidArgument
+        case .foreign:
+            violate("P5", "\(superblock), frozen by somebody else, is thawed")
+            return nil
+        }
+    }
+
+    // MARK: Time
+
+    func advanceFreezer(_ id: Int) {
+        guard freezers[id].acts else { return }
+        expire(id)
+        guard freezers[id].remainingLevels != nil, !freezers[id].isThawFinished else { return wakeFreezer(id) }
+        while true {
+            if let current = freezers[id].currentLevel, now - freezers[id].since < 1_000_000_000,
+                freezers[id].isThawing(level: current)
+            {
+                break
+            }
+            guard let next = freezers[id].remainingLevels?.popLast() else {
+                freezers[id].isThawFinished = true
+                report(.thawFinished, from: id)
+                break
+            }
+            for index in freezers[id].levels.indices where freezers[id].levels[index] == next {
+                thawTarget(index, freezer: id)
+            }
+            freezers[id].currentLevel = next
+            freezers[id].since = now
+        }
+        wakeFreezer(id)
+    }
+
+    private func expire(_ id: Int) {
+        guard freezers[id].remainingLevels == nil else { return }
+        if let deadline = freezers[id].windowDeadline, now >= deadline {
+            beginFreezerThaw(id, reason: "window deadline")
+        } else if let deadline = freezers[id].freezeDeadline, now >= deadline, !freezers[id].isEveryTargetFrozen {
+            beginFreezerThaw(id, reason: "freeze deadline")
+        }
+    }
+
+    private func wakeFreezer(_ id: Int) {
+        if let deadline = freezers[id].nextDeadline { schedule(at: deadline, .freezerWakes(id)) }
+    }
+}

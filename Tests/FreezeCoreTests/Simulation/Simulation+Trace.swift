@@ -1,0 +1,50 @@
+import FreezeCore
+import SystemPackage
+
+extension Simulation.Happening {
+    /// The daemon's life that it belongs to; nil if it happens without it too.
+    var life: Int? {
+        switch self {
+        case .daemon(_, let life), .guardThaws(_, let life), .recoveryTakesOver(let life), .recoveryEnds(let life),
+            .isPrepared(_, _, _, let life), .mountsAreRead(_, let life), .hookEnds(_, _, _, _, let life):
+            life
+        default: nil
+        }
+    }
+
+    /// Whether it would not be seen in the events that the machine gets.
+    var isWorthTracing: Bool {
+        switch self {
+        case .daemon, .report, .hostActs, .isPrepared, .mountsAreRead, .hookEnds, .freezerWakes: false
+        default: true
+        }
+    }
+}
+
+// What Swift prints of a plan or a record fills pages.
+
+extension RequestEvent {
+    var brief: String {
+        switch self {
+        case .prepared(let step, let prepared):
+            "prepared(\(step.number), levels \(prepared.plan.levels.map { $0.map(\.mountPoint.string) }), "
+                + "hooks \(prepared.hooks.map(\.name)))"
+        case .hookFinished(let step, let run):
+            "hookFinished(\(step.number), \(run.name) \(run.phase) \(run.outcome))"
+        case .flushed(let step, let result):
+            "flushed(\(step.number), \(result.device), \(result.error.map { "\($0)" } ?? "done"))"
+        case .froze(let index, let result): "froze(\(index), \(result.error.map { "\($0)" } ?? "done"))"
+        case .thawed(let index, let result): "thawed(\(index), \(result.error.map { "\($0)" } ?? "done"))"
+        default: "\(self)"
+        }
+    }
+}
+
+extension RequestEffect {
+    var brief: String {
+        switch self {
+        case .record(let record): "record(\(record.id), \(record.result), \(record.reason ?? ""))"
+        default: "\(self)"
+        }
+    }
+}

@@ -1,0 +1,328 @@
+import FreezeCore
+
+/// One schedule: the machine in a world of its own, where everything takes a random time and may go wrong.
+///
+/// Everything follows from the seed: there is no clock, no thread, and no hashed collection is iterated.
+final class Simulation {
+    /// One thing that will happen.
+    enum Happening {
+        case daemon(RequestEvent, life: Int)
+        case report(RequestEvent, freezer: Int)
+        case order(SimulatedFreezer.Order, freezer: Int)
+        case freezerSeesEnd(Int)
+        case freezerWakes(Int)
+        case freezerIsKilled(Int)
+        case freezerFallsSilent(Int)
+        case freezeReturns(freezer: Int, index: Int, superblock: Int)
+        case thawReturns(freezer: Int, index: Int, superblock: Int)
+        case guardThaws(Int, life: Int)
+        case recoveryTakesOver(life: Int)
+        case recoveryEnds(life: Int)
+        case isPrepared(StepID, RequestID, ChannelID, life: Int)
+        case mountsAreRead(StepID, life: Int)
+        case hookEnds(StepID, String, HookPhase, HookOutcome, life: Int)
+        case hostActs(Int)
+        case foreignThaw(Int)
+        case daemonStarts
+    }
+
+    /// What strikes after so many events, whatever goes on then.
+    enum Blow {
+        case crash
+        case shutdown
+        case channelLost(Int)
+        case freezerDies
+    }
+
+    /// What the guards' patience adds up to, for P1: freezer, levels, take-over, and timers that come late.
+    static let slack: Int64 = 35_000_000_000
+
+    let seed: UInt64
+    var random: SplitMix64
+    var scenario: Scenario
+    var faults: Faults
+    var now: Int64 = 1_000_000_000
+    private var queue: [(at: Int64, sequence: Int, happening: Happening)] = []
+    private var sequence = 0
+    var blows: [(countdown: Int, blow: Blow)] = []
+
+    // The daemon
+    var machine: RequestMachine
+    var life = 0
+    var isDaemonUp = false
+    private var timer: (deadline: Moment, due: Int64)?
+    var preparation: StepID?
+    var planned: FreezePlan?
+    var runningHook: (step: StepID, name: String, phase: HookPhase)?
+    var orphanThaw: SimulatedGuard?
+    var isLeftover = false
+
+    // What outlives it
+    var superblocks = Array(repeating: SimulatedSuperblock(), count: SimulatedWorld.superblockCount)
+    var freezers: [SimulatedFreezer] = []
+    var ledger: SimulatedLedger?
+    var hosts: [SimulatedHost] = []
+    var operations: [SimulatedOperation] = []
+
+    // Checks
+    var check = PromiseCheck()
+    var coverage = Coverage()
+    var windowLimit: Int64 = 0
+    /// How much longer FITHAWs were made to take.
+    private var trouble: Int64 = 0
+    var hungOnce = false
+    var isHealing = false
+    private(set) var violation: String?
+    var trace: [String]?
+    private var steps = 0
+
+    init(seed: UInt64, isTraced: Bool = false) {
+        self.seed = seed
+        random = SplitMix64(seed: seed)
+        scenario = Scenario(&random)
+        faults = scenario.faults
+        machine = RequestMachine(policy: scenario.policy)
+        trace = isTraced ? [] : nil
+        for index in SimulatedWorld.channels.indices {
+            hosts.append(SimulatedHost(operationsLeft: scenario.operations, isDevice: index == 0))
+        }
+    }
+
+    var slack: Int64 { Self.slack + trouble }
+    var currentFreezer: Int? { ledger?.freezer }
+
+    // MARK: Running
+
+    func run() {
+        if faults.contains(.foreignFreeze) { superblocks[random.below(superblocks.count)].holder = .foreign }
+        prepareBlows()
+        startDaemon()
+        for index in hosts.indices where index == 0 || random.oneIn(2) {
+            schedule(at: now + random.milliseconds(0, 4000), .hostActs(index))
+        }
+        runUntil { false }
+        guard violation == nil else { return }
+        checkQuiet()
+        heal()
+    }
+
+    /// With nothing hanging any more and no faults, a backup succeeds: nothing of the past is left in the way.
+    private func heal() {
+        blows = []
+        faults = []
+        isHealing = true
+        scenario.hooks = [PlannedHook(name: SimulatedWorld.hookNames[0])]
+        for index in superblocks.indices where superblocks[index].holder == .foreign {
+            superblocks[index].holder = .nobody
+        }
+        for kind in [SimulatedOperation.Kind.hotBackup, .freeze, .thaw] where violation == nil {
+            guard hosts[0].isOpen else { return violate("liveness", "the channel stays closed") }
+            let number = send(kind, from: 0)
+            runUntil { self.operations[number].verdict != nil }
+            if violation == nil, operations[number].verdict != .success {
+                violate("liveness", "\(kind) fails though everything is well")
+            }
+        }
+        runUntil { false }
+        if violation == nil { checkQuiet() }
+    }
+
+    private func runUntil(_ isDone: () -> Bool) {
+        while violation == nil, !isDone() {
+            steps += 1
+            if steps > 3000 { return violate("P9", "no end to it") }
+            let due = timerDue
+            guard let next = queue.indices.min(by: { before(queue[$0], queue[$1]) }) else {
+                guard let due else { return }
+                passTime(to: due)
+                continue
+            }
+            if let due, due <= queue[next].at {
+                passTime(to: due)
+            } else {
+                let entry = queue[next]
+                queue.swapAt(next, queue.count - 1)
+                queue.removeLast()
+                advance(to: entry.at)
+                happen(entry.happening)
+            }
+        }
+    }
+
+    private func before(
+        _ left: (at: Int64, sequence: Int, happening: Happening),
+        _ right: (at: Int64, sequence: Int, happening: Happening)
+    ) -> Bool {
+        left.at != right.at ? left.at < right.at : left.sequence < right.sequence
+    }
+
+    func schedule(at moment: Int64, _ happening: Happening) {
+        sequence += 1
+        queue.append((max(moment, now), sequence, happening))
+    }
+
+    /// When the driver will notice the machine's deadline.
+    private var timerDue: Int64? {
+        guard isDaemonUp, let deadline = machine.nextDeadline else { return nil }
+        if let timer, timer.deadline == deadline { return timer.due }
+        let lateness = fails(.lateTimer, 3) ? random.milliseconds(0, 3000) : 0
+        let due = max(now, deadline.nanoseconds + lateness)
+        timer = (deadline, due)
+        return due
+    }
+
+    private func passTime(to moment: Int64) {
+        advance(to: moment)
+        deliver(.timePassed)
+        if let deadline = machine.nextDeadline, deadline.nanoseconds <= now {
+            violate("P9", "the deadline stays in the past after timePassed")
+        }
+    }
+
+    private func advance(to moment: Int64) {
+        now = moment
+        for (index, superblock) in superblocks.enumerated() {
+            if case .us(let until) = superblock.holder, now > until {
+                violate("P1", "\(SimulatedWorld.mountPoints[index]) stays frozen")
+            }
+        }
+    }
+
+    /// FITHAW takes longer than it should: P1 waits for it.
+    func prolongLimits(by delay: Int64) {
+        trouble += delay
+        for index in superblocks.indices {
+            if case .us(let until) = superblocks[index].holder {
+                superblocks[index].holder = .us(until: max(until, now + Self.slack) + delay)
+            }
+        }
+    }
+
+    func violate(_ promise: String, _ what: String) {
+        if violation == nil { violation = "\(promise): \(what)" }
+        trace?.append("\(stamp) VIOLATION \(promise): \(what)")
+    }
+
+    var stamp: String { "\(Double(now) / 1e9)s" }
+
+    // MARK: Happenings
+
+    private func happen(_ happening: Happening) {
+        if let lifeOfIt = happening.life, lifeOfIt != life || !isDaemonUp { return }
+        if happening.isWorthTracing { trace?.append("\(stamp)   \(happening)") }
+        switch happening {
+        case .daemon(let event, _): deliver(event)
+        case .report(let event, let id):
+            // What was read before the freezer was killed still counts, what is left in its socket may not.
+            if isDaemonUp, !freezers[id].isOrphaned, id == currentFreezer, orphanThaw == nil || random.oneIn(2) {
+                deliver(event)
+            }
+        case .order(let order, let id): obey(order, freezer: id)
+        case .freezerSeesEnd(let id):
+            if freezers[id].acts {
+                beginFreezerThaw(id, reason: nil)
+                advanceFreezer(id)
+            }
+        case .freezerWakes(let id): advanceFreezer(id)
+        case .freezerIsKilled(let id): killFreezer(id)
+        case .freezerFallsSilent(let id): if !freezers[id].isThawFinished { freezers[id].isSilent = true }
+        case .freezeReturns(let id, let index, let superblock):
+            freezeReturns(index, superblock: superblock, freezer: id)
+        case .thawReturns(let id, let index, let superblock):
+            thawReturns(index, superblock: superblock, freezer: id)
+        case .guardThaws(let index, _): guardThaws(index)
+        case .recoveryTakesOver: recoveryTakesOver()
+        case .recoveryEnds: recoveryEnds()
+        case .isPrepared(let step, let id, let channel, _): isPrepared(step, id, channel)
+        case .mountsAreRead(let step, _): mountsAreRead(step)
+        case .hookEnds(let step, let name, let phase, let outcome, _): hookEnds(step, name, phase, outcome)
+        case .hostActs(let index): hostActs(index)
+        case .foreignThaw(let index):
+            // Between the last look and the answer nobody could notice it.
+            if machine.state == .frozen, superblocks[index].isFrozenByUs { superblocks[index].holder = .nobody }
+        case .daemonStarts: startDaemon()
+        }
+    }
+
+    /// Gives the machine an event, and does what it says.
+    func deliver(_ event: RequestEvent) {
+        guard violation == nil else { return }
+        let before = machine.state
+        noteEvent(event)
+        let effects = machine.handle(event, at: Moment(nanoseconds: now))
+        coverage.noteTransition(from: before, to: machine.state)
+        trace?.append("\(stamp) \(event.brief) → \(machine.state)")
+        for effect in effects {
+            trace?.append("        \(effect.brief)")
+            inspect(effect)
+            perform(effect)
+        }
+        inspectMachine()
+        if !isHealing { strike() }
+    }
+
+    // MARK: The daemon's lives
+
+    private func startDaemon() {
+        life += 1
+        isDaemonUp = true
+        machine = RequestMachine(policy: scenario.policy)
+        timer = nil
+        for effect in machine.start(at: Moment(nanoseconds: now)) { perform(effect) }
+    }
+
+    /// It ends, whatever it was at; everything that waits for it finds it gone.
+    func stopDaemon(restartsIn delay: Int64) {
+        isDaemonUp = false
+        orphanThaw = nil
+        preparation = nil
+        runningHook = nil
+        check = PromiseCheck()
+        for index in hosts.indices { hosts[index].daemonEnded() }
+        for index in operations.indices { operations[index].isLost = true }
+        for index in superblocks.indices {
+            if case .us(let until) = superblocks[index].holder {
+                superblocks[index].holder = .us(until: max(until, now + delay + slack))
+            }
+        }
+        windowLimit = max(windowLimit, now + delay)
+        if let id = currentFreezer, freezers[id].isAlive {
+            freezers[id].isOrphaned = true
+            schedule(at: max(freezers[id].lastOrder, now + random.milliseconds(0, 3)), .freezerSeesEnd(id))
+        }
+        schedule(at: now + delay, .daemonStarts)
+    }
+
+    // MARK: Blows
+
+    private func prepareBlows() {
+        if faults.contains(.crash) {
+            for _ in 0...random.below(2) { blows.append((1 + random.below(60), .crash)) }
+        }
+        if faults.contains(.shutdown) { blows.append((1 + random.below(50), .shutdown)) }
+        if faults.contains(.freezerDies) { blows.append((1 + random.below(50), .freezerDies)) }
+        if faults.contains(.channelLost) {
+            for _ in 0...random.below(2) { blows.append((1 + random.below(50), .channelLost(random.below(2)))) }
+        }
+    }
+
+    private func strike() {
+        guard !blows.isEmpty else { return }
+        for index in blows.indices { blows[index].countdown -= 1 }
+        guard isDaemonUp, let due = blows.firstIndex(where: { $0.countdown <= 0 }) else { return }
+        switch blows.remove(at: due).blow {
+        case .crash:
+            trace?.append("\(stamp) CRASH")
+            coverage.note(.crash)
+            stopDaemon(restartsIn: random.milliseconds(10, 5000))
+        case .shutdown: schedule(at: now, .daemon(.shutdown(reason: "SIGTERM"), life: life))
+        case .channelLost(let channel): loseChannel(channel)
+        case .freezerDies:
+            if let id = currentFreezer {
+                killFreezer(id)
+            } else {
+                schedule(at: now, .daemon(.freezerDied, life: life))
+            }
+        }
+    }
+}

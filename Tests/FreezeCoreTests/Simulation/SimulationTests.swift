@@ -1,0 +1,88 @@
+import FreezeCore
+import Glibc
+import Testing
+
+@Suite("Simulation")
+struct SimulationTests {
+    /// `QUIESCE_SIMULATION_SCHEDULES=1000000` for a long search; `QUIESCE_SIMULATION_SEED=…` to play one again.
+    @Test("P1–P9 hold on every random schedule of faults")
+    func promises() async {
+        if let seed = setting("QUIESCE_SIMULATION_SEED") {
+            if let report = Self.report(of: seed, always: true) { print(report) }
+            let simulation = Simulation(seed: seed)
+            simulation.run()
+            #expect(simulation.violation == nil)
+            return
+        }
+        let schedules = setting("QUIESCE_SIMULATION_SCHEDULES") ?? 24_000
+        let first = setting("QUIESCE_SIMULATION_FIRST") ?? 1
+        let workers: UInt64 = 4
+        var coverage = Coverage()
+        var failures: [(seed: UInt64, violation: String)] = []
+        await withTaskGroup(of: (Coverage, [(seed: UInt64, violation: String)]).self) { group in
+            for worker in 0..<workers {
+                group.addTask { Self.play(stride(from: first + worker, to: first + schedules, by: Int(workers))) }
+            }
+            for await (part, failed) in group {
+                coverage.add(part)
+                failures += failed
+            }
+        }
+        // The first of each kind; the others are no wiser.
+        var kinds: Set<String> = []
+        for (seed, violation) in failures.sorted(by: { $0.seed < $1.seed })
+        where kinds.insert(violation.filter { !$0.isNumber }).inserted {
+            Issue.record("\(Self.report(of: seed, always: false) ?? "seed \(seed) fails only sometimes")")
+        }
+        if setting("QUIESCE_SIMULATION_VERBOSE") != nil { print(coverage) }
+        guard failures.isEmpty, schedules >= 10_000 else { return }
+        expectEverythingCameUp(coverage)
+    }
+
+    private static func play(_ seeds: StrideTo<UInt64>) -> (Coverage, [(seed: UInt64, violation: String)]) {
+        var coverage = Coverage()
+        var failures: [(seed: UInt64, violation: String)] = []
+        for seed in seeds {
+            let simulation = Simulation(seed: seed)
+            simulation.run()
+            coverage.add(simulation.coverage)
+            if let violation = simulation.violation { failures.append((seed, violation)) }
+            if failures.count >= 20 { break }
+        }
+        return (coverage, failures)
+    }
+
+    /// Plays it again, with the schedule written down.
+    private static func report(of seed: UInt64, always: Bool) -> String? {
+        let simulation = Simulation(seed: seed, isTraced: true)
+        simulation.run()
+        guard always || simulation.violation != nil else { return nil }
+        let schedule = (simulation.trace ?? []).joined(separator: "\n")
+        return "QUIESCE_SIMULATION_SEED=\(seed): \(simulation.violation ?? "fine")\n\(schedule)"
+    }
+
+    private func setting(_ name: String) -> UInt64? {
+        getenv(name).flatMap { UInt64(String(cString: $0)) }
+    }
+
+    private func expectEverythingCameUp(_ coverage: Coverage) {
+        #expect(coverage.visited == Set(RequestState.allCases))
+        for milestone in Coverage.Milestone.allCases {
+            #expect(coverage.count(milestone) > 20, "\(milestone) hardly ever came up")
+        }
+        let transitions: [(RequestState, RequestState)] = [
+            (.recovering, .idle), (.recovering, .thawHooks), (.idle, .planning), (.planning, .flushing),
+            (.flushing, .freezeHooks), (.flushing, .flushingAgain), (.freezeHooks, .flushingAgain),
+            (.flushingAgain, .checking), (.checking, .planning), (.planning, .flushingAgain),
+            (.checking, .freezing), (.freezing, .verifying), (.verifying, .frozen), (.frozen, .thawing),
+            (.thawing, .thawHooks), (.thawing, .idle), (.thawHooks, .idle), (.thawHooks, .planning),
+            // Each state, left by a failure.
+            (.planning, .idle), (.planning, .thawHooks), (.flushing, .idle), (.freezeHooks, .thawHooks),
+            (.flushingAgain, .thawHooks), (.checking, .thawHooks), (.freezing, .thawing), (.verifying, .thawing),
+            (.freezing, .thawHooks), (.freezing, .idle), (.idle, .stopped), (.thawHooks, .stopped),
+        ]
+        for (from, to) in transitions {
+            #expect(coverage.count(from: from, to: to) > 5, "\(from) → \(to) hardly ever came up")
+        }
+    }
+}
