@@ -6,6 +6,8 @@ public struct HistoryError: ActionableError {
     public enum Code: Sendable, Hashable {
         case directoryUnusable
         case unreadable
+        /// There is no such record.
+        case noRecord
         case notWritten
         /// The record is stored, but the file could not be made shorter.
         case notTrimmed
@@ -23,6 +25,19 @@ public struct HistoryError: ActionableError {
         self.problem = underlyingError.map { "\(problem) (\($0))" } ?? problem
         self.remedy = remedy
         self.underlyingError = underlyingError
+    }
+
+    /// There is no record of the request, or, for nil, of any.
+    public static func missing(_ requestID: String?, in path: FilePath) -> HistoryError {
+        if let requestID {
+            return HistoryError(
+                .noRecord, path,
+                "there is no request \(escapedControlCharacters(requestID)); old ones are dropped",
+                remedy: "Run `quiescectl show` without an id for the last one.")
+        }
+        return HistoryError(
+            .noRecord, path, "no request has been recorded yet",
+            remedy: "Run a first backup, or rehearse one with `quiescectl simulate-host`.")
     }
 
     /// What helps against an errno of opening, reading or writing the file.

@@ -23,10 +23,12 @@ extension HistoryRecord {
         var record = self
         var line = record.encoded()
         var count = max(filesystems.count, hooks.count)
-        if line.count > limit { record.cutLongTexts() }
+        guard line.count > limit else { return line }
+        record.cutLongTexts()
         line = record.encoded()
         while line.count > limit, count > 0 {
-            count /= 2
+            // A first guess, then halves.
+            count = min(count / 2, Int(Double(count) * 1.5 * Double(limit) / Double(line.count)))
             record.keep(atMost: count)
             line = record.encoded()
         }

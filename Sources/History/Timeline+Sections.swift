@@ -1,0 +1,114 @@
+/// What stands below the table.
+extension Timeline {
+    private static let itemsInSection = 10
+
+    /// An item of a section: indented by two, its other lines by four.
+    private func item(_ text: String) -> [String] {
+        wrapped(style.safe(text), width: Self.width - 4).enumerated().map { index, line in
+            (index == 0 ? "  " : "    ") + line
+        }
+    }
+
+    private func section(_ title: String, _ items: [String]) -> [String] {
+        guard !items.isEmpty else { return [] }
+        var lines = [title] + items.prefix(Self.itemsInSection).flatMap(item)
+        if items.count > Self.itemsInSection {
+            lines.append("  \(style.ellipsis) and \(items.count - Self.itemsInSection) more")
+        }
+        return lines
+    }
+
+    /// Every step that failed, with its whole name.
+    var failures: [String] {
+        var items: [String] = []
+        func add(_ what: String, _ mountPoint: String, _ failure: HistoryRecord.Failure?) {
+            if let failure { items.append("\(what) \(mountPoint): \(failure.errno), \(failure.message)") }
+        }
+        for filesystem in record.filesystems where filesystem.hasFailed {
+            for flush in filesystem.flushes ?? [] { add("flush", filesystem.mountPoint, flush.error) }
+            add("freeze", filesystem.mountPoint, filesystem.freeze?.error)
+            add("thaw", filesystem.mountPoint, filesystem.thaw?.error)
+            if filesystem.stuck == true {
+                items.append(
+                    "\(filesystem.mountPoint): the kernel had not come back from "
+                        + (filesystem.freeze == nil ? "freezing" : "thawing")
+                        + " it when this was written; see `quiescectl status`")
+            }
+        }
+        for hook in record.hooks {
+            if let failure = hook.failureClause { items.append("hook \(hook.name) \(hook.phase) \(failure)") }
+        }
+        return section("Failures:", items)
+    }
+
+    /// What failed hooks wrote, from the beginning and the end.
+    var hookOutput: [String] {
+        let failed = record.hooks.filter { !$0.succeeded && $0.output != nil }
+        return Array(
+            failed.prefix(5).map { hook in
+                let note = hook.outputTruncated == true ? " (its end)" : ""
+                let title = style.shortened(
+                    "Output of \(style.safe(hook.name)) \(style.safe(hook.phase))", to: Self.width - note.count - 1
+                )
+                return [title + note + ":"] + excerpt(hook.output ?? "")
+            }.joined(separator: [""]))
+    }
+
+    private func excerpt(_ output: String) -> [String] {
+        let lines = output.split(whereSeparator: \.isNewline).map { line in
+            let text = style.safe(
+                line.split(separator: "\t", omittingEmptySubsequences: false).joined(separator: "    "))
+            let room = Self.width - 4
+            return "    " + (text.count > room ? text.prefix(room - style.ellipsis.count) + style.ellipsis : text)
+        }
+        guard lines.count > Self.itemsInSection else { return lines }
+        let left = lines.count - Self.itemsInSection + 1
+        return lines.prefix(4) + ["    \(style.ellipsis) (\(left) lines)"] + lines.suffix(Self.itemsInSection - 5)
+    }
+
+    var refusedHooks: [String] {
+        section("Refused hooks:", record.refusedHooks.map { "\($0.name): \($0.reason)" })
+    }
+
+    /// Planned, and not even tried.
+    var notFrozen: [String] {
+        guard record.result == .failed else { return [] }
+        let left = record.filesystems.filter { $0.action == "freeze" && $0.freeze == nil && $0.stuck != true }
+        guard !left.isEmpty else { return [] }
+        return item("Not frozen, because it had failed before: " + names(left)).map { String($0.dropFirst(2)) }
+    }
+
+    var synced: [String] {
+        section("Synced only:", summarized("sync"))
+    }
+
+    var skipped: [String] {
+        section("Skipped:", summarized("skip"))
+    }
+
+    var omission: [String] {
+        guard let omitted = record.omitted else { return [] }
+        return item("Left out of the record: \(omitted.filesystems) filesystems, \(omitted.hooks) hook calls.")
+            .map { String($0.dropFirst(2)) }
+    }
+
+    /// One item for each reason, the most frequent first.
+    private func summarized(_ action: String) -> [String] {
+        var order: [String] = []
+        var byReason: [String: [HistoryRecord.Filesystem]] = [:]
+        for filesystem in record.filesystems where filesystem.action == action {
+            if byReason[filesystem.reason] == nil { order.append(filesystem.reason) }
+            byReason[filesystem.reason, default: []].append(filesystem)
+        }
+        let counted = order.enumerated().map {
+            (index: $0.offset, reason: $0.element, all: byReason[$0.element] ?? [])
+        }
+        return counted.sorted { ($0.all.count, $1.index) > ($1.all.count, $0.index) }
+            .map { "\(names($0.all)): \($0.reason)" }
+    }
+
+    private func names(_ filesystems: [HistoryRecord.Filesystem]) -> String {
+        let shown = filesystems.prefix(4).map(\.mountPoint).joined(separator: ", ")
+        return filesystems.count > 4 ? "\(shown) and \(filesystems.count - 4) more" : shown
+    }
+}

@@ -1,0 +1,120 @@
+/// A record drawn as text: what was done when, on one axis of time, and what to know about it.
+///
+/// No line is wider than 80 characters, whatever is in the record, and nothing in it can control the terminal.
+public struct Timeline: Sendable {
+    /// Characters in a line at most.
+    public static let width = 80
+
+    // at, took, bar and outcome with their borders leave the rest to the step's name.
+    private static let numberWidth = 9
+    private static let barWidth = 18
+    private static let outcomeWidth = 10
+    private static let stepWidth = width - 2 * (numberWidth + 1) - (barWidth + 3) - (outcomeWidth + 1)
+
+    let record: HistoryRecord
+    let style: TextStyle
+
+    public init(_ record: HistoryRecord, style: TextStyle = .unicode) {
+        self.record = record
+        self.style = style
+    }
+
+    /// The text, line by line.
+    public var lines: [String] {
+        let sections = [header, table, failures, hookOutput, refusedHooks, notFrozen, synced, skipped, omission]
+        return Array(sections.filter { !$0.isEmpty }.joined(separator: [""]))
+    }
+
+    // MARK: Header
+
+    private var header: [String] {
+        var lines = labelled("Request", "\(record.id) from \(record.channel)")
+        let duration = readableDuration(milliseconds: record.duration)
+        lines += labelled("Started", "\(record.started), took \(duration)")
+        lines += labelled("Result", result)
+        if let window = record.window {
+            let duration = readableDuration(milliseconds: window.duration)
+            let isOver = !record.filesystems.contains { $0.stuck == true }
+            let extent = isOver ? "from the first freeze to the last thaw" : "and not over: see Failures"
+            lines += labelled("Window", "\(duration) \(extent)")
+        }
+        if let reason = record.reason { lines += labelled("Reason", reason) }
+        return lines
+    }
+
+    private var result: String {
+        switch record.result {
+        case .succeeded: "succeeded, consistency level \(record.level ?? "unknown")"
+        case .failed where record.isLost: "FAILED after it was frozen: do not trust the snapshot"
+        case .failed: "FAILED"
+        }
+    }
+
+    private func labelled(_ label: String, _ text: String) -> [String] {
+        let indentation = 9
+        return wrapped(style.safe(text), width: Self.width - indentation).enumerated().map { index, line in
+            rightPadded(index == 0 ? label : "", to: indentation) + line
+        }
+    }
+
+    // MARK: Table
+
+    private var table: [String] {
+        let rows = record.timelineRows
+        guard !rows.isEmpty else { return [] }
+        let title = line(
+            "At, ms", "Took, ms", String(repeating: " ", count: Self.barWidth), "Step", "Outcome")
+        let end = rows.map(\.span.end).reduce(record.duration, max)
+        var steps: [String] = []
+        for verb in rows.map(\.verb).uniqueNeighbours {
+            let room = Self.stepWidth - verb.count - 1
+            let subjects = rows.filter { $0.verb == verb }.map { style.safe($0.subject) }
+            steps += style.shortened(subjects, to: room).map { $0.isEmpty ? verb : "\(verb) \($0)" }
+        }
+        return [title] + zip(rows, steps).map { draw($0, step: $1, axis: end) }
+    }
+
+    private func draw(_ row: TimelineRow, step: String, axis: Double) -> String {
+        let isKnown = row.kind != .unfinished
+        return line(
+            isKnown ? number(row.span.offset) : "?", isKnown ? number(row.span.duration) : "?",
+            bar(row, axis: axis), step, style.safe(row.outcome))
+    }
+
+    private func line(_ start: String, _ duration: String, _ bar: String, _ step: String, _ outcome: String)
+        -> String
+    {
+        let numbers = leftPadded(start, to: Self.numberWidth) + " " + leftPadded(duration, to: Self.numberWidth)
+        let name = rightPadded(style.shortened(step, to: Self.stepWidth), to: Self.stepWidth)
+        return numbers + " " + style.border + bar + style.border + " " + name + " "
+            + outcome.prefix(Self.outcomeWidth)
+    }
+
+    private func number(_ milliseconds: Double) -> String {
+        let text = fixedPoint(milliseconds)
+        guard text.count > Self.numberWidth else { return text }
+        let whole = text.prefix { $0 != "." }
+        return whole.count > Self.numberWidth ? ">" + whole.prefix(Self.numberWidth - 1) : String(whole)
+    }
+
+    /// In proportion, and at least one mark.
+    private func bar(_ row: TimelineRow, axis: Double) -> String {
+        func position(_ offset: Double, _ rule: FloatingPointRoundingRule) -> Int {
+            // Written so that a quotient that is not a number, of an edited file, is 0.
+            let fraction = offset / axis
+            return Int(((fraction > 0 ? min(fraction, 1) : 0) * Double(Self.barWidth)).rounded(rule))
+        }
+        let start = min(position(row.span.offset, .down), Self.barWidth - 1)
+        let end = max(position(row.span.end, .up), start + 1)
+        let mark = row.kind == .frozen ? style.frozenBar : style.bar
+        return String(repeating: " ", count: start) + String(repeating: mark, count: end - start)
+            + String(repeating: " ", count: Self.barWidth - end)
+    }
+}
+
+extension [String] {
+    /// The values, of equal ones that follow each other only the first.
+    fileprivate var uniqueNeighbours: [String] {
+        reduce(into: []) { values, value in if values.last != value { values.append(value) } }
+    }
+}

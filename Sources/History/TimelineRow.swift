@@ -1,0 +1,151 @@
+/// One row of a timeline: a step, or what is left of a group of many.
+struct TimelineRow {
+    enum Kind: Hashable {
+        case step
+        /// When it began is not known: it has not come back.
+        case unfinished
+        case frozen
+    }
+
+    var kind = Kind.step
+    var span: HistoryRecord.Span
+    /// What was done: `freeze`.
+    var verb: String
+    /// To what; may be shortened.
+    var subject = ""
+    /// `ok`, an errno, …
+    var outcome = "ok"
+    var hasFailed = false
+
+    init(
+        _ verb: String, _ subject: String = "", _ span: HistoryRecord.Span, kind: Kind = .step,
+        failure: String? = nil
+    ) {
+        self.kind = kind
+        self.span = span
+        self.verb = verb
+        self.subject = subject
+        outcome = failure ?? "ok"
+        hasFailed = failure != nil
+    }
+
+    /// What has no known beginning comes last in its group.
+    var sortKey: Double { kind == .unfinished ? .infinity : span.offset }
+}
+
+extension HistoryRecord {
+    /// The rows of the timeline, in order of time.
+    var timelineRows: [TimelineRow] {
+        let flushes = flushRows
+        let groups = [
+            grouped(flushes.first), hookRows("freeze"), grouped(flushes.second), grouped(freezeRows), frozenRows,
+            grouped(thawRows), hookRows("thaw"),
+        ]
+        return groups.flatMap(\.self)
+    }
+
+    /// More rows than this of one kind tell nobody anything.
+    private static let rowsInGroup = 6
+
+    /// The rows in order; of many, those that failed or took longest, and one for the others.
+    private func grouped(_ rows: [TimelineRow], limit: Int = rowsInGroup) -> [TimelineRow] {
+        let ordered = rows.enumerated().sorted {
+            ($0.element.sortKey, $0.offset) < ($1.element.sortKey, $1.offset)
+        }.map(\.element)
+        guard ordered.count > limit, let verb = ordered.first?.verb else { return ordered }
+        let weight: (TimelineRow) -> Double = { $0.hasFailed ? .infinity : $0.span.duration }
+        let indices = Set(Array(ordered.indices).mostTelling(limit - 1) { weight(ordered[$0]) })
+        let others = ordered.indices.filter { !indices.contains($0) }.map { ordered[$0] }
+        let start = others.map(\.span.offset).min() ?? 0
+        let end = others.map(\.span.end).max() ?? start
+        let failed = others.count(where: \.hasFailed)
+        let summary = TimelineRow(
+            verb, "\(others.count) others", Span(offset: start, duration: end - start),
+            failure: failed > 0 ? "\(failed) failed" : nil)
+        return indices.sorted().map { ordered[$0] } + [summary]
+    }
+
+    // MARK: Groups
+
+    private var flushRows: (first: [TimelineRow], second: [TimelineRow]) {
+        let firstHook = hooks.filter { $0.phase == "freeze" }.map(\.offset).min()
+        var rows: (first: [TimelineRow], second: [TimelineRow]) = ([], [])
+        for filesystem in filesystems {
+            for (index, flush) in (filesystem.flushes ?? []).enumerated() {
+                let isSecond = firstHook.map { flush.offset >= $0 } ?? (index > 0)
+                let row = TimelineRow(
+                    isSecond ? "flush again" : "flush", filesystem.mountPoint, flush.span,
+                    failure: flush.error?.errno)
+                if isSecond { rows.second.append(row) } else { rows.first.append(row) }
+            }
+        }
+        return rows
+    }
+
+    private func hookRows(_ phase: String) -> [TimelineRow] {
+        let rows = hooks.filter { $0.phase == phase }.map { hook in
+            TimelineRow("hook \(phase)", hook.name, hook.span, failure: hook.failure)
+        }
+        return grouped(rows, limit: 20)
+    }
+
+    private var freezeRows: [TimelineRow] {
+        filesystems.sorted { ($0.level ?? 0) < ($1.level ?? 0) }.compactMap { filesystem in
+            if let freeze = filesystem.freeze {
+                return TimelineRow("freeze", filesystem.mountPoint, freeze.span, failure: freeze.error?.errno)
+            }
+            guard filesystem.stuck == true, let window else { return nil }
+            return TimelineRow("freeze", filesystem.mountPoint, window, kind: .unfinished, failure: "STUCK")
+        }
+    }
+
+    /// From the answer, which allows the host to take its snapshot, to the first thaw.
+    private var frozenRows: [TimelineRow] {
+        guard let freezeAnswer, freezeAnswer.success, let window else { return [] }
+        let end = firstThaw ?? window.end
+        let span = Span(offset: freezeAnswer.offset, duration: max(0, end - freezeAnswer.offset))
+        return [TimelineRow("FROZEN", "", span, kind: .frozen, failure: isLost ? "LOST" : nil)]
+    }
+
+    private var thawRows: [TimelineRow] {
+        filesystems.sorted { ($0.level ?? 0) > ($1.level ?? 0) }.compactMap { filesystem in
+            if let thaw = filesystem.thaw {
+                return TimelineRow("thaw", filesystem.mountPoint, thaw.span, failure: thaw.error?.errno)
+            }
+            guard filesystem.stuck == true, filesystem.freeze != nil, let window else { return nil }
+            let start = min(firstThaw ?? window.end, window.end)
+            return TimelineRow(
+                "thaw", filesystem.mountPoint, Span(offset: start, duration: window.end - start),
+                kind: .unfinished, failure: "STUCK")
+        }
+    }
+
+    private var firstThaw: Double? {
+        filesystems.compactMap { $0.thaw?.offset }.min()
+    }
+}
+
+extension HistoryRecord.Hook {
+    /// What went wrong, in a word or two; nil if nothing.
+    var failure: String? {
+        switch outcome {
+        case .exited: status == 0 ? nil : "exit \(status ?? -1)"
+        case .signalled: "signal \(signal ?? 0)"
+        case .timedOut: "TIMED OUT"
+        case .notStarted: "NOT RUN"
+        }
+    }
+
+    /// The same in a clause.
+    var failureClause: String? {
+        switch outcome {
+        case .exited: status == 0 ? nil : "exited with status \(status ?? -1)"
+        case .signalled: "was ended by signal \(signal ?? 0)"
+        case .timedOut:
+            abandoned == true
+                ? "did not end within its timeout and could not be killed"
+                : "did not end within its timeout and was killed"
+        case .notStarted: "could not be started: \(problem ?? "no reason is recorded")"
+        }
+    }
+}

@@ -1,0 +1,143 @@
+import FreezeCore
+import Glibc
+import History
+import SystemPackage
+import Testing
+
+/// Moments count from here.
+let start = Moment(nanoseconds: 5_000_000_000_000)
+
+/// 2026-11-21T10:36:45.123Z at the start.
+let clock = WallClock(
+    moment: start + .seconds(60), wallTime: WallTime(milliseconds: 1_795_257_465_123))
+
+func at(_ milliseconds: Double) -> Moment {
+    start + .microseconds(Int64(milliseconds * 1000))
+}
+
+func timed(_ offset: Double, _ duration: Double, _ error: Errno? = nil) -> TimedResult {
+    TimedResult(error: error, started: at(offset), ended: at(offset + duration))
+}
+
+func planned(
+    _ path: FilePath, minor: UInt32 = 1, action: FilesystemAction = .freeze, level: Int? = nil,
+    reason: String = "read-write ext4", type: String = "ext4", others: [FilePath] = []
+) -> PlannedFilesystem {
+    let device = DeviceNumber(major: 8, minor: minor)
+    return PlannedFilesystem(
+        device: device,
+        mount: MountEntry(
+            mountID: UInt64(minor), parentID: 1, device: device, root: "/", mountPoint: path, mountOptions: "rw",
+            filesystemType: type, source: "/dev/sda\(minor)", superblockOptions: "rw"),
+        otherMountPoints: others, action: action, reason: reason, level: action == .freeze ? level ?? 0 : nil)
+}
+
+extension RequestRecord {
+    static func make(_ id: String = "20261121T103645-1", channel: ChannelID = .hyperV) -> RequestRecord {
+        RequestRecord(id: RequestID(id), channel: channel, started: start)
+    }
+
+    /// Two levels of filesystems, two hooks, all well.
+    static func success() -> RequestRecord {
+        var record = make()
+        record.filesystems = [
+            FilesystemRecord(planned: planned("/srv/images/guest", minor: 17, level: 0)),
+            FilesystemRecord(planned: planned("/", minor: 1, level: 1, others: ["/mnt/bind"])),
+            FilesystemRecord(
+                planned: planned(
+                    "/mnt/usb", minor: 33, action: .sync, reason: "vfat has no freeze", type: "vfat")),
+        ]
+        for (index, pair) in [("/proc", "proc"), ("/sys", "sysfs"), ("/dev", "devtmpfs")].enumerated() {
+            record.filesystems.append(
+                FilesystemRecord(
+                    planned: planned(
+                        FilePath(pair.0), minor: UInt32(100 + index), action: .skip, reason: "pseudo filesystem",
+                        type: pair.1)))
+        }
+        for index in 0..<3 {
+            let device = record.filesystems[index].planned.device
+            record.filesystems[index].flushes = [
+                FlushResult(
+                    device: device, error: nil, started: at(12.5), duration: .microseconds(84_125 + index * 9_000)),
+                FlushResult(device: device, error: nil, started: at(620), duration: .microseconds(3_250)),
+            ]
+        }
+        record.hooks = [
+            hook("10-postgresql", .freeze, 103, 311.5), hook("20-app.session", .freeze, 415, 204),
+            hook("20-app.session", .thaw, 1790, 12), hook("10-postgresql", .thaw, 1803, 44.75),
+        ]
+        record.windowOpened = at(624)
+        record.filesystems[0].freeze = timed(624.5, 1.25)
+        record.filesystems[1].freeze = timed(626, 4.125)
+        record.answered = at(631)
+        record.filesystems[1].thaw = timed(1783, 0.25)
+        record.filesystems[0].thaw = timed(1783.5, 0.125)
+        record.windowClosed = at(1784)
+        record.ended = at(1848)
+        record.result = .succeeded
+        record.level = .crash
+        record.reason = "could only be flushed: /mnt/usb"
+        return record
+    }
+
+    static func hook(
+        _ name: String, _ phase: HookPhase, _ offset: Double, _ duration: Double,
+        _ outcome: HookOutcome = .exited(status: 0), output: String = ""
+    ) -> HookRun {
+        HookRun(
+            name: name, phase: phase, outcome: outcome, output: output, isOutputTruncated: false,
+            started: at(offset), duration: .microseconds(Int64(duration * 1000)))
+    }
+}
+
+extension HistoryRecord {
+    init(_ record: RequestRecord) {
+        self.init(record, clock: clock)
+    }
+}
+
+/// A directory of its own for a test.
+final class ScratchDirectory: Sendable {
+    let path: FilePath
+
+    init() throws {
+        var template = Array("/tmp/quiesce-history-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        path = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    }
+
+    deinit {
+        remove(path)
+    }
+
+    private func remove(_ directory: FilePath) {
+        if let stream = opendir(directory.string) {
+            while let entry = readdir(stream) {
+                let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                guard name != ".", name != ".." else { continue }
+                let child = directory.appending(name)
+                if entry.pointee.d_type == UInt8(DT_DIR) { remove(child) } else { unlink(child.string) }
+            }
+            closedir(stream)
+        }
+        rmdir(directory.string)
+    }
+}
+
+/// xorshift64*: the seed reproduces a failure.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
+    }
+
+    mutating func next() -> UInt64 {
+        state ^= state >> 12
+        state ^= state << 25
+        state ^= state >> 27
+        return state &* 0x2545_F491_4F6C_DD1D
+    }
+}
