@@ -9,7 +9,7 @@ struct QuiesceControl: AsyncParsableCommand {
         commandName: "quiescectl",
         abstract: "Look at and command the freezing of filesystems for backups of this machine.",
         version: "0.1.0",
-        subcommands: [PlanCommand.self, RecoverCommand.self, SimulateHostCommand.self])
+        subcommands: [PlanCommand.self, ShowCommand.self, RecoverCommand.self, SimulateHostCommand.self])
 
     /// ArgumentParser's own entry point, but for the exit status of wrong usage: it has 64 (sysexits.h), we 2.
     static func main() async {
