@@ -41,7 +41,7 @@ func printError(_ error: any ActionableError) {
     printError("quiescectl: \(error)")
 }
 
-private func printError(_ text: String) {
+func printError(_ text: String) {
     // If standard error is gone there is nobody left to tell.
     _ = try? FileDescriptor.standardError.writeAll("\(text)\n".utf8)
 }

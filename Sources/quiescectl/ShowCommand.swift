@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import FreezeCore
 import Glibc
 import History
@@ -14,6 +15,10 @@ struct ShowCommand: ParsableCommand {
             the request to its end; FROZEN is the time in which a snapshot is consistent.
 
             Exit status: 0 shown; 1 there is no such request; 2 wrong usage.
+
+            Examples:
+              quiescectl show
+              quiescectl show 675d560f457c08cf --json
             """)
 
     @Argument(help: ArgumentHelp("The request's id.", valueName: "id"))
@@ -22,39 +27,29 @@ struct ShowCommand: ParsableCommand {
     @Flag(help: "Print the record as JSON.")
     var json = false
 
-    @Option(help: ArgumentHelp("The daemon's state directory (`paths.state`).", valueName: "dir"))
-    var state = "/var/lib/quiesced"
-
-    func validate() throws {
-        guard !state.isEmpty else { throw ValidationError("--state: a directory is needed") }
-    }
+    @OptionGroup var options: ConfigurationOption
 
     func run() throws {
-        let file = HistoryFile(inStateDirectory: FilePath(state))
+        let file = HistoryFile(inStateDirectory: try options.load().paths.state)
         do throws(HistoryError) {
             let match = if let requestID { try file.record(id: requestID) } else { try file.last() }
             show(match, in: file)
             if match.record == nil { throw HistoryError.missing(requestID, in: file.path) }
         } catch {
-            complain("\(error)")
-            throw ExitCode(1)
+            printError(error)
+            throw ExitCode.failed
         }
     }
 
     private func show(_ match: HistoryMatch, in file: HistoryFile) {
         if match.unreadableLines > 0 {
             let lines = match.unreadableLines == 1 ? "1 line" : "\(match.unreadableLines) lines"
-            complain(
-                "\(file.path.escaped): passed over \(lines) that cannot be read (torn, edited, or of a newer version)"
+            printError(
+                "quiescectl: \(file.path.escaped): passed over \(lines) that cannot be read (torn, edited, or of a newer version)"
             )
         }
         guard let record = match.record else { return }
         print(json ? record.prettyJSON() : Timeline(record, style: .ofLocale).lines.joined(separator: "\n"))
-    }
-
-    private func complain(_ message: String) {
-        // Where complaints cannot be written there is nobody to complain to.
-        _ = try? FileDescriptor.standardError.writeAll("quiescectl: \(message)\n".utf8)
     }
 }
 
