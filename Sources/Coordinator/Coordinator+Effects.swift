@@ -269,7 +269,7 @@ extension Coordinator {
     /// The freezer is dead, or will be: a FIFREEZE of it that hangs keeps its process, so each superblock has a
     /// thread that tries until that is gone.
     private func takeOverThaw() {
-        guard let opened = resources?.opened, let ledger = resources?.ledger else { return }
+        guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
         freezer.kill()
         let thaw = OrphanThaw(ledger: ledger, me: me, freezer: ledger.freezer?.handle)
         let mailbox = mailbox
@@ -279,8 +279,8 @@ extension Coordinator {
                 let outcome = thaw.thaw(
                     index, through: target.descriptor, until: started + .seconds(1_000_000_000))
                 withExtendedLifetime(opened) {}
-                mailbox.post(
-                    .thawed(index, TimedResult(error: outcome.error, started: started, ended: Moment.now)))
+                let result = TimedResult(error: outcome.error, started: started, ended: Moment.now)
+                mailbox.post(.thawedInPlace(resources.requestID, index, result))
             } orElse: { error in
                 mailbox.post(.note(ChannelNote(.error, "no thread to thaw with: \(error)")))
             }

@@ -123,6 +123,9 @@ public final class Coordinator: @unchecked Sendable {
         case .event(let event): handle(event)
         case .channel(let channel, let event): take(channel, event)
         case .opened(let step, let result): take(step, result)
+        case .thawedInPlace(let id, let index, let result):
+            // The indices are that request's.
+            if resources?.requestID == id { handle(.thawed(index, result)) }
         case .freezerStarted(let life, let processID): freezer.started(life, processID: processID)
         case .freezerEnded(let life, let how): freezerEnded(life, how)
         case .freezerDue: startFreezerIfIdle()

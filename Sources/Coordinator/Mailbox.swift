@@ -10,6 +10,8 @@ enum CoordinatorMessage: Sendable {
     case channel(ChannelID, ChannelEvent)
     /// A preparation's first half: planned and opened, but the freezer does not have it yet.
     case opened(StepID, Result<OpenedRequest, PreparationFailure>)
+    /// What became of a superblock that the daemon thawed in the freezer's place.
+    case thawedInPlace(RequestID, Int, TimedResult)
     case freezerStarted(FreezerLife, processID: Int32)
     case freezerEnded(FreezerLife, how: String)
     /// Time to start the freezer again.

@@ -91,12 +91,13 @@ public final class FreezerService {
     }
 
     private func prepare(superblockCount: Int, _ descriptors: [FileDescriptor]) {
-        guard session == nil, descriptors.count == 1,
-            let ledger = try? Ledger(owning: descriptors[0], path: "the daemon's ledger")
-        else {
-            for descriptor in descriptors.dropFirst(session == nil ? 1 : 0) { try? descriptor.close() }
-            outbox.add(.prepareFailed(.invalidArgument))
-            return
+        guard session == nil, descriptors.count == 1 else {
+            for descriptor in descriptors { try? descriptor.close() }
+            return outbox.add(.prepareFailed(.invalidArgument))
+        }
+        // Whether it succeeds or not, the descriptor is the ledger's from here on.
+        guard let ledger = try? Ledger(owning: descriptors[0], path: "the daemon's ledger") else {
+            return outbox.add(.prepareFailed(.invalidArgument))
         }
         let outbox = outbox
         session = FreezerSession(

@@ -64,6 +64,8 @@ struct FreezerSession {
         guard thaw == nil else { return }
         self.freezeDeadline = freezeDeadline
         self.windowDeadline = windowDeadline
+        // A command that was held up past its deadline freezes nothing: what follows is the thaw.
+        guard expiredDeadline(Moment.now) == nil else { return }
         for target in targets where target.level == level { target.freeze() }
     }
 
