@@ -20,6 +20,9 @@ struct QuiesceControl: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+        } catch let error as any ActionableError {
+            printError(error)
+            exit(withError: ExitCode.failed)
         } catch {
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
             printError(fullMessage(for: error))

@@ -13,8 +13,8 @@ struct SimulateHostCommand: ParsableCommand {
         abstract: "Plays the Hyper-V host towards a daemon, to rehearse a backup.",
         discussion: """
             Makes a stand-in for /dev/vmbus/hv_vss (a pseudoterminal), waits until a daemon has opened it and \
-            registered, and then asks what a host asks when it makes a checkpoint. It needs neither Hyper-V nor root; \
-            a daemon without --dry-run freezes for real.
+            registered, and then asks what a host asks when it makes a checkpoint. It needs neither Hyper-V nor root. \
+            The daemon that answers freezes for real.
 
             Steps, separated by commas:
               HOT_BACKUP, FREEZE, THAW   the operations of a host

@@ -1,4 +1,5 @@
 import Channels
+import Dispatch
 import FreezeCore
 import Glibc
 import LinuxCalls
@@ -28,9 +29,9 @@ struct SimulateHostReport {
                 enabled = true
                 device = "\(host.devicePath)"
 
-                quiesced --config FILE --dry-run
+                quiesced --config FILE
 
-            Without --dry-run it freezes for real.
+            It freezes for real: `quiescectl plan --config FILE` says what.
 
             """)
     }
@@ -38,6 +39,11 @@ struct SimulateHostReport {
     mutating func perform(_ operation: HyperVOperation) throws(ChannelError) {
         tellNews()
         let time = Self.wallClock()
+        let progress = DispatchWorkItem {
+            Self.say(Self.columns(Self.wallClock(), "\(operation)", "waiting for the answer …", ""))
+        }
+        DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(2), execute: progress)
+        defer { progress.cancel() }
         let answer = try host.perform(operation)
         answers.append(answer)
         row(time, "\(operation)", Self.text(answer), Self.milliseconds(answer.duration))
@@ -84,7 +90,9 @@ struct SimulateHostReport {
         say(Self.columns(time, operation, answer, duration))
     }
 
-    func say(_ text: String) {
+    func say(_ text: String) { Self.say(text) }
+
+    private static func say(_ text: String) {
         // Not print(): a script that reads the path from a pipe must not wait for a full buffer.
         try? writeAll(Array((text + "\n").utf8), to: .standardOutput)
     }
