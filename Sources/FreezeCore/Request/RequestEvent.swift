@@ -140,7 +140,8 @@ public enum RequestEffect: Hashable, Sendable {
     case openChannels
     /// Look now, at HOT_BACKUP, for what would make a FREEZE fail, and log it.
     case assess
-    /// Plan, open every filesystem, list the hooks, write the ledger, ready the freezer. `isAgain`: hooks have run.
+    /// Plan, open every filesystem, list the hooks, write the ledger, ready the freezer. `isAgain`: hooks have run, and
+    /// the first list of hooks stays: indices and the ledger's progress of hooks belong to it.
     case prepare(StepID, RequestID, ChannelID, isAgain: Bool)
     case flush(StepID)
     /// Compare the mount table with the plan.

@@ -23,16 +23,18 @@ extension RequestMachine {
 
     mutating func prepared(_ prepared: PreparedRequest) {
         guard state == .planning, let isAgain = request.map({ $0.replans > 0 }) else { return }
-        request?.prepared = prepared
+        // The hooks that have run are named by their place in the first list, for thaw too.
+        let hooks = request?.prepared?.hooks ?? prepared.hooks
+        request?.prepared = PreparedRequest(plan: prepared.plan, hooks: hooks)
         request?.targets = prepared.plan.filesystems(.freeze)
         request?.progress = Array(repeating: .planned, count: prepared.plan.filesystems(.freeze).count)
         request?.record.filesystems = prepared.plan.filesystems.map(FilesystemRecord.init(planned:))
-        request?.record.refusedHooks = prepared.hooks.filter { $0.refusal != nil }
+        request?.record.refusedHooks = hooks.filter { $0.refusal != nil }
         if prepared.plan.filesystems(.freeze).isEmpty {
             return fail("there is no filesystem to freeze; `quiescectl plan` says why each one is left out")
         }
         if !isAgain, policy.onHookFailure == .abort,
-            let refused = prepared.hooks.first(where: { $0.refusal != nil })
+            let refused = hooks.first(where: { $0.refusal != nil })
         {
             return fail("hook \(refused.name) is refused: \(refused.refusal ?? "")")
         }

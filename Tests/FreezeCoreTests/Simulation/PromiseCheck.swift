@@ -152,19 +152,27 @@ extension Simulation {
         operations[number].verdict = verdict
         let waited = now - operation.received
         let lateness: Int64 = faults.contains(.lateTimer) ? 3_000_000_000 : 0
-        let limit = operation.kind == .freeze ? 870 : 20
-        if waited > Int64(limit) * 1_000_000_000 + lateness {
+        let policy = scenario.policy
+        let limit = operation.kind == .freeze ? policy.freezeAnswerLimit : policy.thawAnswerLimit
+        if waited > limit.nanoseconds + lateness {
             violate("answers", "\(id) waited \(waited / 1_000_000) ms")
         }
         switch (operation.kind, verdict) {
         case (.freeze, .success): inspectFrozen(operation)
-        case (.freeze, .failure): coverage.note(waited == 0 ? .refused : .freezeFailed)
+        case (.freeze, .failure): inspectRefused(operation, waited)
         case (.thaw, .success): inspectThawed(operation)
         case (.thaw, .failure): coverage.note(.thawFailed)
         case (.hotBackup, _): coverage.note(operation.mayWait ? .startedAnew : .hotBackup)
         }
-        if verdict == .failure, waited > 0, waited < 20_000_000_000, let frozen = frozenButNotStuck {
+        if verdict == .failure, waited > 0, waited < policy.thawAnswerLimit.nanoseconds, let frozen = frozenButNotStuck {
             violate("P1", "\(id) is answered with failure while \(frozen) is still frozen")
+        }
+    }
+
+    private func inspectRefused(_ operation: SimulatedOperation, _ waited: Int64) {
+        coverage.note(waited == 0 ? .refused : .freezeFailed)
+        if faults.isEmpty, waited > 0, ledger?.superblocks.isEmpty == false {
+            violate("liveness", "FREEZE fails though everything is well")
         }
     }
 
@@ -211,6 +219,11 @@ extension Simulation {
         }
         if machine.isStuck { violate("liveness", "stuck on \(machine.stuckMountPoints) when nothing hangs") }
         if superblocks.contains(where: \.isFrozenByUs) { violate("P1", "something is frozen at the end") }
+        for (index, host) in hosts.enumerated() where host.isThawAnswered {
+            if machine.lostChannels[SimulatedWorld.channels[index]] != nil {
+                violate("LOST", "the THAW that is waited for was answered already")
+            }
+        }
         if ledger != nil { violate("liveness", "nothing was released") }
         for (number, operation) in operations.enumerated() where !operation.isLost && operation.verdict == nil {
             violate("answers", "\(operation.kind) \(number) is never answered")

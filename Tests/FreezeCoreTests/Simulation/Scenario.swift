@@ -54,6 +54,7 @@ struct Scenario {
         default: break
         }
         if random.oneIn(6) { policy.hooksTotalTimeout = .seconds(40) }
+        if random.oneIn(6) { policy.thawAnswerLimit = .seconds(12) }
         // Budgets which leave hardly any room in the host's.
         if random.oneIn(10) { policy.flushTimeout = .seconds(300) }
         operations = 2 + random.below(4)

@@ -12,7 +12,7 @@ extension Simulation {
         case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
         case .flush(let step): flush(step)
         case .checkMounts(let step):
-            let delay = fails(.workHangs, 8) ? hangs(5, 40) : random.milliseconds(0, 20)
+            let delay = fails(.workHangs, 4) ? random.milliseconds(2000, 12_000) : random.milliseconds(0, 20)
             schedule(at: now + delay, .mountsAreRead(step, life: life))
         case .runHook(let step, let index, let phase, _, _, let timeout):
             runHook(step, index, phase, timeout)
@@ -55,7 +55,8 @@ extension Simulation {
         planned = plan
         windowLimit = 0
         // A directory read a second time may hold other hooks than those that have run.
-        let hooks = freezeHooksStarted.isEmpty || !random.oneIn(2) ? scenario.hooks : scenario.hooks.reversed()
+        let others = random.oneIn(2) ? [] : scenario.hooks.reversed()
+        let hooks = freezeHooksStarted.isEmpty || random.oneIn(2) ? scenario.hooks : others
         schedule(
             at: now + random.milliseconds(0, 5),
             .daemon(.prepared(step, PreparedRequest(plan: plan, hooks: hooks)), life: life))
@@ -93,7 +94,8 @@ extension Simulation {
     private func flush(_ step: StepID) {
         var end = now
         for filesystem in planned?.filesystems ?? [] where filesystem.action != .skip {
-            let delay = fails(.workHangs, 12) ? hangs(50, 400) : random.milliseconds(0, 2000)
+            let chances = scenario.policy.flushTimeout > .seconds(60) ? 2 : 12
+            let delay = fails(.workHangs, chances) ? hangs(30, 310) : random.milliseconds(0, 2000)
             let error: Errno? = fails(.workFails, 15) ? .ioError : nil
             let flushed = FlushResult(
                 device: filesystem.device, error: error, started: Moment(nanoseconds: now), duration: .zero)
@@ -106,8 +108,10 @@ extension Simulation {
     func mountsAreRead(_ step: StepID) {
         let change = fails(.mountsChange, 2) ? "another mount" : nil
         let allFrozen = ledger?.words.allSatisfy { $0 == .frozen } ?? false
+        // A daemon that stands still hears of it late.
+        let delay = fails(.lateTimer, 2) ? random.milliseconds(0, 3000) : random.milliseconds(0, 2)
         schedule(
-            at: now + random.milliseconds(0, 2),
+            at: now + delay,
             .daemon(.mountsChecked(step, change: change, allFrozen: allFrozen), life: life))
     }
 

@@ -37,6 +37,8 @@ struct SimulatedHost {
     var isOpen = false
     var lastFreeze = LastFreeze.none
     var outstanding = 0
+    /// Its last THAW was answered, and nothing was begun since.
+    var isThawAnswered = false
 
     init(operationsLeft: Int, isDevice: Bool) {
         self.operationsLeft = operationsLeft
@@ -72,6 +74,7 @@ extension Simulation {
         switch hosts[index].lastFreeze {
         case .succeeded: return .thaw
         case .failed: return random.oneIn(2) ? .thaw : .freeze
+        case .lost where random.oneIn(2): return .thaw
         case .none, .unanswered, .lost: return random.oneIn(6) ? .thaw : random.oneIn(4) ? .hotBackup : .freeze
         }
     }
@@ -106,6 +109,7 @@ extension Simulation {
         case .hotBackup: deliver(.hotBackup(channel, id))
         case .freeze:
             hosts[index].lastFreeze = .unanswered
+            hosts[index].isThawAnswered = false
             deliver(.freeze(channel, id, RequestID("\(number)")))
         case .thaw: deliver(.thaw(channel, id))
         }
@@ -119,6 +123,7 @@ extension Simulation {
         guard isDaemonUp, hosts[index].isOpen || !hosts[index].isDevice else { return }
         hosts[index].isOpen = false
         hosts[index].outstanding = 0
+        hosts[index].isThawAnswered = false
         if hosts[index].lastFreeze == .unanswered { hosts[index].lastFreeze = .lost }
         for number in operations.indices where operations[number].host == index {
             operations[number].isLost = true
@@ -132,6 +137,7 @@ extension Simulation {
         let operation = operations[Int(id.number)]
         let index = operation.host
         hosts[index].outstanding -= 1
+        if operation.kind == .thaw { hosts[index].isThawAnswered = true }
         if operation.kind == .freeze {
             hosts[index].lastFreeze = verdict == .success ? .succeeded : .failed
             if verdict == .success, fails(.foreignThaw, 2) {
