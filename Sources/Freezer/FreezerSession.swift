@@ -61,7 +61,13 @@ struct FreezerSession {
     // MARK: Freezing
 
     mutating func freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment) {
-        guard thaw == nil else { return }
+        guard thaw == nil else {
+            // It gave up while the order was under way. Without a word the daemon would take these for hanging.
+            for target in targets where target.level == level {
+                report(.froze(index: target.index, error: .canceled, started: Moment.now, ended: Moment.now))
+            }
+            return
+        }
         self.freezeDeadline = freezeDeadline
         self.windowDeadline = windowDeadline
         // A command that was held up past its deadline freezes nothing: what follows is the thaw.
