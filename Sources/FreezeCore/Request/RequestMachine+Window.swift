@@ -9,7 +9,8 @@ extension RequestMachine {
         request?.record.windowOpened = now
         request?.windowDeadline = now + policy.maxWindow
         _ = nextStep(for: min(policy.freezeTimeout, policy.maxWindow))
-        freezeLevel(0)
+        // A plan may leave levels out.
+        freezeLevel(request?.targets.compactMap(\.level).min() ?? 0)
     }
 
     private mutating func freezeLevel(_ level: Int) {
@@ -25,7 +26,10 @@ extension RequestMachine {
 
     mutating func froze(_ index: Int, _ result: TimedResult) {
         if stuck[index] != nil { return stuckReturned(index, isFrozen: result.error == nil) }
-        guard let request, request.progress.indices.contains(index), isWindowOpen else { return }
+        // A report that was overtaken by the take-over's, which thawed it, says nothing any more.
+        guard let request, request.progress.indices.contains(index), isWindowOpen,
+            request.progress[index] == .freezing
+        else { return }
         let target = request.targets[index]
         self.request?.progress[index] = result.error == nil ? .frozen : .settled
         recordTarget(index) { $0.freeze = result }
@@ -41,8 +45,8 @@ extension RequestMachine {
 
     private mutating func levelMayBeComplete() {
         guard let request, !request.progress.contains(.freezing) else { return }
-        let next = request.level + 1
-        if request.targets.contains(where: { $0.level == next }) { return freezeLevel(next) }
+        let later = request.targets.compactMap(\.level).filter { $0 > request.level }
+        if let next = later.min() { return freezeLevel(next) }
         state = .verifying
         // The freeze timeout goes on: the answer belongs to it.
         let freezeDeadline = deadline
