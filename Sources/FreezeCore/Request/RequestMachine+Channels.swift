@@ -34,8 +34,10 @@ extension RequestMachine {
         guard let request, request.channel == channel, state != .thawHooks else {
             return answerByDebt(channel, operation)
         }
+        // A FREEZE whose channel was lost was not answered: the host may take it for anything.
+        let isLost = request.wasFrozen || lostChannels[channel] != nil
         let meaning: PendingOperation.Meaning =
-            if state == .frozen { .endsWindow } else if request.wasFrozen { .lateThaw } else { .harmless }
+            if state == .frozen { .endsWindow } else if isLost { .lateThaw } else { .harmless }
         self.request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: meaning, received: now))
         switch state {

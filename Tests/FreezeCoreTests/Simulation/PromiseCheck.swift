@@ -164,7 +164,9 @@ extension Simulation {
         case (.thaw, .failure): coverage.note(.thawFailed)
         case (.hotBackup, _): coverage.note(operation.mayWait ? .startedAnew : .hotBackup)
         }
-        if verdict == .failure, waited > 0, waited < policy.thawAnswerLimit.nanoseconds, let frozen = frozenButNotStuck {
+        if verdict == .failure, waited > 0, waited < policy.thawAnswerLimit.nanoseconds,
+            let frozen = frozenButNotStuck
+        {
             violate("P1", "\(id) is answered with failure while \(frozen) is still frozen")
         }
     }

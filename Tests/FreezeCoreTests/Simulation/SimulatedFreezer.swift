@@ -113,7 +113,8 @@ extension Simulation {
 
     func report(_ event: RequestEvent, from id: Int) {
         guard !freezers[id].isOrphaned else { return }
-        let arrival = max(freezers[id].lastReport, now + random.milliseconds(0, faults.contains(.freezerDies) ? 40 : 3))
+        let arrival = max(
+            freezers[id].lastReport, now + random.milliseconds(0, faults.contains(.freezerDies) ? 40 : 3))
         freezers[id].lastReport = arrival
         schedule(at: arrival, .report(event, freezer: id))
     }

@@ -31,7 +31,7 @@ struct SimulationTests {
         // The first of each kind; the others are no wiser.
         var kinds: Set<String> = []
         for (seed, violation) in failures.sorted(by: { $0.seed < $1.seed })
-        where kinds.insert(violation.filter { !$0.isNumber }).inserted {
+        where kinds.insert(String(violation.prefix { $0 != "[" }.filter { !$0.isNumber })).inserted {
             Issue.record("\(Self.report(of: seed, always: false) ?? "seed \(seed) fails only sometimes")")
         }
         if setting("QUIESCE_SIMULATION_VERBOSE") != nil { print(coverage) }
