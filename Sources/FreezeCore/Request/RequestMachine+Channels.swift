@@ -132,6 +132,9 @@ extension RequestMachine {
             request?.pendingOperations.removeAll { $0 == pending }
             fail("thawing took longer than \(policy.thawAnswerLimit)")
             emit(.answer(pending.channel, pending.operation, .failure))
+            if pending.meaning == .startsAnew { continue }
+            debts[pending.channel] = nil
+            request?.isThawAnswered = true
         }
     }
 }

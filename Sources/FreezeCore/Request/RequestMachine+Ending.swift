@@ -28,7 +28,7 @@ extension RequestMachine {
             self.request?.record.answered = now
             emit(.answer(request.channel, operation, .failure))
             debts[request.channel] = .harmless
-        } else if request.wasFrozen, let failure = request.failure {
+        } else if request.wasFrozen, !request.isThawAnswered, let failure = request.failure {
             debts[request.channel] = .lost(reason: failure)
         }
         for pending in request.pendingOperations {

@@ -81,6 +81,8 @@ struct ActiveRequest: Sendable {
     var failure: String?
     /// FREEZE was answered with success.
     var wasFrozen = false
+    /// The THAW that follows was answered before the thaw was done: none is to come.
+    var isThawAnswered = false
     var windowDeadline: Moment?
     var isTakenOver = false
     var isThawFinished = false
