@@ -125,6 +125,13 @@ extension RequestMachine {
         waiting.received + (policy.freezeAnswerLimit - policy.longestFreeze)
     }
 
+    /// When a FREEZE that is still being worked on is given up, so that its failure can be answered in time. Each step
+    /// keeps its own budget, but replans and the wait for the request before add to their sum.
+    var freezeLimit: Moment? {
+        guard let request, request.freezeOperation != nil, request.failure == nil else { return nil }
+        return request.record.started + (policy.freezeAnswerLimit - policy.freezeAnswerReserve)
+    }
+
     /// Operations that the thaw did not finish in time for are answered with failure; the thaw goes on.
     mutating func answerOverdueOperations() {
         guard state == .thawing, let operations = request?.pendingOperations else { return }

@@ -67,6 +67,8 @@ extension RequestMachine {
     mutating func checkedWhileFrozen(_ change: String?, allFrozen: Bool) {
         if let change { return fail("the mount table changed while freezing: \(change)") }
         if !allFrozen { return fail("the ledger does not say that everything is frozen") }
+        // The answer may have been read later than it was given, when the freezer's deadline had passed.
+        guard deadline.map({ now < $0 }) ?? false else { return fail("reading the mount table took too long") }
         guard let request, let operation = request.freezeOperation else { return }
         state = .frozen
         deadline = request.windowDeadline

@@ -53,7 +53,7 @@ public struct RequestMachine: Sendable {
 
     /// When `timePassed` is due; nil if nothing is timed.
     public var nextDeadline: Moment? {
-        var moments = [deadline, waiting.map(waitingLimit)].compactMap(\.self)
+        var moments = [deadline, freezeLimit, waiting.map(waitingLimit)].compactMap(\.self)
         if state == .thawing {
             moments += (request?.pendingOperations ?? []).map { $0.received + policy.thawAnswerLimit }
         }
@@ -121,6 +121,9 @@ public struct RequestMachine: Sendable {
             refuseWaiting("the hooks of the request before took too long")
         }
         answerOverdueOperations()
+        if let freezeLimit, now >= freezeLimit {
+            fail("FREEZE could not be finished within \(policy.freezeAnswerLimit)")
+        }
         guard let deadline, now >= deadline else { return }
         self.deadline = nil
         switch state {

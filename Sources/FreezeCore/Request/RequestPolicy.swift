@@ -22,6 +22,9 @@ public struct RequestPolicy: Sendable, Hashable {
     public var maxWindow = Duration.seconds(60)
     /// FREEZE is answered within this, or not at all (the host gives up after 900 s).
     public var freezeAnswerLimit = Duration.seconds(870)
+    /// What is left of that when an unfinished FREEZE is given up: for the end of the running hook, or for the thaw,
+    /// level by level and with a take-over.
+    public var freezeAnswerReserve = Duration.seconds(30)
     /// THAW is answered within this, with failure if need be (the host gives up after 30 s).
     public var thawAnswerLimit = Duration.seconds(20)
     /// How long the freezer may stay silent when it should thaw, before the daemon thaws in its place.
