@@ -61,18 +61,20 @@ struct FreezerSession {
     // MARK: Freezing
 
     mutating func freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment) {
-        guard thaw == nil else {
-            // It gave up while the order was under way. Without a word the daemon would take these for hanging.
-            for target in targets where target.level == level {
-                report(.froze(index: target.index, error: .canceled, started: Moment.now, ended: Moment.now))
-            }
-            return
+        if thaw == nil {
+            self.freezeDeadline = freezeDeadline
+            self.windowDeadline = windowDeadline
         }
-        self.freezeDeadline = freezeDeadline
-        self.windowDeadline = windowDeadline
-        // A command that was held up past its deadline freezes nothing: what follows is the thaw.
-        guard expiredDeadline(Moment.now) == nil else { return }
-        for target in targets where target.level == level { target.freeze() }
+        // An order that was held up past its deadline, or came after the thaw began, freezes nothing. Without a word
+        // the daemon would take these for hanging.
+        let isTooLate = thaw != nil || expiredDeadline(Moment.now) != nil
+        for target in targets where target.level == level {
+            if isTooLate {
+                report(.froze(index: target.index, error: .canceled, started: Moment.now, ended: Moment.now))
+            } else {
+                target.freeze()
+            }
+        }
     }
 
     // MARK: Thawing
