@@ -56,7 +56,7 @@ extension RequestMachine {
             debts[channel] = .lost(reason: reason)
             fail("the channel was lost: \(reason)")
         }
-        if request == nil || state == .thawHooks { emit(.reopenChannels) }
+        if state == .idle || state == .thawHooks { emit(.reopenChannels) }
     }
 
     mutating func shutdown(_ reason: String) {
