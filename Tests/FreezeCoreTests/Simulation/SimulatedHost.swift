@@ -139,6 +139,7 @@ extension Simulation {
         hosts[index].outstanding -= 1
         if operation.kind == .thaw { hosts[index].isThawAnswered = true }
         if operation.kind == .freeze {
+            hosts[index].isThawAnswered = false
             hosts[index].lastFreeze = verdict == .success ? .succeeded : .failed
             if verdict == .success, fails(.foreignThaw, 2) {
                 schedule(

@@ -1,0 +1,93 @@
+import FreezeCore
+import Testing
+
+@Suite("Hooks of a request")
+struct HookTests {
+    private func bench(_ failure: RequestPolicy.HookFailure) -> (MachineBench, OperationID) {
+        var policy = RequestPolicy()
+        policy.onHookFailure = failure
+        var bench = MachineBench(policy: policy)
+        let freeze = bench.freeze()
+        bench.goOn(to: .freezeHooks)
+        return (bench, freeze)
+    }
+
+    static let failures: [HookOutcome] = [
+        .exited(status: 1), .signalled(signal: 9), .timedOut(abandoned: false), .timedOut(abandoned: true),
+    ]
+
+    @Test("P2, P4: a failed hook fails the request, and is called for thaw", arguments: failures)
+    func abort(outcome: HookOutcome) throws {
+        var (bench, freeze) = bench(.abort)
+        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze, outcome)))
+        #expect(bench.verdict(of: freeze) == .failure)
+        #expect(bench.hookCall == "0 thaw failed")
+        bench.goOn(to: .idle)
+        #expect(bench.machine.state == .idle)
+    }
+
+    @Test("P2: with on_failure = continue it goes on, at the level filesystem", arguments: failures)
+    func proceed(outcome: HookOutcome) throws {
+        var (bench, freeze) = bench(.proceed)
+        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze, outcome)))
+        bench.goOn(to: .frozen)
+        #expect(bench.verdict(of: freeze) == .success)
+        _ = bench.thaw()
+        bench.goOn(to: .idle)
+        #expect(bench.record?.level == .filesystem)
+        #expect(
+            bench.record?.hooks.map { "\($0.name) \($0.phase)" } == [
+                "10-a freeze", "20-b freeze", "20-b thaw", "10-a thaw",
+            ])
+    }
+
+    @Test("P4: a hook that could not be started is not called for thaw")
+    func notStarted() throws {
+        var (bench, _) = bench(.abort)
+        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze, .notStarted(reason: "ENOEXEC"))))
+        #expect(bench.hookCall == nil)
+        #expect(bench.machine.state == .idle)
+    }
+
+    @Test("P4, P9: a hook that never reports is given up, called for thaw, and its late report is not heard")
+    func hangs() throws {
+        var (bench, freeze) = bench(.abort)
+        let step = try #require(bench.step)
+        bench.waitForDeadline()
+        #expect(bench.verdict(of: freeze) == .failure)
+        #expect(bench.hookCall == "0 thaw failed")
+        bench.send(.hookFinished(step, bench.run(0, .freeze)))
+        #expect(bench.effects.isEmpty)
+    }
+
+    @Test(
+        "P2: a refused hook fails the request before any hook runs; continue leaves it out",
+        arguments: [true, false])
+    func refused(isAbort: Bool) {
+        var policy = RequestPolicy()
+        policy.onHookFailure = isAbort ? .abort : .proceed
+        var bench = MachineBench(policy: policy)
+        bench.hooks = [PlannedHook(name: "10-a", refusal: "writable by others"), PlannedHook(name: "20-b")]
+        let freeze = bench.freeze()
+        bench.goOn(to: isAbort ? .idle : .freezeHooks)
+        if isAbort {
+            #expect(bench.verdict(of: freeze) == .failure)
+        } else {
+            #expect(bench.hookCall == "1 freeze ok")
+        }
+    }
+
+    @Test("P4: each hook is called for thaw, even when the budget is used up")
+    func budget() throws {
+        var policy = RequestPolicy()
+        policy.hooksTotalTimeout = .seconds(1)
+        var bench = MachineBench(policy: policy)
+        _ = bench.freeze()
+        bench.goOn(to: .frozen)
+        _ = bench.thaw()
+        bench.goOn(to: .thawHooks)
+        let step = try #require(bench.step)
+        bench.send(.hookFinished(step, bench.run(1, .thaw)), after: .seconds(2))
+        #expect(bench.hookCall == "0 thaw ok")
+    }
+}

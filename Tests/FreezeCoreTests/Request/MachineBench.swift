@@ -1,0 +1,163 @@
+import FreezeCore
+import SystemPackage
+
+/// Drives a machine by hand: two levels, three filesystems to freeze, two hooks.
+struct MachineBench {
+    static let host = ChannelID.hyperV
+    static let other = ChannelID(name: "control")
+    static let hooks = [PlannedHook(name: "10-a"), PlannedHook(name: "20-b")]
+
+    var machine: RequestMachine
+    var now = Moment(nanoseconds: 1)
+    /// What the last event led to, notes left out.
+    var effects: [RequestEffect] = []
+    var plan = MachineBench.plan(levels: [0, 0, 1])
+    var hooks = MachineBench.hooks
+    private var operations: UInt64 = 0
+
+    /// A machine that has recovered, with nothing left of an earlier life.
+    init(policy: RequestPolicy = RequestPolicy(), recovered leftover: Leftover? = nil) {
+        machine = RequestMachine(policy: policy)
+        effects = machine.start(at: now)
+        send(.recovered(leftover))
+    }
+
+    init(recovering policy: RequestPolicy) {
+        machine = RequestMachine(policy: policy)
+        effects = machine.start(at: now)
+    }
+
+    static func plan(levels: [Int]) -> FreezePlan {
+        let filesystems = levels.enumerated().map { index, level in
+            PlannedFilesystem(
+                device: DeviceNumber(major: 8, minor: UInt32(index)),
+                mount: MountEntry(
+                    mountID: UInt64(index), parentID: 0, device: DeviceNumber(major: 8, minor: UInt32(index)),
+                    root: "/", mountPoint: FilePath("/\(index)"), mountOptions: "rw", filesystemType: "ext4",
+                    source: "none", superblockOptions: "rw"),
+                action: .freeze, reason: "", level: level)
+        }
+        return FreezePlan(filesystems: filesystems)
+    }
+
+    // MARK: Events
+
+    mutating func send(_ event: RequestEvent, after pause: Duration = .milliseconds(1)) {
+        now = now + pause
+        effects = machine.handle(event, at: now).filter { if case .note = $0 { false } else { true } }
+    }
+
+    mutating func freeze(_ channel: ChannelID = host) -> OperationID {
+        let operation = newOperation()
+        send(.freeze(channel, operation, RequestID("request \(operation.number)")))
+        return operation
+    }
+
+    mutating func thaw(_ channel: ChannelID = host) -> OperationID {
+        let operation = newOperation()
+        send(.thaw(channel, operation))
+        return operation
+    }
+
+    mutating func hotBackup(_ channel: ChannelID = host) -> OperationID {
+        let operation = newOperation()
+        send(.hotBackup(channel, operation))
+        return operation
+    }
+
+    private mutating func newOperation() -> OperationID {
+        operations += 1
+        return OperationID(number: operations)
+    }
+
+    /// Lets time pass until the machine's next deadline.
+    mutating func waitForDeadline() {
+        guard let deadline = machine.nextDeadline else { return }
+        send(.timePassed, after: deadline - now)
+    }
+
+    // MARK: Going on without faults
+
+    /// Answers what the last effects ask for, until a state is reached; tells whether it was.
+    @discardableResult
+    mutating func goOn(to state: RequestState) -> Bool {
+        for _ in 0..<40 where machine.state != state {
+            guard let event = answer() else { return false }
+            switch event {
+            case .froze(let level, let result):
+                for index in indices(level) { send(.froze(index, result)) }
+            case .thawed(_, let result):
+                for index in indices(nil).reversed() where machine.state == .thawing {
+                    send(.thawed(index, result))
+                }
+            default: send(event)
+            }
+        }
+        return machine.state == state
+    }
+
+    /// The plain answer; for a level and for the thaw, `froze` and `thawed` of all that it means.
+    private func answer() -> RequestEvent? {
+        for effect in effects {
+            switch effect {
+            case .prepare(let step, _, _, _): return .prepared(step, PreparedRequest(plan: plan, hooks: hooks))
+            case .flush(let step): return .flushFinished(step)
+            case .checkMounts(let step): return .mountsChecked(step, change: nil, allFrozen: true)
+            case .runHook(let step, let index, let phase, _, _, _): return .hookFinished(step, run(index, phase))
+            case .runLeftoverHook(let step, _, _, _, _): return .hookFinished(step, run(0, .thaw))
+            case .freeze(let level, _, _): return .froze(level, result())
+            case .thaw, .takeOverThaw: return .thawed(0, result())
+            default: continue
+            }
+        }
+        return nil
+    }
+
+    private func indices(_ level: Int?) -> [Int] {
+        plan.filesystems.indices.filter { level == nil || plan.filesystems[$0].level == level }
+    }
+
+    func result(_ error: Errno? = nil) -> TimedResult { TimedResult(error: error, started: now, ended: now) }
+
+    func run(_ index: Int, _ phase: HookPhase, _ outcome: HookOutcome = .exited(status: 0)) -> HookRun {
+        HookRun(
+            name: hooks[index].name, phase: phase, outcome: outcome, output: "", isOutputTruncated: false,
+            started: now, duration: .zero)
+    }
+
+    // MARK: What came of it
+
+    func verdict(of operation: OperationID) -> Verdict? {
+        for case .answer(_, operation, let verdict) in effects { return verdict }
+        return nil
+    }
+
+    var step: StepID? {
+        for effect in effects {
+            switch effect {
+            case .prepare(let step, _, _, _), .flush(let step), .checkMounts(let step): return step
+            case .runHook(let step, _, _, _, _, _), .cancelHook(let step): return step
+            default: continue
+            }
+        }
+        return nil
+    }
+
+    /// The hooks called in this step: index, phase, result.
+    var hookCall: String? {
+        for effect in effects {
+            if case .runHook(_, let index, let phase, let succeeded, _, _) = effect {
+                return "\(index) \(phase.rawValue) \(succeeded ? "ok" : "failed")"
+            }
+            if case .runLeftoverHook(_, let name, _, _, _) = effect { return name }
+        }
+        return nil
+    }
+
+    func contains(_ effect: RequestEffect) -> Bool { effects.contains(effect) }
+
+    var record: RequestRecord? {
+        for case .record(let record) in effects { return record }
+        return nil
+    }
+}

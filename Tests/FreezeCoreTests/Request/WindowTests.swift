@@ -1,0 +1,224 @@
+import FreezeCore
+import SystemPackage
+import Testing
+
+@Suite("The window")
+struct WindowTests {
+    static let active: [RequestState] = [
+        .planning, .flushing, .freezeHooks, .flushingAgain, .checking, .freezing, .verifying, .frozen, .thawing,
+        .thawHooks,
+    ]
+    static let window: [RequestState] = [.freezing, .verifying, .frozen]
+
+    /// A request in a state, without a fault so far.
+    static func bench(in state: RequestState) -> (MachineBench, OperationID) {
+        var bench = MachineBench()
+        let operation = bench.freeze()
+        if state == .thawing || state == .thawHooks {
+            bench.goOn(to: .frozen)
+            _ = bench.thaw()
+        }
+        bench.goOn(to: state)
+        #expect(bench.machine.state == state)
+        return (bench, operation)
+    }
+
+    @Test("P2, P3, P4: freeze, thaw, and hooks in reverse order")
+    func ordinaryRequest() throws {
+        var bench = MachineBench()
+        #expect(bench.contains(.openChannels))
+        let freeze = bench.freeze()
+        bench.goOn(to: .freezeHooks)
+        #expect(bench.machine.state == .freezeHooks)
+        #expect(bench.hookCall == "0 freeze ok")
+        bench.goOn(to: .frozen)
+        #expect(bench.machine.state == .frozen)
+        #expect(bench.verdict(of: freeze) == .success)
+        let thaw = bench.thaw()
+        #expect(bench.contains(.thaw))
+        #expect(bench.verdict(of: thaw) == nil)
+        bench.goOn(to: .thawHooks)
+        #expect(bench.machine.state == .thawHooks)
+        #expect(bench.verdict(of: thaw) == .success)
+        #expect(bench.hookCall == "1 thaw ok")
+        bench.send(.hookFinished(try #require(bench.step), bench.run(1, .thaw)))
+        #expect(bench.hookCall == "0 thaw ok")
+        bench.goOn(to: .idle)
+        #expect(bench.machine.state == .idle)
+        #expect(bench.record?.result == .succeeded)
+        #expect(bench.record?.level == .application)
+        #expect(bench.contains(.release))
+    }
+
+    @Test("P9: every state has a deadline", arguments: active)
+    func deadline(state: RequestState) {
+        let (bench, _) = Self.bench(in: state)
+        #expect(bench.machine.nextDeadline != nil)
+    }
+
+    @Test("P9: every state ends by itself, at idle", arguments: active)
+    func timeout(state: RequestState) {
+        var (bench, freeze) = Self.bench(in: state)
+        var verdict: Verdict?
+        for _ in 0..<20 where bench.machine.nextDeadline != nil {
+            bench.waitForDeadline()
+            verdict = verdict ?? bench.verdict(of: freeze)
+        }
+        #expect(bench.machine.state == .idle)
+        if ![.frozen, .thawing, .thawHooks].contains(state) { #expect(verdict == .failure) }
+    }
+
+    @Test("P6: a level is frozen when the one before is")
+    func levels() {
+        var (bench, _) = Self.bench(in: .freezing)
+        bench.send(.froze(0, bench.result()))
+        #expect(bench.effects.isEmpty)
+        bench.send(.froze(1, bench.result()))
+        guard case .freeze(level: 1, _, _)? = bench.effects.first else {
+            Issue.record("level 1 is not frozen: \(bench.effects)")
+            return
+        }
+    }
+
+    @Test("P6: levels that a plan leaves out are passed over")
+    func levelGaps() {
+        var bench = MachineBench()
+        bench.plan = MachineBench.plan(levels: [1, 3])
+        let freeze = bench.freeze()
+        bench.goOn(to: .frozen)
+        #expect(bench.machine.state == .frozen)
+        #expect(bench.verdict(of: freeze) == .success)
+    }
+
+    @Test(
+        "P2, P5: a filesystem that is not frozen by us fails the request",
+        arguments: [
+            Errno.resourceBusy, .notSupportedOnSocket, .ioError, .notPermitted, .readOnlyFileSystem, .canceled,
+        ])
+    func freezeFails(error: Errno) {
+        var (bench, freeze) = Self.bench(in: .freezing)
+        bench.send(.froze(0, bench.result()))
+        bench.send(.froze(1, bench.result(error)))
+        #expect(bench.contains(.thaw))
+        #expect(bench.verdict(of: freeze) == nil, "0 is still frozen")
+        bench.send(.thawed(0, bench.result()))
+        #expect(bench.verdict(of: freeze) == .failure)
+        #expect(bench.hookCall == "1 thaw failed")
+    }
+
+    @Test("P2: the ledger and the mount table have the last word", arguments: [true, false])
+    func lastLook(isTableChanged: Bool) throws {
+        var (bench, freeze) = Self.bench(in: .verifying)
+        let step = try #require(bench.step)
+        bench.send(.mountsChecked(step, change: isTableChanged ? "/x is new" : nil, allFrozen: isTableChanged))
+        #expect(bench.machine.state == .thawing)
+        bench.goOn(to: .thawHooks)
+        #expect(bench.machine.state == .thawHooks)
+        #expect(bench.verdict(of: freeze) == .failure)
+    }
+
+    @Test("P2: a last look that is heard of after the freezer's deadline is too late")
+    func lateLook() throws {
+        var (bench, freeze) = Self.bench(in: .verifying)
+        let step = try #require(bench.step)
+        bench.send(.mountsChecked(step, change: nil, allFrozen: true), after: .seconds(10))
+        #expect(bench.machine.state == .thawing)
+        #expect(bench.verdict(of: freeze) == nil)
+    }
+
+    @Test("P1: the freezer's death leads to a take-over", arguments: window + [.thawing])
+    func freezerDies(state: RequestState) {
+        var (bench, _) = Self.bench(in: state)
+        bench.send(.freezerDied)
+        #expect(bench.contains(.takeOverThaw))
+        #expect(bench.machine.state == .thawing)
+        bench.send(.thawed(2, bench.result()))
+        bench.send(.thawed(1, bench.result()))
+        bench.send(.thawed(0, bench.result()))
+        #expect(bench.machine.state == .thawHooks)
+        #expect(!bench.machine.isStuck)
+    }
+
+    @Test(
+        "P1, P4: before anything is frozen, the freezer's death fails the request",
+        arguments: [RequestState.planning, .flushing, .flushingAgain, .checking])
+    func freezerDiesEarly(state: RequestState) {
+        var (bench, freeze) = Self.bench(in: state)
+        bench.send(.freezerDied)
+        #expect(!bench.contains(.takeOverThaw))
+        #expect(bench.verdict(of: freeze) == .failure)
+        #expect((bench.hookCall == nil) == (state == .planning || state == .flushing))
+    }
+
+    @Test("P1: a silent freezer is taken over, and what stays is STUCK", arguments: window)
+    func freezerIsSilent(state: RequestState) {
+        var (bench, _) = Self.bench(in: state)
+        bench.send(.shutdown(reason: "SIGTERM"))
+        #expect(bench.contains(.thaw))
+        bench.waitForDeadline()
+        #expect(bench.contains(.takeOverThaw))
+        bench.waitForDeadline()
+        #expect(bench.machine.state == .thawHooks)
+        #expect(bench.machine.isStuck)
+    }
+
+    @Test("P1, P4: SIGTERM ends a request in any state, and then the daemon", arguments: active)
+    func shutdown(state: RequestState) throws {
+        var (bench, freeze) = Self.bench(in: state)
+        let running = bench.step
+        bench.send(.shutdown(reason: "SIGTERM"))
+        if state == .freezeHooks {
+            #expect(bench.effects == [.cancelHook(try #require(running))])
+            bench.send(.hookFinished(try #require(running), bench.run(0, .freeze, .signalled(signal: 15))))
+        }
+        if WindowTests.window.contains(state) { #expect(bench.contains(.thaw)) }
+        // What was under way before goes on.
+        if state == .thawing { for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) } }
+        if state == .thawHooks { bench.send(.hookFinished(try #require(running), bench.run(1, .thaw))) }
+        bench.goOn(to: .stopped)
+        #expect(bench.machine.state == .stopped)
+        #expect(bench.contains(.exit))
+        // The host was told success only by a THAW before it.
+        let wasThawed = state == .thawHooks
+        #expect(bench.record?.result ?? .failed == (wasThawed ? .succeeded : .failed))
+        #expect(bench.machine.nextDeadline == nil)
+        _ = freeze
+    }
+
+    @Test("P1: what hangs is STUCK, fails every FREEZE at once, and is released when it returns")
+    func stuck() {
+        var (bench, freeze) = Self.bench(in: .freezing)
+        bench.send(.froze(0, bench.result()))
+        bench.waitForDeadline()
+        bench.send(.thawed(0, bench.result()))
+        bench.send(.thawFinished)
+        #expect(bench.verdict(of: freeze) == nil, "a little more time")
+        bench.waitForDeadline()
+        #expect(bench.verdict(of: freeze) == .failure)
+        #expect(bench.machine.stuckMountPoints == ["/1"])
+        bench.goOn(to: .idle)
+        #expect(bench.machine.state == .idle)
+        #expect(!bench.contains(.release))
+        let second = bench.freeze()
+        #expect(bench.verdict(of: second) == .failure)
+        #expect(bench.machine.state == .idle)
+        bench.send(.froze(1, bench.result()))
+        #expect(bench.machine.isStuck)
+        bench.send(.thawed(1, bench.result()))
+        #expect(bench.effects == [.release])
+        _ = bench.freeze()
+        bench.goOn(to: .frozen)
+        #expect(bench.machine.state == .frozen)
+    }
+
+    @Test("P1: a report that the take-over overtook is not heard")
+    func overtakenReport() {
+        var (bench, _) = Self.bench(in: .freezing)
+        bench.send(.freezerDied)
+        bench.send(.thawed(0, bench.result()))
+        bench.send(.froze(0, bench.result()))
+        bench.send(.thawed(1, bench.result()))
+        #expect(bench.machine.state == .thawHooks)
+        #expect(!bench.machine.isStuck)
+    }
+}
