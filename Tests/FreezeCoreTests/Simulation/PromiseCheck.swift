@@ -73,7 +73,8 @@ extension Simulation {
         case .freeze(let level, _, _): inspectFreeze(level)
         case .takeOverThaw: coverage.note(.tookOver)
         case .answer(let channel, let operation, let verdict): inspectAnswer(channel, operation, verdict)
-        case .recover, .checkMounts, .cancelHook, .thaw, .note, .exit: break
+        case .exit: inspectAnswered()
+        case .recover, .checkMounts, .cancelHook, .thaw, .note: break
         }
     }
 
@@ -227,6 +228,10 @@ extension Simulation {
             }
         }
         if ledger != nil { violate("liveness", "nothing was released") }
+        inspectAnswered()
+    }
+
+    private func inspectAnswered() {
         for (number, operation) in operations.enumerated() where !operation.isLost && operation.verdict == nil {
             violate("answers", "\(operation.kind) \(number) is never answered")
         }

@@ -14,7 +14,7 @@ struct SimulationTests {
             #expect(simulation.violation == nil)
             return
         }
-        let schedules = setting("QUIESCE_SIMULATION_SCHEDULES") ?? 24_000
+        let schedules = setting("QUIESCE_SIMULATION_SCHEDULES") ?? 20_000
         let first = setting("QUIESCE_SIMULATION_FIRST") ?? 1
         let workers: UInt64 = 4
         var coverage = Coverage()
