@@ -1,0 +1,262 @@
+import Channels
+import Foundation
+import History
+import LinuxCalls
+import SystemPackage
+import Testing
+
+/// Hooks that fail in every way that hooks fail: the host is told in time, and no application is left waiting.
+extension EndToEnd {
+    @Suite struct HookFaultTests {
+        /// How the second of three hooks fails its freeze.
+        enum Fault: String, CaseIterable, Sendable, CustomTestStringConvertible {
+            case exits, crashes, hangs, hangsDeafToTermination, hasNoInterpreter
+
+            var testDescription: String { rawValue }
+
+            /// What it does in freeze; nothing outlives it.
+            var script: String {
+                switch self {
+                case .exits: "echo the database is gone; exit 3"
+                case .crashes: "echo the database is gone; kill -SEGV $$"
+                case .hangs: "echo the database is gone; sleep 86397"
+                case .hangsDeafToTermination:
+                    "trap '' TERM; echo the database is gone; while :; do sleep 86397; done"
+                case .hasNoInterpreter: ""
+                }
+            }
+
+            /// In the record's reason.
+            var words: String {
+                switch self {
+                case .exits: "exited with status 3"
+                case .crashes: "was ended by signal 11"
+                case .hangs, .hangsDeafToTermination: "did not end within its timeout and was killed"
+                case .hasNoInterpreter: "the interpreter that its first line names does not exist"
+                }
+            }
+
+            var wasStarted: Bool { self != .hasNoInterpreter }
+        }
+
+        /// Writes down how it is called, and writes to every filesystem: if one were frozen, that would not return.
+        static func hook(
+            _ name: String, writingTo mountPoints: [FilePath], freeze: String = "", thaw: String = ""
+        ) -> String {
+            """
+            echo "\(name) $1${QUIESCE_RESULT:+ $QUIESCE_RESULT}" >> $TRACE
+            for mount in \(mountPoints.map(\.string).joined(separator: " ")); do touch "$mount/hook" || exit 9; done
+            case $1 in
+            freeze)
+            \(freeze)
+            ;;
+            thaw)
+            \(thaw)
+            ;;
+            esac
+            """
+        }
+
+        @Test(arguments: Fault.allCases)
+        func `P2 P4 a hook that fails ends the request, and each started hook is called back once`(
+            fault: Fault
+        ) throws {
+            let filesystem = try ScratchFilesystem(.ext4)
+            let all = [filesystem.mountPoint, "/"]
+            let rig = try DaemonRig(
+                configuration: ["hooks": "timeout = \"1s\""],
+                hooks: [
+                    "10-first": Self.hook("10", writingTo: all), "30-last": Self.hook("30", writingTo: all),
+                    "20-faulty": Self.hook("20", writingTo: all, freeze: fault.script),
+                ])
+            if !fault.wasStarted {
+                try Data("#!/nowhere/sh\n".utf8).write(
+                    to: URL(fileURLWithPath: rig.hookDirectory.appending("20-faulty").string))
+            }
+
+            let answer = try rig.freeze()
+            #expect(answer.status == .failure)
+            #expect(answer.duration < .seconds(9))
+            // A THAW after a FREEZE that failed is harmless (P3).
+            #expect(try rig.thaw().status == .success)
+            let record = try rig.record()
+            let twentyThaws = fault.wasStarted ? ["20 thaw failed"] : []
+            #expect(
+                try rig.traced()
+                    == ["10 freeze"] + (fault.wasStarted ? ["20 freeze"] : []) + twentyThaws + ["10 thaw failed"])
+
+            #expect(record.result == .failed)
+            #expect(record.freezeAnswer?.success == false)
+            let reason = try #require(record.reason)
+            #expect(reason.contains("20-faulty") && reason.contains(fault.words), "\(reason)")
+            if fault.wasStarted {
+                #expect(reason.contains("the database is gone"), "\(reason)")
+                let run = record.hooks.first { $0.name == "20-faulty" && $0.phase == "freeze" }
+                #expect(run?.output?.contains("the database is gone") == true)
+            }
+            // Nothing was frozen at any time.
+            #expect(record.window == nil)
+            #expect(record.filesystems.allSatisfy { $0.freeze == nil && $0.thaw == nil })
+            #expect(try RunningProgram.run("pgrep", ["-f", "sleep 86397"]).ending == .exited(1))
+
+            try rig.install(hook: "20-faulty", Self.hook("20", writingTo: all))
+            try rig.expectHealthy(freezing: [filesystem.mountPoint])
+            try filesystem.remove()
+        }
+
+        /// Why a hook is not run at all.
+        enum Distrust: String, CaseIterable, Sendable {
+            case writableByEverybody, linkToUntrusted, notExecutable
+
+            var words: String {
+                switch self {
+                case .writableByEverybody: "is writable by everybody"
+                case .linkToUntrusted: "/tmp is writable by everybody"
+                case .notExecutable: "is not executable"
+                }
+            }
+
+            func install(in rig: DaemonRig) throws {
+                let path = rig.hookDirectory.appending("20-distrusted").string
+                switch self {
+                case .writableByEverybody:
+                    try rig.install(hook: "20-distrusted", "echo 20 ran >> $TRACE", mode: "777")
+                case .notExecutable:
+                    try rig.install(hook: "20-distrusted", "echo 20 ran >> $TRACE", mode: "644")
+                case .linkToUntrusted:
+                    let target = "\(rig.trace).hook"
+                    try Data("#!/bin/sh\necho 20 ran >> \(rig.trace)\n".utf8).write(
+                        to: URL(fileURLWithPath: target))
+                    try RunningProgram.output(of: "chmod", ["755", target])
+                    try RunningProgram.output(of: "ln", ["-s", target, path])
+                }
+            }
+        }
+
+        @Test(arguments: Distrust.allCases)
+        func `P2 a refused hook fails the request before any hook is run`(distrust: Distrust) throws {
+            let rig = try DaemonRig(hooks: ["10-first": "echo 10 $1 >> $TRACE"])
+            try distrust.install(in: rig)
+            #expect(try rig.freeze().status == .failure)
+            #expect(try rig.thaw().status == .success)
+            let record = try rig.record()
+            #expect(try rig.traced().isEmpty)
+            let reason = try #require(record.reason)
+            #expect(reason.contains("20-distrusted is refused") && reason.contains(distrust.words), "\(reason)")
+            #expect(record.refusedHooks.map(\.name) == ["20-distrusted"])
+            #expect(record.window == nil)
+            try RunningProgram.output(of: "rm", [rig.hookDirectory.appending("20-distrusted").string])
+            try rig.expectHealthy(freezing: [])
+        }
+
+        @Test(arguments: [true, false])
+        func `on_failure continue freezes all the same, at the level filesystem`(isRefused: Bool) throws {
+            let rig = try DaemonRig(
+                configuration: ["hooks": "on_failure = \"continue\""],
+                hooks: [
+                    "10-first": Self.hook("10", writingTo: ["/"]), "30-last": Self.hook("30", writingTo: ["/"]),
+                    "20-faulty": Self.hook("20", writingTo: ["/"], freeze: "exit 3"),
+                ])
+            if isRefused {
+                try RunningProgram.output(
+                    of: "chmod", ["777", rig.hookDirectory.appending("20-faulty").string])
+            }
+            #expect(try rig.freeze().status == .success)
+            #expect(try FreezeProof.isFrozen("/"))
+            #expect(try rig.thaw().status == .success)
+            let record = try rig.record()
+            let expected = [
+                "10 freeze", "20 freeze", "30 freeze", "30 thaw ok", "20 thaw ok", "10 thaw ok",
+            ]
+            #expect(try rig.traced() == (isRefused ? expected.filter { !$0.hasPrefix("20") } : expected))
+            #expect(record.result == .succeeded)
+            #expect(record.level == "filesystem")
+            #expect(record.reason?.contains("20-faulty") == true)
+        }
+
+        @Test func `a flood of output neither blocks its hook nor fills the record`() throws {
+            let rig = try DaemonRig(hooks: ["10-noisy": "head -c 100000000 /dev/zero | tr '\\0' x; echo; echo end"]
+            )
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            let record = try rig.record()
+            #expect(record.level == "application")
+            for run in record.hooks {
+                #expect(run.succeeded)
+                #expect(run.outputTruncated == true)
+                #expect(try #require(run.output).utf8.count <= HistoryRecord.maximumOutputLength)
+            }
+            #expect(record.hooks.count == 2)
+        }
+
+        @Test func `a hook that leaves a child with its pipes behind is over when it exits`() throws {
+            let rig = try DaemonRig(hooks: [
+                "10-daemon": "if [ $1 = freeze ]; then sleep 86398 & echo $! > $TRACE.child; fi; echo $1 >> $TRACE"
+            ])
+            let answer = try rig.freeze()
+            #expect(answer.status == .success)
+            #expect(answer.duration < .seconds(10))
+            // It was none of our business, and still runs.
+            let child = try RunningProgram.output(of: "cat", ["\(rig.trace).child"])
+            try RunningProgram.output(of: "kill", [child])
+            #expect(try rig.thaw().status == .success)
+            #expect(try rig.record().level == "application")
+        }
+
+        @Test func `P4 a thaw hook that fails is logged, and the others are still called`() throws {
+            let rig = try DaemonRig(hooks: [
+                "10-first": Self.hook("10", writingTo: ["/"]), "30-last": Self.hook("30", writingTo: ["/"]),
+                "20-faulty": Self.hook("20", writingTo: ["/"], thaw: "echo cannot restart; exit 4"),
+            ])
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            let record = try rig.record()
+            #expect(try rig.traced().suffix(3) == ["30 thaw ok", "20 thaw ok", "10 thaw ok"])
+            try rig.daemon.waitForLine {
+                $0.contains("thaw hook 20-faulty exited with status 4: cannot restart")
+            }
+            #expect(record.hooks.first { $0.name == "20-faulty" && $0.phase == "thaw" }?.status == 4)
+        }
+
+        @Test func `P8 a FREEZE that comes during slow thaw hooks waits for them and succeeds`() throws {
+            let slow = "[ -e $TRACE.open ] || echo slow >> $TRACE; \(DaemonRig.waiting(forGate: "open"))"
+            let rig = try DaemonRig(hooks: ["10-slow": Self.hook("10", writingTo: ["/"], thaw: slow)])
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            try rig.waitForTrace("slow")
+
+            let second = PendingAnswer(.freeze, of: rig.host)
+            #expect(throws: DaemonRig.Failure.self) { try second.value(within: .milliseconds(300)) }
+            #expect(try !FreezeProof.isFrozen("/"))
+            try rig.open(gate: "open")
+            #expect(try second.value().status == .success)
+            #expect(try FreezeProof.isFrozen("/"))
+            #expect(try rig.thaw().status == .success)
+            #expect(try rig.record(number: 2).result == .succeeded)
+            #expect(
+                try rig.traced() == ["10 freeze", "10 thaw ok", "slow", "10 freeze", "10 thaw ok"])
+        }
+
+        @Test(arguments: ["abort", "continue"])
+        func `the budget of all hooks together is kept, and who ran out of it is named`(policy: String) throws {
+            let rig = try DaemonRig(
+                configuration: [
+                    "hooks": "timeout = \"20s\"\ntotal_timeout = \"1s\"\non_failure = \"\(policy)\""
+                ],
+                hooks: [
+                    "10-slow": Self.hook("10", writingTo: ["/"], freeze: "sleep 86397"),
+                    "20-late": Self.hook("20", writingTo: ["/"]),
+                ])
+            let answer = try rig.freeze()
+            #expect(answer.status == .failure)
+            #expect(answer.duration < .seconds(9))
+            #expect(try rig.thaw().status == .success)
+            let record = try rig.record()
+            #expect(try rig.traced() == ["10 freeze", "10 thaw failed"])
+            #expect(record.window == nil)
+            let reason = try #require(record.reason)
+            let named = policy == "abort" ? "10-slow did not end" : "20-late: hooks.total_timeout"
+            #expect(reason.contains(named), "\(reason)")
+        }
+    }
+}
