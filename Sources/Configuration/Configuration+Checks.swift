@@ -1,3 +1,4 @@
+import FreezeCore
 import SystemPackage
 
 extension Configuration {
@@ -65,6 +66,20 @@ extension Configuration {
             throw document.error(
                 "filesystems.mount_namespaces", problem: "\"all\" is not available in this version",
                 remedy: "Write \"own\"")
+        }
+    }
+
+    func checkSelectors(in document: ConfigurationDocument) throws(ConfigurationError) {
+        for (key, texts) in [("include", filesystems.include), ("exclude", filesystems.exclude)] {
+            for text in texts {
+                do throws(FilesystemSelector.ParseError) {
+                    _ = try FilesystemSelector(parsing: text)
+                } catch {
+                    throw document.error(
+                        "filesystems.\(key)", problem: "\(error.subject): \(error.problem)",
+                        remedy: error.remedy)
+                }
+            }
         }
     }
 

@@ -33,6 +33,13 @@ import Testing
         #expect(configuration.worstCaseFreeze == .seconds(260))
     }
 
+    @Test func `an entry of include or exclude that names no filesystem is refused, with its place`() {
+        let error = refusal("[filesystems]\ninclude = [\"/\"]\nexclude = [\"/srv\", \"UUID=\"]")
+        #expect(error?.key == "filesystems.exclude")
+        #expect(error?.line == 3)
+        #expect(error?.problem == "\"UUID=\": nothing follows UUID=")
+    }
+
     @Test func `every key can be set`() throws {
         let text = """
             [freeze]
