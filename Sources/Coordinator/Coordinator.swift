@@ -40,6 +40,8 @@ public final class Coordinator: @unchecked Sendable {
     public init(
         configuration: Configuration, freezerExecutable: FilePath, logger: Logger
     ) throws(CoordinatorError) {
+        // Before the first system call that would be refused: its error would not name the cause.
+        guard geteuid() == 0 else { throw .notRoot }
         self.configuration = configuration
         self.logger = logger
         do {

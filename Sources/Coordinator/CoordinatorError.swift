@@ -16,6 +16,9 @@ public struct CoordinatorError: ActionableError {
         self.underlyingError = underlyingError
     }
 
+    static let notRoot = CoordinatorError(
+        "quiesced", "it does not run as root", remedy: "Start it as root: freezing needs CAP_SYS_ADMIN.")
+
     init(_ error: any Error) {
         switch error {
         case let error as any ActionableError:
