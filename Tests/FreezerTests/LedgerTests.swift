@@ -1,0 +1,97 @@
+import FreezeCore
+import Glibc
+import Ledger
+import LinuxCalls
+import SystemPackage
+import Testing
+
+/// A whole ledger: what goes in comes out, in another mapping as well, and one of many wins a word.
+@Suite struct LedgerTests {
+    private let scratch: LedgerScratch
+    private let directory: RunDirectory
+
+    init() throws {
+        scratch = try LedgerScratch()
+        directory = try scratch.runDirectory()
+    }
+
+    @Test(arguments: [0, 1, 2, 300])
+    func `what is written is read again`(superblocks: Int) throws {
+        let contents = LedgerContents.sample(superblocks: superblocks)
+        let made = try directory.createLedger(contents)
+        let opened = try #require(try directory.openLedger())
+        for ledger in [made, opened] {
+            #expect(ledger.requestID == contents.requestID)
+            #expect(ledger.channel == contents.channel)
+            #expect(ledger.bootID == directory.bootID)
+            #expect(ledger.daemon == contents.daemon.asStored)
+            #expect(ledger.freezer == nil)
+            #expect(ledger.superblocks == contents.superblocks)
+            #expect(ledger.hooks == contents.hooks)
+            #expect(ledger.unsettled.isEmpty && ledger.hooksOwedThaw.isEmpty)
+        }
+        #expect(superblocks == 0 || !made.allFrozen(by: .current))
+    }
+
+    @Test func `both mappings see one another's words`() throws {
+        let made = try directory.createLedger(.sample(superblocks: 3))
+        let opened = try #require(try directory.openLedger())
+        let freezer = ProcessIdentity(processID: 4711, startTicks: 99)
+        opened.setFreezer(freezer)
+        #expect(made.freezer == freezer)
+        let frozen = LedgerWord(.frozen, by: freezer)
+        for index in 0..<3 {
+            #expect(!made.allFrozen(by: freezer))
+            #expect(opened.advance(index, from: opened.word(index), to: frozen))
+        }
+        #expect(made.allFrozen(by: freezer))
+        #expect(!made.allFrozen(by: .current), "frozen by another process is not frozen")
+        #expect(made.unsettled == [0, 1, 2])
+        #expect(made.advance(1, from: frozen, to: LedgerWord(.thawed, by: .current)))
+        #expect(opened.unsettled == [0, 2])
+        #expect(!opened.allFrozen(by: freezer))
+        #expect(!opened.advance(1, from: frozen, to: LedgerWord(.thawing, by: freezer)), "somebody was first")
+    }
+
+    @Test func `P4 hooks that were started are owed their thaw in reverse order`() throws {
+        let made = try directory.createLedger(.sample(superblocks: 1, hooks: ["1", "2", "3", "4"]))
+        for index in 0..<3 { made.setHookProgress(index, .started) }
+        made.setHookProgress(1, .finished)
+        let opened = try #require(try directory.openLedger())
+        #expect(opened.hooksOwedThaw == [2, 0])
+        // Planned again: the order of the new ledger counts, the progress of the old one.
+        let again = try directory.createLedger(.sample(superblocks: 1, hooks: ["0", "1", "3"]))
+        again.takeHookProgress(from: opened)
+        #expect(again.hooksOwedThaw == [2, 1])
+    }
+
+    @Test func `exactly one of many threads wins each word`() throws {
+        let superblocks = 300
+        let threads = 8
+        let made = try directory.createLedger(.sample(superblocks: superblocks))
+        let opened = try #require(try directory.openLedger())
+        var before = LedgerWord(.planned, by: .current)
+        for round in 1...20 {
+            let started = Monitor(0)
+            let from = before
+            let work = (0..<threads).map { thread in
+                { @Sendable () -> [Int] in
+                    let ledger = thread % 2 == 0 ? made : opened
+                    let mine = LedgerWord(.thawing, by: .init(processID: pid_t(thread), startTicks: UInt64(round)))
+                    started.update { $0 += 1 }
+                    _ = started.wait(until: .now + .seconds(10)) { $0 == threads ? true : nil }
+                    return (0..<superblocks).filter { ledger.advance($0, from: from, to: mine) }
+                }
+            }
+            let won = AbandonableWork.run(work, until: .now + .seconds(30)).map { $0 ?? [] }
+            #expect(won.map(\.count).reduce(0, +) == superblocks)
+            #expect(Set(won.joined()).count == superblocks)
+            for (thread, indices) in won.enumerated() {
+                for index in indices { #expect(made.word(index).process.processID == pid_t(thread)) }
+            }
+            // The same start for the next round.
+            before = LedgerWord(.planned, by: .init(processID: 1000, startTicks: UInt64(round)))
+            for index in 0..<superblocks { #expect(made.advance(index, from: made.word(index), to: before)) }
+        }
+    }
+}
