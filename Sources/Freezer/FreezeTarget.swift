@@ -64,6 +64,8 @@ final class FreezeTarget: Sendable {
         let begins = state.withLock { phase in
             switch phase {
             case .waiting:
+                // Here and not by the thread, which comes to it later than the request is reported released.
+                try? descriptor.close()
                 phase = .settled
                 return true
             case .freezing:
@@ -83,7 +85,7 @@ final class FreezeTarget: Sendable {
 
     private func work() {
         orders.wait()
-        guard phase != .settled else { return settle() }
+        guard phase != .settled else { return }
         guard issueFreeze() else { return }
         let unwanted = state.withLock { phase in
             if phase == .freezing {

@@ -1,0 +1,203 @@
+import Foundation
+import FreezeCore
+import FreezerProtocol
+import Ledger
+import LinuxCalls
+import Synchronization
+import SystemPackage
+
+/// The freezer without a daemon: its process, commanded over its socket by the test. Killed with its object.
+final class FreezerRig {
+    private static let count = Atomic(0)
+
+    let process: ProcessHandle
+    let runDirectory: RunDirectory
+    private(set) var ledger: Ledger?
+    /// Everything it has reported so far.
+    private(set) var reports: [FreezerReport] = []
+    private var socket: PacketSocket?
+    private var hasEnded = false
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// - Parameter launcher: a program with its arguments that executes what follows.
+    init(launcher: [String] = []) throws {
+        try ScratchWorld.require()
+        let number = Self.count.add(1, ordering: .relaxed).newValue
+        runDirectory = try RunDirectory(FilePath("/run/freezer-rig-\(number)"), creating: true)
+        let (near, far) = try PacketSocket.pair()
+        defer { try? far.close() }
+        let arguments = launcher + [ScratchWorld.programs.appending("quiesce-freezer").string]
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, far.rawValue, 0)
+        // The test's threads may have signals blocked: nothing of that is to be inherited.
+        var attributes = posix_spawnattr_t()
+        var noSignals = sigset_t()
+        sigemptyset(&noSignals)
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        posix_spawnattr_setsigmask(&attributes, &noSignals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        var pointers = arguments.map { strdup($0) } + [nil]
+        var environment: [UnsafeMutablePointer<CChar>?] = [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        var started = pid_t()
+        let error = posix_spawnp(&started, arguments[0], &actions, &attributes, &pointers, &environment)
+        guard error == 0, let identity = ProcessIdentity(of: started), let handle = ProcessHandle(identity) else {
+            throw Failure(description: "\(arguments): \(Errno(rawValue: error))")
+        }
+        process = handle
+        socket = near
+        try wait(for: .ready)
+    }
+
+    deinit {
+        guard !hasEnded else { return }
+        try? process.send(signal: SIGKILL)
+        var status: CInt = 0
+        if process.waitForEnd(atMost: .seconds(5)) { waitpid(process.identity.processID, &status, 0) }
+    }
+
+    // MARK: Commands
+
+    /// Gives it the filesystems, each with its level, in the ledger's order.
+    @discardableResult
+    func prepare(_ targets: [(descriptor: FileDescriptor, level: Int)]) throws -> Ledger {
+        let ledger = try runDirectory.createLedger(
+            LedgerContents(
+                requestID: "rig", channel: "rig", daemon: .current,
+                superblocks: targets.enumerated().map { index, target in
+                    .init(
+                        device: DeviceNumber(major: 7, minor: UInt32(index)),
+                        mountPoint: FilePath("/mnt/\(index)"),
+                        level: target.level)
+                }, hooks: []))
+        self.ledger = ledger
+        try send(.prepare(superblockCount: targets.count), [ledger.descriptor])
+        var first = 0
+        while first < targets.count {
+            let some = targets[first...].prefix(PacketSocket.maximumDescriptors).map(\.descriptor)
+            try send(.descriptors(firstIndex: first), some)
+            first += some.count
+        }
+        try wait(for: .prepared)
+        return ledger
+    }
+
+    /// Orders a level frozen, and waits for so many good results.
+    @discardableResult
+    func freeze(
+        level: Int, awaiting expected: Int = 1, timeout: Duration = .seconds(10), window: Duration = .seconds(40)
+    ) throws -> (freezeDeadline: Moment, windowDeadline: Moment) {
+        let now = Moment.now
+        let deadlines = (freezeDeadline: now + timeout, windowDeadline: now + window)
+        try send(
+            .freeze(
+                level: level, freezeDeadline: deadlines.freezeDeadline, windowDeadline: deadlines.windowDeadline))
+        for _ in 0..<expected {
+            let report = try next()
+            guard case .froze(_, nil, _, _) = report else { throw Failure(description: "not frozen: \(report)") }
+        }
+        return deadlines
+    }
+
+    func send(_ command: FreezerCommand, _ descriptors: [FileDescriptor] = []) throws {
+        try send(packet: command.packet, descriptors)
+    }
+
+    func send(packet: [UInt8], _ descriptors: [FileDescriptor] = []) throws {
+        try socket?.send(packet, descriptors: descriptors)
+    }
+
+    /// Closes the daemon's end, as its death does.
+    func hangUp() { socket = nil }
+
+    // MARK: Reports
+
+    func next(within limit: Duration = .seconds(10)) throws -> FreezerReport {
+        guard let socket else { throw Failure(description: "hung up") }
+        guard pollOne(socket.descriptor, events: Int16(POLLIN), atMost: limit) != 0 else {
+            throw Failure(description: "no report within \(limit) after \(reports.suffix(5))")
+        }
+        guard let packet = try socket.receive()?.packet, let report = FreezerReport(packet: packet) else {
+            throw Failure(description: "the freezer is gone, or talks nonsense, after \(reports.suffix(5))")
+        }
+        reports.append(report)
+        return report
+    }
+
+    func wait(for expected: FreezerReport, within limit: Duration = .seconds(10)) throws {
+        let deadline = Moment.now + limit
+        while try next(within: deadline - Moment.now) != expected {}
+    }
+
+    /// How the FITHAW of this superblock ended.
+    func waitForThaw(of index: Int, within limit: Duration = .seconds(10)) throws -> TimedResult {
+        let deadline = Moment.now + limit
+        while true {
+            if case .thawed(index, let error, let started, let ended) = try next(within: deadline - Moment.now) {
+                return TimedResult(error: error, started: started, ended: ended)
+            }
+        }
+    }
+
+    /// How it ended, and how long that took.
+    func waitForExit(within limit: Duration = .seconds(10)) throws -> (status: CInt, after: Duration) {
+        let asked = Moment.now
+        guard process.waitForEnd(atMost: limit) else { throw Failure(description: "it still runs after \(limit)") }
+        let after = Moment.now - asked
+        var status: CInt = 0
+        waitpid(process.identity.processID, &status, 0)
+        hasEnded = true
+        return (status, after)
+    }
+
+    // MARK: What /proc knows of it
+
+    /// A number in its `/proc/PID/status`; memory in KiB.
+    func status(_ field: String) throws -> Int {
+        try ProcessStatus.number(field, of: process.identity.processID)
+    }
+}
+
+/// What /proc tells of a process.
+enum ProcessStatus {
+    static func number(_ field: String, of process: pid_t, thread: String? = nil) throws -> Int {
+        let task = thread.map { "/task/\($0)" } ?? ""
+        let text = try String(contentsOfFile: "/proc/\(process)\(task)/status", encoding: .utf8)
+        let line = text.split(separator: "\n").first { $0.hasPrefix("\(field):") }
+        guard let words = line?.split(whereSeparator: \.isWhitespace), words.count > 1, let number = Int(words[1])
+        else { throw FreezerRig.Failure(description: "no number \(field) in \(text)") }
+        return number
+    }
+
+    /// How many descriptors it has open.
+    static func descriptors(of process: pid_t) throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/fd").count
+    }
+
+    /// Waits until all of its threads but so many have ended; false if the time ran out.
+    static func waitForThreads(_ count: Int, of process: pid_t, within limit: Duration = .seconds(5)) throws
+        -> Bool
+    {
+        let deadline = ContinuousClock.now + limit
+        while try number("Threads", of: process) != count {
+            if ContinuousClock.now >= deadline { return false }
+            // Polled, with a deadline: a thread's end tells nobody.
+            usleep(1000)
+        }
+        return true
+    }
+
+    /// How often all of its threads together gave up the processor of their own accord.
+    static func wakeUps(of process: pid_t) throws -> Int {
+        let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task")
+        return try threads.map { try number("voluntary_ctxt_switches", of: process, thread: $0) }.reduce(0, +)
+    }
+}
