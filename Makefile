@@ -27,7 +27,7 @@ format: ## formats the Swift code in place
 	swift format format --in-place --recursive Sources Tests Package.swift
 
 demo: ## a freeze and thaw to watch, in a scratch world
-	demo/run
+	Tests/Demo/run
 
 install: ## what `make build` made, into DESTDIR and PREFIX
 	install -D -m 755 $(BUILD)/quiesced $(DESTDIR)$(PREFIX)/sbin/quiesced
