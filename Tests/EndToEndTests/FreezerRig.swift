@@ -195,9 +195,22 @@ enum ProcessStatus {
         return true
     }
 
-    /// How often all of its threads together gave up the processor of their own accord.
-    static func wakeUps(of process: pid_t) throws -> Int {
-        let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task")
-        return try threads.map { try number("voluntary_ctxt_switches", of: process, thread: $0) }.reduce(0, +)
+    /// How often all of its threads together gave up the processor of their own accord, once all of them sleep:
+    /// on a busy machine one that is about to may not have come to it yet.
+    static func wakeUps(of process: pid_t, within limit: Duration = .seconds(5)) throws -> Int {
+        let deadline = ContinuousClock.now + limit
+        while true {
+            let tasks = "/proc/\(process)/task"
+            let threads = try FileManager.default.contentsOfDirectory(atPath: tasks)
+            let areAsleep = try threads.allSatisfy {
+                try String(contentsOfFile: "\(tasks)/\($0)/status", encoding: .utf8).contains("State:\tS")
+            }
+            let count = try threads.map { try number("voluntary_ctxt_switches", of: process, thread: $0) }
+            if areAsleep { return count.reduce(0, +) }
+            guard ContinuousClock.now < deadline else {
+                throw FreezerRig.Failure(description: "process \(process) does not sleep")
+            }
+            usleep(1000)
+        }
     }
 }
