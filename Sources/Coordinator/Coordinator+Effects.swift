@@ -164,6 +164,8 @@ extension Coordinator {
             if let before = resources.ledger { ledger.takeHookProgress(from: before) }
             self.resources?.ledger = ledger
             try freezer.prepare(ledger: ledger, descriptors: targets.map(\.descriptor))
+        } catch Errno.brokenPipe {
+            // It has just died: its successor is given the request.
         } catch {
             preparationFailed("the freezer cannot be given the request: \(error)")
         }

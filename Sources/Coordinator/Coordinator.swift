@@ -160,8 +160,13 @@ public final class Coordinator: @unchecked Sendable {
         }
         if !isConnected, freezer.descriptor != nil {
             freezer.disconnect()
-            handle(.freezerDied)
+            freezerDied()
         }
+    }
+
+    /// A request that it was not ready for yet is given to its successor.
+    private func freezerDied() {
+        if resources?.awaitedPreparation == nil { handle(.freezerDied) }
     }
 
     private func take(_ report: FreezerReport) {
@@ -189,10 +194,11 @@ public final class Coordinator: @unchecked Sendable {
         let wasConnected = freezer.descriptor != nil
         guard freezer.ended(life) else { return }
         log(ChannelNote(.warning, "the freezer ended (\(how)); it is started again"))
-        preparationFailed("the freezer ended (\(how))")
+        // After one that worked the next is worth waiting for, as long as planning may take.
+        if !freezer.hasBeenReady { preparationFailed("the freezer ended (\(how))") }
         // Better to answer the host with failure, and HOT_BACKUP as always, than not at all.
         openWantedChannels()
-        if wasConnected { handle(.freezerDied) }
+        if wasConnected { freezerDied() }
         freezer.scheduleRestart()
     }
 

@@ -25,6 +25,8 @@ final class FreezerSupervisor {
     private(set) var process: ProcessHandle?
     /// Whether it can take a request.
     private(set) var isReady = false
+    /// Whether this life of it, or the last one, ever could.
+    private(set) var hasBeenReady = false
 
     private static let shortestDelay = Duration.milliseconds(50)
     private static let longestDelay = Duration.seconds(10)
@@ -44,6 +46,7 @@ final class FreezerSupervisor {
         life = FreezerLife(number: life.number + 1)
         startedAt = Moment.now
         isReady = false
+        hasBeenReady = false
         let ends: (PacketSocket, FileDescriptor)
         do throws(Errno) {
             ends = try PacketSocket.pair()
@@ -125,6 +128,7 @@ final class FreezerSupervisor {
                 guard let report = FreezerReport(packet: packet) else { continue }
                 if report == .ready {
                     isReady = true
+                    hasBeenReady = true
                 } else {
                     reports.append(report)
                 }
