@@ -180,6 +180,8 @@ public final class Coordinator: @unchecked Sendable {
         case .froze(let index, let error, let started, let ended):
             handle(.froze(index, TimedResult(error: error, started: started, ended: ended)))
         case .thawing(.freezeDeadline):
+            // The same deadline as the machine's, which knows the names of what is not frozen.
+            handle(.timePassed)
             handle(.freezerThaws(reason: "not everything was frozen within freeze.timeout"))
         case .thawing(.windowDeadline):
             handle(.freezerThaws(reason: RequestMachine.windowExpired(machine.policy)))

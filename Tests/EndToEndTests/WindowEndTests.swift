@@ -1,0 +1,104 @@
+import Channels
+import Foundation
+import FreezeCore
+import History
+import LinuxCalls
+import SystemPackage
+import Testing
+
+/// P1 and P3 when the window ends otherwise than by the host's THAW, with both processes alive.
+extension EndToEnd {
+    @Suite struct WindowEndTests {
+        private static let shortWindow = ["freeze": "timeout = \"1s\"\nmax_window = \"1500ms\""]
+
+        @Test func `P1 P3 P4 SIGTERM in the window thaws and ends the daemon`() throws {
+            let scene = try CrashScene()
+            let asked = Moment.now
+            #expect(try scene.rig.stop() == .exited(0))
+            try scene.waitForThaw(since: asked, "SIGTERM to the daemon")
+            #expect(scene.freezer.waitForEnd(atMost: .seconds(5)))
+            try scene.expectFailedRecord(saying: "asked to stop")
+            #expect(!FileManager.default.fileExists(atPath: scene.rig.runDirectory.appending("ledger").string))
+            try scene.rig.start()
+            try scene.expectThawIsRefused()
+            try scene.expectNextBackupAndCleanEnd()
+        }
+
+        @Test func `P1 P3 a host that does not come back in time`() throws {
+            // The window began at the first FIFREEZE, somewhat before the scene is set.
+            let scene = try CrashScene(configuration: Self.shortWindow)
+            let begun = Moment.now
+            try scene.waitForThaw(since: begun, "FROZEN, with a window of 1500 ms,")
+            try scene.expectFailedRecord(saying: "max_window")
+            let window = try #require(try scene.rig.record().window)
+            print("MEASURED: a window of 1500 ms was \(window.duration) ms long")
+            #expect(window.duration >= 1500 && window.duration < 2000)
+            try scene.expectThawed()
+            try scene.expectThawIsRefused()
+            try scene.expectNextBackupAndCleanEnd()
+        }
+
+        @Test func `P1 P3 the daemon stands still beyond the window`() throws {
+            let scene = try CrashScene(configuration: Self.shortWindow)
+            scene.rig.daemon.send(SIGSTOP)
+            try scene.waitForThaw(since: .now, "SIGSTOP of the daemon, with a window of 1500 ms,")
+            scene.rig.daemon.send(SIGCONT)
+            try scene.expectThawIsRefused()
+            try scene.expectFailedRecord(saying: "max_window")
+            try scene.expectNextBackupAndCleanEnd()
+        }
+
+        @Test func `P3 somebody thaws by hand in the window`() throws {
+            let scene = try CrashScene()
+            try scene.filesystems[1].thaw()
+            try scene.expectThawIsRefused()
+            try scene.expectFailedRecord(saying: "\(scene.filesystems[1].mountPoint): somebody else thawed it")
+            try scene.expectNextBackupAndCleanEnd()
+        }
+
+        @Test func `recover leaves a living daemon's window alone unless forced`() throws {
+            let scene = try CrashScene()
+            let refused = try scene.rig.control("recover")
+            #expect(refused.ending == .exited(1))
+            #expect(refused.errors.contains("is alive") && refused.errors.contains("--force"))
+            try scene.expectFrozen()
+            let asked = Moment.now
+            let forced = try scene.rig.control("recover", "--force")
+            #expect(forced.ending == .exited(0), "\(forced.errors)")
+            try scene.waitForThaw(since: asked, "recover --force")
+            try scene.expectThawIsRefused()
+            try scene.expectFailedRecord(saying: "the freezer died")
+            try scene.expectNextBackupAndCleanEnd()
+        }
+
+        @Test func `recover has nothing to do without a ledger`() throws {
+            let rig = try DaemonRig(isStarted: false)
+            let before = try rig.control("recover")
+            #expect(before.ending == .exited(0) && before.output.hasPrefix("Nothing to recover"))
+            try rig.start()
+            #expect(try rig.control("recover").output.hasPrefix("Nothing to recover"))
+            #expect(try rig.control("recover", "--force").ending == .exited(0))
+            #expect(try rig.stop() == .exited(0))
+            let after = try rig.control("recover")
+            #expect(after.ending == .exited(0) && after.output.hasPrefix("Nothing to recover"))
+        }
+
+        @Test func `five backups leave no descriptor and no thread behind`() throws {
+            let scene = try CrashScene()
+            #expect(try scene.rig.thaw().status == .success)
+            _ = try scene.rig.record()
+            let processes = [scene.rig.daemon.processIdentifier, scene.freezer.identity.processID]
+            let before = try processes.map { try ProcessStatus.settled(of: $0) }
+            for number in 2...6 {
+                #expect(try scene.rig.freeze().status == .success)
+                #expect(try scene.rig.thaw().status == .success)
+                _ = try scene.rig.record(number: number)
+            }
+            for (process, count) in zip(processes, before) {
+                #expect(try ProcessStatus.waitForDescriptors(count, of: process), "\(process)")
+            }
+            #expect(try ProcessStatus.waitForThreads(1, of: processes[1]))
+            #expect(try scene.rig.stop() == .exited(0))
+        }
+    }
+}
