@@ -215,7 +215,17 @@ public final class Coordinator: @unchecked Sendable {
     /// For the log, when nothing is frozen.
     func log(_ note: ChannelNote) {
         let logger = logger
-        logWriter.add { logger.log(level: Logger.Level(note.level), "\(note.message)") }
+        logWriter.add { logger.log(level: Logger.Level(note.level), "\(note.line)") }
+    }
+}
+
+extension ChannelNote {
+    /// A message may quote what a hook wrote, or a name in the filesystem: it becomes one line that no terminal obeys,
+    /// and no longer than a line of a log can be.
+    fileprivate var line: String {
+        let limit = 4096
+        let line = escapedControlCharacters(message.prefix(limit))
+        return message.count > limit ? line + "…" : line
     }
 }
 

@@ -189,6 +189,17 @@ extension EndToEnd {
             #expect(record.hooks.count == 2)
         }
 
+        @Test func `what a hook writes cannot disturb the log`() throws {
+            let rig = try DaemonRig(hooks: [
+                "10-rude": "printf 'before\\n\\033[2J\\033]0;title\\007%060000d' 7; exit 3"
+            ])
+            #expect(try rig.freeze().status == .failure)
+            let line = try rig.daemon.waitForLine { $0.contains("10-rude exited with status 3") }
+            #expect(line.contains("\\033[2J"))
+            #expect(line.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F })
+            #expect(line.utf8.count < 8192)
+        }
+
         @Test func `a hook that leaves a child with its pipes behind is over when it exits`() throws {
             let rig = try DaemonRig(hooks: [
                 "10-daemon": "if [ $1 = freeze ]; then sleep 86398 & echo $! > $TRACE.child; fi; echo $1 >> $TRACE"
