@@ -45,6 +45,9 @@ struct PreparationFailure: Error {
 }
 
 extension OpenedRequest {
+    /// How often the plan is made anew because a filesystem went away before it was opened.
+    private static let attempts = 5
+
     /// Reads the machine, plans, opens. Blocks for as long as a device takes to answer: runs on a thread of its own,
     /// and nobody waits for it past the state machine's deadline.
     ///
@@ -52,21 +55,36 @@ extension OpenedRequest {
     static func open(
         policy: PlanPolicy, hookDirectory: FilePath, keeping hooks: [HookCandidate]? = nil
     ) throws(PreparationFailure) -> OpenedRequest {
-        var plan: FreezePlan?
-        do {
-            let watch = try MountTableWatch()
-            let made = try FreezePlan.make(from: try StorageInventory.survey(watch), policy: policy)
-            plan = made
-            try made.requireSomethingToFreeze()
-            let hooks = try hooks ?? HookDirectory(hookDirectory).scan()
-            let targets = try TargetOpener().open(made)
-            // A target may have had to be reached through another mount than planned.
-            let reached = Dictionary(targets.map { ($0.filesystem.device, $0.filesystem) }) { first, _ in first }
-            let opened = FreezePlan(
-                filesystems: made.filesystems.map { reached[$0.device] ?? $0 }, notes: made.notes)
-            return OpenedRequest(plan: opened, hooks: hooks, targets: targets, mountWatch: watch)
-        } catch {
-            throw PreparationFailure(reason: "\(error)", plan: plan)
+        var attempt = 1
+        while true {
+            var plan: FreezePlan?
+            do {
+                return try open(policy, hookDirectory, hooks) { plan = $0 }
+            } catch let error as LinuxSystemError
+                where attempt < attempts && (error.code == .unmounted || error.code == .replaced)
+            {
+                // What is unmounted between the look at the table and the opening need not be frozen.
+                attempt += 1
+            } catch {
+                throw PreparationFailure(reason: "\(error)", plan: plan)
+            }
         }
+    }
+
+    private static func open(
+        _ policy: PlanPolicy, _ hookDirectory: FilePath, _ hooks: [HookCandidate]?,
+        planned: (FreezePlan) -> Void
+    ) throws -> OpenedRequest {
+        let watch = try MountTableWatch()
+        let plan = try FreezePlan.make(from: try StorageInventory.survey(watch), policy: policy)
+        planned(plan)
+        try plan.requireSomethingToFreeze()
+        let hooks = try hooks ?? HookDirectory(hookDirectory).scan()
+        let targets = try TargetOpener().open(plan)
+        // A target may have had to be reached through another mount than planned.
+        let reached = Dictionary(targets.map { ($0.filesystem.device, $0.filesystem) }) { first, _ in first }
+        let opened = FreezePlan(
+            filesystems: plan.filesystems.map { reached[$0.device] ?? $0 }, notes: plan.notes)
+        return OpenedRequest(plan: opened, hooks: hooks, targets: targets, mountWatch: watch)
     }
 }
