@@ -43,7 +43,9 @@ final class DaemonRig {
         var all = sections
         all["hyperv", default: ""] += "\ndevice = \"\(device)\"\nenabled = true"
         all["hooks", default: ""] += "\ndirectory = \"\(hookDirectory)\""
-        all["paths", default: ""] += "\nstate = \"\(stateDirectory)\""
+        if !all["paths", default: ""].contains("state =") {
+            all["paths", default: ""] += "\nstate = \"\(stateDirectory)\""
+        }
         if !all["paths", default: ""].contains("run =") {
             all["paths", default: ""] += "\nrun = \"\(runDirectory)\""
         }

@@ -28,6 +28,9 @@ extension EndToEnd {
             #expect(failed.map(\.mountPoint) == [foreign.mountPoint.string])
             #expect(failed.first?.freeze?.error?.errno == "EBUSY")
             #expect(failed.first?.thaw == nil)
+            for frozen in record.filesystems where frozen.freeze != nil && frozen.freeze?.error == nil {
+                #expect(frozen.thaw != nil && frozen.thaw?.error == nil, "\(frozen.mountPoint)")
+            }
             #expect(try rig.traced() == ["freeze", "thaw failed"])
 
             try foreign.thaw()
@@ -64,8 +67,11 @@ extension EndToEnd {
             try other.remove()
         }
 
-        @Test func `P2 a filesystem that cannot be flushed fails the request before anything is frozen`() throws {
-            let failing = try ScratchFilesystem(.ext4)
+        @Test(arguments: ScratchFilesystem.Kind.allCases)
+        func `P2 a filesystem that cannot be flushed fails the request before anything is frozen`(
+            kind: ScratchFilesystem.Kind
+        ) throws {
+            let failing = try ScratchFilesystem(kind)
             let rig = try DaemonRig(hooks: ["10-hook": "echo $1 >> $TRACE"])
             try RunningProgram.output(
                 of: "dd",
@@ -81,6 +87,48 @@ extension EndToEnd {
             try rig.waitUntilReleased()
             try failing.remove()
             try rig.expectHealthy(freezing: [])
+        }
+
+        @Test func `P1 a flush that hangs is given up in time and named, and the next backup works`() throws {
+            let outer = try ScratchFilesystem(.ext4, mebibytes: 256)
+            let inner = try ScratchFilesystem(.ext4, on: .image(in: outer.mountPoint))
+            let rig = try DaemonRig(
+                configuration: [
+                    "filesystems": "exclude = [\"\(outer.mountPoint)\"]", "freeze": "flush_timeout = \"1s\"",
+                ])
+            try RunningProgram.output(of: "sync", ["--file-system", outer.mountPoint.string])
+            try outer.freeze()
+            // In the page cache only: it is written to the frozen filesystem by the flush.
+            try RunningProgram.output(
+                of: "dd", ["if=/dev/zero", "of=\(inner.mountPoint)/dirty", "bs=1M", "count=4", "status=none"])
+            let answer = try rig.freeze()
+            #expect(answer.status == .failure)
+            #expect(answer.duration < .seconds(8))
+            #expect(try !FreezeProof.isFrozen("/"))
+            let record = try rig.record()
+            #expect(record.reason?.hasPrefix("\(inner.mountPoint): flushing took longer") == true)
+            #expect(record.window == nil)
+            // While it hangs, another request ends in time as well.
+            #expect(try rig.freeze().status == .failure)
+            #expect(try rig.thaw().status == .success)
+            try outer.thaw()
+            try rig.expectHealthy(freezing: [inner.mountPoint])
+            try inner.remove()
+            try outer.remove()
+        }
+
+        @Test func `P3 what somebody else thaws in the window makes its THAW fail`() throws {
+            let filesystem = try ScratchFilesystem(.ext4)
+            let rig = try DaemonRig(hooks: ["10-hook": "echo $1 $QUIESCE_RESULT >> $TRACE"])
+            #expect(try rig.freeze().status == .success)
+            try filesystem.thaw()
+            #expect(try rig.thaw().status == .failure)
+            let record = try rig.record()
+            #expect(record.isLost)
+            #expect(record.reason?.hasPrefix("\(filesystem.mountPoint): somebody else thawed it") == true)
+            #expect(try rig.traced() == ["freeze", "thaw failed"])
+            try rig.expectHealthy(freezing: [filesystem.mountPoint])
+            try filesystem.remove()
         }
 
         @Test func `a filesystem that a freeze hook takes away, and one that it brings, are planned again`() throws
