@@ -214,19 +214,46 @@ extension EndToEnd {
             #expect(try rig.record().level == "application")
         }
 
-        @Test func `P4 a thaw hook that fails is logged, and the others are still called`() throws {
-            let rig = try DaemonRig(hooks: [
-                "10-first": Self.hook("10", writingTo: ["/"]), "30-last": Self.hook("30", writingTo: ["/"]),
-                "20-faulty": Self.hook("20", writingTo: ["/"], thaw: "echo cannot restart; exit 4"),
-            ])
+        @Test(arguments: [
+            ("echo cannot restart; exit 4", "exited with status 4: cannot restart"),
+            ("trap '' TERM; echo cannot restart; while :; do sleep 86395; done", "did not end within its timeout"),
+        ])
+        func `P4 a thaw hook that fails is logged, and the others are still called`(
+            script: String, words: String
+        ) throws {
+            let rig = try DaemonRig(
+                configuration: ["hooks": "timeout = \"1s\""],
+                hooks: [
+                    "10-first": Self.hook("10", writingTo: ["/"]), "30-last": Self.hook("30", writingTo: ["/"]),
+                    "20-faulty": Self.hook("20", writingTo: ["/"], thaw: script),
+                ])
+            #expect(try rig.freeze().status == .success)
+            let thaw = try rig.thaw()
+            #expect(thaw.status == .success)
+            // The host does not wait for hooks that are called when everything is thawed.
+            #expect(thaw.duration < .seconds(1))
+            let record = try rig.record()
+            #expect(try rig.traced().suffix(3) == ["30 thaw ok", "20 thaw ok", "10 thaw ok"])
+            try rig.daemon.waitForLine { $0.contains("thaw hook 20-faulty \(words)") }
+            let run = try #require(record.hooks.first { $0.name == "20-faulty" && $0.phase == "thaw" })
+            #expect(!run.succeeded && run.output?.contains("cannot restart") == true)
+            // The snapshot is as good as it was.
+            #expect(record.result == .succeeded && record.level == "application")
+            try rig.waitUntilReleased()
+        }
+
+        @Test func `P4 every thaw hook is called and given time, even when the budget is used up`() throws {
+            let slow = Dictionary(
+                uniqueKeysWithValues: (1...4).map {
+                    ("\($0)0-slow", Self.hook("\($0)0", writingTo: ["/"], thaw: "sleep 0.6"))
+                })
+            let rig = try DaemonRig(
+                configuration: ["hooks": "timeout = \"10s\"\ntotal_timeout = \"1s\""], hooks: slow)
             #expect(try rig.freeze().status == .success)
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            #expect(try rig.traced().suffix(3) == ["30 thaw ok", "20 thaw ok", "10 thaw ok"])
-            try rig.daemon.waitForLine {
-                $0.contains("thaw hook 20-faulty exited with status 4: cannot restart")
-            }
-            #expect(record.hooks.first { $0.name == "20-faulty" && $0.phase == "thaw" }?.status == 4)
+            #expect(try rig.traced().suffix(4) == ["40 thaw ok", "30 thaw ok", "20 thaw ok", "10 thaw ok"])
+            #expect(record.hooks.allSatisfy { $0.succeeded })
         }
 
         @Test func `P8 a FREEZE that comes during slow thaw hooks waits for them and succeeds`() throws {

@@ -22,6 +22,59 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
+        @Test(arguments: ["ro", "rw"])
+        func `P2 a filesystem that a freeze hook makes read-only or writable is planned again`(
+            option: String
+        ) throws {
+            let filesystem = try ScratchFilesystem(.ext4)
+            let before = option == "ro" ? "rw" : "ro"
+            try RunningProgram.output(of: "mount", ["-o", "remount,\(before)", filesystem.mountPoint.string])
+            let rig = try DaemonRig(hooks: [
+                "10-remount": "[ $1 = thaw ] || mount -o remount,\(option) \(filesystem.mountPoint)"
+            ])
+            #expect(try rig.freeze().status == .success)
+            #expect(try filesystem.isFrozen() == (option == "rw"))
+            #expect(try FreezeProof.isFrozen("/"))
+            #expect(try rig.thaw().status == .success)
+            let record = try rig.record()
+            #expect(record.level == "application")
+            let action = record.filesystems.first { $0.mountPoint == filesystem.mountPoint.string }?.action
+            #expect(action == (option == "rw" ? "freeze" : "skip"))
+            try rig.waitUntilReleased()
+            try filesystem.remove()
+        }
+
+        @Test func `a FUSE filesystem whose server never answers holds up nothing`() throws {
+            let server = try RunningProgram(
+                "sh",
+                [
+                    "-c",
+                    """
+                    mkdir -p /mnt/silent; [ -e /dev/fuse ] || mknod /dev/fuse c 10 229
+                    exec 3<>/dev/fuse
+                    mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 silent /mnt/silent && echo mounted
+                    cat
+                    """,
+                ])
+            try server.waitForLine(in: .output) { $0 == "mounted" }
+            // The proof that it hangs whoever touches it.
+            let victim = try RunningProgram("ls", ["/mnt/silent"])
+            #expect(throws: RunningProgram.Failure.self) { try victim.waitForExit(within: .milliseconds(300)) }
+            let rig = try DaemonRig(hooks: ["10-hook": "echo $1 >> $TRACE"])
+            let answer = try rig.freeze()
+            #expect(answer.status == .success)
+            #expect(answer.duration < .seconds(5))
+            #expect(try FreezeProof.isFrozen("/"))
+            #expect(try rig.thaw().status == .success)
+            let silent = try rig.record().filesystems.first { $0.mountPoint == "/mnt/silent" }
+            #expect(silent?.action == "skip")
+            // Its end aborts the connection, and frees who waits.
+            try server.closeInput()
+            try server.waitForExit()
+            try victim.waitForExit()
+            try RunningProgram.output(of: "umount", ["/mnt/silent"])
+        }
+
         @Test func `mounts that are none of our business come and go without harm`() throws {
             let rig = try DaemonRig(hooks: ["10-slow": "sleep 0.1"])
             try RunningProgram.output(of: "mkdir", ["-p", "/mnt/flapping"])
