@@ -34,6 +34,8 @@ struct QuiesceDaemon: AsyncParsableCommand {
     func run() async throws {
         HookRunner.prepareProcess()
         try? ProcessHandle.dieSilentlyWhenCrashing()
+        // A log whose reader has gone is no reason to die, least of all while frozen. Hooks get the default back.
+        signal(SIGPIPE, SIG_IGN)
         LoggingSystem.bootstrap(StreamLogHandler.standardError)
         let logger = Logger(label: "quiesced")
         do {
@@ -45,6 +47,9 @@ struct QuiesceDaemon: AsyncParsableCommand {
                 services: [CoordinatorService(coordinator: coordinator)],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
             try await services.run()
+            // Everything is written that can be. exit(3) would wait for the lock of standard error: for ever, if the
+            // log's thread holds it and waits for a reader.
+            _exit(0)
         } catch let error as any ActionableError {
             logger.critical("\(error)")
             // Wrong configuration: nothing gets better by starting again.
