@@ -48,6 +48,34 @@ extension EndToEnd {
             try rig.expectHealthy(freezing: [])
         }
 
+        @Test(arguments: ["", "garbage", "QUIESCE1"])
+        func `P1 a ledger that cannot be understood is said, and in nobody's way`(contents: String) throws {
+            let rig = try DaemonRig(isStarted: false)
+            let ledger = rig.runDirectory.appending("ledger").string
+            try RunningProgram.output(of: "mkdir", ["--mode", "700", rig.runDirectory.string])
+            try Data(contents.utf8).write(to: URL(fileURLWithPath: ledger))
+            try rig.start()
+            try rig.daemon.waitForLine { $0.contains("error") && $0.contains(ledger) }
+            try rig.expectHealthy(freezing: [])
+            #expect(try rig.stop() == .exited(0))
+        }
+
+        // MARK: Hooks
+
+        @Test func `P2 a hook directory that cannot be read fails a FREEZE by name, none at all is in order`()
+            throws
+        {
+            let rig = try DaemonRig()
+            try RunningProgram.output(of: "rm", ["-r", rig.hookDirectory.string])
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            #expect(try rig.record().level == "filesystem")
+            try RunningProgram.output(of: "touch", [rig.hookDirectory.string])
+            #expect(try rig.freeze().status == .failure)
+            #expect(try rig.thaw().status == .success)
+            #expect(try rig.record(number: 2).reason?.contains(rig.hookDirectory.string) == true)
+        }
+
         // MARK: Privileges
 
         @Test func `P2 without CAP_SYS_ADMIN a FREEZE fails, naming the filesystem and the privilege`() throws {
