@@ -3,6 +3,7 @@ import Configuration
 import Coordinator
 import FreezeCore
 import Ledger
+import LinuxCalls
 import SystemPackage
 
 /// `quiescectl recover`.
@@ -24,7 +25,34 @@ struct RecoverCommand: AsyncParsableCommand {
     @Flag(help: "Thaw even though the quiesced that froze is alive. Its backup is then lost.")
     var force = false
 
+    /// Does the work in this process, and tells the one that waits for it.
+    @Flag(help: .hidden)
+    var asChild = false
+
+    /// Longer than the recovery's own limits, which together make some 20 seconds.
+    private static let patience = Duration.seconds(30)
+
     func run() async throws {
+        if asChild {
+            do {
+                try recover()
+                AbandonableCommand.finish(.success)
+            } catch let status as ExitCode {
+                AbandonableCommand.finish(status)
+            }
+            return
+        }
+        var arguments = ["recover", "--as-child"]
+        if force { arguments.append("--force") }
+        if let file = options.config { arguments += ["--config", file] }
+        guard let status = try AbandonableCommand.run(arguments, until: .now + Self.patience) else {
+            printError(RecoveryHangs())
+            throw ExitCode.failed
+        }
+        throw status
+    }
+
+    private func recover() throws {
         let configuration = try options.load()
         let result: RecoveryResult?
         do {
@@ -50,4 +78,10 @@ struct RecoverCommand: AsyncParsableCommand {
         result.removeLedgerIfDone()
         if !result.isEverythingThawed { throw ExitCode.failed }
     }
+}
+
+private struct RecoveryHangs: ActionableError {
+    var subject: String { "recover" }
+    var problem: String { "it does not get on" }
+    var remedy: String? { "Look for hanging disks in the kernel's log; SysRq-j thaws everything in an emergency." }
 }

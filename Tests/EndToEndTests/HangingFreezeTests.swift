@@ -154,6 +154,31 @@ extension EndToEnd {
             try expectNextBackupAndCleanEnd()
         }
 
+        @Test func `P1 both are killed while a FIFREEZE hangs and recover says so, and ends`() throws {
+            let pending = try beginFreeze()
+            let ledger = try ledgerOfHangingFreeze()
+            let freezer = try CrashScene.freezer(rig)
+            rig.daemon.send(SIGKILL)
+            try freezer.send(signal: SIGKILL)
+            #expect(try rig.daemon.waitForExit() == .killed(signal: SIGKILL))
+            _ = pending.wait(until: .now + .seconds(5)) { $0 }
+            let refused = try rig.control("recover")
+            #expect(refused.ending == .exited(1))
+            #expect(refused.output.contains("\(inner.mountPoint): its freeze or thaw hangs in the kernel"))
+            try outer.thaw()
+            // Now the ioctl has returned in a process that is dead. What recover left behind may thaw, or not.
+            #expect(freezer.waitForEnd(atMost: .seconds(5)))
+            #expect(ledger.unsettled == [0])
+            let recovery = try rig.control("recover")
+            #expect(recovery.ending == .exited(0), "\(recovery.errors)")
+            #expect(recovery.output.contains("\(inner.mountPoint): "))
+            #expect(try !inner.isFrozen())
+            #expect(ledger.unsettled.isEmpty)
+            try rig.start()
+            CrashScene.expectRefused(try rig.thaw())
+            try expectNextBackupAndCleanEnd()
+        }
+
         @Test func `P1 both are killed while a FIFREEZE hangs and the next daemon watches it`() throws {
             let pending = try beginFreeze()
             let ledger = try ledgerOfHangingFreeze()
