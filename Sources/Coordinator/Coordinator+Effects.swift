@@ -153,7 +153,7 @@ extension Coordinator {
         guard let resources, let opened = resources.opened, resources.awaitedPreparation != nil else { return }
         let targets = opened.freezeTargets
         do {
-            let ledger = try runDirectory.createLedger(
+            let (ledger, ledgerDescriptor) = try runDirectory.createLedger(
                 LedgerContents(
                     requestID: resources.requestID.text, channel: resources.channel.name, daemon: me,
                     superblocks: targets.map { target in
@@ -161,9 +161,10 @@ extension Coordinator {
                             device: target.filesystem.device, mountPoint: target.filesystem.mountPoint,
                             level: target.filesystem.level ?? 0)
                     }, hooks: opened.hooks.map(\.hook.name)))
+            defer { try? ledgerDescriptor.close() }
             if let before = resources.ledger { ledger.takeHookProgress(from: before) }
             self.resources?.ledger = ledger
-            try freezer.prepare(ledger: ledger, descriptors: targets.map(\.descriptor))
+            try freezer.prepare(ledger: ledgerDescriptor, descriptors: targets.map(\.descriptor))
         } catch Errno.brokenPipe {
             // It has just died: its successor is given the request.
         } catch {

@@ -142,8 +142,8 @@ final class FreezerSupervisor {
     }
 
     /// Gives it a request: the ledger, then the descriptors in the ledger's order, as many a packet as the kernel takes.
-    func prepare(ledger: Ledger, descriptors: [FileDescriptor]) throws(Errno) {
-        try send(.prepare(superblockCount: descriptors.count), descriptors: [ledger.descriptor])
+    func prepare(ledger: FileDescriptor, descriptors: [FileDescriptor]) throws(Errno) {
+        try send(.prepare(superblockCount: descriptors.count), descriptors: [ledger])
         var first = 0
         while first < descriptors.count {
             let some = descriptors[first..<min(first + PacketSocket.maximumDescriptors, descriptors.count)]

@@ -95,8 +95,8 @@ public final class FreezerService {
             for descriptor in descriptors { try? descriptor.close() }
             return outbox.add(.prepareFailed(.invalidArgument))
         }
-        // Whether it succeeds or not, the descriptor is the ledger's from here on.
-        guard let ledger = try? Ledger(owning: descriptors[0], path: "the daemon's ledger") else {
+        defer { try? descriptors[0].close() }
+        guard let ledger = try? Ledger(mapping: descriptors[0], path: "the daemon's ledger") else {
             return outbox.add(.prepareFailed(.invalidArgument))
         }
         let outbox = outbox

@@ -13,26 +13,21 @@ public final class Ledger: Sendable {
     public let bootID: String
     public let superblocks: [LedgerContents.Superblock]
     public let hooks: [String]
-    /// What the mapping was made from; given to the freezer.
-    public let descriptor: FileDescriptor
     private let mapping: SharedMapping
 
-    /// Maps a ledger that somebody else made, and takes the descriptor over.
+    /// Maps a ledger that is whole already. The mapping needs the descriptor no longer than this takes.
     ///
     /// - Throws: `.malformed` if it is not a whole ledger of this version.
-    public init(owning descriptor: FileDescriptor, path: FilePath) throws(LedgerError) {
+    public init(mapping descriptor: FileDescriptor, path: FilePath) throws(LedgerError) {
         do throws(Errno) {
             mapping = try SharedMapping(descriptor)
         } catch {
-            try? descriptor.close()
             throw LedgerError(
                 .malformed, path, "the ledger cannot be mapped",
                 remedy: "Remove it if nothing is frozen; if something is, thaw it with `fsfreeze -u`.",
                 underlyingError: error)
         }
-        self.descriptor = descriptor
         guard let reader = LedgerReader(mapping) else {
-            try? descriptor.close()
             throw LedgerError(
                 .malformed, path, "this is not a ledger of this version of quiesce, or it is damaged",
                 remedy: "Remove it if nothing is frozen; if something is, thaw it with `fsfreeze -u`.")
@@ -42,10 +37,6 @@ public final class Ledger: Sendable {
         bootID = reader.bootID
         superblocks = reader.superblocks
         hooks = reader.hooks
-    }
-
-    deinit {
-        try? descriptor.close()
     }
 
     // MARK: Who

@@ -69,7 +69,11 @@ public struct RunDirectory: Sendable {
     }
 
     /// Makes the ledger of a new request. It appears whole or not at all.
-    public func createLedger(_ contents: LedgerContents) throws(LedgerError) -> Ledger {
+    ///
+    /// - Returns: The ledger, and a descriptor of it for the freezer, which the caller closes.
+    public func createLedger(
+        _ contents: LedgerContents
+    ) throws(LedgerError) -> (ledger: Ledger, descriptor: FileDescriptor) {
         let temporaryPath = path.appending("ledger.new")
         let descriptor: FileDescriptor
         do throws(Errno) {
@@ -85,7 +89,12 @@ public struct RunDirectory: Sendable {
             try? descriptor.close()
             throw LedgerError(.cannotCreate, ledgerPath, "the ledger cannot be written", underlyingError: error)
         }
-        return try Ledger(owning: descriptor, path: ledgerPath)
+        do throws(LedgerError) {
+            return (try Ledger(mapping: descriptor, path: ledgerPath), descriptor)
+        } catch {
+            try? descriptor.close()
+            throw error
+        }
     }
 
     /// The ledger that an unfinished request left, or nil. One from before the last boot is removed: what it names
@@ -98,7 +107,8 @@ public struct RunDirectory: Sendable {
             if error == .noSuchFileOrDirectory { return nil }
             throw LedgerError(.unreadable, ledgerPath, "the ledger cannot be read", underlyingError: error)
         }
-        let ledger = try Ledger(owning: descriptor, path: ledgerPath)
+        defer { try? descriptor.close() }
+        let ledger = try Ledger(mapping: descriptor, path: ledgerPath)
         guard ledger.bootID == bootID else {
             removeLedger()
             return nil

@@ -69,7 +69,7 @@ final class FreezerRig {
     /// Gives it the filesystems, each with its level, in the ledger's order.
     @discardableResult
     func prepare(_ targets: [(descriptor: FileDescriptor, level: Int)]) throws -> Ledger {
-        let ledger = try runDirectory.createLedger(
+        let (ledger, descriptor) = try runDirectory.createLedger(
             LedgerContents(
                 requestID: "rig", channel: "rig", daemon: .current,
                 superblocks: targets.enumerated().map { index, target in
@@ -78,8 +78,9 @@ final class FreezerRig {
                         mountPoint: FilePath("/mnt/\(index)"),
                         level: target.level)
                 }, hooks: []))
+        defer { try? descriptor.close() }
         self.ledger = ledger
-        try send(.prepare(superblockCount: targets.count), [ledger.descriptor])
+        try send(.prepare(superblockCount: targets.count), [descriptor])
         var first = 0
         while first < targets.count {
             let some = targets[first...].prefix(PacketSocket.maximumDescriptors).map(\.descriptor)

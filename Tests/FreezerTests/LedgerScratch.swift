@@ -34,7 +34,8 @@ final class LedgerScratch {
         let descriptor = try openDescriptor(
             file, .readWrite, options: [.create, .truncate], permissions: .ownerReadWrite)
         try writeAll(bytes, to: descriptor)
-        return try Ledger(owning: descriptor, path: file)
+        defer { try? descriptor.close() }
+        return try Ledger(mapping: descriptor, path: file)
     }
 }
 

@@ -18,7 +18,7 @@ import Testing
     @Test(arguments: [0, 1, 2, 300])
     func `what is written is read again`(superblocks: Int) throws {
         let contents = LedgerContents.sample(superblocks: superblocks)
-        let made = try directory.createLedger(contents)
+        let made = try directory.createLedger(contents).ledger
         let opened = try #require(try directory.openLedger())
         for ledger in [made, opened] {
             #expect(ledger.requestID == contents.requestID)
@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test func `both mappings see one another's words`() throws {
-        let made = try directory.createLedger(.sample(superblocks: 3))
+        let made = try directory.createLedger(.sample(superblocks: 3)).ledger
         let opened = try #require(try directory.openLedger())
         let freezer = ProcessIdentity(processID: 4711, startTicks: 99)
         opened.setFreezer(freezer)
@@ -54,13 +54,13 @@ import Testing
     }
 
     @Test func `P4 hooks that were started are owed their thaw in reverse order`() throws {
-        let made = try directory.createLedger(.sample(superblocks: 1, hooks: ["1", "2", "3", "4"]))
+        let made = try directory.createLedger(.sample(superblocks: 1, hooks: ["1", "2", "3", "4"])).ledger
         for index in 0..<3 { made.setHookProgress(index, .started) }
         made.setHookProgress(1, .finished)
         let opened = try #require(try directory.openLedger())
         #expect(opened.hooksOwedThaw == [2, 0])
         // Planned again: the order of the new ledger counts, the progress of the old one.
-        let again = try directory.createLedger(.sample(superblocks: 1, hooks: ["0", "1", "3"]))
+        let again = try directory.createLedger(.sample(superblocks: 1, hooks: ["0", "1", "3"])).ledger
         again.takeHookProgress(from: opened)
         #expect(again.hooksOwedThaw == [2, 1])
     }
@@ -68,7 +68,7 @@ import Testing
     @Test func `exactly one of many threads wins each word`() throws {
         let superblocks = 300
         let threads = 8
-        let made = try directory.createLedger(.sample(superblocks: superblocks))
+        let made = try directory.createLedger(.sample(superblocks: superblocks)).ledger
         let opened = try #require(try directory.openLedger())
         var before = LedgerWord(.planned, by: .current)
         for round in 1...20 {
