@@ -150,6 +150,44 @@ extension EndToEnd {
             try rig.expectHealthy(freezing: [], by: successor)
         }
 
+        /// - Parameter isFreezeWaiting: whether the host that hangs up had sent its next FREEZE already.
+        @Test(arguments: [false, true])
+        func `P8 a device that hangs up during slow thaw hooks is served by the next host`(
+            isFreezeWaiting: Bool
+        ) throws {
+            let slow = "[ $1 = freeze ] || { \(DaemonRig.waiting(forGate: "open")); }"
+            let rig = try DaemonRig(hooks: ["10-slow": "echo $1 $QUIESCE_RESULT >> $TRACE; \(slow)"])
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            try rig.waitForTrace("thaw ok")
+            if isFreezeWaiting { try rig.host.send(HyperVMessage(operation: .freeze).bytes) }
+            rig.host.hangUp()
+            let successor = try HyperVHostSimulator(at: rig.host.devicePath)
+            defer { successor.close() }
+            #expect(successor.waitForRegistration(until: .now + .seconds(15)))
+            // Nothing was frozen for it, by whomever.
+            #expect(try successor.perform(.thaw).status == .failure)
+            let answer = PendingAnswer(.freeze, of: successor)
+            #expect(throws: DaemonRig.Failure.self) { try answer.value(within: .milliseconds(300)) }
+            try rig.open(gate: "open")
+            #expect(try answer.value().status == .success)
+            #expect(try FreezeProof.isFrozen("/"))
+            #expect(try successor.perform(.thaw).status == .success)
+            #expect(try rig.record(number: 2).result == .succeeded)
+            #expect(try rig.traced() == ["freeze", "thaw ok", "freeze", "thaw ok"])
+            try rig.expectHealthy(freezing: [], by: successor)
+        }
+
+        @Test func `P3 two operations at once are answered by neither, and leave nothing frozen`() throws {
+            let rig = try DaemonRig()
+            try rig.host.send(HyperVMessage(operation: .freeze).bytes + HyperVMessage(operation: .thaw).bytes)
+            #expect(rig.host.waitForRegistration(number: 2, until: .now + .seconds(10)))
+            // An answer to the first would be taken for the second's.
+            #expect(!rig.host.events.contains { if case .unexpected = $0 { true } else { false } })
+            #expect(try rig.record().result == .failed)
+            try rig.expectHealthy(freezing: [])
+        }
+
         @Test func `a device that hangs up while idle is opened again when it is back`() throws {
             let rig = try DaemonRig()
             for _ in 0..<3 {
