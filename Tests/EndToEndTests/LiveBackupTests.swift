@@ -58,6 +58,7 @@ extension EndToEnd {
             #expect(try #require(outerRecord.thaw).span.end <= #require(innerRecord.thaw).offset + 0.5)
             #expect(record.filesystems.count { $0.freeze != nil } == 5)
 
+            try rig.waitUntilReleased()
             try RunningProgram.output(of: "umount", [subvolume.string])
             try RunningProgram.output(of: "rmdir", [subvolume.string])
             for filesystem in [inner, outer, xfs, btrfs] { try filesystem.remove() }

@@ -76,11 +76,25 @@ extension DaemonRig {
         try waitUntilReleased()
     }
 
-    /// Waits until the daemon has let go of the last request, so that its filesystems can be unmounted: it closes them
-    /// after the thaw hooks, and removes the ledger last.
+    /// Waits until the daemon has let go of the last request, so that its filesystems can be unmounted: the ledger is
+    /// removed after the thaw hooks, and a thread that still flushes keeps its descriptors a little longer.
     func waitUntilReleased() throws {
         try wait(for: "the end of the request; log: \(log)") {
-            !FileManager.default.fileExists(atPath: runDirectory.appending("ledger").string)
+            try !FileManager.default.fileExists(atPath: runDirectory.appending("ledger").string)
+                && openMountPoints().isEmpty
         }
+    }
+
+    /// What the daemon and its freezer have open below /mnt, where the scratch filesystems are.
+    private func openMountPoints() throws -> [String] {
+        let daemon = daemon.processIdentifier
+        let children = try RunningProgram.run("pgrep", ["-P", "\(daemon)"]).output.split(separator: "\n")
+        return (["\(daemon)"] + children.map(String.init)).flatMap { process -> [String] in
+            let directory = "/proc/\(process)/fd"
+            let numbers = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+            return numbers.compactMap {
+                try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/\($0)")
+            }
+        }.filter { $0.hasPrefix("/mnt/") }
     }
 }
