@@ -3,7 +3,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 BUILD := .build/release
 # Every shell script, by its first line: they have no suffix.
-SCRIPTS = $(shell git ls-files -z | xargs -0 grep -lE '^\#!/bin/(ba)?sh' -d skip)
+SCRIPTS = $(shell git ls-files -z | xargs -0 awk 'FNR == 1 && /^\#!\/bin\/(ba)?sh/ { print FILENAME } { nextfile }')
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,15 +35,16 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 	install -D -m 755 $(BUILD)/quiesce-freezer $(DESTDIR)$(PREFIX)/libexec/quiesced/quiesce-freezer
 	# The unit names the programs by their paths, which depend on PREFIX.
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's#/usr/\(s\?bin\)/#$(PREFIX)/\1/#' packaging/quiesced.service \
+	sed 's#/usr/\(s\?bin\|share\)/#$(PREFIX)/\1/#' packaging/quiesced.service \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/quiesced.service
 	install -d -m 755 $(DESTDIR)/etc/quiesced/hooks.d
 	# The admin's configuration is never overwritten.
 	if [ -e packaging/quiesced.toml ] && [ ! -e $(DESTDIR)/etc/quiesced/quiesced.toml ]; then \
 	    install -m 644 packaging/quiesced.toml $(DESTDIR)/etc/quiesced/quiesced.toml; fi
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/quiesced/LICENSE
-	for page in $(wildcard *.md docs/*.md); do \
-	    install -m 644 $$page $(DESTDIR)$(PREFIX)/share/doc/quiesced/; done
+	# With the paths they have here, which their links need.
+	set -e; for file in $(wildcard *.md docs/*.md) hooks/sample-hook packaging/quiesced.toml; do \
+	    install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/doc/quiesced/$$file; done
 
 clean: ## removes what was built
 	swift package clean
