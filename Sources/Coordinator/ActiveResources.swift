@@ -1,7 +1,6 @@
 import FreezeCore
 import Hooks
 import Ledger
-import LinuxCalls
 import SystemPackage
 
 /// The request that is served, as the driver holds it: what is open, its ledger, the hook that runs.
@@ -11,6 +10,10 @@ struct ActiveResources {
     /// The preparation that is awaited; its late result is dropped.
     var awaitedPreparation: StepID?
     var opened: OpenedRequest?
+    /// The hooks of the first plan; a later plan of the same request keeps them.
+    var hooks: [HookCandidate]?
     var ledger: Ledger?
+    /// Whether the freezer was given what is awaited.
+    var isWithFreezer = false
     var runningHook: Task<Void, Never>?
 }

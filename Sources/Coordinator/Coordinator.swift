@@ -1,7 +1,7 @@
 import Configuration
 import FreezeCore
-import FreezerProtocol
 import Glibc
+import History
 import Hooks
 import Ledger
 import LinuxCalls
@@ -13,7 +13,8 @@ import SystemPackage
 /// Drives the request state machine: brings it what happens, and does what it wants done.
 ///
 /// Everything here runs on one thread that never blocks: what may block has a thread of its own and answers through
-/// the mailbox. `Coordinator+Effects` does the machine's effects in the order in which a request meets them.
+/// the mailbox. `+Messages` takes what comes in; `+Effects` hands the machine's effects to `+Recovery`, `+Preparing`,
+/// `+Window` and `+Ending`, which do them in the order in which a request meets them.
 public final class Coordinator: @unchecked Sendable {
     // Confined to the coordinator's thread, but for the mailbox and the writers, which take care of themselves.
     let configuration: Configuration
@@ -24,6 +25,8 @@ public final class Coordinator: @unchecked Sendable {
     let mailbox: Mailbox
     let logWriter: BackgroundWriter
     let historyWriter: BackgroundWriter
+    let history: HistoryFile
+    let assessment = Assessment()
     let me = ProcessIdentity.current
     var channels: [ChannelID: any RequestChannel] = [:]
     var freezer: FreezerSupervisor
@@ -57,6 +60,7 @@ public final class Coordinator: @unchecked Sendable {
         } catch {
             throw CoordinatorError(error)
         }
+        history = HistoryFile(inStateDirectory: configuration.paths.state)
         freezer = FreezerSupervisor(executable: freezerExecutable, mailbox: mailbox)
         machine = RequestMachine(policy: RequestPolicy(configuration))
     }
@@ -86,8 +90,8 @@ public final class Coordinator: @unchecked Sendable {
         while !isDone {
             waitForWork()
             for message in mailbox.takeAll() { take(message) }
-            takeFreezerReports()
-            if let deadline = machine.nextDeadline, Moment.now >= deadline { handle(.timePassed) }
+            takeFreezerNews()
+            if let deadline = machine.nextDeadline, Moment.now >= deadline { timePassed() }
         }
         for channel in channels.values { channel.stop() }
         freezer.disconnect()
@@ -116,98 +120,6 @@ public final class Coordinator: @unchecked Sendable {
     private func setWritersHeld(_ isHeld: Bool) {
         logWriter.setHeld(isHeld)
         historyWriter.setHeld(isHeld)
-    }
-
-    // MARK: What comes in
-
-    private func take(_ message: CoordinatorMessage) {
-        switch message {
-        case .event(let event): handle(event)
-        case .channel(let channel, let event): take(channel, event)
-        case .opened(let step, let result): take(step, result)
-        case .thawedInPlace(let id, let index, let result):
-            // The indices are that request's.
-            if resources?.requestID == id { handle(.thawed(index, result)) }
-        case .freezerStarted(let life, let processID): freezer.started(life, processID: processID)
-        case .freezerEnded(let life, let how): freezerEnded(life, how)
-        case .freezerDue: startFreezerIfIdle()
-        case .leftover(let result): recovered(result)
-        case .note(let note): log(note)
-        }
-    }
-
-    private func take(_ channel: ChannelID, _ event: ChannelEvent) {
-        switch event {
-        case .registered: break
-        case .hotBackup(let operation): handle(.hotBackup(channel, operation))
-        case .freeze(let operation): handle(.freeze(channel, operation, .unique()))
-        case .thaw(let operation): handle(.thaw(channel, operation))
-        case .lost(let reason): handle(.channelLost(channel, reason: reason))
-        case .note(let note): log(note)
-        }
-    }
-
-    // MARK: The freezer
-
-    private func takeFreezerReports() {
-        guard freezer.descriptor != nil else { return }
-        let wasReady = freezer.isReady
-        let (reports, isConnected) = freezer.receiveAll()
-        for report in reports { take(report) }
-        if freezer.isReady && !wasReady {
-            openWantedChannels()
-            giveToFreezer()
-        }
-        if !isConnected, freezer.descriptor != nil {
-            freezer.disconnect()
-            freezerDied()
-        }
-    }
-
-    /// A request that it was not ready for yet is given to its successor.
-    private func freezerDied() {
-        if resources?.awaitedPreparation == nil { handle(.freezerDied) }
-    }
-
-    private func take(_ report: FreezerReport) {
-        switch report {
-        case .ready, .released:
-            break
-        case .prepared:
-            freezerIsPrepared()
-        case .prepareFailed(let error):
-            preparationFailed("the freezer could not get ready: \(error)")
-        case .froze(let index, let error, let started, let ended):
-            handle(.froze(index, TimedResult(error: error, started: started, ended: ended)))
-        case .thawing(.freezeDeadline):
-            // The same deadline as the machine's, which knows the names of what is not frozen.
-            handle(.timePassed)
-            handle(.freezerThaws(reason: "not everything was frozen within freeze.timeout"))
-        case .thawing(.windowDeadline):
-            handle(.freezerThaws(reason: RequestMachine.windowExpired(machine.policy)))
-        case .thawed(let index, let error, let started, let ended):
-            handle(.thawed(index, TimedResult(error: error, started: started, ended: ended)))
-        case .thawFinished:
-            handle(.thawFinished)
-        }
-    }
-
-    private func freezerEnded(_ life: FreezerLife, _ how: String) {
-        let wasConnected = freezer.descriptor != nil
-        guard freezer.ended(life) else { return }
-        log(ChannelNote(.warning, "the freezer ended (\(how)); it is started again"))
-        // After one that worked the next is worth waiting for, as long as planning may take.
-        if !freezer.hasBeenReady { preparationFailed("the freezer ended (\(how))") }
-        // Better to answer the host with failure, and HOT_BACKUP as always, than not at all.
-        openWantedChannels()
-        if wasConnected { freezerDied() }
-        freezer.scheduleRestart()
-    }
-
-    /// Starting it opens paths and makes a process: not in the window (P7). While one is stuck, its successor can
-    /// start, since FREEZE fails until it returns.
-    private func startFreezerIfIdle() {
-        if machine.isWindowOpen { freezer.scheduleRestart() } else { freezer.start() }
     }
 
     // MARK: Words

@@ -36,20 +36,20 @@ public struct RecoveryError: ActionableError {
     public let subject: String
     public let problem: String
     public let remedy: String?
-    /// The request's owners are alive and see to it themselves.
-    public let isOwnerAlive: Bool
+    /// Nothing can be learnt from the ledger, now or later.
+    let isLedgerDamaged: Bool
 
     init(ownerAlive ledger: Ledger) {
         subject = "request \(ledger.requestID)"
         problem = "its quiesced (\(ledger.daemon)) is alive and thaws by itself"
         remedy = "Stop quiesced, or use --force to thaw everything now; the backup that runs is then lost."
-        isOwnerAlive = true
+        isLedgerDamaged = false
     }
 
     init(_ error: LedgerError) {
         subject = error.subject
         problem = error.problem
         remedy = error.remedy
-        isOwnerAlive = false
+        isLedgerDamaged = error.code == .malformed
     }
 }

@@ -1,7 +1,6 @@
 import FreezeCore
 import LinuxCalls
 import LinuxSystem
-import Synchronization
 import SystemPackage
 
 /// Flushes filesystems with syncfs(2), all at once, each on a thread of its own: one that hangs holds up no other.
@@ -16,8 +15,9 @@ enum FlushJob {
         _ opened: OpenedRequest, flushed: @escaping @Sendable (FlushResult) -> Void,
         finished: @escaping @Sendable () -> Void
     ) {
-        guard !opened.targets.isEmpty else { return finished() }
-        let remaining = Countdown(from: opened.targets.count)
+        guard !opened.targets.isEmpty, let remaining = try? Countdown(from: opened.targets.count) else {
+            return finished()
+        }
         for target in opened.targets {
             let flush: @Sendable () -> Void = {
                 let started = Moment.now
@@ -32,7 +32,7 @@ enum FlushJob {
                         device: target.filesystem.device, error: failure, started: started,
                         duration: Moment.now - started))
                 withExtendedLifetime(opened) {}
-                if remaining.isLast() { finished() }
+                if remaining.step() { finished() }
             }
             do throws(Errno) {
                 try OperatingSystemThread.start("flush", stackSize: stackSize, flush)
@@ -40,21 +40,8 @@ enum FlushJob {
                 flushed(
                     FlushResult(
                         device: target.filesystem.device, error: error, started: Moment.now, duration: .zero))
-                if remaining.isLast() { finished() }
+                if remaining.step() { finished() }
             }
         }
-    }
-}
-
-/// Tells the last of several threads that it is the last.
-final class Countdown: Sendable {
-    private let remaining: Atomic<Int>
-
-    init(from count: Int) {
-        remaining = Atomic(count)
-    }
-
-    func isLast() -> Bool {
-        remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0
     }
 }

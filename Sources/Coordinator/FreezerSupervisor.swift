@@ -21,6 +21,9 @@ final class FreezerSupervisor {
     private var socket: PacketSocket?
     private var restartDelay = FreezerSupervisor.shortestDelay
     private var startedAt = Moment.now
+    /// Whether this life is known to be over.
+    private var isOver = true
+    private var session = FreezerSessionID.none
     /// The process, as long as it has not been reaped.
     private(set) var process: ProcessHandle?
     /// Whether it can take a request.
@@ -29,7 +32,7 @@ final class FreezerSupervisor {
     private(set) var hasBeenReady = false
 
     private static let shortestDelay = Duration.milliseconds(50)
-    private static let longestDelay = Duration.seconds(10)
+    private static let longestDelay = Duration.seconds(2)
 
     init(executable: FilePath, mailbox: Mailbox) {
         self.executable = executable
@@ -42,7 +45,8 @@ final class FreezerSupervisor {
     // MARK: Life
 
     func start() {
-        guard socket == nil else { return }
+        guard isOver else { return }
+        isOver = false
         life = FreezerLife(number: life.number + 1)
         startedAt = Moment.now
         isReady = false
@@ -82,14 +86,21 @@ final class FreezerSupervisor {
     }
 
     func started(_ life: FreezerLife, processID: Int32) {
-        guard life == self.life, let identity = ProcessIdentity(of: processID) else { return }
-        process = ProcessHandle(identity)
+        guard life == self.life else { return }
+        process = ProcessIdentity(of: processID).flatMap { ProcessHandle($0) }
+        // One that could not be killed must not be given filesystems: it ends when its connection does.
+        if process == nil { disconnect() }
     }
 
-    /// Tells whether it was this life that ended.
-    func ended(_ life: FreezerLife) -> Bool {
-        guard life == self.life else { return false }
+    func isPresent(_ life: FreezerLife?) -> Bool { life == self.life && !isOver }
+
+    /// Takes note that a life has ended, or that its connection has: whichever is heard of first.
+    ///
+    /// - Returns: Whether this is news.
+    func ended(_ life: FreezerLife? = nil) -> Bool {
+        guard !isOver, life ?? self.life == self.life else { return false }
         disconnect()
+        isOver = true
         process = nil
         return true
     }
@@ -112,25 +123,27 @@ final class FreezerSupervisor {
         isReady = false
     }
 
+    /// Ends it for good. It is heard of no more, until its end is.
     func kill() {
         try? process?.send(signal: SIGKILL)
+        disconnect()
     }
 
     // MARK: Packets
 
-    /// Everything it has reported; nil when the connection has ended.
-    func receiveAll() -> (reports: [FreezerReport], isConnected: Bool) {
-        var reports: [FreezerReport] = []
+    /// What it has reported of the present request, and whether the connection still stands.
+    func receiveAll() -> (news: [FreezerNews], isConnected: Bool) {
+        var reports: [FreezerNews] = []
         while let socket {
             do throws(Errno) {
                 guard let (packet, descriptors) = try socket.receive() else { return (reports, false) }
                 for descriptor in descriptors { try? descriptor.close() }
                 guard let report = FreezerReport(packet: packet) else { continue }
-                if report == .ready {
+                if report.news == .ready {
                     isReady = true
                     hasBeenReady = true
-                } else {
-                    reports.append(report)
+                } else if report.session == session {
+                    reports.append(report.news)
                 }
             } catch .wouldBlock {
                 return (reports, true)
@@ -143,7 +156,8 @@ final class FreezerSupervisor {
 
     /// Gives it a request: the ledger, then the descriptors in the ledger's order, as many a packet as the kernel takes.
     func prepare(ledger: FileDescriptor, descriptors: [FileDescriptor]) throws(Errno) {
-        try send(.prepare(superblockCount: descriptors.count), descriptors: [ledger])
+        session = FreezerSessionID(number: session.number + 1)
+        try send(.prepare(session, superblockCount: descriptors.count), descriptors: [ledger])
         var first = 0
         while first < descriptors.count {
             let some = descriptors[first..<min(first + PacketSocket.maximumDescriptors, descriptors.count)]
@@ -152,14 +166,11 @@ final class FreezerSupervisor {
         }
     }
 
-    /// Sends a command; waits a little if the connection is full, which means that the freezer stands still.
+    /// Sends a command.
+    ///
+    /// - Throws: EPIPE if it is dead, EAGAIN if it stands still and its connection is full.
     func send(_ command: FreezerCommand, descriptors: [FileDescriptor] = []) throws(Errno) {
         guard let socket else { throw .brokenPipe }
-        do throws(Errno) {
-            try socket.send(command.packet, descriptors: descriptors)
-        } catch .wouldBlock {
-            _ = pollOne(socket.descriptor, events: Int16(POLLOUT), atMost: .milliseconds(500))
-            try socket.send(command.packet, descriptors: descriptors)
-        }
+        try socket.send(command.packet, descriptors: descriptors)
     }
 }

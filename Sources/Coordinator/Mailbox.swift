@@ -16,8 +16,12 @@ enum CoordinatorMessage: Sendable {
     case freezerEnded(FreezerLife, how: String)
     /// Time to start the freezer again.
     case freezerDue
+    /// Time to try again what there was no thread for.
+    case takeOverDue(RequestID)
+    case recoveryDue
     /// What an earlier life left.
     case leftover(RecoveryResult)
+    case recoveryFailed(RecoveryError)
     case note(ChannelNote)
 }
 

@@ -23,8 +23,12 @@ final class OpenedRequest: Sendable {
         self.mountWatch = mountWatch
     }
 
+    /// On a thread of its own: the last descriptor of a filesystem that was unmounted meanwhile unmounts it for good,
+    /// and that waits for its device.
     deinit {
-        TargetOpener.close(targets)
+        let targets = targets
+        let close: @Sendable () -> Void = { TargetOpener.close(targets) }
+        if (try? OperatingSystemThread.start("close", close)) == nil { close() }
     }
 
     /// In the order of the ledger and of the state machine's indices.
@@ -51,15 +55,18 @@ extension OpenedRequest {
     /// Reads the machine, plans, opens. Blocks for as long as a device takes to answer: runs on a thread of its own,
     /// and nobody waits for it past the state machine's deadline.
     ///
-    /// - Parameter hooks: The hooks of the request's first plan, when it is planned again: they have run already.
+    /// - Parameters:
+    ///   - hooks: The hooks of the request's first plan, when it is planned again: they have run already.
+    ///   - isWanted: Asked between the steps; if not, nothing more is opened.
     static func open(
-        policy: PlanPolicy, hookDirectory: FilePath, keeping hooks: [HookCandidate]? = nil
+        policy: PlanPolicy, hookDirectory: FilePath, keeping hooks: [HookCandidate]? = nil,
+        isWanted: () -> Bool = { true }
     ) throws(PreparationFailure) -> OpenedRequest {
         var attempt = 1
         while true {
             var plan: FreezePlan?
             do {
-                return try open(policy, hookDirectory, hooks) { plan = $0 }
+                return try open(policy, hookDirectory, hooks, isWanted) { plan = $0 }
             } catch let error as LinuxSystemError
                 where attempt < attempts && (error.code == .unmounted || error.code == .replaced)
             {
@@ -72,14 +79,16 @@ extension OpenedRequest {
     }
 
     private static func open(
-        _ policy: PlanPolicy, _ hookDirectory: FilePath, _ hooks: [HookCandidate]?,
+        _ policy: PlanPolicy, _ hookDirectory: FilePath, _ hooks: [HookCandidate]?, _ isWanted: () -> Bool,
         planned: (FreezePlan) -> Void
     ) throws -> OpenedRequest {
         let watch = try MountTableWatch()
         let plan = try FreezePlan.make(from: try StorageInventory.survey(watch), policy: policy)
         planned(plan)
         try plan.requireSomethingToFreeze()
+        guard isWanted() else { throw CancellationError() }
         let hooks = try hooks ?? HookDirectory(hookDirectory).scan()
+        guard isWanted() else { throw CancellationError() }
         let targets = try TargetOpener().open(plan)
         // A target may have had to be reached through another mount than planned.
         let reached = Dictionary(targets.map { ($0.filesystem.device, $0.filesystem) }) { first, _ in first }

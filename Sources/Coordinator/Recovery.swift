@@ -40,51 +40,66 @@ public struct Recovery: Sendable {
         let freezer = ledger.freezer?.handle
         if case .byHand(let isForced) = mode, ledger.daemon.isAlive {
             guard isForced else { throw RecoveryError(ownerAlive: ledger) }
-            try? freezer?.send(signal: SIGKILL)
-        } else if let freezer {
-            waitForOrphan(freezer, ledger)
+            freezer?.kill(within: .seconds(1))
         }
-        let outcomes = thaw(ledger, freezer, until: Moment.now + Self.patience)
+        ledger.fencePlanned(by: me)
+        if let freezer { waitForOrphan(freezer, ledger) }
+        let outcomes = thaw(ledger, until: Moment.now + Self.patience)
         return RecoveryResult(ledger: ledger, outcomes: outcomes, runDirectory: runDirectory, recovery: self)
     }
 
-    /// A freezer whose daemon died thaws by itself. One that does not, though nothing of it hangs in the kernel, is
-    /// stopped or broken: it is killed.
+    /// A freezer whose daemon died thaws by itself, and what hangs in the kernel the moment that returns. One that
+    /// leaves a superblock frozen is stopped or broken: it is killed. Otherwise it is the best guard there is.
     private func waitForOrphan(_ freezer: ProcessHandle, _ ledger: Ledger) {
         let deadline = Moment.now + Self.patience
         while Moment.now < deadline, !ledger.unsettled.isEmpty {
             if freezer.waitForEnd(atMost: .milliseconds(20)) { return }
         }
-        if !ledger.unsettled.isEmpty { try? freezer.send(signal: SIGKILL) }
+        if ledger.unsettled.contains(where: { ledger.word($0).state == .frozen }) {
+            freezer.kill(within: .seconds(1))
+        }
     }
 
-    /// Thaws every unsettled superblock, each on a thread of its own, and tells how it went by the deadline.
-    func thaw(_ ledger: Ledger, _ freezer: ProcessHandle?, until deadline: Moment) -> [Int: RecoveryOutcome] {
-        let thaw = OrphanThaw(ledger: ledger, me: me, freezer: freezer)
+    /// Thaws every unsettled superblock, in order, and tells how it went by the deadline. What a living freezer
+    /// watches is left to it.
+    func thaw(_ ledger: Ledger, until deadline: Moment) -> [Int: RecoveryOutcome] {
         let unsettled = ledger.unsettled
-        let work = unsettled.map { index in
-            { @Sendable () -> RecoveryOutcome in
-                do throws(LinuxSystemError) {
-                    let target = try Self.open(ledger.superblocks[index])
-                    defer { TargetOpener.close([target]) }
-                    return .thaw(thaw.thaw(index, through: target.descriptor, until: deadline))
-                } catch {
-                    return .unreachable("\(error)")
-                }
+        let outcomes = RecoveryOutcomes(of: unsettled)
+        let freezer = ledger.freezer?.handle
+        if let freezer, !freezer.isDying {
+            return Dictionary(uniqueKeysWithValues: unsettled.map { ($0, .watchedByFreezer) })
+        }
+        let thaw = OrphanThaw(ledger: ledger, me: me, freezer: freezer)
+        let started: Void? = try? OperatingSystemThread.start("recover") {
+            OrphanThaw.inOrder(ledger) { index in
+                guard unsettled.contains(index) else { return }
+                outcomes.add(index, Self.thawOne(ledger, index, with: thaw, until: deadline))
             }
         }
+        guard started != nil else { return outcomes.soFar }
         // A little longer than the threads take, so that their own words are heard.
-        let outcomes = AbandonableWork.run(work, until: deadline + .milliseconds(500))
-        return Dictionary(uniqueKeysWithValues: zip(unsettled, outcomes.map { $0 ?? .thaw(.unfinished) }))
+        return outcomes.wait(until: deadline + .milliseconds(500))
+    }
+
+    private static func thawOne(
+        _ ledger: Ledger, _ index: Int, with thaw: OrphanThaw, until deadline: Moment
+    ) -> RecoveryOutcome {
+        do throws(LinuxSystemError) {
+            guard let target = try open(ledger.superblocks[index]) else { return .notMounted }
+            defer { TargetOpener.close([target]) }
+            return .thaw(thaw.thaw(index, through: target.descriptor, until: deadline))
+        } catch {
+            return .unreachable("\(error)")
+        }
     }
 
     /// Finds the superblock in the mount table of now, by its device number; where it was mounted, if it still is.
     private static func open(
         _ superblock: LedgerContents.Superblock
-    ) throws(LinuxSystemError) -> TargetOpener.Target {
+    ) throws(LinuxSystemError) -> TargetOpener.Target? {
         let mounts = try MountTableWatch().read().filter { $0.device == superblock.device }
         let mount = mounts.first { $0.mountPoint == superblock.mountPoint } ?? mounts.first
-        guard let mount else { throw LinuxSystemError.notMounted(superblock.mountPoint, superblock.device) }
+        guard let mount else { return nil }
         let filesystem = PlannedFilesystem(
             device: superblock.device, mount: mount, action: .freeze, reason: "named by the ledger")
         return try TargetOpener().open(FreezePlan(filesystems: [filesystem]))[0]
@@ -94,6 +109,10 @@ public struct Recovery: Sendable {
 /// How one superblock fared.
 public enum RecoveryOutcome: Hashable, Sendable {
     case thaw(ThawOutcome)
+    /// Its FIFREEZE hangs in a freezer that lives, and thaws it when that returns.
+    case watchedByFreezer
+    /// It is in no mount table any more: nobody can be stuck on it, but it may still be frozen.
+    case notMounted
     /// It could not even be opened.
     case unreachable(String)
 
@@ -101,7 +120,31 @@ public enum RecoveryOutcome: Hashable, Sendable {
     public var isSettled: Bool {
         switch self {
         case .thaw(.thawed), .thaw(.thawedBySomebodyElse), .thaw(.nothingToDo): true
-        case .thaw(.failed), .thaw(.unfinished), .unreachable: false
+        case .thaw(.failed), .thaw(.unfinished), .watchedByFreezer, .notMounted, .unreachable: false
         }
+    }
+}
+
+/// Collects what the threads answer.
+private final class RecoveryOutcomes: Sendable {
+    private let outcomes: Mutex<[Int: RecoveryOutcome]>
+    private let remaining: Countdown?
+
+    /// Unfinished, all of them, until more is known.
+    init(of indices: [Int]) {
+        outcomes = Mutex(Dictionary(uniqueKeysWithValues: indices.map { ($0, .thaw(.unfinished)) }))
+        remaining = try? Countdown(from: indices.count)
+    }
+
+    func add(_ index: Int, _ outcome: RecoveryOutcome) {
+        outcomes.withLock { $0[index] = outcome }
+        _ = remaining?.step()
+    }
+
+    var soFar: [Int: RecoveryOutcome] { outcomes.withLock { $0 } }
+
+    func wait(until deadline: Moment) -> [Int: RecoveryOutcome] {
+        if !soFar.isEmpty { _ = remaining?.wait(until: deadline) }
+        return soFar
     }
 }

@@ -8,6 +8,9 @@ public struct RecoveryResult: Sendable {
     public struct Line: Sendable {
         public let mountPoint: FilePath
         public let outcome: RecoveryOutcome
+
+        /// What nobody can open is for the admin: to watch it would block every backup of the rest.
+        var mustBeWatched: Bool { !outcome.isSettled && outcome != .notMounted }
     }
 
     public let requestID: RequestID
@@ -36,7 +39,7 @@ public struct RecoveryResult: Sendable {
 
     /// Removes the ledger, unless it is still needed: to thaw what hangs, or to call the hooks at the next start.
     public func removeLedgerIfDone() {
-        if isEverythingThawed && hooksOwedThaw.isEmpty { runDirectory.removeLedger() }
+        if isEverythingThawed && hooksOwedThaw.isEmpty { runDirectory.remove(ledger) }
     }
 
     /// For the state machine.
@@ -44,14 +47,14 @@ public struct RecoveryResult: Sendable {
         Leftover(
             requestID: requestID, channel: ChannelID(name: ledger.channel),
             hooksOwedThaw: hooksOwedThaw.map { PlannedHook(name: $0) },
-            stuck: lines.filter { !$0.outcome.isSettled }.map(\.mountPoint))
+            stuck: lines.filter(\.mustBeWatched).map(\.mountPoint))
     }
 
     /// Keeps trying what hangs; calls back for each that is done. Blocks until the last one is: for ever, if need be.
-    func watchStuck(_ settled: (FilePath) -> Void) {
-        var open = Set(lines.filter { !$0.outcome.isSettled }.map(\.mountPoint))
+    public func watchStuck(_ settled: (FilePath) -> Void = { _ in }) {
+        var open = Set(lines.filter(\.mustBeWatched).map(\.mountPoint))
         while !open.isEmpty {
-            let outcomes = recovery.thaw(ledger, ledger.freezer?.handle, until: Moment.now + .seconds(5))
+            let outcomes = recovery.thaw(ledger, until: Moment.now + .seconds(5))
             let unsettled = Set(ledger.unsettled)
             for (index, superblock) in ledger.superblocks.enumerated() where open.contains(superblock.mountPoint) {
                 guard !unsettled.contains(index) || outcomes[index]?.isSettled == true else { continue }
@@ -85,6 +88,10 @@ extension RecoveryResult.Line: CustomStringConvertible {
         case .thaw(.failed(let error)): "\(name): thawing it fails: \(error); look at the kernel's log"
         case .thaw(.unfinished):
             "\(name): its freeze or thaw hangs in the kernel; SysRq-j thaws everything in an emergency"
+        case .watchedByFreezer: "\(name): its freeze hangs in the kernel; the freezer thaws it when that returns"
+        case .notMounted:
+            "\(name): it is not mounted any more, but may still be frozen. Mount its device once more: that gives "
+                + "the same superblock; then run `fsfreeze -u` on it"
         case .unreachable(let reason): reason
         }
     }

@@ -15,7 +15,7 @@ final class FreezeTarget: Sendable {
     private let descriptor: FileDescriptor
     private let ledger: Ledger
     private let me: ProcessIdentity
-    private let report: @Sendable (FreezerReport) -> Void
+    private let report: @Sendable (FreezerNews) -> Void
     private let orders = ThreadSemaphore()
     private let state = Mutex(Phase.waiting)
 
@@ -35,7 +35,7 @@ final class FreezeTarget: Sendable {
 
     init(
         index: Int, descriptor: FileDescriptor, ledger: Ledger, me: ProcessIdentity,
-        report: @escaping @Sendable (FreezerReport) -> Void
+        report: @escaping @Sendable (FreezerNews) -> Void
     ) throws(Errno) {
         self.index = index
         self.level = ledger.superblocks[index].level

@@ -24,7 +24,7 @@ public final class FreezerService {
 
     /// Serves until the daemon's end of the connection is closed and nothing is frozen by us any more.
     public func run() {
-        outbox.add(.ready)
+        outbox.add(FreezerReport(.none, .ready))
         while true {
             session?.advance(now: Moment.now)
             flushOutbox()
@@ -62,7 +62,8 @@ public final class FreezerService {
             } catch .wouldBlock {
                 return
             } catch .messageTooLong {
-                continue
+                // The descriptors did not fit into our table.
+                report(.prepareFailed(.tooManyOpenFiles))
             } catch {
                 return daemonIsGone()
             }
@@ -77,8 +78,8 @@ public final class FreezerService {
 
     private func obey(_ command: FreezerCommand, _ descriptors: [FileDescriptor]) {
         switch command {
-        case .prepare(let count):
-            prepare(superblockCount: count, descriptors)
+        case .prepare(let id, let count):
+            prepare(id, superblockCount: count, descriptors)
         case .descriptors(let first):
             take(descriptors, from: first)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
@@ -90,19 +91,18 @@ public final class FreezerService {
         }
     }
 
-    private func prepare(superblockCount: Int, _ descriptors: [FileDescriptor]) {
-        guard session == nil, descriptors.count == 1 else {
-            for descriptor in descriptors { try? descriptor.close() }
-            return outbox.add(.prepareFailed(.invalidArgument))
-        }
-        defer { try? descriptors[0].close() }
-        guard let ledger = try? Ledger(mapping: descriptors[0], path: "the daemon's ledger") else {
-            return outbox.add(.prepareFailed(.invalidArgument))
+    private func prepare(_ id: FreezerSessionID, superblockCount: Int, _ descriptors: [FileDescriptor]) {
+        defer { for descriptor in descriptors { try? descriptor.close() } }
+        guard session == nil, descriptors.count == 1,
+            let ledger = try? Ledger(mapping: descriptors[0], path: "the daemon's ledger")
+        else {
+            return outbox.add(FreezerReport(id, .prepareFailed(.invalidArgument)))
         }
         let outbox = outbox
         session = FreezerSession(
-            ledger: ledger, superblockCount: superblockCount, me: me, report: { outbox.add($0) })
-        if superblockCount == 0 { outbox.add(.prepared) }
+            id, ledger: ledger, superblockCount: superblockCount, me: me,
+            report: { outbox.add(FreezerReport(id, $0)) })
+        if superblockCount == 0 { report(.prepared) }
     }
 
     private func take(_ descriptors: [FileDescriptor], from first: Int) {
@@ -114,7 +114,7 @@ public final class FreezerService {
             try session?.take(descriptors, from: first)
         } catch {
             session?.abandonDescriptors()
-            outbox.add(.prepareFailed(error))
+            report(.prepareFailed(error))
         }
     }
 
@@ -123,8 +123,7 @@ public final class FreezerService {
         session?.beginThaw()
         session?.advance(now: Moment.now)
         if session?.isSettled ?? true {
-            session = nil
-            outbox.add(.released)
+            endSession()
         } else {
             isReleaseWanted = true
         }
@@ -132,13 +131,21 @@ public final class FreezerService {
 
     private var isReleaseWanted = false
 
+    private func endSession() {
+        report(.released)
+        session = nil
+    }
+
     // MARK: Reports
+
+    private func report(_ news: FreezerNews) {
+        outbox.add(FreezerReport(session?.id ?? .none, news))
+    }
 
     private func flushOutbox() {
         if isReleaseWanted, session?.isSettled ?? true {
             isReleaseWanted = false
-            session = nil
-            outbox.add(.released)
+            endSession()
         }
         guard !isDaemonGone else { return }
         while let report = outbox.first {

@@ -9,13 +9,13 @@ struct FreezerSession {
     /// How long the next level's thaw waits for a level whose FITHAW does not return.
     static let patience = Duration.seconds(1)
 
+    let id: FreezerSessionID
     private let ledger: Ledger
     private let superblockCount: Int
     private let me: ProcessIdentity
-    private let report: @Sendable (FreezerReport) -> Void
+    private let report: @Sendable (FreezerNews) -> Void
     private var pending: [FileDescriptor] = []
     private var targets: [FreezeTarget] = []
-    private var frozenLevels: Int = 0
     private var freezeDeadline: Moment?
     private var windowDeadline: Moment?
     /// The levels still to be thawed, and since when the last ordered one is waited for; nil before the thaw.
@@ -23,9 +23,10 @@ struct FreezerSession {
     private var isThawFinished = false
 
     init(
-        ledger: Ledger, superblockCount: Int, me: ProcessIdentity,
-        report: @escaping @Sendable (FreezerReport) -> Void
+        _ id: FreezerSessionID, ledger: Ledger, superblockCount: Int, me: ProcessIdentity,
+        report: @escaping @Sendable (FreezerNews) -> Void
     ) {
+        self.id = id
         self.ledger = ledger
         self.superblockCount = superblockCount
         self.me = me

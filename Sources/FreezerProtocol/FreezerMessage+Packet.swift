@@ -6,7 +6,7 @@ import SystemPackage
 extension FreezerCommand {
     public var packet: [UInt8] {
         switch self {
-        case .prepare(let count): encode(1, Int64(count))
+        case .prepare(let session, let count): encode(1, Int64(session.number), Int64(count))
         case .descriptors(let first): encode(2, Int64(first))
         case .freeze(let level, let freezeDeadline, let windowDeadline):
             encode(3, Int64(level), freezeDeadline.nanoseconds, windowDeadline.nanoseconds)
@@ -19,7 +19,8 @@ extension FreezerCommand {
     public init?(packet: [UInt8]) {
         guard let fields = decode(packet) else { return nil }
         switch (fields.first, fields.count) {
-        case (1, 2) where fields[1] >= 0: self = .prepare(superblockCount: Int(fields[1]))
+        case (1, 3) where fields[2] >= 0:
+            self = .prepare(FreezerSessionID(number: Int(fields[1])), superblockCount: Int(fields[2]))
         case (2, 2) where fields[1] >= 0: self = .descriptors(firstIndex: Int(fields[1]))
         case (3, 4):
             self = .freeze(
@@ -34,6 +35,19 @@ extension FreezerCommand {
 
 extension FreezerReport {
     public var packet: [UInt8] {
+        encode(Int64(session.number)) + news.packet
+    }
+
+    /// Nil if the packet is none of these.
+    public init?(packet: [UInt8]) {
+        guard let number = decode(packet)?.first, let news = FreezerNews(packet: Array(packet.dropFirst(8)))
+        else { return nil }
+        self.init(FreezerSessionID(number: Int(number)), news)
+    }
+}
+
+extension FreezerNews {
+    fileprivate var packet: [UInt8] {
         switch self {
         case .ready: encode(1)
         case .prepared: encode(2)
@@ -48,8 +62,7 @@ extension FreezerReport {
         }
     }
 
-    /// Nil if the packet is none of these.
-    public init?(packet: [UInt8]) {
+    fileprivate init?(packet: [UInt8]) {
         guard let fields = decode(packet) else { return nil }
         switch (fields.first, fields.count) {
         case (1, 1): self = .ready

@@ -1,10 +1,22 @@
 import FreezeCore
 import SystemPackage
 
+/// Names one request between daemon and freezer, so that late news of one is not taken for the next one's.
+public struct FreezerSessionID: Hashable, Sendable {
+    public let number: Int
+
+    public init(number: Int) {
+        self.number = number
+    }
+
+    /// Of what belongs to no request.
+    public static let none = FreezerSessionID(number: 0)
+}
+
 /// What the daemon tells the freezer. One packet each.
 public enum FreezerCommand: Hashable, Sendable {
     /// A new request with this many superblocks. Carries the ledger's descriptor.
-    case prepare(superblockCount: Int)
+    case prepare(FreezerSessionID, superblockCount: Int)
     /// Descriptors of the superblocks from this index on, in the ledger's order. Carries them.
     case descriptors(firstIndex: Int)
     /// Freeze every superblock of a level; thaw everything if not all levels are frozen by the first deadline, and
@@ -17,7 +29,19 @@ public enum FreezerCommand: Hashable, Sendable {
 }
 
 /// What the freezer tells the daemon. One packet each.
-public enum FreezerReport: Hashable, Sendable {
+public struct FreezerReport: Hashable, Sendable {
+    /// The request it is about.
+    public let session: FreezerSessionID
+    public let news: FreezerNews
+
+    public init(_ session: FreezerSessionID, _ news: FreezerNews) {
+        self.session = session
+        self.news = news
+    }
+}
+
+/// What there is to report.
+public enum FreezerNews: Hashable, Sendable {
     /// It is locked in memory and can take a request.
     case ready
     /// It has every descriptor, and a thread waiting for each.

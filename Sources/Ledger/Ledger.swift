@@ -13,6 +13,8 @@ public final class Ledger: Sendable {
     public let bootID: String
     public let superblocks: [LedgerContents.Superblock]
     public let hooks: [String]
+    /// Which file it is, so that no later one is taken for it.
+    let file: FileIdentity
     private let mapping: SharedMapping
 
     /// Maps a ledger that is whole already. The mapping needs the descriptor no longer than this takes.
@@ -21,6 +23,7 @@ public final class Ledger: Sendable {
     public init(mapping descriptor: FileDescriptor, path: FilePath) throws(LedgerError) {
         do throws(Errno) {
             mapping = try SharedMapping(descriptor)
+            file = try FileIdentity(descriptor)
         } catch {
             throw LedgerError(
                 .malformed, path, "the ledger cannot be mapped",
@@ -72,6 +75,15 @@ public final class Ledger: Sendable {
     /// Whether every superblock is frozen, by one and the same process.
     public func allFrozen(by process: ProcessIdentity) -> Bool {
         superblocks.indices.allSatisfy { word($0) == LedgerWord(.frozen, by: process) }
+    }
+
+    /// Keeps everything that was not begun from being begun: by a freezer that is about to die, or that has an order
+    /// still to read.
+    public func fencePlanned(by process: ProcessIdentity) {
+        for index in superblocks.indices {
+            let before = word(index)
+            if before.state == .planned { _ = advance(index, from: before, to: LedgerWord(.thawed, by: process)) }
+        }
     }
 
     /// The superblocks in which something of ours may be left.
@@ -168,16 +180,6 @@ private struct LedgerReader {
         let terminated = text.map(CChar.init(bitPattern:)) + [0]
         return terminated.withUnsafeBufferPointer { buffer in
             buffer.baseAddress.map(FilePath.init(platformString:))
-        }
-    }
-}
-
-extension Ledger {
-    /// Takes over how far hooks were called, when a request is planned again: its ledger is made anew.
-    public func takeHookProgress(from earlier: Ledger) {
-        for (index, hook) in hooks.enumerated() {
-            guard let before = earlier.hooks.firstIndex(of: hook) else { continue }
-            setHookProgress(index, earlier.hookProgress(before))
         }
     }
 }

@@ -3,7 +3,7 @@ import LinuxCalls
 import SystemPackage
 
 /// What a new ledger is made of.
-public struct LedgerContents: Sendable, Hashable {
+public struct LedgerContents: Sendable {
     /// One superblock that a request means to freeze.
     public struct Superblock: Sendable, Hashable {
         public let device: DeviceNumber
@@ -25,15 +25,25 @@ public struct LedgerContents: Sendable, Hashable {
     public let superblocks: [Superblock]
     /// The hooks' names, in freeze order.
     public let hooks: [String]
+    /// The ledger that this one takes the place of, when a request is planned again: how far its hooks were called
+    /// stands in the new one from its first moment.
+    public let earlier: Ledger?
 
     public init(
-        requestID: String, channel: String, daemon: ProcessIdentity, superblocks: [Superblock], hooks: [String]
+        requestID: String, channel: String, daemon: ProcessIdentity, superblocks: [Superblock], hooks: [String],
+        replacing earlier: Ledger? = nil
     ) {
         self.requestID = requestID
         self.channel = channel
         self.daemon = daemon
         self.superblocks = superblocks
         self.hooks = hooks
+        self.earlier = earlier
+    }
+
+    func progress(ofHook name: String) -> HookProgress {
+        guard let earlier, let index = earlier.hooks.firstIndex(of: name) else { return .notStarted }
+        return earlier.hookProgress(index)
     }
 }
 

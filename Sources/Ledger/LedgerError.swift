@@ -10,7 +10,6 @@ public struct LedgerError: ActionableError {
         case unreadable
         case malformed
         case cannotCreate
-        case ownersAlive
     }
 
     public let code: Code

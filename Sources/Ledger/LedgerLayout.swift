@@ -79,11 +79,12 @@ struct LedgerEncoder {
                 at: record + LedgerLayout.Superblock.device)
             put(UInt64(superblock.level), at: record + LedgerLayout.Superblock.level)
             putText(
-                superblock.mountPoint.withCString(\.bytes),
+                superblock.mountPoint.bytes,
                 at: record + LedgerLayout.Superblock.mountPoint)
         }
         for (index, hook) in contents.hooks.enumerated() {
             let record = LedgerLayout.hook(index, superblocks: contents.superblocks.count)
+            put(contents.progress(ofHook: hook).rawValue, at: record + LedgerLayout.Hook.progress)
             putText(Array(hook.utf8), at: record + LedgerLayout.Hook.name)
         }
         bytes += text
@@ -100,17 +101,5 @@ struct LedgerEncoder {
         put(UInt64(textStart + text.count), at: offset)
         put(UInt64(value.count), at: offset + 8)
         text += value
-    }
-}
-
-extension UnsafePointer<CChar> {
-    fileprivate var length: Int {
-        var count = 0
-        while self[count] != 0 { count += 1 }
-        return count
-    }
-
-    fileprivate var bytes: [UInt8] {
-        (0..<length).map { UInt8(bitPattern: self[$0]) }
     }
 }

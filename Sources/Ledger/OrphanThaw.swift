@@ -33,13 +33,19 @@ public struct OrphanThaw: Sendable {
     }
 
     /// Thaws one superblock. Blocks: until FITHAW returns, and while a FIFREEZE is in flight until the deadline.
-    public func thaw(_ index: Int, through descriptor: FileDescriptor, until deadline: Moment) -> ThawOutcome {
+    ///
+    /// - Parameter deadline: Nil to try until it is done.
+    public func thaw(_ index: Int, through descriptor: FileDescriptor, until deadline: Moment?) -> ThawOutcome {
         let pause = Duration.milliseconds(20)
         while true {
             let word = ledger.word(index)
             switch word.state {
-            case nil, .planned, .thawed, .refused:
+            case nil, .thawed, .refused:
                 return .nothingToDo
+            case .planned:
+                // So that the freezer, if it is just about to, does not begin either.
+                if ledger.advance(index, from: word, to: LedgerWord(.thawed, by: me)) { return .nothingToDo }
+                continue
             case .thawing where word.process == me.asStored || word.process.isAlive:
                 // Its winner is at it. If it dies, its place is taken over.
                 break
@@ -50,13 +56,13 @@ public struct OrphanThaw: Sendable {
                 }
                 continue
             }
-            if Moment.now >= deadline { return .unfinished }
+            if isOver(deadline) { return .unfinished }
             waitForFreezer(pause)
         }
     }
 
     private func issueThaw(
-        _ index: Int, through descriptor: FileDescriptor, until deadline: Moment
+        _ index: Int, through descriptor: FileDescriptor, until deadline: Moment?
     ) -> ThawOutcome {
         let mine = LedgerWord(.thawing, by: me)
         while true {
@@ -73,12 +79,16 @@ public struct OrphanThaw: Sendable {
                     _ = ledger.advance(index, from: mine, to: LedgerWord(.thawed, by: me))
                     return .thawedBySomebodyElse
                 }
-                if Moment.now >= deadline { return givenBack(index, .unfinished) }
+                if isOver(deadline) { return givenBack(index, .unfinished) }
             } catch {
-                if Moment.now >= deadline { return givenBack(index, .failed(error)) }
+                if isOver(deadline) { return givenBack(index, .failed(error)) }
             }
             waitForFreezer(.milliseconds(20))
         }
+    }
+
+    private func isOver(_ deadline: Moment?) -> Bool {
+        deadline.map { Moment.now >= $0 } ?? false
     }
 
     /// Leaves the superblock for a later attempt, or another guard.

@@ -110,14 +110,27 @@ public struct RunDirectory: Sendable {
         defer { try? descriptor.close() }
         let ledger = try Ledger(mapping: descriptor, path: ledgerPath)
         guard ledger.bootID == bootID else {
-            removeLedger()
+            remove(ledger)
             return nil
         }
         return ledger
     }
 
-    /// Removes the ledger: its request is over.
-    public func removeLedger() {
-        unlink(ledgerPath.string)
+    /// Removes the ledger: its request is over. The ledger of a later request is left alone.
+    public func remove(_ ledger: Ledger) {
+        if (try? FileIdentity(ledgerPath)) == ledger.file { unlink(ledgerPath.string) }
+    }
+
+    /// Moves a ledger that cannot be understood out of the way of the next one, but keeps it for a human.
+    ///
+    /// - Returns: Where it is now.
+    public func setAsideDamagedLedger() throws(LedgerError) -> FilePath {
+        let aside = path.appending("ledger.damaged")
+        guard rename(ledgerPath.string, aside.string) == 0 else {
+            throw LedgerError(
+                .unreadable, ledgerPath, "the damaged ledger cannot be moved aside",
+                underlyingError: Errno(rawValue: errno))
+        }
+        return aside
     }
 }

@@ -47,13 +47,3 @@ extension LinuxSystemError {
             underlyingError: errno)
     }
 }
-
-extension LinuxSystemError {
-    /// A superblock that is in no mount table any more. It may still be frozen.
-    public static func notMounted(_ mountPoint: FilePath, _ device: DeviceNumber) -> LinuxSystemError {
-        LinuxSystemError(
-            .unmounted, subject: mountPoint.escaped,
-            problem: "its filesystem (device \(device)) is not mounted any more, but may still be frozen",
-            remedy: "Mount its device once more: that gives the same superblock; then run `fsfreeze -u` on it.")
-    }
-}

@@ -10,11 +10,15 @@ struct ConfigurationOption: ParsableArguments {
 
     /// - Throws: `ExitCode.wrongUsage`, after the error was printed.
     func load() throws -> Configuration {
-        do {
-            return try Configuration.load(from: config.map { FilePath($0) })
+        do throws(ConfigurationError) {
+            return try loadOrThrow()
         } catch {
             printError(error)
             throw ExitCode.wrongUsage
         }
+    }
+
+    func loadOrThrow() throws(ConfigurationError) -> Configuration {
+        try Configuration.load(from: config.map { FilePath($0) })
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Coordinator
 import FreezeCore
+import Glibc
 import Ledger
 import LinuxCalls
 import SystemPackage
@@ -22,6 +23,11 @@ struct RecoverCommand: AsyncParsableCommand {
 
     @OptionGroup var options: ConfigurationOption
 
+    @Option(
+        name: .customLong("run"),
+        help: ArgumentHelp("The run directory, whatever the configuration says.", valueName: "directory"))
+    var runPath: String?
+
     @Flag(help: "Thaw even though the quiesced that froze is alive. Its backup is then lost.")
     var force = false
 
@@ -34,17 +40,24 @@ struct RecoverCommand: AsyncParsableCommand {
 
     func run() async throws {
         if asChild {
+            // What a terminal sends to the one that waits must not end the one that thaws.
+            setsid()
+            var result: RecoveryResult?
             do {
-                try recover()
-                AbandonableCommand.finish(.success)
+                result = try recover()
+                AbandonableCommand.finish(result?.isEverythingThawed ?? true ? .success : .failed)
             } catch let status as ExitCode {
                 AbandonableCommand.finish(status)
             }
+            // Nobody waits for this any more. What hangs is thawed the moment it can be, however late (P1).
+            result?.watchStuck()
+            result?.removeLedgerIfDone()
             return
         }
         var arguments = ["recover", "--as-child"]
         if force { arguments.append("--force") }
         if let file = options.config { arguments += ["--config", file] }
+        if let runPath { arguments += ["--run", runPath] }
         guard let status = try AbandonableCommand.run(arguments, until: .now + Self.patience) else {
             printError(RecoveryHangs())
             throw ExitCode.failed
@@ -52,11 +65,25 @@ struct RecoverCommand: AsyncParsableCommand {
         throw status
     }
 
-    private func recover() throws {
-        let configuration = try options.load()
+    /// Where the ledger is. A mistake in the configuration must not keep anything frozen: it is told, and the run
+    /// directory that systemd names, or else the default, is taken.
+    private func runDirectory() -> FilePath {
+        if let runPath { return FilePath(runPath) }
+        do throws(ConfigurationError) {
+            return try options.loadOrThrow().paths.run
+        } catch {
+            let path =
+                getenv("RUNTIME_DIRECTORY").map { FilePath(String(cString: $0)) } ?? Configuration().paths.run
+            printError(error)
+            printError("quiescectl: recovering in \(path)")
+            return path
+        }
+    }
+
+    private func recover() throws -> RecoveryResult? {
         let result: RecoveryResult?
         do {
-            let directory = try RunDirectory(configuration.paths.run, creating: false)
+            let directory = try RunDirectory(runDirectory(), creating: false)
             result = try Recovery(runDirectory: directory).run(.byHand(isForced: force))
         } catch let error as LedgerError where error.isMissingDirectory {
             // No daemon has run since the boot: there cannot be a ledger.
@@ -67,16 +94,17 @@ struct RecoverCommand: AsyncParsableCommand {
         }
         guard let result else {
             print("Nothing to recover: no request was cut short.")
-            return
+            return nil
         }
+        // Before anything is printed: a pager that stands still must not keep it.
+        result.removeLedgerIfDone()
         print("Request \(result.requestID) was cut short.")
         for line in result.lines { print("  \(line)") }
         if result.lines.isEmpty { print("  Nothing of it is frozen.") }
         if !result.hooksOwedThaw.isEmpty {
             print("  The next start of quiesced calls for thaw: \(result.hooksOwedThaw.joined(separator: ", "))")
         }
-        result.removeLedgerIfDone()
-        if !result.isEverythingThawed { throw ExitCode.failed }
+        return result
     }
 }
 

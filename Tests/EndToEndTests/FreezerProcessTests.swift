@@ -101,9 +101,9 @@ extension EndToEnd {
             try rig.send(.descriptors(firstIndex: 0), [filesystem.descriptor])
             try rig.wait(for: .prepareFailed(.invalidArgument))
             // Not a ledger; and more than the one.
-            try rig.send(.prepare(superblockCount: 1), [filesystem.descriptor])
+            try rig.send(.prepare(.none, superblockCount: 1), [filesystem.descriptor])
             try rig.wait(for: .prepareFailed(.invalidArgument))
-            try rig.send(.prepare(superblockCount: 1), [filesystem.descriptor, filesystem.descriptor])
+            try rig.send(.prepare(.none, superblockCount: 1), [filesystem.descriptor, filesystem.descriptor])
             try rig.wait(for: .prepareFailed(.invalidArgument))
             try rig.send(.release)
             try rig.wait(for: .released)

@@ -14,7 +14,8 @@ final class FreezerRig {
     let runDirectory: RunDirectory
     private(set) var ledger: Ledger?
     /// Everything it has reported so far.
-    private(set) var reports: [FreezerReport] = []
+    private(set) var reports: [FreezerNews] = []
+    private var session = FreezerSessionID.none
     private var socket: PacketSocket?
     private var hasEnded = false
 
@@ -80,7 +81,8 @@ final class FreezerRig {
                 }, hooks: []))
         defer { try? descriptor.close() }
         self.ledger = ledger
-        try send(.prepare(superblockCount: targets.count), [descriptor])
+        session = FreezerSessionID(number: session.number + 1)
+        try send(.prepare(session, superblockCount: targets.count), [descriptor])
         var first = 0
         while first < targets.count {
             let some = targets[first...].prefix(PacketSocket.maximumDescriptors).map(\.descriptor)
@@ -121,7 +123,7 @@ final class FreezerRig {
 
     // MARK: Reports
 
-    func next(within limit: Duration = .seconds(10)) throws -> FreezerReport {
+    func next(within limit: Duration = .seconds(10)) throws -> FreezerNews {
         guard let socket else { throw Failure(description: "hung up") }
         guard pollOne(socket.descriptor, events: Int16(POLLIN), atMost: limit) != 0 else {
             throw Failure(description: "no report within \(limit) after \(reports.suffix(5))")
@@ -129,11 +131,15 @@ final class FreezerRig {
         guard let packet = try socket.receive()?.packet, let report = FreezerReport(packet: packet) else {
             throw Failure(description: "the freezer is gone, or talks nonsense, after \(reports.suffix(5))")
         }
-        reports.append(report)
-        return report
+        // Every report names the request that it is about.
+        guard report.session == session || report.news == .ready else {
+            throw Failure(description: "\(report) is not of \(session)")
+        }
+        reports.append(report.news)
+        return report.news
     }
 
-    func wait(for expected: FreezerReport, within limit: Duration = .seconds(10)) throws {
+    func wait(for expected: FreezerNews, within limit: Duration = .seconds(10)) throws {
         let deadline = Moment.now + limit
         while try next(within: deadline - Moment.now) != expected {}
     }

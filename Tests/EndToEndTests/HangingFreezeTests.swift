@@ -166,14 +166,11 @@ extension EndToEnd {
             #expect(refused.ending == .exited(1))
             #expect(refused.output.contains("\(inner.mountPoint): its freeze or thaw hangs in the kernel"))
             try outer.thaw()
-            // Now the ioctl has returned in a process that is dead. What recover left behind may thaw, or not.
+            // Now the ioctl returns in a process that is dead: what recover has left behind thaws.
             #expect(freezer.waitForEnd(atMost: .seconds(5)))
-            #expect(ledger.unsettled == [0])
-            let recovery = try rig.control("recover")
-            #expect(recovery.ending == .exited(0), "\(recovery.errors)")
-            #expect(recovery.output.contains("\(inner.mountPoint): "))
+            try wait(for: "the inner filesystem's thaw") { ledger.unsettled.isEmpty }
             #expect(try !inner.isFrozen())
-            #expect(ledger.unsettled.isEmpty)
+            #expect(try rig.control("recover").ending == .exited(0))
             try rig.start()
             CrashScene.expectRefused(try rig.thaw())
             try expectNextBackupAndCleanEnd()

@@ -6,12 +6,16 @@ import Testing
 /// What daemon and freezer say to one another.
 @Suite struct FreezerMessageTests {
     static let commands: [FreezerCommand] = [
-        .prepare(superblockCount: 0), .prepare(superblockCount: 300), .descriptors(firstIndex: 253),
+        .prepare(.none, superblockCount: 0), .prepare(FreezerSessionID(number: 7), superblockCount: 300),
+        .descriptors(firstIndex: 253),
         .freeze(level: 0, freezeDeadline: Moment(nanoseconds: 1), windowDeadline: Moment(nanoseconds: .max)),
         .freeze(level: 7, freezeDeadline: Moment(nanoseconds: .min), windowDeadline: Moment(nanoseconds: -1)),
         .thaw, .release,
     ]
-    static let reports: [FreezerReport] = [
+    static let reports: [FreezerReport] = news.enumerated().map { number, news in
+        FreezerReport(FreezerSessionID(number: number), news)
+    }
+    private static let news: [FreezerNews] = [
         .ready, .prepared, .prepareFailed(.noMemory), .thawing(.freezeDeadline), .thawing(.windowDeadline),
         .froze(index: 0, error: nil, started: Moment(nanoseconds: 1), ended: Moment(nanoseconds: .max)),
         .froze(index: 299, error: .resourceBusy, started: Moment(nanoseconds: 0), ended: Moment(nanoseconds: 2)),

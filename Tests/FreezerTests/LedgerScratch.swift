@@ -41,14 +41,16 @@ final class LedgerScratch {
 
 extension LedgerContents {
     /// A request of this process with so many superblocks; every seventh mount point is not UTF-8.
-    static func sample(superblocks: Int, hooks: [String] = ["10-first", "20-second.session"]) -> LedgerContents {
+    static func sample(
+        superblocks: Int, hooks: [String] = ["10-first", "20-second.session"], replacing earlier: Ledger? = nil
+    ) -> LedgerContents {
         LedgerContents(
             requestID: "00c0ffee00c0ffee", channel: "hyperv", daemon: .current,
             superblocks: (0..<superblocks).map { index in
                 Superblock(
                     device: DeviceNumber(major: 7, minor: UInt32(index)), mountPoint: mountPoint(index),
                     level: index % 3)
-            }, hooks: hooks)
+            }, hooks: hooks, replacing: earlier)
     }
 
     private static func mountPoint(_ index: Int) -> FilePath {

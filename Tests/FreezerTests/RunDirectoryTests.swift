@@ -80,10 +80,29 @@ import Testing
         #expect(access(directory.ledgerPath.string, F_OK) != 0)
     }
 
-    @Test func `no ledger is no error, and neither is removing none`() throws {
+    @Test func `no ledger is no error, and neither is removing one that is gone`() throws {
         let directory = try scratch.runDirectory()
-        directory.removeLedger()
         #expect(try directory.openLedger() == nil)
+        let ledger = try directory.createLedger(.sample(superblocks: 1)).ledger
+        directory.remove(ledger)
+        directory.remove(ledger)
+        #expect(try directory.openLedger() == nil)
+    }
+
+    @Test func `removing a ledger leaves a later one alone`() throws {
+        let directory = try scratch.runDirectory()
+        let earlier = try directory.createLedger(.sample(superblocks: 1)).ledger
+        _ = try directory.createLedger(.sample(superblocks: 2))
+        directory.remove(earlier)
+        #expect(try directory.openLedger()?.superblocks.count == 2)
+    }
+
+    @Test func `a damaged ledger is kept for a human`() throws {
+        let directory = try scratch.runDirectory()
+        _ = try directory.createLedger(.sample(superblocks: 1))
+        let aside = try directory.setAsideDamagedLedger()
+        #expect(try directory.openLedger() == nil)
+        #expect(access(aside.string, F_OK) == 0)
     }
 
     @Test func `nobody is followed to another file`() throws {

@@ -1,0 +1,111 @@
+import FreezeCore
+import FreezerProtocol
+import LinuxCalls
+import SystemPackage
+
+/// What comes in: from channels, from threads that did what may block, from the freezer, from the clock.
+extension Coordinator {
+    func take(_ message: CoordinatorMessage) {
+        switch message {
+        case .event(let event): handle(event)
+        case .channel(let channel, let event): take(channel, event)
+        case .opened(let step, let result): take(step, result)
+        case .thawedInPlace(let id, let index, let result):
+            // The indices are that request's.
+            if resources?.requestID == id { handle(.thawed(index, result)) }
+        case .freezerStarted(let life, let processID): freezer.started(life, processID: processID)
+        case .freezerEnded(let life, let how): freezerEnded(life, how: how)
+        case .freezerDue: startFreezerIfIdle()
+        case .takeOverDue(let id): if resources?.requestID == id { takeOverThaw() }
+        case .recoveryDue: recover()
+        case .leftover(let result): recovered(result)
+        case .recoveryFailed(let error): recoveryFailed(error)
+        case .note(let note): log(note)
+        }
+    }
+
+    private func take(_ channel: ChannelID, _ event: ChannelEvent) {
+        switch event {
+        case .registered: break
+        case .hotBackup(let operation): handle(.hotBackup(channel, operation))
+        case .freeze(let operation): handle(.freeze(channel, operation, .unique()))
+        case .thaw(let operation): handle(.thaw(channel, operation))
+        case .lost(let reason): handle(.channelLost(channel, reason: reason))
+        case .note(let note): log(note)
+        }
+    }
+
+    // MARK: The freezer
+
+    func takeFreezerNews() {
+        guard freezer.descriptor != nil else { return }
+        let wasReady = freezer.isReady
+        let (news, isConnected) = freezer.receiveAll()
+        for piece in news { take(piece) }
+        if freezer.isReady && !wasReady {
+            openWantedChannels()
+            giveToFreezer()
+        }
+        if !isConnected { freezerEnded(how: "its connection ended") }
+    }
+
+    /// A request that it was not ready for yet is given to its successor.
+    private func freezerDied() {
+        guard resources?.awaitedPreparation != nil else { return handle(.freezerDied) }
+        resources?.isWithFreezer = false
+    }
+
+    // MARK: Time
+
+    func timePassed() {
+        // A freezer that took the request and says nothing stands still. It is replaced, and not a disk blamed for it.
+        if resources?.awaitedPreparation != nil, resources?.isWithFreezer == true {
+            freezer.kill()
+            preparationFailed("the freezer does not answer; it is replaced")
+        } else {
+            handle(.timePassed)
+        }
+    }
+
+    private func take(_ news: FreezerNews) {
+        switch news {
+        case .ready, .released:
+            break
+        case .prepared:
+            freezerIsPrepared()
+        case .prepareFailed(let error):
+            preparationFailed("the freezer could not get ready: \(error)")
+        case .froze(let index, let error, let started, let ended):
+            handle(.froze(index, TimedResult(error: error, started: started, ended: ended)))
+        case .thawing(.freezeDeadline):
+            // The same deadline as the machine's, which knows the names of what is not frozen.
+            handle(.timePassed)
+            handle(.freezerThaws(reason: "not everything was frozen within freeze.timeout"))
+        case .thawing(.windowDeadline):
+            handle(.freezerThaws(reason: RequestMachine.windowExpired(machine.policy)))
+        case .thawed(let index, let error, let started, let ended):
+            handle(.thawed(index, TimedResult(error: error, started: started, ended: ended)))
+        case .thawFinished:
+            handle(.thawFinished)
+        }
+    }
+
+    private func freezerEnded(_ life: FreezerLife? = nil, how: String) {
+        let wasConnected = freezer.descriptor != nil
+        // The machine first: what it takes over needs the process.
+        if wasConnected, life == nil || freezer.isPresent(life) { freezerDied() }
+        guard freezer.ended(life) else { return }
+        log(ChannelNote(.warning, "the freezer ended (\(how)); it is started again"))
+        // After one that worked the next is worth waiting for, as long as planning may take.
+        if !freezer.hasBeenReady { preparationFailed("the freezer ended (\(how))") }
+        // Better to answer the host with failure, and HOT_BACKUP as always, than not at all.
+        openWantedChannels()
+        freezer.scheduleRestart()
+    }
+
+    /// Starting it opens paths and makes a process: not in the window (P7). While one is stuck, its successor can
+    /// start, since FREEZE fails until it returns.
+    private func startFreezerIfIdle() {
+        if machine.isWindowOpen { freezer.scheduleRestart() } else { freezer.start() }
+    }
+}

@@ -1,0 +1,170 @@
+import Configuration
+import FreezeCore
+import FreezerProtocol
+import Hooks
+import Ledger
+import LinuxCalls
+import LinuxSystem
+import SystemPackage
+
+/// While applications still run: planning, opening, flushing, hooks.
+extension Coordinator {
+    /// HOT_BACKUP is answered with success whatever is found here; what would make a FREEZE fail now is said now.
+    func assess() {
+        guard assessment.begin() else { return }
+        let mailbox = mailbox
+        let policy = planPolicy
+        let directory = configuration.hooks.directory
+        let isFreezerReady = freezer.isReady
+        let assessment = assessment
+        blockingWork("assess") {
+            defer { assessment.end() }
+            func warn(_ text: String) {
+                mailbox.post(.note(ChannelNote(.warning, "a FREEZE now would fail: \(text)")))
+            }
+            if !isFreezerReady { warn("the freezer is not running") }
+            do throws(PreparationFailure) {
+                let opened = try OpenedRequest.open(
+                    policy: policy, hookDirectory: directory, isWanted: { !assessment.isCancelled })
+                for hook in opened.plannedHooks {
+                    if let refusal = hook.refusal { warn("hook \(hook.name) is refused: \(refusal)") }
+                }
+            } catch {
+                if !assessment.isCancelled { warn(error.reason) }
+            }
+        } orElse: { _ in
+            assessment.end()
+        }
+    }
+
+    func prepare(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
+        if resources == nil {
+            resources = ActiveResources(requestID: id, channel: channel)
+            for channel in channels.values { channel.holdOpening() }
+        }
+        // Planning again: the freezer holds the old plan's descriptors.
+        if resources?.ledger != nil { command(.release) }
+        resources?.opened = nil
+        resources?.isWithFreezer = false
+        resources?.awaitedPreparation = step
+        assessment.cancel()
+        let mailbox = mailbox
+        let policy = planPolicy
+        let directory = configuration.hooks.directory
+        let hooks = resources?.hooks
+        blockingWork("plan") {
+            do throws(PreparationFailure) {
+                let opened = try OpenedRequest.open(policy: policy, hookDirectory: directory, keeping: hooks)
+                mailbox.post(.opened(step, .success(opened)))
+            } catch {
+                mailbox.post(.opened(step, .failure(error)))
+            }
+        } orElse: { error in
+            mailbox.post(.opened(step, .failure(PreparationFailure(reason: "no thread: \(error)", plan: nil))))
+        }
+    }
+
+    /// The first half of the preparation is done; the freezer's half follows.
+    func take(_ step: StepID, _ result: Result<OpenedRequest, PreparationFailure>) {
+        guard resources?.awaitedPreparation == step else { return }
+        switch result {
+        case .failure(let failure):
+            resources?.awaitedPreparation = nil
+            handle(.preparationFailed(step, reason: failure.reason, plan: failure.plan))
+        case .success(let opened):
+            resources?.opened = opened
+            resources?.hooks = opened.hooks
+            for note in opened.plan.notes { log(ChannelNote(.warning, note)) }
+            if freezer.isReady { giveToFreezer() }
+        }
+    }
+
+    /// Hands ledger and descriptors to the freezer, once it is there and the plan is.
+    func giveToFreezer() {
+        guard let resources, let opened = resources.opened, resources.awaitedPreparation != nil else { return }
+        self.resources?.isWithFreezer = true
+        let targets = opened.freezeTargets
+        do {
+            let (ledger, ledgerDescriptor) = try runDirectory.createLedger(
+                LedgerContents(
+                    requestID: resources.requestID.text, channel: resources.channel.name, daemon: me,
+                    superblocks: targets.map { target in
+                        LedgerContents.Superblock(
+                            device: target.filesystem.device, mountPoint: target.filesystem.mountPoint,
+                            level: target.filesystem.level ?? 0)
+                    }, hooks: opened.hooks.map(\.hook.name), replacing: resources.ledger))
+            defer { try? ledgerDescriptor.close() }
+            self.resources?.ledger = ledger
+            try freezer.prepare(ledger: ledgerDescriptor, descriptors: targets.map(\.descriptor))
+        } catch Errno.brokenPipe {
+            // It has just died: its successor is given the request.
+            self.resources?.isWithFreezer = false
+        } catch {
+            preparationFailed("the freezer cannot be given the request: \(error)")
+        }
+    }
+
+    func freezerIsPrepared() {
+        guard let step = resources?.awaitedPreparation, let opened = resources?.opened else { return }
+        resources?.awaitedPreparation = nil
+        handle(.prepared(step, PreparedRequest(plan: opened.plan, hooks: opened.plannedHooks)))
+    }
+
+    func preparationFailed(_ reason: String) {
+        guard let step = resources?.awaitedPreparation else { return }
+        resources?.awaitedPreparation = nil
+        handle(.preparationFailed(step, reason: reason, plan: resources?.opened?.plan))
+    }
+
+    // MARK: Flushing
+
+    func flush(_ step: StepID) {
+        guard let opened = resources?.opened else { return }
+        let mailbox = mailbox
+        FlushJob.start(opened) { result in
+            mailbox.post(.flushed(step, result))
+        } finished: {
+            mailbox.post(.flushFinished(step))
+        }
+    }
+
+    // MARK: Hooks
+
+    func runHook(
+        _ step: StepID, _ index: Int, _ phase: HookPhase, succeeded: Bool, level: ConsistencyLevel?,
+        timeout: Duration
+    ) {
+        guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
+        let context = HookContext(
+            requestID: resources.requestID, channel: resources.channel, phase: phase,
+            result: phase == .thaw ? (succeeded ? .ok : .failed) : nil,
+            level: level,
+            mountPoints: opened.freezeTargets.map(\.filesystem.mountPoint), timeout: timeout)
+        let hook = opened.hooks[index].hook
+        // Before it runs: after a crash it is better called for thaw in vain than not at all.
+        if phase == .freeze { ledger.setHookProgress(index, .started) }
+        self.resources?.runningHook = call(hook, context, step, ledger, index)
+    }
+
+    /// Calls a hook, and writes into the ledger what is still owed to it afterwards.
+    @discardableResult
+    func call(
+        _ hook: Hook, _ context: HookContext, _ step: StepID, _ ledger: Ledger?, _ index: Int?
+    ) -> Task<Void, Never> {
+        let mailbox = mailbox
+        let runner = hookRunner
+        return Task.detached {
+            let run = await runner.run(hook, context: context)
+            if let ledger, let index {
+                switch (context.phase, run.outcome) {
+                case (.freeze, .notStarted): ledger.setHookProgress(index, .notStarted)
+                // It is still owed its thaw.
+                case (.thaw, .notStarted): break
+                case (.thaw, _): ledger.setHookProgress(index, .finished)
+                case (.freeze, _): break
+                }
+            }
+            mailbox.post(.hookFinished(step, run))
+        }
+    }
+}

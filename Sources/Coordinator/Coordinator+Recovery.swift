@@ -1,0 +1,78 @@
+import Configuration
+import FreezeCore
+import Hooks
+import Ledger
+import LinuxCalls
+import SystemPackage
+
+/// Before anybody is served: what an earlier life left is thawed, and its hooks are called. Then the channels open.
+extension Coordinator {
+    func recover() {
+        let recovery = Recovery(runDirectory: runDirectory, me: me)
+        let mailbox = mailbox
+        blockingWork("recover") {
+            do throws(RecoveryError) {
+                guard let result = try recovery.run(.atStart) else { return mailbox.post(.event(.recovered(nil))) }
+                mailbox.post(.leftover(result))
+                result.watchStuck { mountPoint in mailbox.post(.leftoverSettled(mountPoint)) }
+            } catch {
+                mailbox.post(.recoveryFailed(error))
+            }
+        } orElse: { error in
+            log(ChannelNote(.error, "no thread for recovery: \(error); it is tried again"))
+            post(.recoveryDue, after: .seconds(1))
+        }
+    }
+
+    func recovered(_ result: RecoveryResult) {
+        leftoverLedger = result.ledger
+        for note in result.notes { log(note) }
+        handle(.recovered(result.leftover))
+    }
+
+    /// A ledger that cannot be understood names nothing that could be thawed: it is kept for a human, and the machine
+    /// is served; a filesystem of it that is still frozen fails the next FREEZE with EBUSY, by name. Whatever else is
+    /// wrong may pass: the next request would overwrite the only record of what is frozen, so there is none before.
+    func recoveryFailed(_ error: RecoveryError) {
+        log(ChannelNote(.error, "\(error)"))
+        guard error.isLedgerDamaged else { return post(.recoveryDue, after: .seconds(1)) }
+        do {
+            let aside = try runDirectory.setAsideDamagedLedger()
+            log(ChannelNote(.error, "the damaged ledger is kept as \(aside)"))
+        } catch {
+            log(ChannelNote(.error, "\(error)"))
+        }
+        handle(.recovered(nil))
+    }
+
+    func runLeftoverHook(
+        _ step: StepID, _ name: String, _ id: RequestID, _ channel: ChannelID, timeout: Duration
+    ) {
+        let context = HookContext(
+            requestID: id, channel: channel, phase: .thaw, result: .failed, level: nil, mountPoints: [],
+            timeout: timeout)
+        let hook = Hook(name: name, path: configuration.hooks.directory.appending(name), kind: .plain)
+        let index = leftoverLedger?.hooks.firstIndex(of: name)
+        call(hook, context, step, leftoverLedger, index)
+    }
+
+    // MARK: Channels
+
+    /// A FREEZE that comes before the freezer is ready would only wait for it.
+    func openChannels() {
+        areChannelsWanted = true
+        if freezer.isReady { openWantedChannels() }
+    }
+
+    func openWantedChannels() {
+        guard areChannelsWanted else { return }
+        areChannelsWanted = false
+        for channel in channels.values {
+            do {
+                try channel.start()
+            } catch {
+                log(ChannelNote(.error, "\(error)"))
+            }
+        }
+    }
+}

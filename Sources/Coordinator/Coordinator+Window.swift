@@ -1,0 +1,66 @@
+import FreezeCore
+import Ledger
+import LinuxCalls
+import LinuxSystem
+import SystemPackage
+
+/// Around and in the window: looking at the mount table through what is open already, and thawing in the freezer's
+/// place.
+extension Coordinator {
+    func checkMounts(_ step: StepID) {
+        guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
+        let mailbox = mailbox
+        let policy = planPolicy
+        let allFrozen = freezer.process.map { ledger.allFrozen(by: $0.identity) } ?? false
+        // The usual case costs one poll.
+        guard opened.mountWatch.hasChanged() else {
+            return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
+        }
+        blockingWork("mounts") {
+            var change: String?
+            do {
+                change = opened.plan.relevantChange(in: try opened.mountWatch.read(), policy: policy)
+            } catch {
+                change = "\(error)"
+            }
+            mailbox.post(.mountsChecked(step, change: change, allFrozen: allFrozen))
+        } orElse: { error in
+            mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: allFrozen))
+        }
+    }
+
+    /// The freezer is dead, or will be: a FIFREEZE of it that hangs keeps its process, so each superblock has a
+    /// thread that tries until that is gone.
+    func takeOverThaw() {
+        guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
+        let process = freezer.process ?? ledger.freezer?.handle
+        freezer.kill()
+        ledger.fencePlanned(by: me)
+        let thaw = OrphanThaw(ledger: ledger, me: me, freezer: process)
+        let targets = opened.freezeTargets
+        let mailbox = mailbox
+        blockingWork("take over") {
+            OrphanThaw.inOrder(ledger) { index in
+                let started = Moment.now
+                let outcome = thaw.thaw(index, through: targets[index].descriptor, until: nil)
+                withExtendedLifetime(opened) {}
+                let result = TimedResult(error: outcome.error, started: started, ended: Moment.now)
+                mailbox.post(.thawedInPlace(resources.requestID, index, result))
+            }
+        } orElse: { _ in
+            post(.takeOverDue(resources.requestID), after: .milliseconds(100))
+        }
+    }
+}
+
+extension ThawOutcome {
+    /// As FITHAW would have said it.
+    fileprivate var error: Errno? {
+        switch self {
+        case .thawed, .nothingToDo: nil
+        case .thawedBySomebodyElse: .invalidArgument
+        case .failed(let error): error
+        case .unfinished: .resourceBusy
+        }
+    }
+}

@@ -1,0 +1,43 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import Synchronization
+import SystemPackage
+
+extension OrphanThaw {
+    /// How long a level that is not done holds up the next.
+    private static let patience = Duration.seconds(1)
+
+    /// Thaws all superblocks of the ledger, level by level, the last frozen first; each on a thread of its own.
+    ///
+    /// Blocks until the last level is begun and done, or has had its second. What is not done then goes on by itself.
+    ///
+    /// - Parameter thawOne: Thaws the superblock of this index and reports it.
+    public static func inOrder(_ ledger: Ledger, _ thawOne: @escaping @Sendable (Int) -> Void) {
+        let levels = Dictionary(grouping: ledger.superblocks.indices) { ledger.superblocks[$0].level }
+        for (_, indices) in levels.sorted(by: { $0.key > $1.key }) {
+            thawLevel(indices, thawOne)
+        }
+    }
+
+    private static func thawLevel(_ indices: [Int], _ thawOne: @escaping @Sendable (Int) -> Void) {
+        let done = try? Countdown(from: indices.count)
+        var withoutThread: [Int] = []
+        for index in indices {
+            do throws(Errno) {
+                try OperatingSystemThread.start("thaw \(index)") {
+                    thawOne(index)
+                    _ = done?.step()
+                }
+            } catch {
+                withoutThread.append(index)
+            }
+        }
+        // When the system has no threads to give, one after the other is better than not at all.
+        for index in withoutThread {
+            thawOne(index)
+            _ = done?.step()
+        }
+        _ = done?.wait(until: Moment.now + patience)
+    }
+}
