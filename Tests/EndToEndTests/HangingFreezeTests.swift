@@ -154,6 +154,23 @@ extension EndToEnd {
             try expectNextBackupAndCleanEnd()
         }
 
+        @Test func `P1 a freezer that watches a hanging FIFREEZE outlives a clean stop and recover`() throws {
+            let pending = try beginFreeze()
+            let ledger = try ledgerOfHangingFreeze()
+            let freezer = try CrashScene.freezer(rig)
+            try expectFailure(pending)
+            try expectStuck()
+            #expect(try rig.stop() == .exited(0))
+            let recovery = try rig.control("recover")
+            #expect(recovery.ending == .exited(1))
+            #expect(recovery.output.contains("the freezer thaws it when that returns"), "\(recovery.output)")
+            #expect(!freezer.hasEnded)
+            try releaseAndExpectThaw(ledger)
+            #expect(freezer.waitForEnd(atMost: .seconds(5)))
+            try rig.start()
+            try expectNextBackupAndCleanEnd()
+        }
+
         @Test func `P1 both are killed while a FIFREEZE hangs and recover says so, and ends`() throws {
             let pending = try beginFreeze()
             let ledger = try ledgerOfHangingFreeze()

@@ -57,6 +57,25 @@ extension EndToEnd {
             try scene.expectNextBackupAndCleanEnd()
         }
 
+        @Test func `P1 recover thaws although the configuration is wrong`() throws {
+            let scene = try CrashScene()
+            try scene.killBoth()
+            // On the root that is frozen nothing can be written: a file elsewhere is wrong in its place.
+            let wrong = FilePath("/run/wrong-\(scene.rig.daemon.processIdentifier).toml")
+            try Data("[freeze]\ntimeout = 10\n".utf8).write(to: URL(fileURLWithPath: wrong.string))
+            let asked = Moment.now
+            let recovery = try RunningProgram.run(
+                ScratchWorld.programs.appending("quiescectl"), ["recover", "--config", wrong.string],
+                environment: ["RUNTIME_DIRECTORY": scene.rig.runDirectory.string], within: .seconds(40))
+            #expect(recovery.ending == .exited(0), "\(recovery.errors)")
+            #expect(recovery.errors.contains("freeze.timeout"))
+            #expect(recovery.errors.contains("recovering in \(scene.rig.runDirectory)"))
+            try scene.waitForThaw(since: asked, "recover, with a wrong configuration,")
+            try scene.rig.start()
+            try scene.expectThawIsRefused()
+            try scene.expectNextBackupAndCleanEnd()
+        }
+
         @Test func `P1 P3 P4 both are killed and the next daemon thaws`() throws {
             let scene = try CrashScene()
             try scene.killBoth()
@@ -94,6 +113,19 @@ extension EndToEnd {
             #expect(answer.duration < .seconds(20))
             try scene.waitForThaw(since: asked, "THAW, with a freezer that stands still,")
             try scene.expectFailedRecord(saying: "the freezer did not thaw in time")
+            try scene.expectNextBackupAndCleanEnd()
+        }
+
+        @Test func `a freezer that stands still while idle is named and replaced`() throws {
+            let scene = try CrashScene()
+            #expect(try scene.rig.thaw().status == .success)
+            #expect(try scene.rig.record().result == .succeeded)
+            let freezer = try CrashScene.freezer(scene.rig)
+            try freezer.send(signal: SIGSTOP)
+            CrashScene.expectRefused(try scene.rig.freeze())
+            #expect(try scene.rig.record(number: 2).reason == "the freezer does not answer; it is replaced")
+            #expect(freezer.waitForEnd(atMost: .seconds(5)))
+            try scene.expectThawed()
             try scene.expectNextBackupAndCleanEnd()
         }
 
