@@ -46,8 +46,7 @@ let package = Package(
         .target(name: "LinuxCalls", dependencies: ["CLinux", "FreezeCore", system], swiftSettings: strict),
 
         .target(name: "Ledger", dependencies: ["LinuxCalls", "FreezeCore", system], swiftSettings: strict),
-        .target(
-            name: "FreezerProtocol", dependencies: ["LinuxCalls", "FreezeCore", system], swiftSettings: strict),
+        .target(name: "FreezerProtocol", dependencies: ["FreezeCore", system], swiftSettings: strict),
         .target(
             name: "Freezer",
             dependencies: ["CLinux", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system],
@@ -65,7 +64,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Hooks",
-            dependencies: ["Configuration", "LinuxSystem", "LinuxCalls", "FreezeCore", subprocess, system],
+            dependencies: ["LinuxSystem", "LinuxCalls", "FreezeCore", subprocess, system],
             swiftSettings: strict),
         .target(
             name: "Coordinator",
@@ -84,16 +83,15 @@ let package = Package(
         .executableTarget(
             name: "quiesced",
             dependencies: [
-                "Channels", "Coordinator", "Configuration", "LinuxCalls", argumentParser, logging,
-                serviceLifecycle,
-                unixSignals, system,
+                "Channels", "Coordinator", "Hooks", "Configuration", "LinuxSystem", "LinuxCalls", "FreezeCore",
+                argumentParser, logging, serviceLifecycle, unixSignals, system,
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "quiescectl",
             dependencies: [
                 "Channels", "Coordinator", "Configuration", "History", "LinuxSystem", "Ledger", "LinuxCalls",
-                "FreezeCore", argumentParser, logging, system,
+                "FreezeCore", argumentParser, system,
             ],
             swiftSettings: strict),
         .executableTarget(
@@ -119,7 +117,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ChannelsTests",
-            dependencies: ["Channels", "Coordinator", "LinuxSystem", "LinuxCalls", "FreezeCore", logging, system],
+            dependencies: ["Channels", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
         .testTarget(
             name: "CoordinatorTests",
@@ -129,9 +127,7 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "Channels", "Coordinator", "History", "Freezer", "FreezerProtocol", "Ledger", "LinuxSystem",
-                "LinuxCalls",
-                "FreezeCore", system,
+                "Channels", "History", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system,
             ],
             swiftSettings: strict),
     ]
