@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: geteuid() == 0, "TRUST NOT TESTED: it needs root, who alone can own trusted files"))
+    @Test(.needsRoot(toTest: "trust in the configuration"))
     func `a file or path that others can change is not trusted`() throws {
         // It is absent, and so is nearly all that the defaults name; what exists of it belongs to root.
         try Configuration().verifyTrust(of: nil)

@@ -41,7 +41,10 @@ extension EndToEnd {
             try outer.remove()
         }
 
-        @Test(.enabled(if: FileManager.default.fileExists(atPath: "/sys/class/zram-control"), "no zram here"))
+        @Test(
+            .needs("a kernel with zram", toTest: "a filesystem on zram") {
+                FileManager.default.fileExists(atPath: "/sys/class/zram-control")
+            })
         func `a filesystem on zram`() throws {
             let filesystem = try ScratchFilesystem(.ext4, on: .zram)
             try filesystem.freeze()

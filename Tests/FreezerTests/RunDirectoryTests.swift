@@ -35,7 +35,7 @@ import Testing
         #expect(throws: Never.self) { try scratch.runDirectory() }
     }
 
-    @Test(.enabled(if: geteuid() == 0, "NOT RUN, needs root: giving a directory away"))
+    @Test(.needsRoot(toTest: "a run directory that is somebody else's"))
     func `it must not be somebody else's`() {
         chown(scratch.path.string, 65534, 65534)
         #expect(refusal(scratch.path)?.code == .runDirectoryUnusable)
@@ -52,7 +52,9 @@ import Testing
     }
 
     @Test(
-        .enabled(if: (try? FilePath("/var/tmp").isOnMemoryFilesystem()) == false, "NOT RUN: /var/tmp is a tmpfs"))
+        .needs("a /var/tmp on a disk", toTest: "a run directory that could be frozen itself") {
+            (try? FilePath("/var/tmp").isOnMemoryFilesystem()) == false
+        })
     func `one that could be frozen itself is refused`() throws {
         let onDisk = try LedgerScratch(below: "/var/tmp")
         #expect(refusal(onDisk.path)?.code == .notOnTmpfs)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Hooks
 
-@Suite(.enabled(if: HookScratch.isPossible, HookScratch.impossible))
+@Suite(.needsRoot(toTest: "the directory of hooks"))
 struct HookDirectoryTests {
     private let scratch: HookScratch
 

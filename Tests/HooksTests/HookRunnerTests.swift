@@ -8,7 +8,7 @@ import Testing
 
 /// The tests that run hooks, one after the other: a script that is open for writing cannot be executed (ETXTBSY),
 /// and a process started meanwhile by another test holds it open for an instant.
-@Suite(.serialized, .timeLimit(.minutes(2)), .enabled(if: HookScratch.isPossible, HookScratch.impossible))
+@Suite(.serialized, .timeLimit(.minutes(2)), .needsRoot(toTest: "the running of hooks"))
 enum RunningHooksTests {}
 
 extension RunningHooksTests {

@@ -7,9 +7,6 @@ import Testing
 
 /// A directory of hooks that passes the trust check (so not in /tmp), and goes with its owner.
 final class HookScratch: Sendable {
-    static let isPossible = geteuid() == 0
-    static let impossible: Comment = "HOOKS NOT TESTED: they need root, who alone can own trusted files"
-
     let hooks: FilePath
     let run: FilePath
     private let root: FilePath

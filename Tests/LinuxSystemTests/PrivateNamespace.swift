@@ -14,8 +14,6 @@ struct PrivateNamespace: Sendable {
 
     let root: FilePath
 
-    static var isPossible: Bool { geteuid() == 0 }
-
     /// Runs the body on a thread of its own, in a mount namespace of its own. Everything mounted in it disappears
     /// at the end; nothing of it is ever seen by the machine.
     static func run(_ body: @escaping @Sendable (PrivateNamespace) throws -> Void) throws {

@@ -6,7 +6,7 @@ import Testing
 @testable import LinuxSystem
 
 /// Real mounts in a namespace of the test's own. Nothing is frozen.
-@Suite(.serialized, .enabled(if: PrivateNamespace.isPossible, "needs root, to mount"))
+@Suite(.serialized, .needsRoot(toTest: "real mounts"))
 struct RealMountTests {
     /// Includes only what the test mounted.
     private static func policy(_ namespace: PrivateNamespace) throws -> PlanPolicy {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import LinuxSystem
 
-@Suite(.enabled(if: geteuid() == 0, "TRUST CHECKS NOT TESTED: they need root, who alone can own trusted files"))
+@Suite(.needsRoot(toTest: "trust in files"))
 struct TrustCheckTests {
     /// A directory that only root can write to, all the way up. Not in /tmp: that is refused, and tested below.
     private func withDirectory(_ body: (FilePath) throws -> Void) throws {
