@@ -15,6 +15,7 @@ import SystemPackage
 public final class HyperVChannel: RequestChannel {
     public let id = ChannelID.hyperV
     public let device: FilePath
+    private let isRequired: Bool
     private let limits: HyperVChannelLimits
     private let opening: any HyperVDeviceOpening
     private let deliver: @Sendable (ChannelEvent) -> Void
@@ -22,21 +23,26 @@ public final class HyperVChannel: RequestChannel {
 
     /// - Parameters:
     ///   - device: `/dev/vmbus/hv_vss`, or a pty in its place.
+    ///   - isRequired: Whether it is worth a warning that there is no such device. If not, that is said once, as
+    ///     information. Either way it is looked for again and again, with growing pauses.
     ///   - limits: Only tests need others than the defaults.
     ///   - deliver: Called on the channel's thread, which reads nothing meanwhile: it must return at once.
     /// - Throws: `.systemCall` when there are no more descriptors.
     public convenience init(
-        device: FilePath, limits: HyperVChannelLimits = HyperVChannelLimits(),
+        device: FilePath, isRequired: Bool, limits: HyperVChannelLimits = HyperVChannelLimits(),
         deliver: @escaping @Sendable (ChannelEvent) -> Void
     ) throws(ChannelError) {
-        try self.init(device: device, limits: limits, opening: SystemDeviceOpening(), deliver: deliver)
+        try self.init(
+            device: device, isRequired: isRequired, limits: limits, opening: SystemDeviceOpening(),
+            deliver: deliver)
     }
 
     init(
-        device: FilePath, limits: HyperVChannelLimits, opening: any HyperVDeviceOpening,
+        device: FilePath, isRequired: Bool, limits: HyperVChannelLimits, opening: any HyperVDeviceOpening,
         deliver: @escaping @Sendable (ChannelEvent) -> Void
     ) throws(ChannelError) {
         self.device = device
+        self.isRequired = isRequired
         self.limits = limits
         self.opening = opening
         self.deliver = deliver
@@ -56,13 +62,15 @@ public final class HyperVChannel: RequestChannel {
     /// - Throws: `.systemCall` when there are no more threads.
     public func start() throws(ChannelError) {
         do throws(Errno) {
-            try OperatingSystemThread.start("hyperv-channel") { [device, limits, opening, deliver, mailbox] in
+            try OperatingSystemThread.start("hyperv-channel") {
+                [device, isRequired, limits, opening, deliver, mailbox] in
                 // A signal is the main thread's business: here it would only interrupt a read.
                 var all = sigset_t()
                 sigfillset(&all)
                 pthread_sigmask(SIG_BLOCK, &all, nil)
                 var loop = HyperVChannelLoop(
-                    path: device, limits: limits, opening: opening, deliver: deliver, mailbox: mailbox)
+                    path: device, isRequired: isRequired, limits: limits, opening: opening, deliver: deliver,
+                    mailbox: mailbox)
                 loop.run()
                 mailbox.ended.signal()
             }

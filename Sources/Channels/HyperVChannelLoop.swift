@@ -6,6 +6,7 @@ import SystemPackage
 /// What the Hyper-V channel's thread does: open, register, serve, and from the beginning after every loss.
 struct HyperVChannelLoop {
     let path: FilePath
+    let isRequired: Bool
     let limits: HyperVChannelLimits
     let opening: any HyperVDeviceOpening
     let deliver: @Sendable (ChannelEvent) -> Void
@@ -26,10 +27,11 @@ struct HyperVChannelLoop {
     private var failures = HyperVOpeningFailures()
 
     init(
-        path: FilePath, limits: HyperVChannelLimits, opening: any HyperVDeviceOpening,
+        path: FilePath, isRequired: Bool, limits: HyperVChannelLimits, opening: any HyperVDeviceOpening,
         deliver: @escaping @Sendable (ChannelEvent) -> Void, mailbox: HyperVMailbox
     ) {
         self.path = path
+        self.isRequired = isRequired
         self.limits = limits
         self.opening = opening
         self.deliver = deliver
@@ -74,7 +76,11 @@ extension HyperVChannelLoop {
             // Whose descriptor it is takes a walk through /proc: only when it will be said.
             if failures.isNews(.opening(error)) {
                 let holders = error == .resourceBusy ? opening.holders(of: path) : []
-                note(.warning, HyperVOpeningFailures.explain(error, device: path, holders: holders).description)
+                // Asked to use the device if it is there, on a machine that has none: nothing is wrong.
+                let isInOrder = error == .noSuchFileOrDirectory && !isRequired
+                note(
+                    isInOrder ? .info : .warning,
+                    HyperVOpeningFailures.explain(error, device: path, holders: holders).description)
             }
             nextAttempt = .now + pauses.takeNext()
             return nil

@@ -34,7 +34,7 @@ struct HyperVOpeningFailures {
                 (
                     "there is no such device",
                     "On a Hyper-V guest load the driver (modprobe hv_utils) and switch on the VM's integration"
-                        + " service \"Backup (volume checkpoint)\"; elsewhere set hyperv.enabled = false"
+                        + " service \"Backup (volume checkpoint)\"; elsewhere nothing is amiss, and hyperv.enabled = false ends the search"
                 )
             case .operationNotSupportedByDevice:
                 ("this is no character device", "Correct hyperv.device in the configuration")

@@ -65,10 +65,13 @@ struct QuiesceDaemon: AsyncParsableCommand {
     }
 
     private func addChannels(to coordinator: Coordinator, _ configuration: Configuration) throws {
-        if configuration.hyperv.enabled != .off {
+        let hyperv = configuration.hyperv
+        if hyperv.enabled != .off {
             let delivery = coordinator.delivery
             coordinator.add(
-                try HyperVChannel(device: configuration.hyperv.device) { event in delivery(.hyperV, event) })
+                try HyperVChannel(device: hyperv.device, isRequired: hyperv.enabled == .on) { event in
+                    delivery(.hyperV, event)
+                })
         }
     }
 }

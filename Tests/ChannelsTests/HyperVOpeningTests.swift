@@ -86,6 +86,28 @@ struct HyperVOpeningTests {
         channel.stop()
     }
 
+    @Test("A missing device is a warning only where one is required", arguments: [true, false])
+    func aMissingDeviceIsToldOnce(isRequired: Bool) throws {
+        let opening = CountingOpening(failures: Array(repeating: .noSuchFileOrDirectory, count: 1_000))
+        let coordinator = ScriptedCoordinator()
+        let channel = try coordinator.startChannel("/nowhere", isRequired: isRequired, opening: opening)
+        #expect(opening.waitForAttempts(4))
+        channel.stop()
+        #expect(channel.waitUntilEnded(.now + patience))
+        #expect(coordinator.notes.map(\.level) == [isRequired ? .warning : .info])
+        #expect(coordinator.notes.first?.message.contains("there is no such device") == true)
+    }
+
+    @Test func anyOtherFailureIsAWarningForADeviceThatIsNotRequired() throws {
+        let opening = CountingOpening(failures: [.noSuchFileOrDirectory, .resourceBusy])
+        let host = try HyperVHostSimulator()
+        let coordinator = ScriptedCoordinator()
+        let channel = try coordinator.startChannel(host.devicePath, isRequired: false, opening: opening)
+        _ = try coordinator.wait { $0.isRegistration ? true : nil }
+        #expect(coordinator.notes.map(\.level) == [.info, .warning, .info])
+        channel.stop()
+    }
+
     @Test func thePausesDoubleUpToTheLongest() {
         var pauses = RetryPauses(HyperVChannelLimits())
         let seconds = (0..<10).map { _ in pauses.takeNext() }

@@ -43,10 +43,12 @@ final class ScriptedCoordinator: Sendable {
 
     /// A started channel that talks to this coordinator.
     func startChannel(
-        _ device: FilePath, limits: HyperVChannelLimits = .quick,
+        _ device: FilePath, isRequired: Bool = true, limits: HyperVChannelLimits = .quick,
         opening: any HyperVDeviceOpening = SystemDeviceOpening()
     ) throws -> HyperVChannel {
-        let channel = try HyperVChannel(device: device, limits: limits, opening: opening) { [self] in receive($0) }
+        let channel = try HyperVChannel(
+            device: device, isRequired: isRequired, limits: limits, opening: opening
+        ) { [self] in receive($0) }
         self.channel.withLock { $0 = channel }
         try channel.start()
         return channel
