@@ -31,7 +31,7 @@ struct QuiesceControl: AsyncParsableCommand {
     }
 }
 
-/// How a command ends; see the manual. (0 is success.)
+/// How a command ends. (0 is success.)
 extension ExitCode {
     /// It failed, and nothing is left frozen.
     static let failed = ExitCode(1)
