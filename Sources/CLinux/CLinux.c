@@ -42,7 +42,6 @@ int clinux_syncfs(int descriptor) { return negated(syncfs(descriptor)); }
 
 const uint64_t clinux_resolve_no_symlinks = RESOLVE_NO_SYMLINKS;
 const uint64_t clinux_resolve_no_magic_links = RESOLVE_NO_MAGICLINKS;
-const uint64_t clinux_resolve_no_xdev = RESOLVE_NO_XDEV;
 const uint64_t clinux_resolve_in_root = RESOLVE_IN_ROOT;
 const uint64_t clinux_resolve_cached = RESOLVE_CACHED;
 

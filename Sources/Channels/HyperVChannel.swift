@@ -98,7 +98,7 @@ public final class HyperVChannel: RequestChannel {
     /// Waits until the thread has ended and the device is closed; false if the moment came first. Blocks: not for
     /// an event loop, nor for `deliver`.
     @discardableResult
-    public func waitUntilEnded(_ deadline: Moment) -> Bool {
+    func waitUntilEnded(_ deadline: Moment) -> Bool {
         pollDescriptors([(mailbox.ended.descriptor, Int16(POLLIN))], until: deadline) != [0]
     }
 }

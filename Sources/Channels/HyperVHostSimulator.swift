@@ -51,7 +51,7 @@ public final class HyperVHostSimulator: Sendable {
     }
 
     /// Waits until no daemon is registered; false if the moment came first.
-    public func waitForDeparture(until deadline: Moment) -> Bool {
+    func waitForDeparture(until deadline: Moment) -> Bool {
         state.wait(until: deadline) { $0.isRegistered ? nil : true } ?? false
     }
 
@@ -62,8 +62,6 @@ public final class HyperVHostSimulator: Sendable {
 
     /// Everything seen of the daemon, oldest first.
     public var events: [HyperVHostEvent] { state.update(\.events) }
-
-    public var isRegistered: Bool { state.update(\.isRegistered) }
 
     /// Sends an operation and waits for what becomes of it.
     ///

@@ -52,5 +52,4 @@ final class HyperVMailbox: Sendable {
     }
 
     var mayOpen: Bool { state.withLock(\.mayOpen) }
-    var isStopping: Bool { state.withLock(\.isStopping) }
 }

@@ -5,7 +5,7 @@ private let lastOperation = Atomic<UInt64>(0)
 
 extension OperationID {
     /// An id that no other operation of this process has, on whatever channel.
-    public static func next() -> OperationID {
+    static func next() -> OperationID {
         OperationID(number: lastOperation.wrappingAdd(1, ordering: .relaxed).newValue)
     }
 }

@@ -7,7 +7,8 @@ public final class PacketSocket: Sendable {
     public let descriptor: FileDescriptor
     /// The kernel carries no more with one packet (SCM_MAX_FD, include/net/scm.h).
     public static let maximumDescriptors = 253
-    public static let maximumPacket = 4096
+    /// Far more than any message of ours.
+    static let maximumPacket = 4096
 
     /// Takes the descriptor over, and makes it non-blocking.
     public init(owning descriptor: FileDescriptor) {

@@ -4,12 +4,12 @@ import Glibc
 import SystemPackage
 
 /// The mount table of a process, read with libmount.
-public enum MountTable {
+enum MountTable {
     /// Reads a table once.
     ///
     /// - Parameter path: `/proc/self/mountinfo`, or another process's.
     /// - Throws: `LinuxSystemError` if it cannot be read, or a line of it not be understood.
-    public static func read(_ path: FilePath = "/proc/self/mountinfo") throws(LinuxSystemError) -> [MountEntry] {
+    static func read(_ path: FilePath = "/proc/self/mountinfo") throws(LinuxSystemError) -> [MountEntry] {
         try MountTableWatch(path).read()
     }
 
@@ -18,7 +18,7 @@ public enum MountTable {
     /// - Parameter name: the file's name for errors.
     /// - Throws: `LinuxSystemError` if a line is not understood: a plan that overlooks a filesystem is worse
     ///   than none.
-    public static func parse(
+    static func parse(
         _ bytes: [UInt8], name: FilePath = "/proc/self/mountinfo"
     ) throws(LinuxSystemError) -> [MountEntry] {
         var masked = mask(bytes)

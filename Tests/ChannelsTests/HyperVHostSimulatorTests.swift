@@ -1,9 +1,10 @@
-import Channels
 import FreezeCore
 import Glibc
 import LinuxCalls
 import SystemPackage
 import Testing
+
+@testable import Channels
 
 /// A daemon reduced to its system calls, so that it can also do what ours never does.
 private struct RawDaemon {

@@ -1,4 +1,3 @@
-import Channels
 import FreezeCore
 import LinuxCalls
 import Synchronization

@@ -1,8 +1,9 @@
 import FreezeCore
 import Glibc
-import LinuxCalls
 import SystemPackage
 import Testing
+
+@testable import LinuxCalls
 
 /// The connection between daemon and freezer, and the descriptors that it carries.
 @Suite struct PacketSocketTests {

@@ -16,7 +16,6 @@ int clinux_syncfs(int descriptor);
 // Opening without surprises (openat2(2)); RESOLVE_* flags of <linux/openat2.h>.
 extern const uint64_t clinux_resolve_no_symlinks;
 extern const uint64_t clinux_resolve_no_magic_links;
-extern const uint64_t clinux_resolve_no_xdev;
 extern const uint64_t clinux_resolve_in_root;
 extern const uint64_t clinux_resolve_cached;
 int clinux_openat2(int directory, const char *path, int flags, uint64_t resolve);
