@@ -81,19 +81,28 @@ private struct CoordinatorService: Service {
     let coordinator: Coordinator
 
     func run() async throws {
-        await withGracefulShutdownHandler {
-            await withCheckedContinuation { continuation in
+        try await withGracefulShutdownHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
                 do throws(Errno) {
                     try OperatingSystemThread.start("coordinator") {
                         coordinator.run()
                         continuation.resume()
                     }
                 } catch {
-                    continuation.resume()
+                    continuation.resume(throwing: ThreadNotStarted(errno: error))
                 }
             }
         } onGracefulShutdown: {
             coordinator.stop(reason: "quiesced was asked to stop")
         }
     }
+}
+
+/// There is nobody to coordinate.
+private struct ThreadNotStarted: ActionableError {
+    let errno: Errno
+
+    var subject: String { "quiesced" }
+    var problem: String { "the thread of its coordinator cannot be started: \(errno)" }
+    var remedy: String? { "Raise TasksMax= of the service, or the limit of processes." }
 }
