@@ -86,7 +86,7 @@ enum DeviceLink {
             remedy: "Choose another path, or remove it")
         var error = symlink(terminal.string, path.string) == 0 ? 0 : errno
         if error == EEXIST {
-            guard let target = target(of: path), target.hasPrefix("/dev/pts/") else { throw occupied }
+            guard let target = try? readSymbolicLink(path), target.starts(with: "/dev/pts") else { throw occupied }
             unlink(path.string)
             error = symlink(terminal.string, path.string) == 0 ? 0 : errno
         }
@@ -101,13 +101,7 @@ enum DeviceLink {
 
     /// Removes the link unless it leads elsewhere by now.
     static func remove(_ path: FilePath, to terminal: FilePath) {
-        guard target(of: path) == terminal.string else { return }
+        guard (try? readSymbolicLink(path)) == terminal else { return }
         unlink(path.string)
-    }
-
-    private static func target(of path: FilePath) -> String? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = readlink(path.string, &buffer, buffer.count)
-        return count < 0 ? nil : String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 }

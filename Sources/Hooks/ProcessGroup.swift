@@ -15,27 +15,19 @@ struct ProcessGroup: Sendable {
     }
 
     /// Whether anybody in it is alive: zombies, such as the leader before it is reaped, are not. Reads all of
-    /// /proc.
+    /// /proc. True if that is not possible: KILL for nobody does no harm.
     var hasLivingMembers: Bool {
-        guard let stream = opendir("/proc") else { return false }
-        defer { closedir(stream) }
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
-            guard name.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { continue }
-            if isLivingMember(FilePath("/proc/\(String(decoding: name, as: UTF8.self))/stat")) { return true }
+        do throws(Errno) {
+            for entry in try directoryEntries("/proc") {
+                guard let process = pid_t(entry.string), let record = try ProcessRecord.read(process) else {
+                    continue
+                }
+                if record.group == leader, record.isAlive { return true }
+            }
+            return false
+        } catch {
+            return true
         }
-        return false
-    }
-
-    private func isLivingMember(_ file: FilePath) -> Bool {
-        // It can vanish at any moment: then it is not a living member.
-        guard let bytes = try? readWholeFile(file), case let text = String(decoding: bytes, as: UTF8.self),
-            let nameEnd = text.lastIndex(of: ")")
-        else { return false }
-        // After the name, which may hold anything: state, parent, group (proc_pid_stat(5)).
-        let fields = text[nameEnd...].dropFirst().split(separator: " ", maxSplits: 3)
-        guard fields.count > 2, fields[2] == "\(leader)" else { return false }
-        return fields[0] != "Z" && fields[0] != "X"
     }
 
     /// Gives the hook the priority and the oom score of a process that nobody has touched. The daemon's own are

@@ -2,15 +2,13 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// Reads a small file whole (procfs and sysfs files tell no size).
-public func readWholeFile(_ path: FilePath) throws(Errno) -> [UInt8] {
-    let descriptor = try openDescriptor(path, .readOnly)
+/// Reads a small file whole (procfs and sysfs files tell no size). A FIFO in its place is not waited for.
+///
+/// - Parameter limit: Bytes that it may have.
+/// - Throws: EFBIG if it has more: part of a file may mean something else than the whole.
+public func readWholeFile(_ path: FilePath, limit: Int = 1 << 20) throws(Errno) -> [UInt8] {
+    let descriptor = try openDescriptor(path, .readOnly, options: .nonBlocking)
     defer { try? descriptor.close() }
-    return try readToEnd(descriptor)
-}
-
-/// Reads from the descriptor's position to its end.
-public func readToEnd(_ descriptor: FileDescriptor) throws(Errno) -> [UInt8] {
     var content: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 16_384)
     while true {
@@ -18,6 +16,7 @@ public func readToEnd(_ descriptor: FileDescriptor) throws(Errno) -> [UInt8] {
         if count < 0 && errno == EINTR { continue }
         guard count >= 0 else { throw Errno(rawValue: errno) }
         if count == 0 { return content }
+        guard content.count + count <= limit else { throw .fileTooLarge }
         content += buffer[..<count]
     }
 }

@@ -13,15 +13,19 @@ public struct ProcessIdentity: Hashable, Sendable, CustomStringConvertible {
         self.startTicks = startTicks
     }
 
-    /// The process with this id now, or nil if there is none.
+    /// The process with this id now; nil if there is none.
+    ///
+    /// - Throws: Why that cannot be told: EMFILE, ENFILE, ENOMEM, or there is no /proc. Whoever would take the process
+    ///   for dead must not do so then.
+    public static func lookUp(_ processID: pid_t) throws(Errno) -> ProcessIdentity? {
+        guard let record = try ProcessRecord.read(processID) else { return nil }
+        return ProcessIdentity(processID: processID, startTicks: record.startTicks)
+    }
+
+    /// The process with this id now; nil if there is none, or if that cannot be told (``lookUp(_:)`` can tell).
     public init?(of processID: pid_t) {
-        guard let status = try? readWholeFile(FilePath("/proc/\(processID)/stat")),
-            // The command name may hold anything, also blanks and parentheses: fields are counted after the last one.
-            let nameEnd = status.lastIndex(of: UInt8(ascii: ")"))
-        else { return nil }
-        let fields = String(decoding: status[(nameEnd + 1)...], as: UTF8.self).split(separator: " ")
-        guard fields.count > 19, let startTicks = UInt64(fields[19]) else { return nil }
-        self.init(processID: processID, startTicks: startTicks)
+        guard let identity = (try? Self.lookUp(processID)) ?? nil else { return nil }
+        self = identity
     }
 
     public static var current: ProcessIdentity {
@@ -37,15 +41,42 @@ public final class ProcessHandle: Sendable {
     public let descriptor: FileDescriptor
 
     /// Nil if that life of the process is over.
-    public init?(_ identity: ProcessIdentity) {
-        guard let descriptor = try? Errno.check(clinux_pidfd_open(identity.processID)) else { return nil }
-        self.descriptor = FileDescriptor(rawValue: descriptor)
+    ///
+    /// - Throws: Why that cannot be told: EMFILE, ENFILE, ENOMEM. The process may well be alive then.
+    public static func open(_ identity: ProcessIdentity) throws(Errno) -> ProcessHandle? {
+        guard let descriptor = try pin(identity) else { return nil }
+        return ProcessHandle(identity, owning: descriptor)
+    }
+
+    /// Nil if that life of the process is over, or if that cannot be told (``open(_:)`` can tell).
+    public convenience init?(_ identity: ProcessIdentity) {
+        guard let descriptor = (try? Self.pin(identity)) ?? nil else { return nil }
+        self.init(identity, owning: descriptor)
+    }
+
+    private init(_ identity: ProcessIdentity, owning descriptor: FileDescriptor) {
         self.identity = identity
-        // Only now is the id pinned; look again whose it is.
-        guard ProcessIdentity(of: identity.processID) == identity else {
-            try? self.descriptor.close()
+        self.descriptor = descriptor
+    }
+
+    private static func pin(_ identity: ProcessIdentity) throws(Errno) -> FileDescriptor? {
+        // pidfd_open(2) has EINVAL for what can be nobody's id.
+        guard identity.processID > 0 else { return nil }
+        let descriptor: FileDescriptor
+        do throws(Errno) {
+            descriptor = FileDescriptor(rawValue: try Errno.check(clinux_pidfd_open(identity.processID)))
+        } catch .noSuchProcess {
             return nil
         }
+        do throws(Errno) {
+            // Only now is the id pinned; look again whose it is.
+            if try ProcessIdentity.lookUp(identity.processID) == identity { return descriptor }
+        } catch {
+            try? descriptor.close()
+            throw error
+        }
+        try? descriptor.close()
+        return nil
     }
 
     deinit {

@@ -1,5 +1,6 @@
 import FreezeCore
 import Glibc
+import LinuxCalls
 import SystemPackage
 
 /// Block devices as sysfs shows them (Documentation/ABI/stable/sysfs-block). Nothing here touches a device, except
@@ -46,8 +47,8 @@ struct BlockDevices: Sendable {
         }
         if short.hasPrefix("mapper/") {
             let wanted = short.dropFirst("mapper/".count)
-            for entry in DirectoryListing.names(in: paths.sysfs.appending("class/block"))
-            where entry.hasPrefix("dm-") {
+            for entry in entries(paths.sysfs.appending("class/block"))
+            where entry.string.hasPrefix("dm-") {
                 let directory = paths.sysfs.appending("class/block").appending(entry)
                 if SmallFile.text(directory.appending("dm/name")).map({ $0 == wanted }) == true {
                     return number(at: directory.appending("dev"))
@@ -68,7 +69,7 @@ struct BlockDevices: Sendable {
             parts.append(disk)
         }
         let members = directory.appending("slaves")
-        for name in DirectoryListing.names(in: members).sorted() {
+        for name in entries(members) {
             if let member = number(at: members.appending(name).appending("dev")) { parts.append(member) }
         }
         // zram can keep cold pages on a device (Documentation/admin-guide/blockdev/zram.rst).
@@ -91,13 +92,19 @@ struct BlockDevices: Sendable {
     /// Every btrfs that is mounted, as its members.
     func btrfsMembers() -> [Set<DeviceNumber>] {
         let root = paths.sysfs.appending("fs/btrfs")
-        return DirectoryListing.names(in: root).sorted().compactMap { uuid in
+        return entries(root).compactMap { uuid in
             let devices = root.appending(uuid).appending("devices")
-            let members = DirectoryListing.names(in: devices).compactMap {
+            let members = entries(devices).compactMap {
                 number(at: devices.appending($0).appending("dev"))
             }
             return members.isEmpty ? nil : Set(members)
         }
+    }
+
+    /// Sorted, so that the same machine gives the same plan. Empty if there is no such directory: in sysfs that means
+    /// that there is nothing of the kind.
+    private func entries(_ directory: FilePath) -> [FilePath.Component] {
+        ((try? directoryEntries(directory)) ?? []).sorted { $0.string < $1.string }
     }
 
     func number(at path: FilePath) -> DeviceNumber? {

@@ -28,7 +28,7 @@ public struct DeviceHolder: Hashable, Sendable, CustomStringConvertible {
     /// knows the device by another path, in a mount namespace of its own.
     public static func holders(of device: FilePath) -> [DeviceHolder] {
         let target = resolved(device)
-        return entries(of: "/proc").compactMap { pid_t($0) }.sorted()
+        return entries(of: "/proc").compactMap { pid_t($0.string) }.sorted()
             .filter { holds(process: $0, target: target) }
             .map(DeviceHolder.init(processID:))
     }
@@ -50,35 +50,20 @@ public struct DeviceHolder: Hashable, Sendable, CustomStringConvertible {
             .map { printable(String($0)) }
     }
 
-    private static func holds(process: pid_t, target: String) -> Bool {
-        let directory = "/proc/\(process)/fd"
-        return entries(of: directory).contains { linkTarget("\(directory)/\($0)") == target }
+    /// A process or descriptor that has gone meanwhile holds nothing.
+    private static func holds(process: pid_t, target: FilePath) -> Bool {
+        let directory = FilePath("/proc/\(process)/fd")
+        return entries(of: directory).contains { (try? readSymbolicLink(directory.appending($0))) == target }
     }
 
-    private static func resolved(_ path: FilePath) -> String {
-        guard let text = realpath(path.string, nil) else { return path.string }
+    private static func entries(of directory: FilePath) -> [FilePath.Component] {
+        (try? directoryEntries(directory)) ?? []
+    }
+
+    private static func resolved(_ path: FilePath) -> FilePath {
+        guard let text = realpath(path.string, nil) else { return path }
         defer { free(text) }
-        return String(cString: text)
-    }
-
-    private static func linkTarget(_ path: String) -> String? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = readlink(path, &buffer, buffer.count)
-        // A process or descriptor that has gone meanwhile holds nothing.
-        return count < 0 ? nil : String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
-    }
-
-    private static func entries(of directory: String) -> [String] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        return names
+        return FilePath(platformString: text)
     }
 
     /// Anybody may name a process: nothing of it must reach a terminal as a control sequence.

@@ -1,5 +1,6 @@
 import FreezeCore
 import Glibc
+import LinuxCalls
 import SystemPackage
 
 /// Verifies that nobody but root can change what a path leads to.
@@ -81,14 +82,10 @@ public enum TrustCheck {
     }
 
     private static func readLink(_ link: FilePath, on path: FilePath) throws(TrustError) -> FilePath {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
-        let count = link.withPlatformString { readlink($0, &buffer, Int(PATH_MAX)) }
-        guard count >= 0 else {
-            throw TrustError(path: path, culprit: link, finding: .unreadable(Errno(rawValue: errno)))
-        }
-        // The buffer is one longer than what readlink(2) may fill, so it always ends in a zero.
-        return buffer.withUnsafeBufferPointer { pointer in
-            pointer.baseAddress.map { FilePath(platformString: $0) } ?? FilePath()
+        do throws(Errno) {
+            return try readSymbolicLink(link)
+        } catch {
+            throw TrustError(path: path, culprit: link, finding: .unreadable(error))
         }
     }
 }

@@ -1,5 +1,6 @@
 import FreezeCore
 import Glibc
+import LinuxCalls
 import LinuxSystem
 import SystemPackage
 
@@ -7,7 +8,7 @@ import SystemPackage
 enum FreezerExecutable {
     /// - Throws: `FreezerNotFound`, or `TrustError` if somebody but root could have changed it.
     static func find() throws -> FilePath {
-        let daemon = try ownPath()
+        let daemon = try readSymbolicLink("/proc/self/exe")
         let directory = daemon.removingLastComponent()
         let candidates = [
             directory.appending("quiesce-freezer"),
@@ -18,15 +19,6 @@ enum FreezerExecutable {
         }
         try TrustCheck.verify(found)
         return found
-    }
-
-    private static func ownPath() throws -> FilePath {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        guard count > 0 else { throw Errno(rawValue: errno) }
-        return buffer.withUnsafeBufferPointer { bytes in
-            bytes.baseAddress.map(FilePath.init(platformString:)) ?? "/"
-        }
     }
 }
 

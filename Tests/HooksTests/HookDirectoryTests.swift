@@ -108,10 +108,4 @@ struct HookDirectoryTests {
         let error = #expect(throws: HookError.self) { try HookDirectory(hook.path).scan() }
         #expect(error?.description.contains("hooks.directory must name a directory") == true)
     }
-
-    @Test func `scanning on a thread gives the same`() async throws {
-        try scratch.hook("10-a")
-        let candidates = try await HookDirectory(scratch.hooks).scanOnOwnThread()
-        #expect(try HookDirectory(scratch.hooks).scan() == candidates)
-    }
 }
