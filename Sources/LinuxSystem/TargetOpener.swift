@@ -1,5 +1,4 @@
 import FreezeCore
-import Glibc
 import LinuxCalls
 import SystemPackage
 
@@ -11,6 +10,9 @@ public struct TargetOpener: Sendable {
         public let filesystem: PlannedFilesystem
         public let descriptor: FileDescriptor
     }
+
+    /// For what the process has open besides: channels, hooks' pipes, the freezer's socket.
+    private static let otherDescriptors = 512
 
     private let root: FilePath
 
@@ -26,7 +28,8 @@ public struct TargetOpener: Sendable {
     /// - Throws: `LinuxSystemError` that names the mount point; then nothing is left open.
     public func open(_ plan: FreezePlan) throws(LinuxSystemError) -> [Target] {
         let wanted = plan.filesystems.filter { $0.action != .skip }
-        DescriptorLimit.makeRoom(for: wanted.count)
+        // If it fails, opening will say that descriptors ran out.
+        try? DescriptorLimit.makeRoom(for: wanted.count, reserve: Self.otherDescriptors)
         let rootDescriptor: FileDescriptor
         do {
             // Its own name is ours, and may be one of /proc's links.
@@ -115,25 +118,6 @@ public struct TargetOpener: Sendable {
         return try MountPointOpening.open(
             mount.mountPoint, below: root, mustBeDirectory: asDirectory, patience: .mayBlock)
     }
-}
-
-/// The number of descriptors this process may have.
-enum DescriptorLimit {
-    /// Raises the soft limit (1024 by default) to the hard one if this many more descriptors might not fit. Not without
-    /// need: programs that are started inherit it, and some still use select(2), which the low limit protects.
-    static func makeRoom(for count: Int) {
-        var limit = rlimit()
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-        guard getrlimit(resource, &limit) == 0, limit.rlim_cur < limit.rlim_max,
-            rlim_t(count) + reserve > limit.rlim_cur
-        else { return }
-        limit.rlim_cur = limit.rlim_max
-        // If it fails, opening will say that descriptors ran out.
-        _ = setrlimit(resource, &limit)
-    }
-
-    /// For what the process has open besides: channels, hooks' pipes, the freezer's socket.
-    private static let reserve: rlim_t = 512
 }
 
 extension PlannedFilesystem {

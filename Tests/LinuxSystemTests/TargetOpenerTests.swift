@@ -102,11 +102,11 @@ import Testing
         limit.rlim_cur = min(700, original.rlim_max)
         try #require(setrlimit(resource, &limit) == 0)
 
-        DescriptorLimit.makeRoom(for: 100)
+        try DescriptorLimit.makeRoom(for: 100, reserve: 512)
         try #require(getrlimit(resource, &limit) == 0)
         #expect(limit.rlim_cur == min(700, original.rlim_max), "started programs would inherit it")
 
-        DescriptorLimit.makeRoom(for: 1000)
+        try DescriptorLimit.makeRoom(for: 1000, reserve: 512)
         try #require(getrlimit(resource, &limit) == 0)
         #expect(limit.rlim_cur == original.rlim_max)
     }

@@ -1,0 +1,29 @@
+import Glibc
+import SystemPackage
+
+/// The number of descriptors this process may have (getrlimit(2), RLIMIT_NOFILE).
+public enum DescriptorLimit {
+    private static let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+
+    /// Raises the soft limit (1024 by default) to the hard one. Not without need in a process that starts programs:
+    /// they inherit it, and some still use select(2), which the low limit protects.
+    public static func raise() throws(Errno) {
+        var limit = try current()
+        guard limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = limit.rlim_max
+        guard setrlimit(resource, &limit) == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    /// Raises it if this many more descriptors might not fit.
+    ///
+    /// - Parameter reserve: For what the process has open besides.
+    public static func makeRoom(for count: Int, reserve: Int) throws(Errno) {
+        if try rlim_t(count + reserve) > current().rlim_cur { try raise() }
+    }
+
+    private static func current() throws(Errno) -> rlimit {
+        var limit = rlimit()
+        guard getrlimit(resource, &limit) == 0 else { throw Errno(rawValue: errno) }
+        return limit
+    }
+}
