@@ -99,7 +99,7 @@ public final class HyperVChannel: RequestChannel {
     /// an event loop, nor for `deliver`.
     @discardableResult
     func waitUntilEnded(_ deadline: Moment) -> Bool {
-        pollDescriptors([(mailbox.ended.descriptor, Int16(POLLIN))], until: deadline) != [0]
+        !pollDescriptors([(mailbox.ended.descriptor, .readable)], until: deadline)[0].isEmpty
     }
 }
 

@@ -61,7 +61,7 @@ struct HyperVChannelLoop {
             let mayOpen = mailbox.mayOpen
             if mayOpen && .now >= nextAttempt { return true }
             _ = pollDescriptors(
-                [(mailbox.wakeUp.descriptor, Int16(POLLIN))], until: mayOpen ? nextAttempt : nil)
+                [(mailbox.wakeUp.descriptor, .readable)], until: mayOpen ? nextAttempt : nil)
         }
     }
 }
@@ -120,9 +120,9 @@ extension HyperVChannelLoop {
     }
 
     /// Waits for the device or the mailbox. Returns what poll(2) said of the device.
-    private func wait(for device: HyperVDevice, until deadline: Moment?) -> Int16 {
-        let interests = [mailbox.wakeUp.descriptor, device.descriptor].map { ($0, Int16(POLLIN)) }
-        return pollDescriptors(interests, until: deadline)[1]
+    private func wait(for device: HyperVDevice, until deadline: Moment?) -> PollEvents {
+        pollDescriptors(
+            [(mailbox.wakeUp.descriptor, .readable), (device.descriptor, .readable)], until: deadline)[1]
     }
 }
 

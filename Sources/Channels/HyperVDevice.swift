@@ -67,7 +67,7 @@ struct HyperVDevice {
     ///
     /// - Throws: `.deviceUnusable` if the device is going away.
     func hasInput() throws(ChannelError) -> Bool {
-        let events = pollOne(descriptor, events: Int16(POLLIN), atMost: .zero)
+        let events = pollOne(descriptor, events: .readable, atMost: .zero)
         return try isReadable(events) || hasLeftovers
     }
 
@@ -75,11 +75,11 @@ struct HyperVDevice {
     ///
     /// - Throws: `.deviceUnusable` if the driver, or the other end of the stand-in, is going away. POLLIN does not
     ///   count then: unloading the driver waits for us to close.
-    func isReadable(_ events: Int16) throws(ChannelError) -> Bool {
-        guard events & Int16(POLLHUP | POLLERR | POLLNVAL) == 0 else {
+    func isReadable(_ events: PollEvents) throws(ChannelError) -> Bool {
+        guard events.isDisjoint(with: [.hangUp, .error, .invalid]) else {
             throw unusable("the other end hung up")
         }
-        return events & Int16(POLLIN) != 0
+        return events.contains(.readable)
     }
 
     /// Reads once; call it only when poll() said that there is something.

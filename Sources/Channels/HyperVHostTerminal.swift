@@ -29,11 +29,9 @@ struct HyperVHostTerminal: Sendable {
             if state.update(\.isClosed) { break }
             // poll() cannot wait for the other end to be opened: it goes on reporting the hang-up. So look again
             // soon, which is good enough for a rehearsal.
-            let interests: [(FileDescriptor, Int16)] =
-                hasDeparted
-                ? [(wakeUp.descriptor, Int16(POLLIN))]
-                : [(wakeUp.descriptor, Int16(POLLIN)), (master, Int16(POLLIN))]
-            _ = pollDescriptors(interests, until: hasDeparted ? .now + .milliseconds(5) : nil)
+            _ = pollDescriptors(
+                [(wakeUp.descriptor, .readable), (hasDeparted ? nil : master, .readable)],
+                until: hasDeparted ? .now + .milliseconds(5) : nil)
             hasDeparted = !readEverything(&received)
         }
         try? master.close()

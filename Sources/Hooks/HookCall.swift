@@ -102,7 +102,7 @@ struct HookCall: Sendable {
 
     /// Whoever gave up waiting may have called the hook for thaw by now: it must not start any more.
     private var reasonNotToStart: String? {
-        if pollOne(cancellation.descriptor, events: Int16(POLLIN), atMost: .zero) != 0 {
+        if !pollOne(cancellation.descriptor, events: .readable, atMost: .zero).isEmpty {
             return "cancelled before it was started"
         }
         return Moment.now < deadline ? nil : "its time was up before it could be started: its directory is slow"

@@ -95,27 +95,19 @@ struct HookSupervisor: Sendable {
 
     /// Waits for the next thing to happen and takes note of it.
     private func wait(_ state: inout State) {
-        // A negative descriptor is passed over by poll(2).
-        var entries = [
-            pollfd(fd: state.isPipeOpen ? output.rawValue : -1, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: state.hasExited ? -1 : processDescriptor.rawValue, events: Int16(POLLIN), revents: 0),
-            pollfd(
-                fd: state.stage == .running ? cancellation.descriptor.rawValue : -1, events: Int16(POLLIN),
-                revents: 0),
-        ]
-        let count = poll(&entries, nfds_t(entries.count), milliseconds(state))
-        // EINTR: look at the clock and wait again.
-        guard count > 0 else { return }
-        if entries[0].revents != 0, case .end = state.output.read(from: output) { state.isPipeOpen = false }
-        if entries[1].revents != 0 { state.hasExited = true }
-        if entries[2].revents != 0, !state.hasExited { escalate(&state, because: .cancellation) }
+        let ready = pollDescriptors(
+            [
+                (state.isPipeOpen ? output : nil, .readable),
+                (state.hasExited ? nil : processDescriptor, .readable),
+                (state.stage == .running ? cancellation.descriptor : nil, .readable),
+            ], until: nextLook(state))
+        if !ready[0].isEmpty, case .end = state.output.read(from: output) { state.isPipeOpen = false }
+        if !ready[1].isEmpty { state.hasExited = true }
+        if !ready[2].isEmpty, !state.hasExited { escalate(&state, because: .cancellation) }
     }
 
-    private func milliseconds(_ state: State) -> CInt {
+    private func nextLook(_ state: State) -> Moment {
         // The rest of the group is nobody's child of ours, so nothing tells when it is gone: look again and again.
-        let groupInterval: Int64 = 20
-        let rest = max(0, (state.stageEnd - Moment.now).nanoseconds)
-        let roundedUp = (rest + 999_999) / 1_000_000
-        return CInt(clamping: state.hasExited ? min(roundedUp, groupInterval) : roundedUp)
+        state.hasExited ? min(state.stageEnd, .now + .milliseconds(20)) : state.stageEnd
     }
 }

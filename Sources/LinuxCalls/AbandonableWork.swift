@@ -41,7 +41,7 @@ public enum AbandonableWork {
             while true {
                 let finished = outputs.withLock { $0 }
                 guard finished.count < count, Moment.now < deadline else { return finished }
-                _ = pollDescriptors([(wakeUp.descriptor, Int16(POLLIN))], until: deadline)
+                _ = pollDescriptors([(wakeUp.descriptor, .readable)], until: deadline)
                 wakeUp.clear()
             }
         }

@@ -90,7 +90,7 @@ public final class ProcessHandle: Sendable {
 
     /// Waits until every thread of it has ended; false if the time ran out first.
     public func waitForEnd(atMost limit: Duration) -> Bool {
-        pollOne(descriptor, events: Int16(POLLIN), atMost: limit) != 0
+        !pollOne(descriptor, events: .readable, atMost: limit).isEmpty
     }
 
     public func send(signal: CInt) throws(Errno) {

@@ -1,5 +1,5 @@
 import FreezeCore
-import Glibc
+import LinuxCalls
 import SystemPackage
 
 /// Keeps a mount table open, to tell whether it changed and to read it again without opening a path: this is done
@@ -31,11 +31,9 @@ public final class MountTableWatch: Sendable {
     /// The kernel says so by POLLERR and POLLPRI (fs/proc_namespace.c: mounts_poll). A file that is no mountinfo
     /// never changes.
     public func hasChanged() -> Bool {
-        var request = pollfd(fd: descriptor.rawValue, events: Int16(POLLPRI), revents: 0)
-        var status: CInt
-        repeat { status = poll(&request, 1, 0) } while status < 0 && Glibc.errno == EINTR
         // A poll that fails (ENOMEM) tells nothing: better look once too often.
-        return status < 0 || (status > 0 && Int32(request.revents) & (POLLPRI | POLLERR) != 0)
+        guard let events = try? descriptor.readyEvents(.priority) else { return true }
+        return !events.isDisjoint(with: [.priority, .error])
     }
 
     /// Reads the table through the descriptor that is open already.

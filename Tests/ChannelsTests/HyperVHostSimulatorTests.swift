@@ -22,7 +22,7 @@ private struct RawDaemon {
     func read(_ count: Int) throws -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < count {
-            try #require(pollOne(descriptor, events: Int16(POLLIN), atMost: patience) & Int16(POLLIN) != 0)
+            try #require(pollOne(descriptor, events: .readable, atMost: patience).contains(.readable))
             bytes += try readOnce(descriptor, atMost: count - bytes.count)
         }
         return bytes
@@ -133,7 +133,7 @@ struct HyperVHostSimulatorTests {
         _ = try daemon.read(12)
         host.hangUp()
         #expect(try freeze.value().outcome == .departed)
-        #expect(pollOne(daemon.descriptor, events: Int16(POLLIN), atMost: patience) & Int16(POLLHUP) != 0)
+        #expect(pollOne(daemon.descriptor, events: .readable, atMost: patience).contains(.hangUp))
         #expect(throws: ChannelError.self) { try host.send([1]) }
         daemon.close()
     }

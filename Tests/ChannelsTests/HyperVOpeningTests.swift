@@ -173,7 +173,7 @@ struct HyperVOpeningTests {
             _ = try coordinator.wait(\.note)
         case "during the handshake":
             channel = try coordinator.startChannel(terminal.device, limits: limits)
-            #expect(pollOne(terminal.master, events: Int16(POLLIN), atMost: patience) != 0)
+            #expect(!pollOne(terminal.master, events: .readable, atMost: patience).isEmpty)
         default:
             channel = try coordinator.startChannel(host.devicePath, limits: limits)
             _ = try coordinator.wait { $0.isRegistration ? true : nil }
@@ -185,11 +185,13 @@ struct HyperVOpeningTests {
     @Test func findsTheProcessThatHoldsADevice() throws {
         let terminal = try RawTerminal.makePair()
         defer { try? terminal.master.close() }
-        #expect(DeviceHolder.holders(of: terminal.device).isEmpty)
+        // Others may have it by the same name in namespaces of their own.
+        func holders() -> [DeviceHolder] {
+            DeviceHolder.holders(of: terminal.device).filter { $0.processID == getpid() }
+        }
+        #expect(holders().isEmpty)
         let device = try openDescriptor(terminal.device, .readWrite)
         defer { try? device.close() }
-        let holders = DeviceHolder.holders(of: terminal.device)
-        #expect(holders.map(\.processID) == [getpid()])
-        #expect(holders.first?.name.isEmpty == false)
+        #expect(try #require(holders().first).name.isEmpty == false)
     }
 }
