@@ -11,9 +11,9 @@ public protocol ActionableError: Error, CustomStringConvertible, Sendable {
 }
 
 extension ActionableError {
+    /// One line, safe to show: a name in it may hold anything.
     public var description: String {
         let statement = "\(subject): \(problem)"
-        guard let remedy else { return statement }
-        return "\(statement). \(remedy)"
+        return escapedControlCharacters(remedy.map { "\(statement). \($0)" } ?? statement)
     }
 }

@@ -41,11 +41,13 @@ public struct ChannelNote: Hashable, Sendable {
     }
 
     public let level: Level
+    /// One line, safe to show.
     public let message: String
 
     public init(_ level: Level, _ message: String) {
         self.level = level
-        self.message = message
+        // It may quote a name in a filesystem, or what a hook wrote.
+        self.message = escapedControlCharacters(message)
     }
 }
 

@@ -50,7 +50,7 @@ public func escapedForDisplay(_ bytes: [UInt8]) -> String {
     for element in TextElement.elements(of: bytes) {
         switch element {
         case .scalar(let scalar) where scalar == "\\" || scalar == " " || isUnsafeToShow(scalar):
-            for byte in String(scalar).utf8 { text += octalEscape(byte) }
+            text += octalEscape(scalar)
         case .scalar(let scalar):
             text.unicodeScalars.append(scalar)
         case .byte(let byte):
@@ -65,7 +65,7 @@ public func escapedControlCharacters(_ text: some StringProtocol) -> String {
     var result = ""
     for scalar in text.unicodeScalars {
         if isUnsafeToShow(scalar) {
-            for byte in String(scalar).utf8 { result += octalEscape(byte) }
+            result += octalEscape(scalar)
         } else {
             result.unicodeScalars.append(scalar)
         }
@@ -80,6 +80,11 @@ private func isUnsafeToShow(_ scalar: Unicode.Scalar) -> Bool {
     case .control, .format, .lineSeparator, .paragraphSeparator: return true
     default: return false
     }
+}
+
+/// Each byte of the scalar's UTF-8 as a backslash and three octal digits, as in mountinfo.
+public func octalEscape(_ scalar: Unicode.Scalar) -> String {
+    String(scalar).utf8.map(octalEscape).joined()
 }
 
 private func octalEscape(_ byte: UInt8) -> String {

@@ -17,7 +17,7 @@ public enum TextStyle: Sendable, Hashable, CaseIterable {
         let escaped = escapedControlCharacters(text)
         guard self == .ascii, !escaped.utf8.allSatisfy({ $0 < 0x80 }) else { return escaped }
         return escaped.unicodeScalars.map { scalar in
-            scalar.isASCII ? String(scalar) : octalEscaped(scalar)
+            scalar.isASCII ? String(scalar) : octalEscape(scalar)
         }.joined()
     }
 
@@ -47,13 +47,6 @@ public enum TextStyle: Sendable, Hashable, CaseIterable {
             return ellipsis + (rest.count > room ? rest.prefix(room) + ellipsis : rest)
         }
     }
-}
-
-private func octalEscaped(_ scalar: Unicode.Scalar) -> String {
-    String(scalar).utf8.map { byte in
-        let digits = String(byte, radix: 8)
-        return "\\" + String(repeating: "0", count: 3 - digits.count) + digits
-    }.joined()
 }
 
 /// Breaks text into lines between words, and in a word that is longer than a line.

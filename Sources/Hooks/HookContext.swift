@@ -53,30 +53,8 @@ public struct HookContext: Hashable, Sendable {
         return environment
     }
 
-    /// One mount point a line, escaped as in mountinfo (fs/proc_namespace.c, show_mountinfo): blank, tab, line
-    /// feed and backslash as three octal digits. Bytes, because a path need not be UTF-8.
+    /// One mount point a line, escaped so that what decodes mountinfo decodes this: see `FilePath.escaped`.
     var escapedMountPoints: [UInt8] {
-        var bytes: [UInt8] = []
-        for (index, mountPoint) in mountPoints.enumerated() {
-            if index > 0 { bytes.append(UInt8(ascii: "\n")) }
-            mountPoint.withPlatformString { pointer in
-                var rest = pointer
-                while rest.pointee != 0 {
-                    bytes += Self.escaped(UInt8(bitPattern: rest.pointee))
-                    rest += 1
-                }
-            }
-        }
-        return bytes
-    }
-
-    private static func escaped(_ byte: UInt8) -> [UInt8] {
-        switch byte {
-        case UInt8(ascii: " "): Array("\\040".utf8)
-        case UInt8(ascii: "\t"): Array("\\011".utf8)
-        case UInt8(ascii: "\n"): Array("\\012".utf8)
-        case UInt8(ascii: "\\"): Array("\\134".utf8)
-        default: [byte]
-        }
+        Array(mountPoints.map(\.escaped).joined(separator: "\n").utf8)
     }
 }

@@ -14,7 +14,7 @@ extension RequestMachine {
             }
         }
         if isStuck, request.failure == nil {
-            let names = stuckMountPoints.map(\.string).joined(separator: ", ")
+            let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
             self.request?.failure = "\(names): not thawed; it is watched and thawed as soon as the kernel allows"
         }
         answerAtEndOfWindow()
@@ -100,10 +100,12 @@ extension RequestMachine {
     private var levelReason: String? {
         guard let request, let prepared = request.prepared else { return nil }
         if !onlyFlushed.isEmpty {
-            return "could only be flushed: " + onlyFlushed.map(\.mountPoint.string).joined(separator: ", ")
+            return "could only be flushed: " + onlyFlushed.map(\.mountPoint.escaped).joined(separator: ", ")
         }
         if prepared.hooks.isEmpty { return "there are no hooks" }
-        if !request.failedHooks.isEmpty { return "failed hooks: " + request.failedHooks.joined(separator: ", ") }
+        if !request.failedHooks.isEmpty {
+            return "failed hooks: " + request.failedHooks.map(escapedControlCharacters).joined(separator: ", ")
+        }
         return nil
     }
 
@@ -113,14 +115,14 @@ extension RequestMachine {
     mutating func stuckReturned(_ index: Int, isFrozen: Bool) {
         // A frozen one is thawed by the freezer at once: that is its next report.
         guard !isFrozen, let mountPoint = stuck.removeValue(forKey: index) else { return }
-        note(.warning, "\(mountPoint): its freeze, which had hung, has returned; it is thawed")
+        note(.warning, "\(mountPoint.escaped): its freeze, which had hung, has returned; it is thawed")
         if !isStuck, request == nil { emit(.release) }
     }
 
     mutating func leftoverSettled(_ mountPoint: FilePath) {
         guard let index = leftoverStuck.firstIndex(of: mountPoint) else { return }
         leftoverStuck.remove(at: index)
-        note(.warning, "\(mountPoint): its freeze, which had hung, has returned; it is thawed")
+        note(.warning, "\(mountPoint.escaped): its freeze, which had hung, has returned; it is thawed")
         if !isStuck, request == nil { emit(.release) }
     }
 

@@ -8,7 +8,7 @@ extension RequestMachine {
             id: id, channel: channel, freezeOperation: operation, hooksDeadline: now,
             record: RequestRecord(id: id, channel: channel, started: received))
         if isStuck {
-            let names = stuckMountPoints.map(\.string).joined(separator: ", ")
+            let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
             new.failure = "the freeze of \(names) from an earlier request still hangs in the kernel"
             request = new
             closeWindow()
@@ -65,7 +65,9 @@ extension RequestMachine {
         request?.record.filesystems[index].flushes.append(result)
         request?.unflushed.removeAll { $0.device == result.device }
         if let error = result.error, let mountPoint = request?.record.filesystems[index].planned.mountPoint {
-            fail("\(mountPoint): flushing it failed: \(error); look at the kernel's log for errors of its device")
+            fail(
+                "\(mountPoint.escaped): flushing it failed: \(error); look at the kernel's log for errors of its device"
+            )
         }
     }
 
@@ -78,7 +80,7 @@ extension RequestMachine {
     }
 
     mutating func flushTimedOut() {
-        let names = (request?.unflushed ?? []).map(\.mountPoint.string).joined(separator: ", ")
+        let names = (request?.unflushed ?? []).map(\.mountPoint.escaped).joined(separator: ", ")
         fail("\(names): flushing took longer than flush_timeout (\(policy.flushTimeout))")
     }
 
@@ -206,12 +208,13 @@ extension RequestMachine {
 
     // MARK: Failure
 
-    /// Ends the request, from whatever state it is in. The first reason counts.
+    /// Ends the request, from whatever state it is in. The first reason counts. It may quote a hook's name or output:
+    /// it becomes one line that no terminal obeys.
     mutating func fail(_ reason: String) {
         // From the thaw hooks on the host has its answer, and nothing changes it any more.
         guard request != nil, state != .thawHooks else { return }
         let isFirst = request?.failure == nil
-        if isFirst { request?.failure = reason }
+        if isFirst { request?.failure = escapedControlCharacters(reason) }
         switch state {
         case .planning, .flushing, .flushingAgain, .checking:
             endWithoutWindow()

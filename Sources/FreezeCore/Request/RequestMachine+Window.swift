@@ -34,7 +34,7 @@ extension RequestMachine {
         self.request?.progress[index] = result.error == nil ? .frozen : .settled
         recordTarget(index) { $0.freeze = result }
         if let error = result.error, error != .canceled || state == .freezing {
-            fail("\(target.mountPoint): \(freezeProblem(error))")
+            fail("\(target.mountPoint.escaped): \(freezeProblem(error))")
         }
         switch state {
         case .freezing: levelMayBeComplete()
@@ -56,7 +56,7 @@ extension RequestMachine {
 
     mutating func freezeTimedOut() {
         guard let request else { return }
-        let names = zip(request.targets, request.progress).filter { $0.1 == .freezing }.map(\.0.mountPoint.string)
+        let names = zip(request.targets, request.progress).filter { $0.1 == .freezing }.map(\.0.mountPoint.escaped)
         fail(
             "\(names.joined(separator: ", ")): not frozen within freeze.timeout (\(policy.freezeTimeout)); a writer "
                 + "or the device does not get ready")
@@ -97,7 +97,7 @@ extension RequestMachine {
             return
         }
         if result.error == .canceled { return }
-        let mountPoint = request.targets[index].mountPoint
+        let mountPoint = request.targets[index].mountPoint.escaped
         recordTarget(index) { $0.thaw = result }
         switch result.error {
         case nil:

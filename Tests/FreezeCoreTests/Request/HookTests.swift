@@ -1,5 +1,6 @@
-import FreezeCore
 import Testing
+
+@testable import FreezeCore
 
 @Suite("Hooks of a request")
 struct HookTests {
@@ -39,6 +40,22 @@ struct HookTests {
             bench.record?.hooks.map { "\($0.name) \($0.phase)" } == [
                 "10-a freeze", "20-b freeze", "20-b thaw", "10-a thaw",
             ])
+    }
+
+    @Test("What a hook writes, and the names of what failed, control no terminal")
+    func escaping() throws {
+        var (bench, _) = bench(.abort)
+        let run = HookRun(
+            name: "10-\u{1B}a", phase: .freeze, outcome: .exited(status: 1), output: "one\n\u{1B}]0;two\u{7}\n",
+            isOutputTruncated: false, started: bench.now, duration: .zero)
+        bench.send(.hookFinished(try #require(bench.step), run))
+        bench.goOn(to: .thawHooks)
+        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .thaw)))
+        #expect(bench.record?.reason == "hook 10-\\033a exited with status 1: \\033]0;two\\007")
+        #expect(ChannelNote(.error, "a\nb").message == "a\\012b")
+        #expect(
+            PlanError(.cycle, subject: "/a\u{1B}", problem: "is wrong", remedy: "Do it.").description
+                == "/a\\033: is wrong. Do it.")
     }
 
     @Test("P4: a hook that could not be started is not called for thaw")
