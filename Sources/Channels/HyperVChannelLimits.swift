@@ -2,8 +2,7 @@ import FreezeCore
 
 /// How long things may take on the Hyper-V channel. Only tests need other values than the defaults.
 public struct HyperVChannelLimits: Hashable, Sendable {
-    /// Age from which a FREEZE is not answered any more. The driver gives up after 900 s (VSS_FREEZE_TIMEOUT,
-    /// hv_snapshot.c) and takes what comes later for the answer to the next operation.
+    /// Age from which a FREEZE is not answered any more: see `RequestPolicy.freezeAnswerLimit`.
     public var freezeAge: Duration
     /// The same for every other operation; the driver waits 30 s (HV_UTIL_TIMEOUT, hyperv_vmbus.h).
     public var otherAge: Duration
@@ -17,7 +16,8 @@ public struct HyperVChannelLimits: Hashable, Sendable {
     public var longestRetry: Duration
 
     public init(
-        freezeAge: Duration = .seconds(870), otherAge: Duration = .seconds(25), handshake: Duration = .seconds(5),
+        freezeAge: Duration = RequestPolicy().freezeAnswerLimit, otherAge: Duration = .seconds(25),
+        handshake: Duration = .seconds(5),
         partialMessage: Duration = .seconds(1), firstRetry: Duration = .milliseconds(100),
         longestRetry: Duration = .seconds(30)
     ) {

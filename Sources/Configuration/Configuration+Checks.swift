@@ -2,24 +2,12 @@ import FreezeCore
 import SystemPackage
 
 extension Configuration {
-    /// The latest moment, counted from its arrival, at which FREEZE may still be answered. The Hyper-V driver
-    /// gives up after 900 s (VSS_FREEZE_TIMEOUT, drivers/hv/hv_snapshot.c) and takes a late answer for the
-    /// answer to its next operation, so 30 s are kept free.
-    public static let freezeAnswerLimit = Duration.seconds(870)
-
-    /// What is kept free for making the plan, before anything else.
-    public static let planTimeout = Duration.seconds(10)
-
     /// Nothing that needs writable filesystems lives much longer: remote clients give up, and watchdogs bite.
     static let longestWindow = Duration.seconds(600)
 
-    /// The longest that FREEZE can take with these budgets: planning, two flushes, the hooks, and the freezing.
-    public var worstCaseFreeze: Duration {
-        Self.planTimeout + freeze.flushTimeout + hooks.totalTimeout + freeze.flushTimeout + freeze.timeout
-    }
-
     func checkBudget(in document: ConfigurationDocument) throws(ConfigurationError) {
-        guard worstCaseFreeze > Self.freezeAnswerLimit else { return }
+        let policy = RequestPolicy(self)
+        guard policy.longestFreeze > policy.freezeAnswerLimit else { return }
         let flush = DurationText.text(freeze.flushTimeout)
         let hooks = DurationText.text(hooks.totalTimeout)
         let timeout = DurationText.text(freeze.timeout)
@@ -32,10 +20,10 @@ extension Configuration {
         throw document.error(
             largest,
             problem: """
-                planning (\(DurationText.text(Self.planTimeout))) + freeze.flush_timeout (twice \(flush)) + \
+                planning (\(DurationText.text(policy.planTimeout))) + freeze.flush_timeout (twice \(flush)) + \
                 hooks.total_timeout (\(hooks)) + freeze.timeout (\(timeout)) add up to \
-                \(DurationText.text(worstCaseFreeze)), more than the \
-                \(DurationText.text(Self.freezeAnswerLimit)) within which FREEZE must be answered: the Hyper-V host \
+                \(DurationText.text(policy.longestFreeze)), more than the \
+                \(DurationText.text(policy.freezeAnswerLimit)) within which FREEZE must be answered: the Hyper-V host \
                 gives up after 900s
                 """,
             remedy: "Lower them until the sum fits")
@@ -66,20 +54,6 @@ extension Configuration {
             throw document.error(
                 "filesystems.mount_namespaces", problem: "\"all\" is not available in this version",
                 remedy: "Write \"own\"")
-        }
-    }
-
-    func checkSelectors(in document: ConfigurationDocument) throws(ConfigurationError) {
-        for (key, texts) in [("include", filesystems.include), ("exclude", filesystems.exclude)] {
-            for text in texts {
-                do throws(FilesystemSelector.ParseError) {
-                    _ = try FilesystemSelector(parsing: text)
-                } catch {
-                    throw document.error(
-                        "filesystems.\(key)", problem: "\(error.subject): \(error.problem)",
-                        remedy: error.remedy)
-                }
-            }
         }
     }
 

@@ -40,7 +40,6 @@ extension Configuration {
         self.init()
         let document = ConfigurationDocument(text: text, file: file)
         try document.read(into: &self)
-        try checkSelectors(in: document)
         try checkAvailability(in: document)
         try checkWindow(in: document)
         try checkBudget(in: document)

@@ -1,3 +1,4 @@
+import FreezeCore
 import SystemPackage
 
 /// What the admin decided: `/etc/quiesced/quiesced.toml`, every key of it optional.
@@ -17,22 +18,22 @@ public struct Configuration: Hashable, Sendable {
     /// `[freeze]`
     public struct Freeze: Hashable, Sendable {
         /// All filesystems are frozen within this, else all are thawed and the request fails.
-        public var timeout = Duration.seconds(10)
+        public var timeout = RequestPolicy().freezeTimeout
         /// The longest window, from the first freeze to the last thaw.
-        public var maxWindow = Duration.seconds(60)
+        public var maxWindow = RequestPolicy().maxWindow
         /// For each of the two flushes, before and after the hooks.
-        public var flushTimeout = Duration.seconds(60)
+        public var flushTimeout = RequestPolicy().flushTimeout
 
         public init() {}
     }
 
     /// `[filesystems]`
     public struct Filesystems: Hashable, Sendable {
-        /// Selectors (`/srv*`, `UUID=…`, `LABEL=…`, `/dev/…`, `fstype:…`), unparsed; empty for all.
-        public var include: [String] = []
-        /// Selectors, unparsed.
-        public var exclude: [String] = []
-        public var unfreezable = UnfreezablePolicy.sync
+        /// Empty for all.
+        public var include: [FilesystemSelector] = []
+        /// Wins over ``include``.
+        public var exclude: [FilesystemSelector] = []
+        public var unfreezable = PlanPolicy().unfreezable
         public var mountNamespaces = MountNamespaces.own
 
         public init() {}
@@ -42,10 +43,10 @@ public struct Configuration: Hashable, Sendable {
     public struct Hooks: Hashable, Sendable {
         public var directory: FilePath = "/etc/quiesced/hooks.d"
         /// For each hook, in each phase; never more than what is left of ``totalTimeout``.
-        public var timeout = Duration.seconds(30)
+        public var timeout = RequestPolicy().hookTimeout
         /// For all hooks of one phase together.
-        public var totalTimeout = Duration.seconds(120)
-        public var onFailure = HookFailurePolicy.abort
+        public var totalTimeout = RequestPolicy().hooksTotalTimeout
+        public var onFailure = RequestPolicy().onHookFailure
 
         public init() {}
     }
@@ -76,27 +77,12 @@ public struct Configuration: Hashable, Sendable {
     }
 }
 
-/// What becomes of a request that meets a writable filesystem without a freeze.
-public enum UnfreezablePolicy: String, Hashable, Sendable, CaseIterable {
-    /// Flush it; the level of the result drops.
-    case sync
-    /// Fail the request.
-    case fail
-}
-
 /// Whose mounts are looked at.
 public enum MountNamespaces: String, Hashable, Sendable, CaseIterable {
     /// The daemon's own.
     case own
     /// Those of every process on the machine. Not available yet: the loader refuses it.
     case all
-}
-
-/// What becomes of a request when a hook fails or is refused.
-public enum HookFailurePolicy: String, Hashable, Sendable, CaseIterable {
-    case abort
-    /// Freeze all the same; the level of the result drops.
-    case `continue`
 }
 
 /// Whether a channel is opened. `true` and `false` are booleans in the file.

@@ -35,9 +35,9 @@ public struct ConfigurationKey: Sendable {
             "freeze.flush_timeout", .duration(\.freeze.flushTimeout),
             "for each of the two flushes, before and after the hooks"),
         ConfigurationKey(
-            "filesystems.include", .strings(\.filesystems.include),
+            "filesystems.include", .selectors(\.filesystems.include),
             "only these filesystems; empty means all"),
-        ConfigurationKey("filesystems.exclude", .strings(\.filesystems.exclude), "never these filesystems"),
+        ConfigurationKey("filesystems.exclude", .selectors(\.filesystems.exclude), "never these filesystems"),
         ConfigurationKey(
             "filesystems.unfreezable", .choice(\.filesystems.unfreezable),
             "a filesystem that cannot be frozen is flushed, or fails the request"),

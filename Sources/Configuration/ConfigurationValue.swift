@@ -1,3 +1,4 @@
+import FreezeCore
 import SystemPackage
 import TOMLKit
 
@@ -7,7 +8,7 @@ enum ConfigurationValue: Sendable {
 
     case duration(Place<Duration>)
     case path(Place<FilePath>)
-    case strings(Place<[String]>)
+    case selectors(Place<[FilesystemSelector]>)
     case choice(
         words: [String], get: @Sendable (Configuration) -> String,
         set: @Sendable (inout Configuration, String) -> Void)
@@ -27,7 +28,7 @@ enum ConfigurationValue: Sendable {
         switch self {
         case .duration: "a duration such as \"10s\" or \"2m\""
         case .path: "an absolute path"
-        case .strings: "a list of strings"
+        case .selectors: "a list of strings"
         case .choice(let words, _, _): words.map(Self.written).joined(separator: " or ")
         }
     }
@@ -36,8 +37,8 @@ enum ConfigurationValue: Sendable {
         switch self {
         case .duration(let place): Self.quoted(DurationText.text(configuration[keyPath: place]))
         case .path(let place): Self.quoted(configuration[keyPath: place].string)
-        case .strings(let place):
-            "[" + configuration[keyPath: place].map(Self.quoted).joined(separator: ", ") + "]"
+        case .selectors(let place):
+            "[" + configuration[keyPath: place].map { Self.quoted($0.description) }.joined(separator: ", ") + "]"
         case .choice(_, let get, _): Self.written(get(configuration))
         }
     }
@@ -56,14 +57,14 @@ enum ConfigurationValue: Sendable {
                 throw Complaint("\(Self.quoted(text)) is not an absolute path", remedy: "Write it from / on")
             }
             configuration[keyPath: place] = FilePath(text).lexicallyNormalized()
-        case .strings(let place):
+        case .selectors(let place):
             guard let array = value.array else { throw wrongType(value) }
-            var strings: [String] = []
+            var selectors: [FilesystemSelector] = []
             for element in array {
                 guard let string = element.string else { throw wrongType(element) }
-                strings.append(string)
+                selectors.append(try Self.selector(string))
             }
-            configuration[keyPath: place] = strings
+            configuration[keyPath: place] = selectors
         case .choice(let words, _, let set):
             let word: String
             if let boolean = value.bool {
@@ -80,6 +81,14 @@ enum ConfigurationValue: Sendable {
                 throw Complaint("\(value.debugDescription) is not one of its values", remedy: "Write \(type)")
             }
             set(&configuration, word)
+        }
+    }
+
+    private static func selector(_ text: String) throws(Complaint) -> FilesystemSelector {
+        do throws(FilesystemSelector.ParseError) {
+            return try FilesystemSelector(parsing: text)
+        } catch {
+            throw Complaint("\(error.subject): \(error.problem)", remedy: error.remedy)
         }
     }
 
@@ -119,9 +128,9 @@ enum ConfigurationValue: Sendable {
 /// What is wrong with a value, before it is known which key of which file it belongs to.
 struct Complaint: Error {
     let problem: String
-    let remedy: String
+    let remedy: String?
 
-    init(_ problem: String, remedy: String) {
+    init(_ problem: String, remedy: String?) {
         self.problem = problem
         self.remedy = remedy
     }

@@ -48,7 +48,7 @@ public final class Coordinator: @unchecked Sendable {
         self.configuration = configuration
         self.logger = logger
         do {
-            planPolicy = try PlanPolicy(configuration)
+            planPolicy = PlanPolicy(configuration)
             runDirectory = try RunDirectory(configuration.paths.run, creating: true)
             lock = try runDirectory.lock()
             hookRunner = HookRunner(runDirectory: runDirectory.path)

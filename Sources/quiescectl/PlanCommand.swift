@@ -1,6 +1,5 @@
 import ArgumentParser
 import Configuration
-import Coordinator
 import FoundationEssentials
 import FreezeCore
 import LinuxSystem
@@ -25,7 +24,7 @@ struct PlanCommand: ParsableCommand {
         let plan: FreezePlan
         do {
             let inventory = try StorageInventory.survey(try MountTableWatch())
-            plan = try FreezePlan.make(from: inventory, policy: try PlanPolicy(configuration))
+            plan = try FreezePlan.make(from: inventory, policy: PlanPolicy(configuration))
         } catch let error as any ActionableError {
             printError(error)
             throw ExitCode.failed

@@ -30,7 +30,9 @@ import Testing
         #expect(configuration.hooks.timeout == .seconds(30))
         #expect(configuration.hooks.totalTimeout == .seconds(120))
         #expect(configuration.filesystems.mountNamespaces == .own)
-        #expect(configuration.worstCaseFreeze == .seconds(260))
+        #expect(RequestPolicy(configuration).longestFreeze == .seconds(260))
+        #expect(RequestPolicy(configuration) == RequestPolicy())
+        #expect(PlanPolicy(configuration) == PlanPolicy())
     }
 
     @Test func `an entry of include or exclude that names no filesystem is refused, with its place`() {
@@ -69,13 +71,13 @@ import Testing
         expected.freeze.timeout = .milliseconds(1500)
         expected.freeze.maxWindow = .seconds(120)
         expected.freeze.flushTimeout = .seconds(5)
-        expected.filesystems.include = ["/srv*", "LABEL=data"]
-        expected.filesystems.exclude = ["fstype:xfs"]
+        expected.filesystems.include = [try FilesystemSelector(parsing: "/srv*"), .label("data")]
+        expected.filesystems.exclude = [.filesystemType("xfs")]
         expected.filesystems.unfreezable = .fail
         expected.hooks.directory = "/opt/hooks"
         expected.hooks.timeout = .seconds(90)
         expected.hooks.totalTimeout = .seconds(180)
-        expected.hooks.onFailure = .continue
+        expected.hooks.onFailure = .proceed
         expected.hyperv.enabled = .off
         expected.hyperv.device = "/dev/pts/4"
         expected.control.socket = "/run/q/c.sock"
@@ -151,7 +153,8 @@ import Testing
 
     @Test func `a budget of exactly the limit is accepted`() throws {
         let text = "[freeze]\nflush_timeout = \"6m\"\n[hooks]\ntotal_timeout = \"130s\"\n"
-        #expect(try Configuration(toml: text, file: file).worstCaseFreeze == Configuration.freezeAnswerLimit)
+        let policy = RequestPolicy(try Configuration(toml: text, file: file))
+        #expect(policy.longestFreeze == policy.freezeAnswerLimit)
     }
 
     @Test func `a socket path must fit its address`() {
@@ -161,7 +164,7 @@ import Testing
 
     @Test func `no place is claimed where strings over several lines could mislead`() {
         let error = refusal(
-            "[filesystems]\nexclude = [\"\"\"\n[freeze]\ntimeout = 1\n\"\"\"]\n[freeze]\ntimeout = 1\n")
+            "[filesystems]\nexclude = [\"\"\"/\n[freeze]\ntimeout = 1\n\"\"\"]\n[freeze]\ntimeout = 1\n")
         #expect(error?.key == "freeze.timeout")
         #expect(error?.line == nil)
     }

@@ -1,10 +1,11 @@
-/// The limits and choices a request is run with.
+/// The limits and choices a request is run with. Their defaults are the configuration's, too.
 public struct RequestPolicy: Sendable, Hashable {
-    public enum HookFailure: Sendable, Hashable {
+    /// What becomes of a request when a hook fails or is refused.
+    public enum HookFailure: String, Sendable, Hashable, CaseIterable {
         /// The request fails.
         case abort
         /// It goes on, at the level `filesystem` at best.
-        case proceed
+        case proceed = "continue"
     }
 
     /// From the request to a plan with every filesystem opened.
@@ -20,7 +21,9 @@ public struct RequestPolicy: Sendable, Hashable {
     public var freezeTimeout = Duration.seconds(10)
     /// From the first FIFREEZE to the last FITHAW.
     public var maxWindow = Duration.seconds(60)
-    /// FREEZE is answered within this, or not at all (the host gives up after 900 s).
+    /// FREEZE is answered within this, counted from its arrival, or not at all. The Hyper-V driver gives up after 900 s
+    /// (VSS_FREEZE_TIMEOUT, drivers/hv/hv_snapshot.c) and takes a late answer for the answer to its next operation,
+    /// so 30 s are kept free.
     public var freezeAnswerLimit = Duration.seconds(870)
     /// What is left of that when an unfinished FREEZE is given up: for the end of the running hook, or for the thaw,
     /// level by level and with a take-over.
@@ -40,7 +43,7 @@ public struct RequestPolicy: Sendable, Hashable {
 
     public init() {}
 
-    /// The longest that a FREEZE can take by these limits.
+    /// The longest that a FREEZE can take by these limits: planning, two flushes, the hooks, and the freezing.
     public var longestFreeze: Duration {
         planTimeout + flushTimeout + flushTimeout + hooksTotalTimeout + freezeTimeout
     }
