@@ -1,3 +1,5 @@
+import FreezeCore
+
 /// One thing the simulated host does.
 public enum HyperVHostStep: Hashable, Sendable {
     case operation(HyperVOperation)
@@ -9,7 +11,7 @@ public enum HyperVHostStep: Hashable, Sendable {
 public struct HyperVHostScript: Hashable, Sendable {
     public let steps: [HyperVHostStep]
 
-    /// Reads steps separated by commas: `HOT_BACKUP`, `FREEZE`, `THAW`, `hold=DURATION` with a unit (ms, s, m), and
+    /// Reads steps separated by commas: `HOT_BACKUP`, `FREEZE`, `THAW`, `hold=DURATION` (see `DurationText`), and
     /// `OP=NUMBER` (0 to 255) for operations that no host knows. Blanks and case do not matter.
     ///
     /// - Throws: `.invalidStep`, with the step and what is wrong with it.
@@ -45,21 +47,15 @@ public struct HyperVHostScript: Hashable, Sendable {
         throw invalid(text, "no such step", "Steps are HOT_BACKUP, FREEZE, THAW, hold=2s, and OP=9")
     }
 
-    /// A whole number with a unit: `500ms`, `2s`, `10m`.
-    ///
-    /// - Throws: `.invalidStep` naming the step that it stands in.
-    public static func duration(_ text: String, in step: String) throws(ChannelError) -> Duration {
-        let digits = text.prefix { $0.isASCII && $0.isNumber }
-        let units: [String: Duration] = ["ms": .milliseconds(1), "s": .seconds(1), "m": .seconds(60)]
-        // Nine digits: no product of one with a minute can overflow.
-        guard digits.count <= 9, let count = Int(digits), let unit = units[String(text.dropFirst(digits.count))]
-        else {
-            throw invalid(step, "\"\(text)\" is no duration", "Write a whole number with a unit: 500ms, 2s, 10m")
+    private static func duration(_ text: String, in step: String) throws(ChannelError) -> Duration {
+        do throws(DurationText.ParseError) {
+            return try DurationText.parse(text)
+        } catch {
+            throw invalid(step, "\(error.subject): \(error.problem)", error.remedy)
         }
-        return unit * count
     }
 
-    private static func invalid(_ step: String, _ problem: String, _ remedy: String) -> ChannelError {
+    private static func invalid(_ step: String, _ problem: String, _ remedy: String?) -> ChannelError {
         ChannelError(.invalidStep, subject: "\"\(step)\"", problem: problem, remedy: remedy)
     }
 }

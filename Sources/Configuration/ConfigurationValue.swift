@@ -50,7 +50,7 @@ enum ConfigurationValue: Sendable {
         switch self {
         case .duration(let place):
             guard let text = value.string else { throw wrongType(value) }
-            configuration[keyPath: place] = try DurationText.parse(text)
+            configuration[keyPath: place] = try Self.duration(text)
         case .path(let place):
             guard let text = value.string else { throw wrongType(value) }
             guard text.hasPrefix("/"), !text.utf8.contains(0) else {
@@ -84,11 +84,19 @@ enum ConfigurationValue: Sendable {
         }
     }
 
+    private static func duration(_ text: String) throws(Complaint) -> Duration {
+        do throws(DurationText.ParseError) {
+            return try DurationText.parse(text)
+        } catch {
+            throw Complaint(error)
+        }
+    }
+
     private static func selector(_ text: String) throws(Complaint) -> FilesystemSelector {
         do throws(FilesystemSelector.ParseError) {
             return try FilesystemSelector(parsing: text)
         } catch {
-            throw Complaint("\(error.subject): \(error.problem)", remedy: error.remedy)
+            throw Complaint(error)
         }
     }
 
@@ -133,5 +141,9 @@ struct Complaint: Error {
     init(_ problem: String, remedy: String?) {
         self.problem = problem
         self.remedy = remedy
+    }
+
+    init(_ error: some ActionableError) {
+        self.init("\(error.subject): \(error.problem)", remedy: error.remedy)
     }
 }

@@ -4,7 +4,7 @@ extension ChannelNote {
     /// One line for the log on how a request ended.
     init(summary record: RequestRecord) {
         let frozen = record.filesystems.count { $0.freeze?.error == nil && $0.freeze != nil }
-        let window = zip2(record.windowOpened, record.windowClosed).map { "\(($1 - $0).roundedMilliseconds) ms" }
+        let window = zip2(record.windowOpened, record.windowClosed).map { DurationText.text($1 - $0) }
         switch record.result {
         case .succeeded:
             let detail = record.reason.map { " (\($0))" } ?? ""
@@ -22,8 +22,4 @@ extension ChannelNote {
 private func zip2<First, Second>(_ first: First?, _ second: Second?) -> (First, Second)? {
     guard let first, let second else { return nil }
     return (first, second)
-}
-
-extension Duration {
-    fileprivate var roundedMilliseconds: Int64 { nanoseconds / 1_000_000 }
 }

@@ -44,7 +44,7 @@ struct SimulateHostCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp("How long to wait for the daemon (default: 60s).", valueName: "duration"),
-        transform: { try HyperVHostScript.duration($0, in: "--wait \($0)") })
+        transform: { try DurationText.parse($0) })
     var wait: Duration = .seconds(60)
 
     func run() throws {
@@ -68,10 +68,10 @@ struct SimulateHostCommand: ParsableCommand {
     private func waitForDaemon(_ host: HyperVHostSimulator, _ report: inout SimulateHostReport) -> Bool {
         let deadline = Moment.now + wait
         if host.waitForRegistration(until: min(deadline, .now + .seconds(2))) { return true }
-        report.say("Waiting for a daemon to open it (for \(SimulateHostReport.seconds(wait)) in all) …")
+        report.say("Waiting for a daemon to open it (for \(DurationText.text(wait)) in all) …")
         if host.waitForRegistration(until: deadline) { return true }
         report.complain(
-            "\(host.devicePath): no daemon registered within \(SimulateHostReport.seconds(wait)). "
+            "\(host.devicePath): no daemon registered within \(DurationText.text(wait)). "
                 + "Start one with hyperv.device set to this path, or wait longer with --wait")
         return false
     }

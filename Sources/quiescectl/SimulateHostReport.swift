@@ -132,10 +132,6 @@ extension SimulateHostReport {
         return "\(tenths / 10).\(tenths % 10) ms"
     }
 
-    static func seconds(_ duration: Duration) -> String {
-        duration < .seconds(1) ? milliseconds(duration) : "\(duration.nanoseconds / 1_000_000_000) s"
-    }
-
     /// Local time to the millisecond, as in the journal.
     private static func wallClock() -> String {
         var now = timespec()

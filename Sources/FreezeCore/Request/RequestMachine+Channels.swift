@@ -137,7 +137,7 @@ extension RequestMachine {
         guard state == .thawing, let operations = request?.pendingOperations else { return }
         for pending in operations where now >= pending.received + policy.thawAnswerLimit {
             request?.pendingOperations.removeAll { $0 == pending }
-            fail("thawing took longer than \(policy.thawAnswerLimit)")
+            fail("thawing took longer than \(DurationText.text(policy.thawAnswerLimit))")
             emit(.answer(pending.channel, pending.operation, .failure))
             if pending.meaning == .startsAnew { continue }
             debts[pending.channel] = nil

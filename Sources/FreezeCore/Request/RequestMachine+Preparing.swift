@@ -47,7 +47,9 @@ extension RequestMachine {
     }
 
     mutating func planningTimedOut() {
-        fail("making the plan took longer than \(policy.planTimeout); a device or filesystem does not answer")
+        fail(
+            "making the plan took longer than \(DurationText.text(policy.planTimeout)); a device or filesystem does not "
+                + "answer")
     }
 
     // MARK: Flushing
@@ -81,7 +83,7 @@ extension RequestMachine {
 
     mutating func flushTimedOut() {
         let names = (request?.unflushed ?? []).map(\.mountPoint.escaped).joined(separator: ", ")
-        fail("\(names): flushing took longer than flush_timeout (\(policy.flushTimeout))")
+        fail("\(names): flushing took longer than flush_timeout (\(DurationText.text(policy.flushTimeout)))")
     }
 
     // MARK: Freeze hooks
@@ -104,7 +106,8 @@ extension RequestMachine {
         let remaining = request.hooksDeadline - now
         guard remaining > .zero else {
             return fail(
-                "hook \(hooks[index].name): hooks.total_timeout (\(policy.hooksTotalTimeout)) was used up before it"
+                "hook \(hooks[index].name): hooks.total_timeout (\(DurationText.text(policy.hooksTotalTimeout))) was "
+                    + "used up before it"
             )
         }
         self.request?.hooksOwedThaw.append(.planned(index: index))

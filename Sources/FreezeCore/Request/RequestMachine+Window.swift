@@ -58,8 +58,8 @@ extension RequestMachine {
         guard let request else { return }
         let names = zip(request.targets, request.progress).filter { $0.1 == .freezing }.map(\.0.mountPoint.escaped)
         fail(
-            "\(names.joined(separator: ", ")): not frozen within freeze.timeout (\(policy.freezeTimeout)); a writer "
-                + "or the device does not get ready")
+            "\(names.joined(separator: ", ")): not frozen within freeze.timeout (\(DurationText.text(policy.freezeTimeout))); "
+                + "a writer or the device does not get ready")
     }
 
     // MARK: Frozen

@@ -122,7 +122,7 @@ public struct RequestMachine: Sendable {
         }
         answerOverdueOperations()
         if let freezeLimit, now >= freezeLimit {
-            fail("FREEZE could not be finished within \(policy.freezeAnswerLimit)")
+            fail("FREEZE could not be finished within \(DurationText.text(policy.freezeAnswerLimit))")
         }
         guard let deadline, now >= deadline else { return }
         self.deadline = nil
@@ -155,7 +155,7 @@ public struct RequestMachine: Sendable {
 
     /// What is said when the window was ended by its deadline, by whoever noticed first.
     public static func windowExpired(_ policy: RequestPolicy) -> String {
-        "the host did not send THAW within max_window (\(policy.maxWindow)): everything was thawed, the snapshot "
-            + "may be torn"
+        "the host did not send THAW within max_window (\(DurationText.text(policy.maxWindow))): everything was "
+            + "thawed, the snapshot may be torn"
     }
 }

@@ -1,6 +1,5 @@
+import FreezeCore
 import Testing
-
-@testable import Configuration
 
 @Suite struct DurationTextTests {
     @Test(arguments: [
@@ -19,7 +18,7 @@ import Testing
         "10S", "١s", "25h", "99999999999999999999s", "23h61m1ms", "ten",
     ])
     func `anything else is refused`(text: String) {
-        #expect(throws: Complaint.self) { try DurationText.parse(text) }
+        #expect(throws: DurationText.ParseError.self) { try DurationText.parse(text) }
     }
 
     @Test(arguments: [
