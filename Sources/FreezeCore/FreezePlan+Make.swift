@@ -17,9 +17,6 @@ extension FreezePlan {
         var planned: [PlannedFilesystem] = []
         for (superblock, decided) in verdicts {
             var verdict = decided
-            if verdict.action == .sync, !verdict.isHarmless, policy.unfreezable == .fail {
-                throw .unfreezable(superblock.firstMount)
-            }
             let (candidates, isBelowAutomount) =
                 verdict.action == .skip ? ([], false) : tree.candidates(superblock.mounts)
             if verdict.action != .skip, candidates.isEmpty {
@@ -28,16 +25,17 @@ extension FreezePlan {
                     action: .skip, reason: "EFI system partition that cannot be reached: not flushed")
             }
             let chosen = candidates.first ?? superblock.preferredForDisplay
-            planned.append(
-                PlannedFilesystem(
-                    device: superblock.device, mount: chosen,
-                    alternatives: Array(candidates.dropFirst()),
-                    otherMountPoints: superblock.mounts.filter { $0.mountID != chosen.mountID }.map(\.mountPoint),
-                    isBelowAutomount: isBelowAutomount && verdict.action != .skip,
-                    identity: superblock.identity, action: verdict.action, reason: verdict.reason,
-                    level: levels[superblock.device],
-                    storedOn: graph.everything(below: superblock.device).sorted(),
-                    isHarmless: verdict.isHarmless))
+            let filesystem = PlannedFilesystem(
+                device: superblock.device, mount: chosen,
+                alternatives: Array(candidates.dropFirst()),
+                otherMountPoints: superblock.mounts.filter { $0.mountID != chosen.mountID }.map(\.mountPoint),
+                isBelowAutomount: isBelowAutomount && verdict.action != .skip,
+                identity: superblock.identity, action: verdict.action, reason: verdict.reason,
+                level: levels[superblock.device],
+                storedOn: graph.everything(below: superblock.device).sorted(),
+                isHarmless: verdict.isHarmless)
+            if filesystem.lowersLevel, policy.unfreezable == .fail { throw .unfreezable(superblock.firstMount) }
+            planned.append(filesystem)
         }
         return FreezePlan(
             filesystems: sorted(planned),

@@ -53,6 +53,9 @@ public struct PlannedFilesystem: Hashable, Sendable {
 
     public var mountPoint: FilePath { mount.mountPoint }
 
+    /// True if what is done with it makes the result crash-consistent at best.
+    public var lowersLevel: Bool { action == .sync && !isHarmless }
+
     public init(
         device: DeviceNumber, mount: MountEntry, alternatives: [MountEntry] = [],
         otherMountPoints: [FilePath] = [], isBelowAutomount: Bool = false,
@@ -88,6 +91,9 @@ public struct FreezePlan: Hashable, Sendable {
     public func filesystems(_ action: FilesystemAction) -> [PlannedFilesystem] {
         filesystems.filter { $0.action == action }
     }
+
+    /// The filesystems because of which the result is crash-consistent at best.
+    public var loweringLevel: [PlannedFilesystem] { filesystems.filter(\.lowersLevel) }
 
     /// The filesystems to freeze, one array a level, in freeze order. Thaw goes the other way.
     public var levels: [[PlannedFilesystem]] {

@@ -23,6 +23,18 @@ public enum HookOutcome: Hashable, Sendable {
     case notStarted(reason: String)
 
     public var succeeded: Bool { self == .exited(status: 0) }
+
+    /// What went wrong, to follow the hook's name; nil if nothing.
+    public var failureClause: String? {
+        switch self {
+        case .exited(status: 0): nil
+        case .exited(let status): "exited with status \(status)"
+        case .signalled(let signal): "was ended by signal \(signal)"
+        case .timedOut(abandoned: false): "did not end within its timeout and was killed"
+        case .timedOut(abandoned: true): "did not end within its timeout and could not be killed"
+        case .notStarted(let reason): "could not be started: \(reason)"
+        }
+    }
 }
 
 /// One call of a hook, as it goes into the report.

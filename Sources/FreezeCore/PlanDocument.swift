@@ -69,7 +69,7 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
                 device: filesystem.device.description, uuid: filesystem.identity.uuid,
                 label: filesystem.identity.label, reason: filesystem.reason,
                 storedOn: filesystem.storedOn.map { names[$0] ?? $0.description },
-                lowersLevel: filesystem.action == .sync && !filesystem.isHarmless)
+                lowersLevel: filesystem.lowersLevel)
         }
         notes = plan.notes
         summary = plan.summary

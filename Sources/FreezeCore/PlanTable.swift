@@ -83,12 +83,11 @@ extension FreezePlan {
     /// How many are frozen, synced and skipped, and how good a backup this makes at best.
     public var summary: String {
         let counts = FilesystemAction.allCases.map { "\(filesystems($0).count) to \($0.rawValue)" }
-        let frozen = filesystems(.freeze).count
+        let degrading = loweringLevel
         var text = counts.joined(separator: ", ")
         if levels.count > 1 { text += "; frozen in \(levels.count) steps, thawed in reverse" }
-        let degrading = filesystems(.sync).filter { !$0.isHarmless }
-        if frozen == 0 {
-            text += ". There is no filesystem to freeze."
+        if filesystems(.freeze).isEmpty {
+            text += ": \(PlanError.nothingToFreeze.problem)."
         } else if let first = degrading.first {
             let others = degrading.count > 1 ? " and \(degrading.count - 1) more" : ""
             text += ". Crash-consistent at best, because of \(first.mountPoint.escaped)\(others)."

@@ -1,3 +1,5 @@
+import FreezeCore
+
 /// One row of a timeline: a step, or what is left of a group of many.
 struct TimelineRow {
     enum Kind: Hashable {
@@ -138,14 +140,13 @@ extension HistoryRecord.Hook {
 
     /// The same in a clause.
     var failureClause: String? {
-        switch outcome {
-        case .exited: status == 0 ? nil : "exited with status \(status ?? -1)"
-        case .signalled: "was ended by signal \(signal ?? 0)"
-        case .timedOut:
-            abandoned == true
-                ? "did not end within its timeout and could not be killed"
-                : "did not end within its timeout and was killed"
-        case .notStarted: "could not be started: \(problem ?? "no reason is recorded")"
-        }
+        let ended: FreezeCore.HookOutcome =
+            switch outcome {
+            case .exited: .exited(status: status ?? -1)
+            case .signalled: .signalled(signal: signal ?? 0)
+            case .timedOut: .timedOut(abandoned: abandoned == true)
+            case .notStarted: .notStarted(reason: problem ?? "no reason is recorded")
+            }
+        return ended.failureClause
     }
 }

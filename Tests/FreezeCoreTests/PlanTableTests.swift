@@ -63,7 +63,7 @@ import Testing
     @Test func anEmptyPlanSaysSo() {
         #expect(
             PlanTable(FreezePlan(filesystems: [])).text
-                == "0 to freeze, 0 to sync, 0 to skip. There is no filesystem to freeze.\n")
+                == "0 to freeze, 0 to sync, 0 to skip: there is no filesystem to freeze.\n")
     }
 }
 

@@ -94,7 +94,7 @@ extension RequestMachine {
     }
 
     private var onlyFlushed: [PlannedFilesystem] {
-        request?.prepared?.plan.filesystems(.sync).filter { !$0.isHarmless } ?? []
+        request?.prepared?.plan.loweringLevel ?? []
     }
 
     private var levelReason: String? {

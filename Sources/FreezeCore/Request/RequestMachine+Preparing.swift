@@ -30,8 +30,10 @@ extension RequestMachine {
         request?.progress = Array(repeating: .planned, count: prepared.plan.filesystems(.freeze).count)
         request?.record.filesystems = prepared.plan.filesystems.map(FilesystemRecord.init(planned:))
         request?.record.refusedHooks = hooks.filter { $0.refusal != nil }
-        if prepared.plan.filesystems(.freeze).isEmpty {
-            return fail("there is no filesystem to freeze; `quiescectl plan` says why each one is left out")
+        do throws(PlanError) {
+            try prepared.plan.requireSomethingToFreeze()
+        } catch {
+            return fail(error.description)
         }
         if !isAgain, policy.onHookFailure == .abort,
             let refused = hooks.first(where: { $0.refusal != nil })
@@ -171,16 +173,8 @@ extension RequestMachine {
     }
 
     static func hookFailure(_ run: HookRun) -> String {
-        let ending =
-            switch run.outcome {
-            case .exited(let status): "exited with status \(status)"
-            case .signalled(let signal): "was ended by signal \(signal)"
-            case .timedOut(abandoned: false): "did not end within its timeout and was killed"
-            case .timedOut(abandoned: true): "did not end within its timeout and could not be killed"
-            case .notStarted(let reason): "could not be started: \(reason)"
-            }
         let lastLine = run.output.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
-        return "hook \(run.name) \(ending)\(lastLine)"
+        return "hook \(run.name) \(run.outcome.failureClause ?? "succeeded")\(lastLine)"
     }
 
     // MARK: Checking
