@@ -54,15 +54,31 @@ extension RequestMachine {
         runNextThawHook()
     }
 
-    private mutating func runNextThawHook() {
+    mutating func runNextThawHook() {
         guard let hook = request?.hooksOwedThaw.popLast(), let request else { return finish() }
         let remaining = max(request.hooksDeadline - now, policy.minimumThawHookTimeout)
         run(hook, .thaw, timeout: min(policy.hookTimeout, remaining))
     }
 
-    mutating func thawHookFinished(_ run: HookRun) {
-        if !run.outcome.succeeded { note(.error, "thaw \(Self.hookFailure(run))") }
+    mutating func thawHookFinished(_ hook: HookReference, _ run: HookRun) {
+        if case .notStarted = run.outcome {
+            request?.failedThawStarts += 1
+            if mayTryThawHookAgain {
+                request?.hooksOwedThaw.append(hook)
+                deadline = now + policy.thawHookRetryPause
+                return
+            }
+            note(.error, "thaw \(Self.hookFailure(run)); it is owed this call: run `\(run.name) thaw` by hand")
+        } else if !run.outcome.succeeded {
+            note(.error, "thaw \(Self.hookFailure(run))")
+        }
+        request?.failedThawStarts = 0
         runNextThawHook()
+    }
+
+    private var mayTryThawHookAgain: Bool {
+        guard let request, request.failedThawStarts < policy.thawHookAttempts else { return false }
+        return now + policy.thawHookRetryPause < request.hooksDeadline
     }
 
     // MARK: Finish

@@ -107,10 +107,13 @@ extension RequestMachine {
         }
         let remaining = request.hooksDeadline - now
         guard remaining > .zero else {
-            return fail(
-                "hook \(hooks[index].name): hooks.total_timeout (\(DurationText.text(policy.hooksTotalTimeout))) was "
-                    + "used up before it"
-            )
+            let total = DurationText.text(policy.hooksTotalTimeout)
+            let run = HookRun(
+                name: hooks[index].name, phase: .freeze,
+                outcome: .notStarted(reason: "hooks.total_timeout (\(total)) was used up before it"), output: "",
+                isOutputTruncated: false, started: now, duration: .zero)
+            self.request?.record.hooks.append(run)
+            return freezeHookFailed(run)
         }
         self.request?.hooksOwedThaw.append(.planned(index: index))
         run(.planned(index: index), .freeze, timeout: min(policy.hookTimeout, remaining))
@@ -138,7 +141,7 @@ extension RequestMachine {
         deadline = nil
         switch state {
         case .freezeHooks: freezeHookFinished(hook, run)
-        case .thawHooks: thawHookFinished(run)
+        case .thawHooks: thawHookFinished(hook, run)
         default: break
         }
     }
@@ -147,16 +150,22 @@ extension RequestMachine {
         // A program that could not even be executed has nothing to take back.
         if case .notStarted = run.outcome { request?.hooksOwedThaw.removeAll { $0 == hook } }
         if request?.failure != nil { return endWithoutWindow() }
-        if !run.outcome.succeeded {
-            guard policy.onHookFailure == .proceed else { return fail(Self.hookFailure(run)) }
-            request?.failedHooks.append(run.name)
-        }
+        if run.outcome.succeeded { runNextFreezeHook() } else { freezeHookFailed(run) }
+    }
+
+    private mutating func freezeHookFailed(_ run: HookRun) {
+        guard policy.onHookFailure == .proceed else { return fail(Self.hookFailure(run)) }
+        request?.failedHooks.append(run.name)
         runNextFreezeHook()
     }
 
     /// The runner, which keeps the timeout itself, did not come back.
     mutating func hookTimedOut() {
-        guard let request, let hook = request.runningHook else { return }
+        guard let request else { return }
+        guard let hook = request.runningHook else {
+            // The pause after a thaw hook that could not be started is over.
+            return state == .thawHooks ? runNextThawHook() : ()
+        }
         let name =
             switch hook {
             case .planned(let index): request.prepared?.hooks[index].name ?? "?"

@@ -38,6 +38,10 @@ public struct RequestPolicy: Sendable, Hashable {
     public var hookKillGrace = Duration.seconds(10)
     /// A thaw hook is given at least this, even when the others used up the budget: each is called (P4).
     public var minimumThawHookTimeout = Duration.seconds(5)
+    /// How often a thaw hook is tried that cannot be started; it is owed its call (P4).
+    public var thawHookAttempts = 3
+    /// The pause before it is tried again: what was short, memory or processes, may be there by then.
+    public var thawHookRetryPause = Duration.milliseconds(500)
     /// How often the mount table may change under a request before it fails.
     public var maximumReplans = 3
 

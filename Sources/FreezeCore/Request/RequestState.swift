@@ -74,6 +74,8 @@ struct ActiveRequest: Sendable {
     var runningHook: HookReference?
     var nextHook = 0
     var hooksDeadline: Moment
+    /// How often the thaw hook whose turn it is could not be started.
+    var failedThawStarts = 0
     /// Hooks that failed or were refused, where the policy goes on without them.
     var failedHooks: [String] = []
     var replans = 0

@@ -94,6 +94,71 @@ struct HookTests {
         }
     }
 
+    @Test(
+        "P2: a hook for which hooks.total_timeout leaves no time has failed",
+        arguments: [RequestPolicy.HookFailure.abort, .proceed])
+    func noTimeLeft(failure: RequestPolicy.HookFailure) throws {
+        var policy = RequestPolicy()
+        policy.onHookFailure = failure
+        policy.hooksTotalTimeout = .seconds(1)
+        var bench = MachineBench(policy: policy)
+        let freeze = bench.freeze()
+        bench.goOn(to: .freezeHooks)
+        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze)), after: .seconds(1))
+        if failure == .abort {
+            #expect(bench.verdict(of: freeze) == .failure)
+        } else {
+            bench.goOn(to: .frozen)
+            #expect(bench.verdict(of: freeze) == .success)
+            _ = bench.thaw()
+        }
+        bench.goOn(to: .idle)
+        let record = try #require(bench.record)
+        #expect(record.hooks.map { "\($0.name) \($0.phase)" } == ["10-a freeze", "20-b freeze", "10-a thaw"])
+        #expect(record.level == (failure == .abort ? nil : .filesystem))
+        #expect(try #require(record.reason).contains("20-b"))
+    }
+
+    @Test("P4: a thaw hook that cannot be started is tried again, three times in all", arguments: 1...3)
+    func thawIsTriedAgain(failedStarts: Int) throws {
+        var bench = MachineBench()
+        _ = bench.freeze()
+        bench.goOn(to: .frozen)
+        _ = bench.thaw()
+        bench.goOn(to: .thawHooks)
+        for attempt in 1...failedStarts {
+            #expect(bench.hookCall == "1 thaw ok")
+            bench.send(
+                .hookFinished(try #require(bench.step), bench.run(1, .thaw, .notStarted(reason: "EAGAIN"))))
+            if attempt < 3 {
+                #expect(bench.hookCall == nil)
+                bench.waitForDeadline()
+            }
+        }
+        if failedStarts < 3 {
+            #expect(bench.hookCall == "1 thaw ok")
+            bench.send(.hookFinished(try #require(bench.step), bench.run(1, .thaw)))
+        }
+        #expect(bench.hookCall == "0 thaw ok")
+        bench.goOn(to: .idle)
+        #expect(bench.record?.result == .succeeded)
+        #expect(bench.record?.hooks.count(where: { $0.phase == .thaw }) == min(failedStarts + 1, 3) + 1)
+    }
+
+    @Test("P4: a thaw hook that cannot be started is not tried again past the budget")
+    func thawIsTriedWithinTheBudget() throws {
+        var policy = RequestPolicy()
+        policy.hooksTotalTimeout = .seconds(1)
+        var bench = MachineBench(policy: policy)
+        _ = bench.freeze()
+        bench.goOn(to: .frozen)
+        _ = bench.thaw()
+        bench.goOn(to: .thawHooks)
+        let step = try #require(bench.step)
+        bench.send(.hookFinished(step, bench.run(1, .thaw, .notStarted(reason: "EAGAIN"))), after: .seconds(1))
+        #expect(bench.hookCall == "0 thaw ok")
+    }
+
     @Test("P4: each hook is called for thaw, even when the budget is used up")
     func budget() throws {
         var policy = RequestPolicy()

@@ -6,7 +6,7 @@ struct Coverage {
         case hotBackup, frozen, thawed, freezeFailed, thawFailed, harmlessThaw, refused, startedAnew
         case secondLevel, replanned, servedAfterWaiting
         case tookOver, stuck, lost, frozenByForeigner, thawedByForeigner
-        case crash, recovered, recoveredStuck
+        case crash, recovered, recoveredStuck, thawHookRetried
     }
 
     private(set) var milestones = Array(repeating: 0, count: Milestone.allCases.count)

@@ -5,6 +5,9 @@ import SystemPackage
 struct PromiseCheck {
     /// Hooks that were started for freeze and not called for thaw; optional if they could not be started after all.
     var owedHooks: [(name: String, isOptional: Bool)] = []
+    /// How often a hook could not be started for thaw, and when the first one was called.
+    var failedThawStarts: [String: Int] = [:]
+    var thawHooksBegan: Int64?
     var freezeHooksStarted: [String] = []
     var hooksSucceeded: [String] = []
     /// As told to the machine, in the plan's order.
@@ -24,6 +27,8 @@ extension Simulation {
     func noteEvent(_ event: RequestEvent) {
         switch event {
         case .recovered(let leftover?):
+            check.failedThawStarts = [:]
+            check.thawHooksBegan = nil
             check.owedHooks = leftover.hooksOwedThaw.reversed().map { ($0.name, false) }
             coverage.note(leftover.stuck.isEmpty ? .recovered : .recoveredStuck)
         case .prepared(_, let prepared):
@@ -42,12 +47,24 @@ extension Simulation {
     }
 
     private func noteHook(_ run: HookRun) {
-        guard run.phase == .freeze else { return }
+        if run.phase == .thaw { return noteThawHook(run) }
         if run.outcome.succeeded { check.hooksSucceeded.append(run.name) }
         guard case .notStarted = run.outcome else { return }
         for index in check.owedHooks.indices where check.owedHooks[index].name == run.name {
             check.owedHooks[index].isOptional = true
         }
+    }
+
+    /// What never ran is still owed its call, as often as the policy says and its budget allows.
+    private func noteThawHook(_ run: HookRun) {
+        guard case .notStarted = run.outcome else { return }
+        let failed = check.failedThawStarts[run.name, default: 0] + 1
+        check.failedThawStarts[run.name] = failed
+        let policy = scenario.policy
+        let end = (check.thawHooksBegan ?? now) + policy.hooksTotalTimeout.nanoseconds
+        let isOptional =
+            failed >= policy.thawHookAttempts || now + policy.thawHookRetryPause.nanoseconds >= end
+        check.owedHooks.append((run.name, isOptional))
     }
 
     // MARK: Effects
@@ -112,6 +129,8 @@ extension Simulation {
     }
 
     private func inspectThawHook(_ name: String) {
+        if check.thawHooksBegan == nil { check.thawHooksBegan = now }
+        if check.failedThawStarts[name] != nil { coverage.note(.thawHookRetried) }
         while let owed = check.owedHooks.popLast() {
             if owed.name == name { return }
             if !owed.isOptional { return violate("P4", "\(name) is called for thaw before \(owed.name)") }
