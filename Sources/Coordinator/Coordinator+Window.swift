@@ -33,7 +33,18 @@ extension Coordinator {
     /// thread that tries until that is gone.
     func takeOverThaw() {
         guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
-        let process = freezer.process ?? ledger.freezer?.handle
+        let process: ProcessHandle?
+        do throws(Errno) {
+            // The autoclosure of ?? would lose the error's type.
+            if let running = freezer.process {
+                process = running
+            } else {
+                process = try ledger.freezer?.openStored()
+            }
+        } catch {
+            // To take it for dead would end the watch on what hangs in it.
+            return post(.takeOverDue(resources.requestID), after: .milliseconds(100))
+        }
         freezer.kill()
         ledger.fencePlanned(by: me)
         let thaw = OrphanThaw(ledger: ledger, me: me, freezer: process)

@@ -1,5 +1,4 @@
 import FreezeCore
-import Ledger
 import SystemPackage
 
 /// Why the daemon cannot serve this machine.
@@ -28,28 +27,5 @@ public struct CoordinatorError: ActionableError {
         default:
             self.init("quiesced", "\(error)")
         }
-    }
-}
-
-/// Why `recover` did not do its work.
-public struct RecoveryError: ActionableError {
-    public let subject: String
-    public let problem: String
-    public let remedy: String?
-    /// Nothing can be learnt from the ledger, now or later.
-    let isLedgerDamaged: Bool
-
-    init(ownerAlive ledger: Ledger) {
-        subject = "request \(ledger.requestID)"
-        problem = "its quiesced (\(ledger.daemon)) is alive and thaws by itself"
-        remedy = "Stop quiesced, or use --force to thaw everything now; the backup that runs is then lost."
-        isLedgerDamaged = false
-    }
-
-    init(_ error: LedgerError) {
-        subject = error.subject
-        problem = error.problem
-        remedy = error.remedy
-        isLedgerDamaged = error.code == .malformed
     }
 }

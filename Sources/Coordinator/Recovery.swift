@@ -31,13 +31,18 @@ public struct Recovery: Sendable {
     /// - Returns: Nil if there is no unfinished request.
     public func run(_ mode: Mode) throws(RecoveryError) -> RecoveryResult? {
         let ledger: Ledger
-        do {
+        let freezer: ProcessHandle?
+        do throws(LedgerError) {
             guard let found = try runDirectory.openLedger() else { return nil }
             ledger = found
         } catch {
             throw RecoveryError(error)
         }
-        let freezer = ledger.freezer?.handle
+        do throws(Errno) {
+            freezer = try ledger.freezer?.openStored()
+        } catch {
+            throw RecoveryError(cannotLookAt: ledger, error)
+        }
         if case .byHand(let isForced) = mode, ledger.daemon.isAlive {
             guard isForced else { throw RecoveryError(ownerAlive: ledger) }
             freezer?.kill(within: .seconds(1))
@@ -65,7 +70,12 @@ public struct Recovery: Sendable {
     func thaw(_ ledger: Ledger, until deadline: Moment) -> [Int: RecoveryOutcome] {
         let unsettled = ledger.unsettled
         let outcomes = RecoveryOutcomes(of: unsettled)
-        let freezer = ledger.freezer?.handle
+        let freezer: ProcessHandle?
+        do throws(Errno) {
+            freezer = try ledger.freezer?.openStored()
+        } catch {
+            return outcomes.soFar
+        }
         if let freezer, !freezer.isDying {
             return Dictionary(uniqueKeysWithValues: unsettled.map { ($0, .watchedByFreezer) })
         }

@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import LinuxCalls
 import SystemPackage
@@ -9,9 +8,6 @@ public enum FreezerProcess {
     ///
     /// - Returns: The exit status.
     public static func main() -> CInt {
-        // Before anything else starts a thread or allocates much: each thread's stack and each arena would be locked.
-        _ = clinux_limit_malloc_arenas()
-        _ = clinux_set_default_stack_size(256 * 1024)
         guard isConnection(.standardInput) else {
             complain("this is quiesced's helper; it is started by quiesced and not by hand")
             return 2
@@ -20,9 +16,12 @@ public enum FreezerProcess {
         for ignored in [SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2] { signal(ignored, SIG_IGN) }
         do throws(Errno) {
             try ProcessHandle.dieSilentlyWhenCrashing()
-            // A page that has to be read from a frozen filesystem's device, or written there to make room, would
-            // come too late.
-            guard mlockall(MCL_CURRENT | MCL_FUTURE) == 0 else { throw Errno(rawValue: errno) }
+            // Before the first thread, and before much is allocated: each stack and each arena would be locked.
+            try ProcessMemory.limitArenas()
+            try ProcessMemory.setDefaultStackSize(256 * 1024)
+            try ProcessMemory.lockAll()
+            // Two descriptors for each filesystem of a machine that may have many.
+            try DescriptorLimit.raise()
             try FreezerService(socket: .standardInput).run()
             return 0
         } catch {

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxCalls
+import SystemPackage
 
 /// How far one superblock is on its way through a request.
 public enum SuperblockState: UInt8, Sendable, CaseIterable {
@@ -53,13 +54,23 @@ extension ProcessIdentity {
         ProcessIdentity(processID: processID & 0x3F_FFFF, startTicks: startTicks & 0x3_FFFF_FFFF)
     }
 
-    /// Whether this life of the process has not ended, looked up under the stored form.
-    public var isAlive: Bool { handle != nil }
+    /// Whether this life of the process has not ended. If that cannot be told, for lack of descriptors or memory, it
+    /// counts as alive: the other mistake would leave a filesystem frozen.
+    public var isAlive: Bool {
+        do throws(Errno) {
+            return try openStored() != nil
+        } catch {
+            return true
+        }
+    }
 
-    /// The process, if this life of it has not ended. A zombie whose last thread is gone has ended.
-    public var handle: ProcessHandle? {
-        guard processID > 0, let now = ProcessIdentity(of: processID), now.asStored == asStored,
-            let handle = ProcessHandle(now), !handle.hasEnded
+    /// The process that a ledger's word names; nil if this life of it has ended. A zombie whose last thread is gone
+    /// has ended.
+    ///
+    /// - Throws: Why that cannot be told: EMFILE, ENFILE, ENOMEM.
+    public func openStored() throws(Errno) -> ProcessHandle? {
+        guard processID > 0, let now = try ProcessIdentity.lookUp(processID), now.asStored == asStored,
+            let handle = try ProcessHandle.open(now), !handle.hasEnded
         else { return nil }
         return handle
     }
