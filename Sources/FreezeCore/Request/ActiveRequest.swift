@@ -1,0 +1,80 @@
+/// An operation that waits for its answer.
+struct PendingOperation: Hashable, Sendable {
+    enum Meaning: Hashable, Sendable {
+        /// The THAW that ends a frozen window: success if all went well.
+        case endsWindow
+        /// A THAW that cancels, or follows, a failed FREEZE: success if nothing is left frozen.
+        case harmless
+        /// The THAW of a window that had ended early: failure.
+        case lateThaw
+        /// HOT_BACKUP or FREEZE while frozen: failure, and the host's THAW may still come.
+        case startsAnew
+    }
+
+    let channel: ChannelID
+    let operation: OperationID
+    let meaning: Meaning
+    let received: Moment
+}
+
+/// A FREEZE that waits for the thaw hooks of the request before it.
+struct WaitingFreeze: Hashable, Sendable {
+    let channel: ChannelID
+    let operation: OperationID
+    let id: RequestID
+    let received: Moment
+}
+
+/// The request that is being served.
+struct ActiveRequest: Sendable {
+    let id: RequestID
+    let channel: ChannelID
+    /// The FREEZE, until it is answered.
+    var freezeOperation: OperationID?
+    /// Operations that are answered when everything is thawed.
+    var pendingOperations: [PendingOperation] = []
+    var prepared: PreparedRequest?
+    /// The filesystems to freeze, in the ledger's order.
+    var targets: [PlannedFilesystem] = []
+    /// Per target: nil until its FIFREEZE was issued.
+    var progress: [TargetProgress] = []
+    /// The level that is being frozen.
+    var level = 0
+    /// Hooks that were started, in order, and not yet called for thaw.
+    var hooksOwedThaw: [HookReference] = []
+    /// The hook that runs.
+    var runningHook: HookReference?
+    var nextHook = 0
+    var hooksDeadline: Moment
+    /// How often the thaw hook whose turn it is could not be started.
+    var failedThawStarts = 0
+    /// Hooks that failed or were refused, where the policy goes on without them.
+    var failedHooks: [String] = []
+    var replans = 0
+    /// The first thing that went wrong; nil while all is well.
+    var failure: String?
+    /// FREEZE was answered with success.
+    var wasFrozen = false
+    /// The THAW that follows was answered before the thaw was done: none is to come.
+    var isThawAnswered = false
+    var windowDeadline: Moment?
+    var isTakenOver = false
+    var isThawFinished = false
+    var unflushed: [PlannedFilesystem] = []
+    var record: RequestRecord
+}
+
+/// A hook of this request, or one that an earlier life left.
+enum HookReference: Hashable, Sendable {
+    case planned(index: Int)
+    case leftover(name: String)
+}
+
+/// How far one filesystem is, as far as the machine was told.
+enum TargetProgress: Hashable, Sendable {
+    case planned
+    case freezing
+    case frozen
+    /// FIFREEZE failed, or it is thawed.
+    case settled
+}

@@ -1,0 +1,18 @@
+import SystemPackage
+
+/// What a crashed daemon's life left, after its filesystems were thawed.
+public struct Leftover: Hashable, Sendable {
+    public let requestID: RequestID
+    public let channel: ChannelID
+    /// Hooks that were started and not called for thaw, in the order of their thaw.
+    public let hooksOwedThaw: [PlannedHook]
+    /// Mount points whose FIFREEZE has still not returned.
+    public let stuck: [FilePath]
+
+    public init(requestID: RequestID, channel: ChannelID, hooksOwedThaw: [PlannedHook], stuck: [FilePath]) {
+        self.requestID = requestID
+        self.channel = channel
+        self.hooksOwedThaw = hooksOwedThaw
+        self.stuck = stuck
+    }
+}

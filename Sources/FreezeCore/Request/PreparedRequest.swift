@@ -1,0 +1,24 @@
+/// A hook as a plan lists it.
+public struct PlannedHook: Hashable, Sendable {
+    public let name: String
+    public let kind: HookKind
+    /// Why it must not be run; nil if it is trusted.
+    public let refusal: String?
+
+    public init(name: String, kind: HookKind = .plain, refusal: String? = nil) {
+        self.name = name
+        self.kind = kind
+        self.refusal = refusal
+    }
+}
+
+/// Everything made ready for a freeze: descriptors open, ledger written, the freezer's threads waiting.
+public struct PreparedRequest: Hashable, Sendable {
+    public let plan: FreezePlan
+    public let hooks: [PlannedHook]
+
+    public init(plan: FreezePlan, hooks: [PlannedHook]) {
+        self.plan = plan
+        self.hooks = hooks
+    }
+}

@@ -1,0 +1,31 @@
+/// What the request state machine wants done. The driver does it, in order, and never waits for it.
+public enum RequestEffect: Hashable, Sendable {
+    /// Thaw what an earlier life left. Answered by `recovered`.
+    case recover
+    /// From now on requests may come.
+    case openChannels
+    /// Look now, at HOT_BACKUP, for what would make a FREEZE fail, and log it.
+    case assess
+    /// Plan, open every filesystem, list the hooks, write the ledger, ready the freezer. `isAgain`: hooks have run, and
+    /// the first list of hooks stays: indices and the ledger's progress of hooks belong to it.
+    case prepare(StepID, RequestID, ChannelID, isAgain: Bool)
+    case flush(StepID)
+    /// Compare the mount table with the plan.
+    case checkMounts(StepID)
+    case runHook(StepID, index: Int, HookPhase, succeeded: Bool, level: ConsistencyLevel?, timeout: Duration)
+    /// A hook of an earlier life, by name, for thaw.
+    case runLeftoverHook(StepID, name: String, RequestID, ChannelID, timeout: Duration)
+    case cancelHook(StepID)
+    case freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment)
+    case thaw
+    /// The freezer is dead or silent: kill it and thaw what it left.
+    case takeOverThaw
+    case answer(ChannelID, OperationID, Verdict)
+    /// Channels may open their devices again.
+    case reopenChannels
+    case note(ChannelNote)
+    case record(RequestRecord)
+    /// The request is over: close its descriptors, remove its ledger.
+    case release
+    case exit
+}
