@@ -44,7 +44,7 @@ final class BackgroundWriter: Sendable {
     func drain(atMost limit: Duration) -> Bool {
         guard let done = try? WakeUp() else { return false }
         add { done.signal() }
-        return pollOne(done.descriptor, events: 1 /* POLLIN */, atMost: limit) != 0
+        return !pollOne(done.descriptor, events: .readable, atMost: limit).isEmpty
     }
 
     private func work() {

@@ -101,11 +101,8 @@ public final class Coordinator: @unchecked Sendable {
     }
 
     private func waitForWork() {
-        var interests: [(descriptor: FileDescriptor, events: Int16)] = [
-            (mailbox.wakeUp.descriptor, Int16(POLLIN))
-        ]
-        if let descriptor = freezer.descriptor { interests.append((descriptor, Int16(POLLIN))) }
-        _ = pollDescriptors(interests, until: machine.nextDeadline)
+        _ = pollDescriptors(
+            [(mailbox.wakeUp.descriptor, .readable), (freezer.descriptor, .readable)], until: machine.nextDeadline)
     }
 
     func handle(_ event: RequestEvent) {

@@ -36,16 +36,16 @@ public final class FreezerService {
     private func waitForWork() {
         // Nothing is armed while idle: no wake-ups.
         try? timer.arm(at: session?.nextDeadline)
-        var interests: [(descriptor: FileDescriptor, events: Int16)] = [
-            (timer.descriptor, Int16(POLLIN)), (outbox.wakeUp.descriptor, Int16(POLLIN)),
+        var interests: [(descriptor: FileDescriptor?, events: PollEvents)] = [
+            (timer.descriptor, .readable), (outbox.wakeUp.descriptor, .readable),
         ]
         if !isDaemonGone {
-            let events = outbox.isEmpty ? Int16(POLLIN) : Int16(POLLIN | POLLOUT)
+            let events: PollEvents = outbox.isEmpty ? .readable : [.readable, .writable]
             interests.append((socket.descriptor, events))
         }
         let ready = pollDescriptors(interests, until: nil)
         outbox.wakeUp.clear()
-        if ready.count > 2, ready[2] & ~Int16(POLLOUT) != 0 { receiveAll() }
+        if ready.count > 2, !ready[2].subtracting(.writable).isEmpty { receiveAll() }
     }
 
     // MARK: Commands

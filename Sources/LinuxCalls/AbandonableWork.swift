@@ -1,5 +1,4 @@
 import FreezeCore
-import Glibc
 import Synchronization
 import SystemPackage
 

@@ -63,18 +63,3 @@ private func pollTimeout(until deadline: Moment) -> CInt {
     let nanoseconds = max(0, (deadline - Moment.now).nanoseconds)
     return CInt(clamping: nanoseconds / 1_000_000 + (nanoseconds % 1_000_000 == 0 ? 0 : 1))
 }
-
-// For callers that still count in POLLIN and the like.
-
-@_disfavoredOverload
-public func pollDescriptors(
-    _ interests: [(descriptor: FileDescriptor, events: Int16)], until deadline: Moment?
-) -> [Int16] {
-    let typed = interests.map { (descriptor: Optional($0.descriptor), events: PollEvents(rawValue: $0.events)) }
-    return pollDescriptors(typed, until: deadline).map(\.rawValue)
-}
-
-@_disfavoredOverload
-public func pollOne(_ descriptor: FileDescriptor, events: Int16, atMost limit: Duration) -> Int16 {
-    pollOne(descriptor, events: PollEvents(rawValue: events), atMost: limit).rawValue
-}

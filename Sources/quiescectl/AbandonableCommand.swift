@@ -32,7 +32,7 @@ enum AbandonableCommand {
         let error = posix_spawn(&child, "/proc/self/exe", &actions, nil, &pointers, environ)
         try? writeEnd.close()
         guard error == 0 else { throw Errno(rawValue: error) }
-        guard pollDescriptors([(readEnd, Int16(POLLIN))], until: deadline)[0] != 0 else { return nil }
+        guard !pollDescriptors([(readEnd, .readable)], until: deadline)[0].isEmpty else { return nil }
         return try readOnce(readEnd, atMost: 1).first.map { ExitCode(Int32($0)) }
     }
 

@@ -125,7 +125,7 @@ final class FreezerRig {
 
     func next(within limit: Duration = .seconds(10)) throws -> FreezerNews {
         guard let socket else { throw Failure(description: "hung up") }
-        guard pollOne(socket.descriptor, events: Int16(POLLIN), atMost: limit) != 0 else {
+        guard !pollOne(socket.descriptor, events: .readable, atMost: limit).isEmpty else {
             throw Failure(description: "no report within \(limit) after \(reports.suffix(5))")
         }
         guard let packet = try socket.receive()?.packet, let report = FreezerReport(packet: packet) else {
