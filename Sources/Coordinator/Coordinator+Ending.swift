@@ -11,12 +11,12 @@ extension Coordinator {
         let history = history
         let written = HistoryRecord(record, clock: .current())
         let mailbox = mailbox
-        log(ChannelNote(summary: record))
+        log(LogNote(summary: record))
         historyWriter.add {
             do {
                 try history.append(written)
             } catch {
-                mailbox.post(.note(ChannelNote(.error, "\(error)")))
+                mailbox.post(.note(LogNote(.error, "\(error)")))
             }
         }
     }

@@ -95,7 +95,7 @@ extension Coordinator {
         // The machine first: what it takes over needs the process.
         if wasConnected, life == nil || freezer.isPresent(life) { freezerDied() }
         guard freezer.ended(life) else { return }
-        log(ChannelNote(.warning, "the freezer ended (\(how)); it is started again"))
+        log(LogNote(.warning, "the freezer ended (\(how)); it is started again"))
         // After one that worked the next is worth waiting for, as long as planning may take.
         if !freezer.hasBeenReady { preparationFailed("the freezer ended (\(how))") }
         // Better to answer the host with failure, and HOT_BACKUP as always, than not at all.

@@ -20,7 +20,7 @@ extension Coordinator {
         blockingWork("assess") {
             defer { assessment.end() }
             func warn(_ text: String) {
-                mailbox.post(.note(ChannelNote(.warning, "a FREEZE now would fail: \(text)")))
+                mailbox.post(.note(LogNote(.warning, "a FREEZE now would fail: \(text)")))
             }
             if !isFreezerReady { warn("the freezer is not running") }
             do throws(PreparationFailure) {
@@ -74,7 +74,7 @@ extension Coordinator {
         case .success(let opened):
             resources?.opened = opened
             resources?.hooks = opened.hooks
-            for note in opened.plan.notes { log(ChannelNote(.warning, note)) }
+            for note in opened.plan.notes { log(LogNote(.warning, note)) }
             if freezer.isReady { giveToFreezer() }
         }
     }

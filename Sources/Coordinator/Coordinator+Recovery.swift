@@ -19,7 +19,7 @@ extension Coordinator {
                 mailbox.post(.recoveryFailed(error))
             }
         } orElse: { error in
-            log(ChannelNote(.error, "no thread for recovery: \(error); it is tried again"))
+            log(LogNote(.error, "no thread for recovery: \(error); it is tried again"))
             post(.recoveryDue, after: .seconds(1))
         }
     }
@@ -34,13 +34,13 @@ extension Coordinator {
     /// is served; a filesystem of it that is still frozen fails the next FREEZE with EBUSY, by name. Whatever else is
     /// wrong may pass: the next request would overwrite the only record of what is frozen, so there is none before.
     func recoveryFailed(_ error: RecoveryError) {
-        log(ChannelNote(.error, "\(error)"))
+        log(LogNote(.error, "\(error)"))
         guard error.isLedgerDamaged else { return post(.recoveryDue, after: .seconds(1)) }
         do {
             let aside = try runDirectory.setAsideDamagedLedger()
-            log(ChannelNote(.error, "the damaged ledger is kept as \(aside)"))
+            log(LogNote(.error, "the damaged ledger is kept as \(aside)"))
         } catch {
-            log(ChannelNote(.error, "\(error)"))
+            log(LogNote(.error, "\(error)"))
         }
         handle(.recovered(nil))
     }
@@ -71,7 +71,7 @@ extension Coordinator {
             do {
                 try channel.start()
             } catch {
-                log(ChannelNote(.error, "\(error)"))
+                log(LogNote(.error, "\(error)"))
             }
         }
     }

@@ -122,13 +122,13 @@ public final class Coordinator: @unchecked Sendable {
     // MARK: Words
 
     /// For the log, when nothing is frozen.
-    func log(_ note: ChannelNote) {
+    func log(_ note: LogNote) {
         let logger = logger
         logWriter.add { logger.log(level: Logger.Level(note.level), "\(note.line)") }
     }
 }
 
-extension ChannelNote {
+extension LogNote {
     /// A message may quote what a hook wrote, or a name in the filesystem: it becomes one line that no terminal obeys,
     /// and no longer than a line of a log can be.
     fileprivate var line: String {
@@ -139,7 +139,7 @@ extension ChannelNote {
 }
 
 extension Logger.Level {
-    fileprivate init(_ level: ChannelNote.Level) {
+    fileprivate init(_ level: LogNote.Level) {
         switch level {
         case .debug: self = .debug
         case .info: self = .info

@@ -22,7 +22,7 @@ enum CoordinatorMessage: Sendable {
     /// What an earlier life left.
     case leftover(RecoveryResult)
     case recoveryFailed(RecoveryError)
-    case note(ChannelNote)
+    case note(LogNote)
 }
 
 /// The way into the coordinator's thread, from every other one. Never blocks.

@@ -67,12 +67,12 @@ public struct RecoveryResult: Sendable {
     }
 
     /// For the log.
-    public var notes: [ChannelNote] {
+    public var notes: [LogNote] {
         var notes = [
-            ChannelNote(.warning, "request \(requestID) was cut short by the end of the quiesced that served it")
+            LogNote(.warning, "request \(requestID) was cut short by the end of the quiesced that served it")
         ]
         for line in lines {
-            notes.append(ChannelNote(line.outcome.isSettled ? .warning : .error, line.description))
+            notes.append(LogNote(line.outcome.isSettled ? .warning : .error, line.description))
         }
         return notes
     }

@@ -1,5 +1,4 @@
 import FreezeCore
-import Glibc
 import Synchronization
 import SystemPackage
 
@@ -22,6 +21,6 @@ public final class Countdown: Sendable {
 
     /// Waits until all are done; false if the time ran out first.
     public func wait(until deadline: Moment) -> Bool {
-        pollDescriptors([(wakeUp.descriptor, Int16(POLLIN))], until: deadline)[0] != 0
+        !pollDescriptors([(wakeUp.descriptor, .readable)], until: deadline)[0].isEmpty
     }
 }

@@ -17,7 +17,7 @@ extension ChannelEvent {
         }
     }
 
-    var note: ChannelNote? {
+    var note: LogNote? {
         if case .note(let note) = self { note } else { nil }
     }
 
@@ -34,9 +34,9 @@ extension ChannelEvent {
 final class ScriptedCoordinator: Sendable {
     private let seen = Monitor<[ChannelEvent]>([])
     private let channel = Mutex<HyperVChannel?>(nil)
-    private let script: @Sendable (ChannelEvent) -> Verdict?
+    private let script: @Sendable (ChannelEvent) -> OperationAnswer?
 
-    init(_ script: @escaping @Sendable (ChannelEvent) -> Verdict? = { _ in nil }) {
+    init(_ script: @escaping @Sendable (ChannelEvent) -> OperationAnswer? = { _ in nil }) {
         self.script = script
     }
 
@@ -60,7 +60,7 @@ final class ScriptedCoordinator: Sendable {
     }
 
     var events: [ChannelEvent] { seen.update(\.self) }
-    var notes: [ChannelNote] { events.compactMap(\.note) }
+    var notes: [LogNote] { events.compactMap(\.note) }
 
     /// Waits for the n-th event that has the property.
     func wait<Property>(

@@ -79,7 +79,7 @@ public final class HyperVChannel: RequestChannel {
         }
     }
 
-    public func answer(_ operation: OperationID, _ verdict: Verdict) {
+    public func answer(_ operation: OperationID, _ verdict: OperationAnswer) {
         mailbox.post(HyperVMailbox.Answer(operation: operation, verdict: verdict))
     }
 

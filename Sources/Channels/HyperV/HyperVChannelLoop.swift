@@ -218,7 +218,7 @@ extension HyperVChannelLoop {
         deliver(.lost(reason: error.description))
     }
 
-    private func note(_ level: ChannelNote.Level, _ message: String) {
-        deliver(.note(ChannelNote(level, message)))
+    private func note(_ level: LogNote.Level, _ message: String) {
+        deliver(.note(LogNote(level, message)))
     }
 }

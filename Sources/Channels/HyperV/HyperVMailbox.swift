@@ -7,7 +7,7 @@ import SystemPackage
 final class HyperVMailbox: Sendable {
     struct Answer: Sendable {
         let operation: OperationID
-        let verdict: Verdict
+        let verdict: OperationAnswer
     }
 
     private struct State {

@@ -25,30 +25,9 @@ public struct OperationID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// What the host is told of an operation.
-public enum Verdict: Hashable, Sendable {
+public enum OperationAnswer: Hashable, Sendable {
     case success
     case failure
-}
-
-/// Something worth a log line. A channel never logs: while anything is frozen nothing may be written (P7), and only
-/// the coordinator knows when that is.
-public struct ChannelNote: Hashable, Sendable {
-    public enum Level: String, Hashable, Sendable {
-        case debug
-        case info
-        case warning
-        case error
-    }
-
-    public let level: Level
-    /// One line, safe to show.
-    public let message: String
-
-    public init(_ level: Level, _ message: String) {
-        self.level = level
-        // It may quote a name in a filesystem, or what a hook wrote.
-        self.message = escapedControlCharacters(message)
-    }
 }
 
 /// What a channel tells the coordinator.
@@ -64,7 +43,7 @@ public enum ChannelEvent: Hashable, Sendable {
     /// closed, and stays closed until `RequestChannel.reopen()`.
     case lost(reason: String)
     /// To be logged, once nothing is frozen.
-    case note(ChannelNote)
+    case note(LogNote)
 }
 
 /// A channel, as the coordinator sees it. Every method returns at once and may be called from any thread.
@@ -75,7 +54,7 @@ public protocol RequestChannel: Sendable {
     func start() throws
 
     /// Answers an operation, in time or not at all. An answer to an operation that is no longer waiting is dropped.
-    func answer(_ operation: OperationID, _ verdict: Verdict)
+    func answer(_ operation: OperationID, _ verdict: OperationAnswer)
 
     /// Opens no path from now on (P7). What is open stays open. Call it when a request begins, long before the first
     /// freeze: an attempt that is under way may still end after the return.

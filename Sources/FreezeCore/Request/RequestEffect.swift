@@ -20,10 +20,10 @@ public enum RequestEffect: Hashable, Sendable {
     case thaw
     /// The freezer is dead or silent: kill it and thaw what it left.
     case takeOverThaw
-    case answer(ChannelID, OperationID, Verdict)
+    case answer(ChannelID, OperationID, OperationAnswer)
     /// Channels may open their devices again.
     case reopenChannels
-    case note(ChannelNote)
+    case note(LogNote)
     case record(RequestRecord)
     /// The request is over: close its descriptors, remove its ledger.
     case release

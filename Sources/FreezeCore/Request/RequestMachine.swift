@@ -149,8 +149,8 @@ public struct RequestMachine: Sendable {
         effects.append(effect)
     }
 
-    mutating func note(_ level: ChannelNote.Level, _ message: String) {
-        effects.append(.note(ChannelNote(level, message)))
+    mutating func note(_ level: LogNote.Level, _ message: String) {
+        effects.append(.note(LogNote(level, message)))
     }
 
     /// What is said when the window was ended by its deadline, by whoever noticed first.

@@ -52,7 +52,7 @@ struct HookTests {
         bench.goOn(to: .thawHooks)
         bench.send(.hookFinished(try #require(bench.step), bench.run(0, .thaw)))
         #expect(bench.record?.reason == "hook 10-\\033a exited with status 1: \\033]0;two\\007")
-        #expect(ChannelNote(.error, "a\nb").message == "a\\012b")
+        #expect(LogNote(.error, "a\nb").message == "a\\012b")
         #expect(
             PlanError(.cycle, subject: "/a\u{1B}", problem: "is wrong", remedy: "Do it.").description
                 == "/a\\033: is wrong. Do it.")

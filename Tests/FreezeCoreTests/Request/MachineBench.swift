@@ -127,7 +127,7 @@ struct MachineBench {
 
     // MARK: What came of it
 
-    func verdict(of operation: OperationID) -> Verdict? {
+    func verdict(of operation: OperationID) -> OperationAnswer? {
         for case .answer(_, operation, let verdict) in effects { return verdict }
         return nil
     }

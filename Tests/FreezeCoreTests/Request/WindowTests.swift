@@ -59,7 +59,7 @@ struct WindowTests {
     @Test("P9: every state ends by itself, at idle", arguments: active)
     func timeout(state: RequestState) {
         var (bench, freeze) = Self.bench(in: state)
-        var verdict: Verdict?
+        var verdict: OperationAnswer?
         for _ in 0..<20 where bench.machine.nextDeadline != nil {
             bench.waitForDeadline()
             verdict = verdict ?? bench.verdict(of: freeze)

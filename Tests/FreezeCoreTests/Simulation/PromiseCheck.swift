@@ -162,7 +162,7 @@ extension Simulation {
 
     // MARK: Answers
 
-    private func inspectAnswer(_ channel: ChannelID, _ id: OperationID, _ verdict: Verdict) {
+    private func inspectAnswer(_ channel: ChannelID, _ id: OperationID, _ verdict: OperationAnswer) {
         let number = Int(id.number)
         guard operations.indices.contains(number) else { return violate("answers", "there is no \(id)") }
         let operation = operations[number]

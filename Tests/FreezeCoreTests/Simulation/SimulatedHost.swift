@@ -11,7 +11,7 @@ struct SimulatedOperation {
     let kind: Kind
     let host: Int
     let received: Int64
-    var verdict: Verdict?
+    var verdict: OperationAnswer?
     /// Nobody waits for the answer any more.
     var isLost = false
     /// A THAW that came while all was frozen for it.
@@ -133,7 +133,7 @@ extension Simulation {
     }
 
     /// The answer has reached the host: its next operation follows.
-    func answered(_ channel: ChannelID, _ id: OperationID, _ verdict: Verdict) {
+    func answered(_ channel: ChannelID, _ id: OperationID, _ verdict: OperationAnswer) {
         let operation = operations[Int(id.number)]
         let index = operation.host
         hosts[index].outstanding -= 1

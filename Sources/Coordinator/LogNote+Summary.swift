@@ -1,6 +1,6 @@
 import FreezeCore
 
-extension ChannelNote {
+extension LogNote {
     /// One line for the log on how a request ended.
     init(summary record: RequestRecord) {
         let frozen = record.filesystems.count { $0.freeze?.error == nil && $0.freeze != nil }
