@@ -141,6 +141,7 @@ int clinux_pidfd_kill(int pidfd, int signal) {
     return negated((int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }
 int clinux_set_dumpable(bool dumpable) { return negated(prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0)); }
+const char *clinux_error_name(int error) { return strerrorname_np(error); }
 int clinux_limit_malloc_arenas(void) { return mallopt(M_ARENA_MAX, 1) == 1 ? 0 : -EINVAL; }
 
 int clinux_set_default_stack_size(size_t bytes) {

@@ -1,4 +1,5 @@
 import FreezeCore
+import LinuxCalls
 import SystemPackage
 
 extension HistoryRecord {

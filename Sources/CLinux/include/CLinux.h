@@ -45,6 +45,9 @@ void clinux_name_thread(const char *name);  // cut to 15 bytes
 // Pipes: both ends close-on-exec from the start, the read end not blocking.
 int clinux_pipe(int *read_end, int *write_end);
 
+// Errors.
+const char *clinux_error_name(int error);  // "EBUSY"; NULL for a number without a name
+
 // Waking up.
 int clinux_eventfd(void);
 int clinux_boot_timer(void);
