@@ -24,7 +24,8 @@ extension Coordinator {
         case .checkMounts(let step): checkMounts(step)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
             command(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
-        case .answer(let channel, let operation, let verdict): channels[channel]?.answer(operation, verdict)
+        case .answer(let channel, let operation, let answer):
+            channels[channel]?.answer(operation, answer, before: machine.frozenUntil)
         case .thaw: command(.thaw)
         case .takeOverThaw: takeOverThaw()
         case .reopenChannels: for channel in channels.values { channel.reopen() }

@@ -115,6 +115,16 @@ struct HyperVChannelLossTests {
         channel.stop()
     }
 
+    @Test func `P2 an answer that is true no more is not written`() throws {
+        let host = try HyperVHostSimulator()
+        let coordinator = ScriptedCoordinator(answeringBefore: .now) { _ in .success }
+        let channel = try coordinator.startChannel(host.devicePath)
+        #expect(host.waitForRegistration(until: .now + patience))
+        #expect(try host.perform(.freeze).outcome == .departed)
+        #expect(try coordinator.wait(\.lossReason).contains("true no more"))
+        channel.stop()
+    }
+
     @Test("An answer that comes at once after the age limit is not written", arguments: [true, false])
     func lateAnswerIsNotWritten(isFreeze: Bool) throws {
         let host = try HyperVHostSimulator()

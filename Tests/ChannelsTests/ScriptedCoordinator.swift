@@ -36,7 +36,14 @@ final class ScriptedCoordinator: Sendable {
     private let channel = Mutex<HyperVChannel?>(nil)
     private let script: @Sendable (ChannelEvent) -> OperationAnswer?
 
-    init(_ script: @escaping @Sendable (ChannelEvent) -> OperationAnswer? = { _ in nil }) {
+    /// When its answers stop being true.
+    private let limit: Moment?
+
+    init(
+        answeringBefore limit: Moment? = nil,
+        _ script: @escaping @Sendable (ChannelEvent) -> OperationAnswer? = { _ in nil }
+    ) {
+        self.limit = limit
         self.script = script
     }
 
@@ -56,7 +63,7 @@ final class ScriptedCoordinator: Sendable {
     private func receive(_ event: ChannelEvent) {
         seen.update { $0.append(event) }
         guard let operation = event.operation, let verdict = script(event) else { return }
-        channel.withLock(\.self)?.answer(operation, verdict)
+        channel.withLock(\.self)?.answer(operation, verdict, before: limit)
     }
 
     var events: [ChannelEvent] { seen.update(\.self) }

@@ -79,8 +79,8 @@ public final class HyperVChannel: RequestChannel {
         }
     }
 
-    public func answer(_ operation: OperationID, _ verdict: OperationAnswer) {
-        mailbox.post(HyperVMailbox.Answer(operation: operation, verdict: verdict))
+    public func answer(_ operation: OperationID, _ answer: OperationAnswer, before limit: Moment? = nil) {
+        mailbox.post(HyperVMailbox.Answer(operation: operation, verdict: answer, limit: limit))
     }
 
     public func holdOpening() {

@@ -175,7 +175,7 @@ extension HyperVChannelLoop {
         case .thaw: deliver(.thaw(id))
         default:
             // As the stock daemon does: an operation it need not understand is none of its business.
-            try write(HyperVMailbox.Answer(operation: id, verdict: .success), to: device)
+            try write(HyperVMailbox.Answer(operation: id, verdict: .success, limit: nil), to: device)
             if saidUnknown.insert(operation).inserted {
                 note(
                     .warning,
@@ -190,6 +190,9 @@ extension HyperVChannelLoop {
             return note(.debug, "\(path): the answer to \(answer.operation) came when nobody waited for it")
         }
         guard .now < outstanding.expires else { throw late(outstanding, device) }
+        guard answer.limit.map({ .now < $0 }) ?? true else {
+            throw device.unusable("this process stood still until its answer was true no more")
+        }
         guard try !device.hasInput() else { throw overtaken(outstanding, device) }
         let status: HyperVStatus = answer.verdict == .success ? .success : .failure
         try device.write(outstanding.message.answered(with: status).bytes)

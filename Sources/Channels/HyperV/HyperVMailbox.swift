@@ -8,6 +8,8 @@ final class HyperVMailbox: Sendable {
     struct Answer: Sendable {
         let operation: OperationID
         let verdict: OperationAnswer
+        /// When it stops being true.
+        let limit: Moment?
     }
 
     private struct State {

@@ -54,7 +54,9 @@ public protocol RequestChannel: Sendable {
     func start() throws
 
     /// Answers an operation, in time or not at all. An answer to an operation that is no longer waiting is dropped.
-    func answer(_ operation: OperationID, _ verdict: OperationAnswer)
+    ///
+    /// - Parameter limit: When the answer stops being true: "frozen" is, until the window's deadline. Nil for never.
+    func answer(_ operation: OperationID, _ answer: OperationAnswer, before limit: Moment?)
 
     /// Opens no path from now on (P7). What is open stays open. Call it when a request begins, long before the first
     /// freeze: an attempt that is under way may still end after the return.

@@ -68,6 +68,9 @@ public struct RequestMachine: Sendable {
         }
     }
 
+    /// Until when "frozen" is true: then the freezer thaws, whatever this process does.
+    public var frozenUntil: Moment? { state == .frozen ? request?.windowDeadline : nil }
+
     // MARK: What status shows
 
     public var requestID: RequestID? { request?.id }
