@@ -49,7 +49,7 @@ let package = Package(
         .target(name: "FreezerProtocol", dependencies: ["FreezeCore", system], swiftSettings: strict),
         .target(
             name: "Freezer",
-            dependencies: ["CLinux", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system],
+            dependencies: ["FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
         .target(
             name: "LinuxSystem",
@@ -121,7 +121,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "CoordinatorTests",
-            dependencies: ["Coordinator", "FreezeCore", "Hooks", "Configuration", system],
+            dependencies: ["Coordinator", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
         // Freezes real filesystems: runs only inside Tests/scratch-world.
         .testTarget(

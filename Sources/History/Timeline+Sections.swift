@@ -32,7 +32,7 @@ extension Timeline {
                 items.append(
                     "\(filesystem.mountPoint): the kernel had not come back from "
                         + (filesystem.freeze == nil ? "freezing" : "thawing")
-                        + " it when this was written; see `quiescectl status`")
+                        + " it when this was written; see the log of quiesced")
             }
         }
         for hook in record.hooks {

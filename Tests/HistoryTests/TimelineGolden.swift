@@ -159,7 +159,7 @@ enum TimelineGolden {
 
         Failures:
           /: the kernel had not come back from freezing it when this was written; see
-            `quiescectl status`
+            the log of quiesced
 
         Synced only:
           /mnt/usb: vfat has no freeze

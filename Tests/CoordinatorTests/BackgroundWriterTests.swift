@@ -1,0 +1,61 @@
+import LinuxCalls
+import Synchronization
+import Testing
+
+@testable import Coordinator
+
+/// What writes the log and the history: in order, not while held, and never in the way of who adds to it.
+@Suite struct BackgroundWriterTests {
+    private static let patience = Duration.seconds(10)
+
+    /// What jobs have written, and what was dropped.
+    private final class Paper: Sendable {
+        let lines = Mutex<[Int]>([])
+        let dropped = Mutex(0)
+        let gate = ThreadSemaphore()
+
+        var written: [Int] { lines.withLock { $0 } }
+        var droppedCount: Int { dropped.withLock { $0 } }
+    }
+
+    @Test func `jobs are done in the order in which they came`() throws {
+        let paper = Paper()
+        let writer = try BackgroundWriter("test")
+        for number in 0..<1000 { writer.add { paper.lines.withLock { $0.append(number) } } }
+        #expect(writer.drain(atMost: Self.patience))
+        #expect(paper.written == Array(0..<1000))
+    }
+
+    @Test func `P7 nothing is begun while held, and nothing is lost`() throws {
+        let paper = Paper()
+        let writer = try BackgroundWriter("test")
+        writer.setHeld(true)
+        for number in 0..<10 { writer.add { paper.lines.withLock { $0.append(number) } } }
+        #expect(!writer.drain(atMost: .milliseconds(100)))
+        #expect(paper.written.isEmpty)
+        writer.setHeld(false)
+        #expect(writer.drain(atMost: Self.patience))
+        #expect(paper.written == Array(0..<10))
+    }
+
+    @Test func `P9 a job that hangs holds up nobody who adds, and what did not fit is counted`() throws {
+        let paper = Paper()
+        let writer = try BackgroundWriter("test") { dropped in paper.dropped.withLock { $0 += dropped } }
+        writer.add { paper.gate.wait() }
+        let added = 12_000
+        for number in 0..<added { writer.add { paper.lines.withLock { $0.append(number) } } }
+        #expect(!writer.drain(atMost: .zero))
+        paper.gate.signal()
+        // What is added from now on fits again; the last of it comes after all the others.
+        let end = try WakeUp()
+        var isHeard = false
+        for _ in 0..<1000 where !isHeard {
+            writer.add { end.signal() }
+            isHeard = !pollOne(end.descriptor, events: .readable, atMost: .milliseconds(20)).isEmpty
+        }
+        #expect(isHeard)
+        let written = paper.written.count
+        // The drain that was given up, and the first of the ends, may be among the dropped.
+        #expect(written < added && written + paper.droppedCount >= added)
+    }
+}

@@ -1,0 +1,38 @@
+import FreezeCore
+import SystemPackage
+import Testing
+
+@testable import Coordinator
+
+/// The one line of the log that an admin sees of a request.
+@Suite struct SummaryTests {
+    private func record() -> RequestRecord {
+        RequestRecord(
+            id: RequestID("00c0ffee00c0ffee"), channel: .hyperV, started: Moment(nanoseconds: 5_000_000_000))
+    }
+
+    @Test func `a success names the level and how long writers waited`() {
+        var record = record()
+        record.result = .succeeded
+        record.level = .filesystem
+        record.reason = "there are no hooks"
+        record.windowOpened = Moment(nanoseconds: 6_000_000_000)
+        record.windowClosed = Moment(nanoseconds: 8_500_000_000)
+        let note = LogNote(summary: record)
+        #expect(note.level == .info)
+        #expect(
+            note.message
+                == "request 00c0ffee00c0ffee of hyperv succeeded: 0 filesystems frozen for 2500ms, level filesystem "
+                + "(there are no hooks)")
+    }
+
+    @Test func `a failure is an error and says why, on one line that no terminal obeys`() {
+        var record = record()
+        record.reason = "hook 10-db exited with status 1: \u{1B}[31mno\nway"
+        let note = LogNote(summary: record)
+        #expect(note.level == .error)
+        #expect(
+            note.message.hasPrefix("request 00c0ffee00c0ffee of hyperv failed: hook 10-db exited with status 1"))
+        #expect(!note.message.contains("\u{1B}") && !note.message.contains("\n"))
+    }
+}
