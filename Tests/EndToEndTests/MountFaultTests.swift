@@ -143,7 +143,7 @@ extension EndToEnd {
             #expect(try writer.waitForExit() == .exited(0))
             let record = try rig.record()
             #expect(record.filesystems.count { $0.freeze != nil && $0.thaw != nil } == 3)
-            #expect(try rig.traced().contains("/mnt/a\\040b\\011c\\012d\\134e\u{1B}[2J’"))
+            #expect(try rig.traced().contains("/mnt/a\\040b\\011c\\012d\\134e\\033[2J’"))
             #expect(try rig.traced().contains(file))
             #expect(rig.log.utf8.allSatisfy { $0 == 0x0A || $0 >= 0x20 })
 
