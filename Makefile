@@ -10,7 +10,8 @@ help: ## this list
 
 build: ## the programs, for release, into .build/release
 	packaging/install-dependencies build
-	swift build -c release --static-swift-stdlib
+	# Stripped: the symbols are half of the size.
+	swift build -c release --static-swift-stdlib -Xlinker -s
 
 test: ## all tests; those that freeze need root and loop devices
 	packaging/install-dependencies build test
@@ -30,9 +31,9 @@ demo: ## a freeze and thaw to watch, in a scratch world
 	Tests/Demo/run
 
 install: ## what `make build` made, into DESTDIR and PREFIX
-	install -D -s -m 755 $(BUILD)/quiesced $(DESTDIR)$(PREFIX)/sbin/quiesced
-	install -D -s -m 755 $(BUILD)/quiescectl $(DESTDIR)$(PREFIX)/bin/quiescectl
-	install -D -s -m 755 $(BUILD)/quiesce-freezer $(DESTDIR)$(PREFIX)/libexec/quiesced/quiesce-freezer
+	install -D -m 755 $(BUILD)/quiesced $(DESTDIR)$(PREFIX)/sbin/quiesced
+	install -D -m 755 $(BUILD)/quiescectl $(DESTDIR)$(PREFIX)/bin/quiescectl
+	install -D -m 755 $(BUILD)/quiesce-freezer $(DESTDIR)$(PREFIX)/libexec/quiesced/quiesce-freezer
 	# The unit names the programs by their paths, which depend on PREFIX.
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's#/usr/\(s\?bin\|share\)/#$(PREFIX)/\1/#' packaging/quiesced.service \
