@@ -19,7 +19,7 @@ struct QuiesceDaemon: AsyncParsableCommand {
         commandName: "quiesced",
         abstract: "Freeze this machine's filesystems while its host takes a live backup.",
         discussion: """
-            Runs in the foreground and logs to standard error. Ends at SIGTERM or SIGINT; whatever is frozen then \
+            Runs in the foreground and logs to standard error. Ends at SIGTERM, SIGINT or SIGHUP; whatever is frozen then \
             is thawed first.
 
             Examples:
@@ -45,7 +45,7 @@ struct QuiesceDaemon: AsyncParsableCommand {
             try addChannels(to: coordinator, configuration)
             let services = ServiceGroup(
                 services: [CoordinatorService(coordinator: coordinator)],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+                gracefulShutdownSignals: [.sigterm, .sigint, .sighup], logger: logger)
             try await services.run()
             // Everything is written that can be. exit(3) would wait for the lock of standard error: for ever, if the
             // log's thread holds it and waits for a reader.

@@ -11,11 +11,13 @@ extension EndToEnd {
     @Suite struct WindowEndTests {
         private static let shortWindow = ["freeze": "timeout = \"1s\"\nmax_window = \"1500ms\""]
 
-        @Test func `P1 P3 P4 SIGTERM in the window thaws and ends the daemon`() throws {
+        @Test(arguments: [SIGTERM, SIGINT, SIGHUP])
+        func `P1 P3 P4 what ends the daemon in the window thaws first`(signal: CInt) throws {
             let scene = try CrashScene()
             let asked = Moment.now
-            #expect(try scene.rig.stop() == .exited(0))
-            try scene.waitForThaw(since: asked, "SIGTERM to the daemon")
+            scene.rig.daemon.send(signal)
+            #expect(try scene.rig.daemon.waitForExit(within: .seconds(20)) == .exited(0))
+            try scene.waitForThaw(since: asked, "signal \(signal) to the daemon")
             #expect(scene.freezer.waitForEnd(atMost: .seconds(5)))
             try scene.expectFailedRecord(saying: "asked to stop")
             #expect(!FileManager.default.fileExists(atPath: scene.rig.runDirectory.appending("ledger").string))
