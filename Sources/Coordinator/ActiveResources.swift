@@ -11,7 +11,9 @@ struct ActiveResources {
     var awaitedPreparation: StepID?
     var opened: OpenedRequest?
     /// The hooks of the first plan; a later plan of the same request keeps them.
-    var hooks: [HookCandidate]?
+    var hooks: [HookCandidate] = []
+    /// What hooks are told is frozen: by the last plan that could be made.
+    var mountPoints: [FilePath] = []
     var ledger: Ledger?
     /// Whether the freezer was given what is awaited.
     var isWithFreezer = false

@@ -51,7 +51,8 @@ extension Coordinator {
         let mailbox = mailbox
         let policy = planPolicy
         let directory = configuration.hooks.directory
-        let hooks = resources?.hooks
+        // At the first plan there is no ledger yet: then they are looked for.
+        let hooks = resources?.ledger == nil ? nil : resources?.hooks
         blockingWork("plan") {
             do throws(PreparationFailure) {
                 let opened = try OpenedRequest.open(policy: policy, hookDirectory: directory, keeping: hooks)
@@ -74,6 +75,7 @@ extension Coordinator {
         case .success(let opened):
             resources?.opened = opened
             resources?.hooks = opened.hooks
+            resources?.mountPoints = opened.freezeTargets.map(\.filesystem.mountPoint)
             for note in opened.plan.notes { log(LogNote(.warning, note)) }
             if freezer.isReady { giveToFreezer() }
         }
@@ -134,13 +136,13 @@ extension Coordinator {
         _ step: StepID, _ index: Int, _ phase: HookPhase, succeeded: Bool, level: ConsistencyLevel?,
         timeout: Duration
     ) {
-        guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
+        // A plan that could not be made again leaves nothing open, but what was started is owed its thaw all the same.
+        guard let resources, let ledger = resources.ledger, resources.hooks.indices.contains(index) else { return }
         let context = HookContext(
             requestID: resources.requestID, channel: resources.channel, phase: phase,
-            result: phase == .thaw ? (succeeded ? .ok : .failed) : nil,
-            level: level,
-            mountPoints: opened.freezeTargets.map(\.filesystem.mountPoint), timeout: timeout)
-        let hook = opened.hooks[index].hook
+            result: phase == .thaw ? (succeeded ? .ok : .failed) : nil, level: level,
+            mountPoints: resources.mountPoints, timeout: timeout)
+        let hook = resources.hooks[index].hook
         // Before it runs: after a crash it is better called for thaw in vain than not at all.
         if phase == .freeze { ledger.setHookProgress(index, .started) }
         self.resources?.runningHook = call(hook, context, step, ledger, index)

@@ -131,6 +131,29 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
+        @Test func `P4 hooks are thawed at once when the plan cannot be made again`() throws {
+            let leaving = try ScratchFilesystem(.ext4)
+            let rig = try DaemonRig(
+                configuration: ["filesystems": "include = [\"\(leaving.mountPoint)\"]"],
+                hooks: [
+                    "10-first": "echo \"first $1 $QUIESCE_RESULT\" >> $TRACE",
+                    "20-change": """
+                    if [ $1 = freeze ]; then umount --lazy \(leaving.mountPoint); fi
+                    echo "second $1 $QUIESCE_RESULT" >> $TRACE
+                    """,
+                ])
+            let answer = try rig.freeze()
+            #expect(answer.status == .failure)
+            let record = try rig.record(within: .seconds(5))
+            #expect(record.result == .failed)
+            #expect(record.reason?.contains(leaving.mountPoint.string) == true, "\(record.reason ?? "")")
+            #expect(
+                try rig.traced() == ["first freeze ", "second freeze ", "second thaw failed", "first thaw failed"])
+            try rig.waitUntilReleased()
+            try RunningProgram.output(of: "mount", [leaving.device.string, leaving.mountPoint.string])
+            try leaving.remove()
+        }
+
         @Test func `a filesystem that a freeze hook takes away, and one that it brings, are planned again`() throws
         {
             let leaving = try ScratchFilesystem(.ext4)
