@@ -81,9 +81,10 @@ struct RecoverCommand: AsyncParsableCommand {
     }
 
     private func recover() throws -> RecoveryResult? {
+        let path = runDirectory()
         let result: RecoveryResult?
         do {
-            let directory = try RunDirectory(runDirectory(), creating: false)
+            let directory = try RunDirectory(path, creating: false)
             result = try Recovery(runDirectory: directory).run(.byHand(isForced: force))
         } catch let error as LedgerError where error.isMissingDirectory {
             // No daemon has run since the boot: there cannot be a ledger.
@@ -93,7 +94,7 @@ struct RecoverCommand: AsyncParsableCommand {
             throw ExitCode.failed
         }
         guard let result else {
-            print("Nothing to recover: no request was cut short.")
+            print("Nothing to recover in \(path.escaped): no request was cut short.")
             return nil
         }
         // Before anything is printed: a pager that stands still must not keep it.
