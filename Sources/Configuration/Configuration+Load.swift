@@ -1,3 +1,4 @@
+import Glibc
 import SystemPackage
 import TOMLKit
 
@@ -50,6 +51,13 @@ extension Configuration {
         // Not blocking: a FIFO in place of the file must not hang the start.
         let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
         return try descriptor.closeAfter {
+            // A FIFO without a writer would read as empty, and an empty file means: all filesystems, all defaults.
+            var status = stat()
+            guard fstat(descriptor.rawValue, &status) == 0 else { throw Errno(rawValue: Glibc.errno) }
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                throw ConfigurationError(
+                    file: path, problem: "it is not a regular file", remedy: "Name a configuration file")
+            }
             var bytes: [UInt8] = []
             let chunk = 16_384
             while true {
