@@ -93,14 +93,24 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        [0x5b, 0x66, 0xff, 0x5d], Array("[freeze]\n\0timeuot = 1".utf8),
-        [UInt8](repeating: 0x23, count: 1_100_000),
-    ])
-    func `a file that is no configuration is refused`(bytes: [UInt8]) throws {
+    /// Named, so that the test's log does not show their bytes.
+    enum BadContent: CaseIterable {
+        case notUTF8, zeroByte, tooLong
+
+        var bytes: [UInt8] {
+            switch self {
+            case .notUTF8: [0x5b, 0x66, 0xff, 0x5d]
+            case .zeroByte: Array("[freeze]\n\0timeuot = 1".utf8)
+            case .tooLong: [UInt8](repeating: 0x23, count: 1_100_000)
+            }
+        }
+    }
+
+    @Test(arguments: BadContent.allCases)
+    func `a file that is no configuration is refused`(content: BadContent) throws {
         try withDirectory { directory in
             let file = directory.appending("quiesced.toml")
-            try write(bytes, to: file)
+            try write(content.bytes, to: file)
             let error = #expect(throws: ConfigurationError.self) { try Configuration.load(from: file) }
             #expect(error?.file == file)
         }
