@@ -15,6 +15,8 @@ let system = Target.Dependency.product(name: "SystemPackage", package: "swift-sy
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let tomlKit = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 
 /// Layers, from the bottom up. A target may depend on what stands above it in this list, never below.
@@ -31,6 +33,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
@@ -39,8 +42,13 @@ let package = Package(
         .systemLibrary(name: "CLibmount", pkgConfig: "mount", providers: [.apt(["libmount-dev"])]),
         .systemLibrary(name: "CLibblkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
 
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+
         // Pure: no I/O, no clock, no Foundation.
         .target(name: "FreezeCore", dependencies: [system], swiftSettings: strict),
+
+        // Text for terminals: tables, wrapping, columns. Pure.
+        .target(name: "Presentation", dependencies: ["FreezeCore", system], swiftSettings: strict),
 
         // One typed Swift wrapper per system call that Glibc's overlay cannot express.
         .target(name: "LinuxCalls", dependencies: ["CLinux", "FreezeCore", system], swiftSettings: strict),
@@ -57,7 +65,9 @@ let package = Package(
             swiftSettings: strict),
 
         // What past requests did: the record, its file, and how it is drawn.
-        .target(name: "History", dependencies: ["LinuxCalls", "FreezeCore", system], swiftSettings: strict),
+        .target(
+            name: "History", dependencies: ["Presentation", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
 
         .target(
             name: "Configuration", dependencies: ["FreezeCore", "LinuxSystem", tomlKit, system],
@@ -76,28 +86,60 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Channels",
-            dependencies: ["LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            dependencies: ["ControlProtocol", "Varlink", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
+
+        // The log as systemd's journal keeps it.
+        .target(
+            name: "SystemJournal", dependencies: ["CSystemd", "FreezeCore", logging, system],
+            swiftSettings: strict),
+
+        // Varlink, server and client; knows nothing of freezing.
+        .target(
+            name: "Varlink", dependencies: ["LinuxCalls", "FreezeCore", nioCore, nioPosix, system],
+            swiftSettings: strict),
+        // What quiesced and quiescectl say to each other.
+        .target(name: "ControlProtocol", dependencies: ["Varlink", "FreezeCore", system], swiftSettings: strict),
+
+        // What `quiescectl check` looks at.
+        .target(
+            name: "Checks",
+            dependencies: ["Hooks", "Configuration", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
 
         // Executables: thin.
         .executableTarget(
             name: "quiesced",
             dependencies: [
-                "Channels", "Coordinator", "Hooks", "Configuration", "LinuxSystem", "LinuxCalls", "FreezeCore",
-                argumentParser, logging, serviceLifecycle, unixSignals, system,
+                "Channels", "Coordinator", "Hooks", "Configuration", "SystemJournal", "LinuxSystem", "LinuxCalls",
+                "FreezeCore", argumentParser, logging, serviceLifecycle, unixSignals, system,
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "quiescectl",
             dependencies: [
-                "Channels", "Coordinator", "Configuration", "History", "LinuxSystem", "Ledger", "LinuxCalls",
-                "FreezeCore", argumentParser, system,
+                "Channels", "Checks", "ControlProtocol", "Varlink", "Coordinator", "Hooks", "Configuration",
+                "History",
+                "Presentation", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", argumentParser, subprocess,
+                system,
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "quiesce-freezer", dependencies: ["Freezer"], swiftSettings: strict),
 
         // Tests
+        .testTarget(
+            name: "PresentationTests", dependencies: ["Presentation", "FreezeCore", system], swiftSettings: strict),
+        .testTarget(
+            name: "SystemJournalTests",
+            dependencies: ["SystemJournal", "LinuxCalls", "FreezeCore", logging, system], swiftSettings: strict),
+        .testTarget(
+            name: "VarlinkTests", dependencies: ["Varlink", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ChecksTests",
+            dependencies: ["Checks", "Configuration", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
         .testTarget(name: "FreezeCoreTests", dependencies: ["FreezeCore", system], swiftSettings: strict),
         .testTarget(
             name: "FreezerTests",
@@ -117,7 +159,9 @@ let package = Package(
         ),
         .testTarget(
             name: "ChannelsTests",
-            dependencies: ["Channels", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            dependencies: [
+                "Channels", "ControlProtocol", "Varlink", "LinuxSystem", "LinuxCalls", "FreezeCore", system,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "CoordinatorTests",
@@ -127,7 +171,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "Channels", "History", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system,
+                "Channels", "ControlProtocol", "Varlink", "History", "FreezerProtocol", "Ledger", "LinuxCalls",
+                "FreezeCore", system,
             ],
             swiftSettings: strict),
     ]
