@@ -99,7 +99,7 @@ let package = Package(
             name: "Varlink", dependencies: ["LinuxCalls", "FreezeCore", nioCore, nioPosix, system],
             swiftSettings: strict),
         // What quiesced and quiescectl say to each other.
-        .target(name: "ControlProtocol", dependencies: ["Varlink", "FreezeCore", system], swiftSettings: strict),
+        .target(name: "ControlProtocol", dependencies: ["History", "FreezeCore", system], swiftSettings: strict),
 
         // What `quiescectl check` looks at.
         .target(

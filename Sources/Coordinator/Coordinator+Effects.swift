@@ -24,12 +24,14 @@ extension Coordinator {
         case .checkMounts(let step): checkMounts(step)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
             command(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
-        case .answer(let channel, let operation, let answer):
-            channels[channel]?.answer(operation, answer, before: machine.frozenUntil)
+        case .answer(let channel, let operation, let answer, let detail):
+            channels.first { $0.names.contains(channel.name) }?.answer(
+                operation, answer, detail, before: machine.frozenUntil)
         case .thaw: command(.thaw)
         case .takeOverThaw: takeOverThaw()
-        case .reopenChannels: for channel in channels.values { channel.reopen() }
+        case .reopenChannels: for channel in channels { channel.reopen() }
         case .note(let note): log(note)
+        case .progress(let progress): for observer in observers { observer.observe(progress) }
         case .record(let record): write(record)
         case .release: release()
         case .exit: isDone = true

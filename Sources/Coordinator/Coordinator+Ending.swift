@@ -11,6 +11,7 @@ extension Coordinator {
         let history = history
         let written = HistoryRecord(record, clock: .current())
         let mailbox = mailbox
+        remember(written)
         log(LogNote(summary: record))
         historyWriter.add {
             do {

@@ -21,16 +21,25 @@ extension Coordinator {
         case .leftover(let result): recovered(result)
         case .recoveryFailed(let error): recoveryFailed(error)
         case .note(let note): log(note)
+        case .statusAsked(let reply): reply(status)
+        case .historyAsked(let limit, let reply): readHistory(limit, reply)
+        case .lastRequestsRead(let last, let lastGood): lastRequestsRead(last, lastGood)
         }
     }
 
     private func take(_ channel: ChannelID, _ event: ChannelEvent) {
         switch event {
-        case .registered: break
+        case .registered(let isStandIn):
+            if channel.caller == nil {
+                channelStates[channel.name] = isStandIn ? "registered, on a stand-in device" : "registered"
+            }
+            handle(.registered(channel, isStandIn: isStandIn))
         case .hotBackup(let operation): handle(.hotBackup(channel, operation))
         case .freeze(let operation): handle(.freeze(channel, operation, .unique()))
-        case .thaw(let operation): handle(.thaw(channel, operation))
-        case .lost(let reason): handle(.channelLost(channel, reason: reason))
+        case .thaw(let operation, let isForced): handle(.thaw(channel, operation, isForced: isForced))
+        case .lost(let reason):
+            if channel.caller == nil { channelStates[channel.name] = "not registered: \(reason)" }
+            handle(.channelLost(channel, reason: reason))
         case .note(let note): log(note)
         }
     }
@@ -72,7 +81,7 @@ extension Coordinator {
         case .ready, .released:
             break
         case .prepared:
-            freezerIsPrepared()
+            isPrepared()
         case .prepareFailed(let error):
             preparationFailed("the freezer could not get ready: \(error)")
         case .froze(let index, let error, let started, let ended):

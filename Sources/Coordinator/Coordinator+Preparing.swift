@@ -40,7 +40,7 @@ extension Coordinator {
     func prepare(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
         if resources == nil {
             resources = ActiveResources(requestID: id, channel: channel)
-            for channel in channels.values { channel.holdOpening() }
+            for channel in channels { channel.holdOpening() }
         }
         // Planning again: the freezer holds the old plan's descriptors.
         if resources?.ledger != nil { command(.release) }
@@ -77,6 +77,8 @@ extension Coordinator {
             resources?.hooks = opened.hooks
             resources?.mountPoints = opened.freezeTargets.map(\.filesystem.mountPoint)
             for note in opened.plan.notes { log(LogNote(.warning, note)) }
+            // A dry run has nothing for the freezer to do.
+            if machine.policy.isDryRun { return isPrepared() }
             if freezer.isReady { giveToFreezer() }
         }
     }
@@ -106,7 +108,8 @@ extension Coordinator {
         }
     }
 
-    func freezerIsPrepared() {
+    /// The freezer has everything; or, in a dry run, need not.
+    func isPrepared() {
         guard let step = resources?.awaitedPreparation, let opened = resources?.opened else { return }
         resources?.awaitedPreparation = nil
         handle(.prepared(step, PreparedRequest(plan: opened.plan, hooks: opened.plannedHooks)))

@@ -67,7 +67,7 @@ extension Coordinator {
     func openWantedChannels() {
         guard areChannelsWanted else { return }
         areChannelsWanted = false
-        for channel in channels.values {
+        for channel in channels {
             do {
                 try channel.start()
             } catch {

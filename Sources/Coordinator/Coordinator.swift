@@ -28,7 +28,15 @@ public final class Coordinator: @unchecked Sendable {
     let history: HistoryFile
     let assessment = Assessment()
     let me = ProcessIdentity.current
-    var channels: [ChannelID: any RequestChannel] = [:]
+    var channels: [any RequestChannel] = []
+    /// How the channels are doing, by name, in words.
+    var channelStates: [String: String] = [:]
+    /// Who watches requests.
+    var observers: [any RequestObserver] = []
+    /// The last requests, for `status`.
+    var last: PastRequest?
+    var lastGood: PastRequest?
+    let started = Moment.now
     var freezer: FreezerSupervisor
     var machine: RequestMachine
     var resources: ActiveResources?
@@ -41,7 +49,7 @@ public final class Coordinator: @unchecked Sendable {
 
     /// - Throws: `CoordinatorError` if this machine cannot be served: not root, a bad run directory, no freezer.
     public init(
-        configuration: Configuration, freezerExecutable: FilePath, logger: Logger
+        configuration: Configuration, freezerExecutable: FilePath, isDryRun: Bool = false, logger: Logger
     ) throws(CoordinatorError) {
         // Before the first system call that would be refused: its error would not name the cause.
         guard geteuid() == 0 else { throw .notRoot }
@@ -62,12 +70,19 @@ public final class Coordinator: @unchecked Sendable {
         }
         history = HistoryFile(inStateDirectory: configuration.paths.state)
         freezer = FreezerSupervisor(executable: freezerExecutable, mailbox: mailbox)
-        machine = RequestMachine(policy: RequestPolicy(configuration))
+        var policy = RequestPolicy(configuration)
+        policy.isDryRun = isDryRun
+        machine = RequestMachine(policy: policy)
     }
 
     /// Adds a channel before `run`. What it delivers goes to the coordinator's thread.
     public func add(_ channel: any RequestChannel) {
-        channels[channel.id] = channel
+        channels.append(channel)
+    }
+
+    /// Adds one who is told how requests go on, before `run`.
+    public func add(_ observer: any RequestObserver) {
+        observers.append(observer)
     }
 
     /// The way in for a channel's events; never blocks.
@@ -85,6 +100,7 @@ public final class Coordinator: @unchecked Sendable {
 
     /// Serves until `stop`. Blocks: give it a thread of its own.
     public func run() {
+        readLastRequests()
         freezer.start()
         perform(machine.start(at: Moment.now))
         while !isDone {
@@ -93,7 +109,7 @@ public final class Coordinator: @unchecked Sendable {
             takeFreezerNews()
             if let deadline = machine.nextDeadline, Moment.now >= deadline { timePassed() }
         }
-        for channel in channels.values { channel.stop() }
+        for channel in channels { channel.stop() }
         freezer.disconnect()
         // Bounded: a log on a filesystem that hangs must not keep the service from stopping.
         _ = historyWriter.drain(atMost: .seconds(5))

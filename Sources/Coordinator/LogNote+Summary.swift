@@ -11,6 +11,15 @@ extension LogNote {
                 "no time"
             }
         switch record.result {
+        case .succeeded where record.isDryRun:
+            let counts = FilesystemAction.allCases.map { action in
+                "\(record.filesystems.count { $0.planned.action == action }) to \(action.rawValue)"
+            }
+            let hooks = record.listedHooks.isEmpty ? "none" : record.listedHooks.joined(separator: ", ")
+            self.init(
+                .info,
+                "request \(record.id) of \(record.channel) was rehearsed (dry run): \(counts.joined(separator: ", ")); "
+                    + "hooks: \(hooks)")
         case .succeeded:
             let detail = record.reason.map { " (\($0))" } ?? ""
             self.init(

@@ -23,6 +23,9 @@ enum CoordinatorMessage: Sendable {
     case leftover(RecoveryResult)
     case recoveryFailed(RecoveryError)
     case note(LogNote)
+    case statusAsked(@Sendable (DaemonStatus) -> Void)
+    case historyAsked(limit: Int, @Sendable (HistoryAnswer) -> Void)
+    case lastRequestsRead(last: PastRequest?, lastGood: PastRequest?)
 }
 
 /// The way into the coordinator's thread, from every other one. Never blocks.

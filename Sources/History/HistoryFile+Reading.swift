@@ -29,6 +29,12 @@ extension HistoryFile {
         return HistoryMatch(record: page.records.first, unreadableLines: page.unreadableLines)
     }
 
+    /// The newest record of a backup that succeeded.
+    public func lastGood() throws(HistoryError) -> HistoryMatch {
+        let page = try search(limit: 1, where: \.isGoodBackup)
+        return HistoryMatch(record: page.records.first, unreadableLines: page.unreadableLines)
+    }
+
     /// The newest record of a request.
     public func record(id: String) throws(HistoryError) -> HistoryMatch {
         let page = try search(limit: 1) { $0.id == id }

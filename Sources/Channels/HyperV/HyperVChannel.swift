@@ -13,7 +13,7 @@ import SystemPackage
 /// `ChannelEvent.note`. After a loss it opens the device only when `reopen()` allows it, because nothing is opened
 /// while frozen (P7).
 public final class HyperVChannel: RequestChannel {
-    public let id = ChannelID.hyperV
+    public let names = [ChannelID.hyperV.name]
     public let device: FilePath
     private let isRequired: Bool
     private let limits: HyperVChannelLimits
@@ -79,7 +79,10 @@ public final class HyperVChannel: RequestChannel {
         }
     }
 
-    public func answer(_ operation: OperationID, _ answer: OperationAnswer, before limit: Moment? = nil) {
+    public func answer(
+        _ operation: OperationID, _ answer: OperationAnswer, _ detail: AnswerDetail = AnswerDetail(),
+        before limit: Moment? = nil
+    ) {
         mailbox.post(HyperVMailbox.Answer(operation: operation, verdict: answer, limit: limit))
     }
 

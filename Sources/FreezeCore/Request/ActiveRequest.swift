@@ -7,6 +7,8 @@ struct PendingOperation: Hashable, Sendable {
         case harmless
         /// The THAW of a window that had ended early: failure.
         case lateThaw
+        /// A THAW by hand of another channel's request: success once nothing is frozen.
+        case forced
         /// HOT_BACKUP or FREEZE while frozen: failure, and the host's THAW may still come.
         case startsAnew
     }
@@ -53,6 +55,8 @@ struct ActiveRequest: Sendable {
     var replans = 0
     /// The first thing that went wrong; nil while all is well.
     var failure: String?
+    /// What it is about, if that has a name.
+    var failureSubject: FailureSubject?
     /// FREEZE was answered with success.
     var wasFrozen = false
     /// The THAW that follows was answered before the thaw was done: none is to come.
@@ -71,10 +75,10 @@ enum HookReference: Hashable, Sendable {
 }
 
 /// How far one filesystem is, as far as the machine was told.
-enum TargetProgress: Hashable, Sendable {
+public enum TargetProgress: String, Hashable, Sendable {
     case planned
     case freezing
     case frozen
     /// FIFREEZE failed, or it is thawed.
-    case settled
+    case settled = "thawed"
 }

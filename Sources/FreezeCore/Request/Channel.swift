@@ -1,13 +1,27 @@
 /// Where requests come from: one way in, by name.
 public struct ChannelID: Hashable, Sendable, CustomStringConvertible {
     public let name: String
+    /// Tells those apart who speak through one channel but each for himself; nil where one host speaks for all.
+    public let caller: UInt64?
 
-    public init(name: String) {
+    public init(name: String, caller: UInt64? = nil) {
         self.name = name
+        self.caller = caller
     }
 
     /// The Hyper-V VSS device.
     public static let hyperV = ChannelID(name: "hyperv")
+    /// The control socket, for requests by hand: whoever may speak there may end what another has begun.
+    public static let control = ChannelID(name: "control")
+
+    /// The control socket, for a request that lasts as long as its caller's connection.
+    public static func hold(_ connection: UInt64) -> ChannelID {
+        ChannelID(name: "exec", caller: connection)
+    }
+
+    /// Whether its FREEZEs come from callers who know nothing of one another: then a second FREEZE is no sign that
+    /// the first was given up, and is told to be busy.
+    var isShared: Bool { self == .control }
 
     public var description: String { name }
 }
@@ -30,6 +44,40 @@ public enum OperationAnswer: Hashable, Sendable {
     case failure
 }
 
+/// What is told beside an answer, where the host has ears for it.
+public struct AnswerDetail: Hashable, Sendable {
+    /// Why an operation failed, for programs.
+    public enum Refusal: String, Hashable, Sendable, CaseIterable {
+        /// Another request is served (P8).
+        case busy
+        /// It was tried, and failed; nothing is left frozen but what is stuck.
+        case failed
+        /// The window had ended early: what was taken in it may be torn (P3).
+        case lost
+        /// The request in progress belongs to another channel.
+        case notOwner
+        /// There is nothing to thaw.
+        case nothingFrozen
+    }
+
+    /// The request the answer is about.
+    public var request: RequestID?
+    /// Nil for success.
+    public var refusal: Refusal?
+    /// Why, in a clause; nil for plain success.
+    public var reason: String?
+    /// For a FREEZE that succeeded: when the freezer thaws, whatever else happens.
+    public var windowDeadline: Moment?
+    /// Nothing was frozen, because quiesced only rehearses.
+    public var isDryRun = false
+
+    public init(request: RequestID? = nil, refusal: Refusal? = nil, reason: String? = nil) {
+        self.request = request
+        self.refusal = refusal
+        self.reason = reason
+    }
+}
+
 /// What a channel tells the coordinator.
 public enum ChannelEvent: Hashable, Sendable {
     /// The host reaches us from now on. `isStandIn` when the device is not the kernel's own (a pty of
@@ -38,7 +86,8 @@ public enum ChannelEvent: Hashable, Sendable {
     /// The host asks whether a backup would be possible. Answered by the coordinator.
     case hotBackup(OperationID)
     case freeze(OperationID)
-    case thaw(OperationID)
+    /// `isForced`: also if the request is another channel's, which then is lost.
+    case thaw(OperationID, isForced: Bool = false)
     /// The host can no longer be answered; an operation that waited for its answer will not get one. The device is
     /// closed, and stays closed until `RequestChannel.reopen()`.
     case lost(reason: String)
@@ -48,7 +97,8 @@ public enum ChannelEvent: Hashable, Sendable {
 
 /// A channel, as the coordinator sees it. Every method returns at once and may be called from any thread.
 public protocol RequestChannel: Sendable {
-    var id: ChannelID { get }
+    /// What its channel ids are named, the most usual one first.
+    var names: [String] { get }
 
     /// Begins to serve. A device that is not there, or not free, is no error: it is tried again.
     func start() throws
@@ -56,7 +106,7 @@ public protocol RequestChannel: Sendable {
     /// Answers an operation, in time or not at all. An answer to an operation that is no longer waiting is dropped.
     ///
     /// - Parameter limit: When the answer stops being true: "frozen" is, until the window's deadline. Nil for never.
-    func answer(_ operation: OperationID, _ answer: OperationAnswer, before limit: Moment?)
+    func answer(_ operation: OperationID, _ answer: OperationAnswer, _ detail: AnswerDetail, before limit: Moment?)
 
     /// Opens no path from now on (P7). What is open stays open. Call it when a request begins, long before the first
     /// freeze: an attempt that is under way may still end after the return.

@@ -20,10 +20,12 @@ public enum RequestEffect: Hashable, Sendable {
     case thaw
     /// The freezer is dead or silent: kill it and thaw what it left.
     case takeOverThaw
-    case answer(ChannelID, OperationID, OperationAnswer)
+    case answer(ChannelID, OperationID, OperationAnswer, AnswerDetail)
     /// Channels may open their devices again.
     case reopenChannels
     case note(LogNote)
+    /// For whoever watches.
+    case progress(RequestProgress)
     case record(RequestRecord)
     /// The request is over: close its descriptors, remove its ledger.
     case release

@@ -11,9 +11,12 @@ public enum RequestEvent: Hashable, Sendable {
     case leftoverSettled(FilePath)
 
     // From channels
+    /// The channel's host reaches us; `isStandIn` if it takes no snapshots, so that a rehearsal may tell it success.
+    case registered(ChannelID, isStandIn: Bool)
     case hotBackup(ChannelID, OperationID)
     case freeze(ChannelID, OperationID, RequestID)
-    case thaw(ChannelID, OperationID)
+    /// `isForced`: also if the request is another channel's, which then is lost.
+    case thaw(ChannelID, OperationID, isForced: Bool = false)
     case channelLost(ChannelID, reason: String)
 
     // Answers to effects

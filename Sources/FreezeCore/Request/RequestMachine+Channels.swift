@@ -2,13 +2,17 @@ import SystemPackage
 
 /// What channels send, at any moment.
 extension RequestMachine {
+    mutating func registered(_ channel: ChannelID, isStandIn: Bool) {
+        if isStandIn { standIns.insert(channel) } else { standIns.remove(channel) }
+    }
+
     mutating func hotBackup(_ channel: ChannelID, _ operation: OperationID) {
         if ownsWindow(channel) {
             loseWindow(to: "HOT_BACKUP", channel, operation)
             return
         }
         // A refusal can make the host save or pause the machine instead: what is wrong is said in the log.
-        emit(.answer(channel, operation, .success))
+        answer(channel, operation, .success)
         if state == .idle { emit(.assess) }
     }
 
@@ -17,11 +21,12 @@ extension RequestMachine {
             return refuse(channel, operation, "quiesced is \(state == .recovering ? "recovering" : "stopping")")
         }
         guard let request else { return begin(channel, operation, id, received: now) }
-        if ownsWindow(channel) { return loseWindow(to: "FREEZE", channel, operation) }
+        if ownsWindow(channel), !channel.isShared { return loseWindow(to: "FREEZE", channel, operation) }
         let isEnding = state == .thawing || state == .thawHooks
         guard isEnding, request.channel == channel, waiting == nil else {
             return refuse(
-                channel, operation, "busy: request \(request.id) of \(request.channel) is \(state.rawValue)")
+                channel, operation, "busy: request \(request.id) of \(request.channel) is \(state.rawValue)", .busy
+            )
         }
         let wait = WaitingFreeze(channel: channel, operation: operation, id: id, received: now)
         if now >= waitingLimit(wait) { return refuse(channel, operation, "it could not be answered in time") }
@@ -29,22 +34,44 @@ extension RequestMachine {
         waiting = wait
     }
 
-    mutating func thawAsked(_ channel: ChannelID, _ operation: OperationID) {
-        if waiting?.channel == channel { refuseWaiting("the host sent THAW before it began") }
-        guard let request, request.channel == channel, state != .thawHooks else {
-            return answerByDebt(channel, operation)
+    mutating func thawAsked(_ channel: ChannelID, _ operation: OperationID, isForced: Bool) {
+        if waiting?.channel == channel { refuseWaiting("THAW came before it began") }
+        guard let request, state != .thawHooks else { return answerByDebt(channel, operation) }
+        guard request.channel == channel else {
+            if isForced { return thawByForce(channel, operation) }
+            return channel.isShared && debts[channel] == nil
+                ? refuseForeign(request, channel, operation) : answerByDebt(channel, operation)
         }
         // A FREEZE whose channel was lost was not answered: the host may take it for anything.
         let isLost = request.wasFrozen || lostChannels[channel] != nil
         let meaning: PendingOperation.Meaning =
-            if state == .frozen { .endsWindow } else if isLost { .lateThaw } else { .harmless }
+            if state == .frozen || state == .rehearsing { .endsWindow } else if isLost { .lateThaw } else {
+                .harmless
+            }
         self.request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: meaning, received: now))
         switch state {
         case .frozen: beginThaw()
+        case .rehearsing: closeWindow()
         case .thawing: break
-        default: fail("the host sent THAW before everything was frozen")
+        default: fail("THAW came before everything was frozen")
         }
+    }
+
+    /// Ends whatever request there is, by the admin's word. Its owner is told that it is lost.
+    private mutating func thawByForce(_ channel: ChannelID, _ operation: OperationID) {
+        request?.pendingOperations.append(
+            PendingOperation(channel: channel, operation: operation, meaning: .forced, received: now))
+        fail("it was thawed by hand (quiescectl thaw --force)")
+    }
+
+    private mutating func refuseForeign(
+        _ request: ActiveRequest, _ channel: ChannelID, _ operation: OperationID
+    ) {
+        let reason = "request \(request.id) of \(request.channel) is \(state.rawValue), and not yours to end"
+        answer(
+            channel, operation, .failure,
+            AnswerDetail(request: request.id, refusal: .notOwner, reason: reason))
     }
 
     mutating func channelLost(_ channel: ChannelID, _ reason: String) {
@@ -52,9 +79,13 @@ extension RequestMachine {
         request?.pendingOperations.removeAll { $0.channel == channel }
         if let request, request.channel == channel, state != .thawHooks {
             self.request?.freezeOperation = nil
-            // Whoever registers next gets the host's THAW for this request.
-            debts[channel] = .lost(reason: reason)
+            // Whoever registers next gets the host's THAW for this request. A caller who held it never comes back.
+            if channel.caller == nil { debts[channel] = .lost(reason: reason) }
             fail("the channel was lost: \(reason)")
+        }
+        if channel.caller != nil {
+            debts[channel] = nil
+            standIns.remove(channel)
         }
         if state == .idle || state == .thawHooks { emit(.reopenChannels) }
     }
@@ -80,7 +111,7 @@ extension RequestMachine {
 
     /// Whether FREEZE was answered with success and the window is still the channel's.
     private func ownsWindow(_ channel: ChannelID) -> Bool {
-        request?.channel == channel && state == .frozen
+        request?.channel == channel && (state == .frozen || state == .rehearsing)
     }
 
     /// The host begins anew while we are frozen for it: it has given the first snapshot up.
@@ -90,21 +121,36 @@ extension RequestMachine {
         fail("the host sent \(name) while everything was frozen for its last request, which is therefore lost")
     }
 
-    private mutating func refuse(_ channel: ChannelID, _ operation: OperationID, _ reason: String) {
-        emit(.answer(channel, operation, .failure))
+    private mutating func refuse(
+        _ channel: ChannelID, _ operation: OperationID, _ reason: String, _ refusal: AnswerDetail.Refusal = .failed
+    ) {
+        answer(
+            channel, operation, .failure, AnswerDetail(request: request?.id, refusal: refusal, reason: reason))
         note(.warning, "FREEZE from \(channel) was answered with failure: \(reason)")
-        if debts[channel] == nil, request?.channel != channel { debts[channel] = .harmless }
+        if debts[channel] == nil, request?.channel != channel { owe(channel, .harmless) }
+    }
+
+    /// Remembers what the channel's next THAW is answered with. Callers who share a channel are told at once, and of
+    /// one's failed FREEZE another's THAW means nothing.
+    mutating func owe(_ channel: ChannelID, _ debt: ThawDebt?) {
+        debts[channel] = channel.isShared && debt == .harmless ? nil : debt
     }
 
     private mutating func answerByDebt(_ channel: ChannelID, _ operation: OperationID) {
         switch debts.removeValue(forKey: channel) {
         case .harmless:
-            emit(.answer(channel, operation, .success))
+            answer(channel, operation, .success)
         case .lost(let reason):
-            emit(.answer(channel, operation, .failure))
+            answer(channel, operation, .failure, AnswerDetail(refusal: .lost, reason: reason))
             note(.error, "THAW from \(channel) was answered with failure: \(reason)")
+        case nil where channel.isShared:
+            answer(
+                channel, operation, .failure,
+                AnswerDetail(refusal: .nothingFrozen, reason: "quiesced has frozen nothing"))
         case nil:
-            emit(.answer(channel, operation, .failure))
+            answer(
+                channel, operation, .failure,
+                AnswerDetail(refusal: .nothingFrozen, reason: "this quiesced has frozen nothing for it"))
             note(
                 .error,
                 "THAW from \(channel) was answered with failure: this quiesced has frozen nothing for it; if a "
@@ -115,8 +161,10 @@ extension RequestMachine {
     mutating func refuseWaiting(_ reason: String) {
         guard let waiting else { return }
         self.waiting = nil
-        emit(.answer(waiting.channel, waiting.operation, .failure))
-        debts[waiting.channel] = .harmless
+        answer(
+            waiting.channel, waiting.operation, .failure,
+            AnswerDetail(request: waiting.id, refusal: .failed, reason: reason))
+        owe(waiting.channel, .harmless)
         note(.warning, "FREEZE from \(waiting.channel) was answered with failure: \(reason)")
     }
 
@@ -138,8 +186,10 @@ extension RequestMachine {
         for pending in operations where now >= pending.received + policy.thawAnswerLimit {
             request?.pendingOperations.removeAll { $0 == pending }
             fail("thawing took longer than \(DurationText.text(policy.thawAnswerLimit))")
-            emit(.answer(pending.channel, pending.operation, .failure))
-            if pending.meaning == .startsAnew { continue }
+            answer(
+                pending.channel, pending.operation, .failure,
+                AnswerDetail(request: request?.id, refusal: .failed, reason: request?.failure))
+            if pending.meaning == .startsAnew || pending.meaning == .forced { continue }
             debts[pending.channel] = nil
             request?.isThawAnswered = true
         }

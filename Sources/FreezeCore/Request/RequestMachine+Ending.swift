@@ -16,6 +16,8 @@ extension RequestMachine {
         if isStuck, request.failure == nil {
             let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
             self.request?.failure = "\(names): not thawed; it is watched and thawed as soon as the kernel allows"
+            let first = stuckMountPoints.first
+            self.request?.failureSubject = first.map { .filesystem($0) }
         }
         answerAtEndOfWindow()
         startThawHooks()
@@ -26,19 +28,23 @@ extension RequestMachine {
         if let operation = request.freezeOperation {
             self.request?.freezeOperation = nil
             self.request?.record.answered = now
-            emit(.answer(request.channel, operation, .failure))
-            debts[request.channel] = .harmless
+            answer(
+                request.channel, operation, .failure,
+                AnswerDetail(request: request.id, refusal: .failed, reason: request.failure))
+            owe(request.channel, .harmless)
         } else if request.wasFrozen, !request.isThawAnswered, let failure = request.failure {
-            debts[request.channel] = .lost(reason: failure)
+            owe(request.channel, .lost(reason: failure))
         }
         for pending in request.pendingOperations {
             let succeeds =
                 switch pending.meaning {
                 case .endsWindow: request.failure == nil
-                case .harmless: !isStuck
+                case .harmless, .forced: !isStuck
                 case .lateThaw, .startsAnew: false
                 }
-            emit(.answer(pending.channel, pending.operation, succeeds ? .success : .failure))
+            var detail = AnswerDetail(request: request.id, reason: succeeds ? levelReason : request.failure)
+            if !succeeds { detail.refusal = request.wasFrozen ? .lost : .failed }
+            answer(pending.channel, pending.operation, succeeds ? .success : .failure, detail)
             if pending.meaning != .startsAnew { debts[pending.channel] = nil }
         }
         self.request?.pendingOperations = []
@@ -89,7 +95,9 @@ extension RequestMachine {
         record.result = request?.failure == nil ? .succeeded : .failed
         record.level = request?.failure == nil ? consistencyLevel : nil
         record.reason = request?.failure ?? levelReason
+        record.subject = request?.failureSubject
         emit(.record(record))
+        report(.finished(record))
         request = nil
         state = .idle
         // While a FIFREEZE hangs, its descriptor and its place in the ledger are still needed.
@@ -113,8 +121,9 @@ extension RequestMachine {
         request?.prepared?.plan.loweringLevel ?? []
     }
 
-    private var levelReason: String? {
+    var levelReason: String? {
         guard let request, let prepared = request.prepared else { return nil }
+        if request.record.isDryRun { return "dry run: nothing was frozen, and no hook was called" }
         if !onlyFlushed.isEmpty {
             return "could only be flushed: " + onlyFlushed.map(\.mountPoint.escaped).joined(separator: ", ")
         }

@@ -7,9 +7,11 @@ extension RequestMachine {
         var new = ActiveRequest(
             id: id, channel: channel, freezeOperation: operation, hooksDeadline: now,
             record: RequestRecord(id: id, channel: channel, started: received))
+        new.record.isDryRun = policy.isDryRun
         if isStuck {
             let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
             new.failure = "the freeze of \(names) from an earlier request still hangs in the kernel"
+            new.failureSubject = stuckMountPoints.first.map { .filesystem($0) }
             request = new
             closeWindow()
             return
@@ -30,6 +32,7 @@ extension RequestMachine {
         request?.progress = Array(repeating: .planned, count: prepared.plan.filesystems(.freeze).count)
         request?.record.filesystems = prepared.plan.filesystems.map(FilesystemRecord.init(planned:))
         request?.record.refusedHooks = hooks.filter { $0.refusal != nil }
+        report(.planned(prepared.plan, hooks))
         do throws(PlanError) {
             try prepared.plan.requireSomethingToFreeze()
         } catch {
@@ -38,9 +41,28 @@ extension RequestMachine {
         if !isAgain, policy.onHookFailure == .abort,
             let refused = hooks.first(where: { $0.refusal != nil })
         {
-            return fail("hook \(refused.name) is refused: \(refused.refusal ?? "")")
+            return fail("hook \(refused.name) is refused: \(refused.refusal ?? "")", about: .hook(refused.name))
         }
+        if policy.isDryRun { return rehearse() }
         flush(in: isAgain ? .flushingAgain : .flushing)
+    }
+
+    /// A dry run ends here: all that can be found out without a hook or a freeze is found out. A host that takes
+    /// snapshots must not be told that it may.
+    private mutating func rehearse() {
+        guard let request else { return }
+        self.request?.record.listedHooks = (request.prepared?.hooks ?? []).filter { $0.refusal == nil }.map(\.name)
+        guard let operation = request.freezeOperation, standIns.contains(request.channel) else {
+            return fail("this quiesced is started with --dry-run, and freezes nothing for a real host")
+        }
+        state = .rehearsing
+        _ = nextStep(for: policy.maxWindow)
+        self.request?.wasFrozen = true
+        self.request?.freezeOperation = nil
+        self.request?.record.answered = now
+        var detail = AnswerDetail(request: request.id, reason: levelReason)
+        detail.windowDeadline = deadline
+        answer(request.channel, operation, .success, detail)
     }
 
     mutating func preparationFailed(_ reason: String, _ plan: FreezePlan?) {
@@ -68,10 +90,12 @@ extension RequestMachine {
         else { return }
         request?.record.filesystems[index].flushes.append(result)
         request?.unflushed.removeAll { $0.device == result.device }
-        if let error = result.error, let mountPoint = request?.record.filesystems[index].planned.mountPoint {
+        guard let mountPoint = request?.record.filesystems[index].planned.mountPoint else { return }
+        report(.flushed(mountPoint, result))
+        if let error = result.error {
             fail(
-                "\(mountPoint.escaped): flushing it failed: \(error); look at the kernel's log for errors of its device"
-            )
+                "\(mountPoint.escaped): flushing it failed: \(error); look at the kernel's log for errors of its device",
+                about: .filesystem(mountPoint))
         }
     }
 
@@ -84,8 +108,10 @@ extension RequestMachine {
     }
 
     mutating func flushTimedOut() {
-        let names = (request?.unflushed ?? []).map(\.mountPoint.escaped).joined(separator: ", ")
-        fail("\(names): flushing took longer than flush_timeout (\(DurationText.text(policy.flushTimeout)))")
+        let late = (request?.unflushed ?? []).map(\.mountPoint)
+        fail(
+            "\(late.map(\.escaped).joined(separator: ", ")): flushing took longer than flush_timeout "
+                + "(\(DurationText.text(policy.flushTimeout)))", about: late.first.map { .filesystem($0) })
     }
 
     // MARK: Freeze hooks
@@ -122,6 +148,7 @@ extension RequestMachine {
     mutating func run(_ hook: HookReference, _ phase: HookPhase, timeout: Duration) {
         guard let request else { return }
         self.request?.runningHook = hook
+        report(.hookStarted(hookName(hook), phase))
         let step = nextStep(for: timeout + policy.hookKillGrace)
         switch hook {
         case .planned(let index):
@@ -138,6 +165,7 @@ extension RequestMachine {
         guard let hook = request?.runningHook else { return }
         request?.runningHook = nil
         request?.record.hooks.append(run)
+        report(.hookEnded(run))
         deadline = nil
         switch state {
         case .freezeHooks: freezeHookFinished(hook, run)
@@ -154,7 +182,7 @@ extension RequestMachine {
     }
 
     private mutating func freezeHookFailed(_ run: HookRun) {
-        guard policy.onHookFailure == .proceed else { return fail(Self.hookFailure(run)) }
+        guard policy.onHookFailure == .proceed else { return fail(Self.hookFailure(run), about: .hook(run.name)) }
         request?.failedHooks.append(run.name)
         runNextFreezeHook()
     }
@@ -166,11 +194,7 @@ extension RequestMachine {
             // The pause after a thaw hook that could not be started is over.
             return state == .thawHooks ? runNextThawHook() : ()
         }
-        let name =
-            switch hook {
-            case .planned(let index): request.prepared?.hooks[index].name ?? "?"
-            case .leftover(let name): name
-            }
+        let name = hookName(hook)
         let phase: HookPhase = state == .freezeHooks ? .freeze : .thaw
         // Its late answer is not awaited any more.
         _ = nextStep(for: nil)
@@ -216,13 +240,18 @@ extension RequestMachine {
 
     /// Ends the request, from whatever state it is in. The first reason counts. It may quote a hook's name or output:
     /// it becomes one line that no terminal obeys.
-    mutating func fail(_ reason: String) {
+    mutating func fail(_ reason: String, about subject: FailureSubject? = nil) {
         // From the thaw hooks on the host has its answer, and nothing changes it any more.
         guard request != nil, state != .thawHooks else { return }
         let isFirst = request?.failure == nil
-        if isFirst { request?.failure = escapedControlCharacters(reason) }
+        if isFirst {
+            let line = escapedControlCharacters(reason)
+            request?.failure = line
+            request?.failureSubject = subject
+            report(.failed(reason: line))
+        }
         switch state {
-        case .planning, .flushing, .flushingAgain, .checking:
+        case .planning, .flushing, .flushingAgain, .checking, .rehearsing:
             endWithoutWindow()
         case .freezeHooks:
             if request?.runningHook == nil {

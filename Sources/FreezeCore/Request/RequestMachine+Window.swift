@@ -33,8 +33,9 @@ extension RequestMachine {
         let target = request.targets[index]
         self.request?.progress[index] = result.error == nil ? .frozen : .settled
         recordTarget(index) { $0.freeze = result }
+        report(.froze(target.mountPoint, result))
         if let error = result.error, error != .canceled || state == .freezing {
-            fail("\(target.mountPoint.escaped): \(freezeProblem(error))")
+            fail("\(target.mountPoint.escaped): \(freezeProblem(error))", about: .filesystem(target.mountPoint))
         }
         switch state {
         case .freezing: levelMayBeComplete()
@@ -56,10 +57,10 @@ extension RequestMachine {
 
     mutating func freezeTimedOut() {
         guard let request else { return }
-        let names = zip(request.targets, request.progress).filter { $0.1 == .freezing }.map(\.0.mountPoint.escaped)
+        let late = zip(request.targets, request.progress).filter { $0.1 == .freezing }.map(\.0.mountPoint)
         fail(
-            "\(names.joined(separator: ", ")): not frozen within freeze.timeout (\(DurationText.text(policy.freezeTimeout))); "
-                + "a writer or the device does not get ready")
+            "\(late.map(\.escaped).joined(separator: ", ")): not frozen within freeze.timeout (\(DurationText.text(policy.freezeTimeout))); "
+                + "a writer or the device does not get ready", about: late.first.map { .filesystem($0) })
     }
 
     // MARK: Frozen
@@ -75,7 +76,9 @@ extension RequestMachine {
         self.request?.wasFrozen = true
         self.request?.freezeOperation = nil
         self.request?.record.answered = now
-        emit(.answer(request.channel, operation, .success))
+        var detail = AnswerDetail(request: request.id, reason: levelReason)
+        detail.windowDeadline = request.windowDeadline
+        answer(request.channel, operation, .success, detail)
     }
 
     // MARK: Thawing
@@ -97,8 +100,9 @@ extension RequestMachine {
             return
         }
         if result.error == .canceled { return }
-        let mountPoint = request.targets[index].mountPoint.escaped
+        let mountPoint = request.targets[index].mountPoint
         recordTarget(index) { $0.thaw = result }
+        report(.thawed(request.targets[index].mountPoint, result))
         switch result.error {
         case nil:
             self.request?.progress[index] = .settled
@@ -106,10 +110,14 @@ extension RequestMachine {
             let wasFrozen = request.progress[index] == .frozen
             self.request?.progress[index] = .settled
             if wasFrozen {
-                fail("\(mountPoint): somebody else thawed it in the window: the snapshot may be torn")
+                fail(
+                    "\(mountPoint.escaped): somebody else thawed it in the window: the snapshot may be torn",
+                    about: .filesystem(mountPoint))
             }
         case let error?:
-            fail("\(mountPoint): thawing it fails: \(error); it is tried again")
+            fail(
+                "\(mountPoint.escaped): thawing it fails: \(error); it is tried again",
+                about: .filesystem(mountPoint))
         }
         thawMayBeComplete()
     }

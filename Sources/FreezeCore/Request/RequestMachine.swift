@@ -15,7 +15,15 @@ import SystemPackage
 /// `timePassed` though nothing else happened.
 public struct RequestMachine: Sendable {
     public let policy: RequestPolicy
-    public internal(set) var state = RequestState.recovering
+    public internal(set) var state = RequestState.recovering {
+        didSet {
+            guard state != oldValue else { return }
+            stateSince = now
+            report(.entered(state))
+        }
+    }
+    /// When the present state was entered.
+    public private(set) var stateSince = Moment(nanoseconds: 0)
 
     var request: ActiveRequest?
     var waiting: WaitingFreeze?
@@ -25,6 +33,8 @@ public struct RequestMachine: Sendable {
     /// The same, of an earlier life of the daemon.
     var leftoverStuck: [FilePath] = []
     var shutdownReason: String?
+    /// Channels whose host takes no snapshots.
+    var standIns: Set<ChannelID> = []
 
     /// The piece of work whose answer is awaited.
     var step = StepID(number: 0)
@@ -40,6 +50,7 @@ public struct RequestMachine: Sendable {
     /// The first effects, after which events may come.
     public mutating func start(at moment: Moment) -> [RequestEffect] {
         now = moment
+        stateSince = moment
         return [.recover]
     }
 
@@ -94,9 +105,10 @@ public struct RequestMachine: Sendable {
         case .recovered(let leftover): recovered(leftover)
         case .leftoverSettled(let mountPoint): leftoverSettled(mountPoint)
 
+        case .registered(let channel, let isStandIn): registered(channel, isStandIn: isStandIn)
         case .hotBackup(let channel, let operation): hotBackup(channel, operation)
         case .freeze(let channel, let operation, let id): freezeAsked(channel, operation, id)
-        case .thaw(let channel, let operation): thawAsked(channel, operation)
+        case .thaw(let channel, let operation, let isForced): thawAsked(channel, operation, isForced: isForced)
         case .channelLost(let channel, let reason): channelLost(channel, reason)
 
         case .prepared(let step, let prepared): if step == self.step { self.prepared(prepared) }
@@ -136,6 +148,7 @@ public struct RequestMachine: Sendable {
         case .freezeHooks, .thawHooks: hookTimedOut()
         case .freezing: freezeTimedOut()
         case .frozen: fail(Self.windowExpired(policy))
+        case .rehearsing: fail("THAW did not come within freeze.max_window")
         case .thawing: thawTimedOut()
         case .recovering, .idle, .stopped: break
         }
@@ -152,13 +165,29 @@ public struct RequestMachine: Sendable {
         effects.append(effect)
     }
 
+    /// Answers an operation.
+    mutating func answer(
+        _ channel: ChannelID, _ operation: OperationID, _ answer: OperationAnswer,
+        _ detail: AnswerDetail = AnswerDetail()
+    ) {
+        var detail = detail
+        if detail.request == nil, request?.channel == channel { detail.request = request?.id }
+        detail.isDryRun = policy.isDryRun
+        emit(.answer(channel, operation, answer, detail))
+    }
+
+    /// Tells whoever watches.
+    mutating func report(_ step: RequestProgress.Step) {
+        emit(.progress(RequestProgress(request: request?.id, channel: request?.channel, step: step)))
+    }
+
     mutating func note(_ level: LogNote.Level, _ message: String) {
         effects.append(.note(LogNote(level, message)))
     }
 
     /// What is said when the window was ended by its deadline, by whoever noticed first.
     public static func windowExpired(_ policy: RequestPolicy) -> String {
-        "the host did not send THAW within max_window (\(DurationText.text(policy.maxWindow))): everything was "
+        "THAW did not come within max_window (\(DurationText.text(policy.maxWindow))): everything was "
             + "thawed, the snapshot may be torn"
     }
 }

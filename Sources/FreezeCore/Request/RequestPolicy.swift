@@ -8,6 +8,8 @@ public struct RequestPolicy: Sendable, Hashable {
         case proceed = "continue"
     }
 
+    /// Requests are planned and answered, but no hook is run and nothing is frozen.
+    public var isDryRun = false
     /// From the request to a plan with every filesystem opened.
     public var planTimeout = Duration.seconds(10)
     /// Each of the two flushes.

@@ -41,6 +41,12 @@ public struct RequestRecord: Hashable, Sendable {
     public var level: ConsistencyLevel?
     /// Why it failed, or why the level is not the highest.
     public var reason: String?
+    /// What a failure is about, if that has a name.
+    public var subject: FailureSubject?
+    /// Nothing was frozen and no hook called: quiesced only rehearsed.
+    public var isDryRun = false
+    /// The hooks that a rehearsal would have called, in the order of freeze.
+    public var listedHooks: [String] = []
 
     public init(id: RequestID, channel: ChannelID, started: Moment) {
         self.id = id

@@ -13,6 +13,8 @@ public enum RequestState: String, Sendable, Hashable, CaseIterable {
     /// All frozen; looking whether the mount table is still the planned one, before FREEZE is answered.
     case verifying
     case frozen
+    /// A dry run that has answered FREEZE: nothing is frozen, and THAW is awaited.
+    case rehearsing
     case thawing
     case thawHooks = "running thaw hooks"
     case stopped

@@ -44,7 +44,12 @@ struct MachineBench {
 
     mutating func send(_ event: RequestEvent, after pause: Duration = .milliseconds(1)) {
         now = now + pause
-        effects = machine.handle(event, at: now).filter { if case .note = $0 { false } else { true } }
+        effects = machine.handle(event, at: now).filter { effect in
+            switch effect {
+            case .note, .progress: false
+            default: true
+            }
+        }
     }
 
     mutating func freeze(_ channel: ChannelID = host) -> OperationID {
@@ -127,8 +132,21 @@ struct MachineBench {
 
     // MARK: What came of it
 
+    /// The answers that the last event led to, in order.
+    var answers: [(operation: OperationID, verdict: OperationAnswer)] {
+        effects.compactMap {
+            if case .answer(_, let operation, let verdict, _) = $0 { (operation, verdict) } else { nil }
+        }
+    }
+
+    /// What was told beside the answer.
+    func detail(of operation: OperationID) -> AnswerDetail? {
+        for case .answer(_, operation, _, let detail) in effects { return detail }
+        return nil
+    }
+
     func verdict(of operation: OperationID) -> OperationAnswer? {
-        for case .answer(_, operation, let verdict) in effects { return verdict }
+        for case .answer(_, operation, let verdict, _) in effects { return verdict }
         return nil
     }
 

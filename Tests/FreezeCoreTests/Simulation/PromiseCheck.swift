@@ -89,9 +89,9 @@ extension Simulation {
             inspect(record)
         case .freeze(let level, _, _): inspectFreeze(level)
         case .takeOverThaw: coverage.note(.tookOver)
-        case .answer(let channel, let operation, let verdict): inspectAnswer(channel, operation, verdict)
+        case .answer(let channel, let operation, let verdict, _): inspectAnswer(channel, operation, verdict)
         case .exit: inspectAnswered()
-        case .recover, .checkMounts, .cancelHook, .thaw, .note: break
+        case .recover, .checkMounts, .cancelHook, .thaw, .note, .progress: break
         }
     }
 

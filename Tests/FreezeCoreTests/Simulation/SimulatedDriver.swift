@@ -8,7 +8,7 @@ extension Simulation {
         case .recover: recover()
         case .openChannels, .reopenChannels:
             for index in hosts.indices { hosts[index].isOpen = true }
-        case .assess, .note: break
+        case .assess, .note, .progress: break
         case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
         case .flush(let step): flush(step)
         case .checkMounts(let step):
@@ -24,7 +24,7 @@ extension Simulation {
             order(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
         case .thaw: order(.thaw)
         case .takeOverThaw: takeOver(isRecovering: false)
-        case .answer(let channel, let operation, let verdict): answered(channel, operation, verdict)
+        case .answer(let channel, let operation, let verdict, _): answered(channel, operation, verdict)
         case .record: break
         case .release: release()
         case .exit: stopDaemon(restartsIn: random.milliseconds(10, 5000))

@@ -1,0 +1,84 @@
+/// The control socket's interface, in the words of varlink.org. Version 1: members are added to it, never renamed,
+/// removed or given another meaning; what would break a caller gets the name `org.quiesce.Control2`.
+public enum ControlInterface {
+    public static let name = "org.quiesce.Control1"
+
+    /// A method of the interface.
+    public enum Method: String, Sendable, Hashable, CaseIterable {
+        case status = "Status"
+        case freeze = "Freeze"
+        case thaw = "Thaw"
+        case history = "History"
+        case monitor = "Monitor"
+
+        /// As it is called.
+        public var qualifiedName: String { "\(ControlInterface.name).\(rawValue)" }
+    }
+
+    /// What `org.varlink.service.GetInterfaceDescription` returns.
+    public static let description = """
+        # quiesce: live backups of this machine. Times of the calendar are RFC 3339 in UTC with milliseconds; `…_ms`
+        # are milliseconds. Names of files are escaped as in mountinfo (\\040).
+        interface org.quiesce.Control1
+
+        # What quiesced is doing. `recovering`: thawing what an earlier life left. `rehearsing`: a dry run that has
+        # answered FREEZE. In `frozen` and the states around it filesystems stand still.
+        type State (recovering, idle, planning, flushing, freeze_hooks, flushing_again, checking, freezing, verifying,
+          frozen, rehearsing, thawing, thaw_hooks, stopped)
+
+        # How far one filesystem of the request is.
+        type Filesystem (mount_point: string, progress: (planned, freezing, frozen, thawed))
+
+        # The request that is served. `failure`: why it is going to fail. `window_left_ms`: until everything is thawed,
+        # whatever else happens. `hook`: the one that runs.
+        type Request (id: string, channel: string, started: string, age_ms: float, failure: ?string,
+          window_left_ms: ?float, hook: ?string, filesystems: []Filesystem)
+
+        # A way in for requests. `state` is for people.
+        type Channel (name: string, state: string)
+
+        # A channel whose next THAW will be answered with failure.
+        type Lost (channel: string, reason: string)
+
+        # A request of the past, in short.
+        type Backup (id: string, channel: string, ended: string, age_ms: float, result: (succeeded, failed),
+          level: ?string, reason: ?string)
+
+        # Something that a request got to. Which members are there depends on `kind`.
+        type Event (time: string, request: ?string, channel: ?string,
+          kind: (state, planned, flushed, hook_started, hook_ended, froze, thawed, failed, finished),
+          state: ?State, mount_point: ?string, hook: ?string, phase: ?(freeze, thaw), duration_ms: ?float,
+          problem: ?string, freeze: ?int, sync: ?int, skip: ?int, hooks: ?[]string, record: ?object)
+
+        # Answers at any moment, frozen or not.
+        method Status() -> (version: string, pid: int, started: string, dry_run: bool, state: State, since: string,
+          since_ms: float, request: ?Request, stuck: []string, lost: []Lost, freezer_ready: bool,
+          channels: []Channel, last_backup: ?Backup, last_good_backup: ?Backup)
+
+        # Freezes. Answered when everything is frozen, or nothing is. The window ends with Thaw, or at
+        # `window_left_ms`. With `hold` it also ends when the caller's connection does, and is the caller's alone.
+        # `reason`: why the level is not the highest.
+        method Freeze(hold: ?bool) -> (request: string, window_left_ms: float, dry_run: bool, reason: ?string)
+
+        # Thaws what Freeze froze, and with `force` whatever is frozen: then its owner's backup is lost.
+        method Thaw(force: ?bool) -> (request: ?string, dry_run: bool, reason: ?string)
+
+        # Past requests, the newest first, as in history.jsonl. While anything is frozen the answer waits.
+        method History(limit: ?int) -> (records: []object)
+
+        # With `more`: every Event from now on. The first reply has none: it says that the subscription stands.
+        method Monitor() -> (event: ?Event)
+
+        # Another request is served.
+        error Busy (request: ?string, reason: string)
+        # It was tried and did not succeed. Nothing is left frozen but what `Status` calls stuck.
+        error Failed (request: ?string, reason: string)
+        # The window had ended early: what was taken in it may be torn.
+        error ConsistencyLost (request: ?string, reason: string)
+        # The request is another's: Thaw needs `force`.
+        error NotOwner (request: ?string, reason: string)
+        # There is nothing to thaw.
+        error NothingFrozen (request: ?string, reason: string)
+
+        """
+}

@@ -1,0 +1,58 @@
+import FreezeCore
+import History
+
+extension ControlStatus {
+    /// - Parameters:
+    ///   - clock: Of now.
+    ///   - pid: The daemon's.
+    public init(_ status: DaemonStatus, version: String, pid: Int32, clock: WallClock) {
+        let overview = status.overview
+        self.version = version
+        self.pid = pid
+        started = clock.wallTime(of: status.started)
+        dryRun = overview.isDryRun
+        state = ControlState(overview.state)
+        since = clock.wallTime(of: overview.since)
+        sinceMilliseconds = (clock.moment - overview.since).milliseconds
+        request = Request(overview, clock: clock)
+        stuck = overview.stuck.map(\.escaped)
+        lost = overview.lost.map { Lost(channel: $0.key.name, reason: $0.value) }.sorted {
+            $0.channel < $1.channel
+        }
+        freezerReady = status.isFreezerReady
+        channels = status.channels.map { Channel(name: $0.name, state: $0.state) }
+        lastBackup = status.last.map { Backup($0, clock: clock) }
+        lastGoodBackup = status.lastGood.map { Backup($0, clock: clock) }
+    }
+}
+
+extension ControlStatus.Request {
+    /// Nil where no request is served.
+    fileprivate init?(_ overview: RequestOverview, clock: WallClock) {
+        guard let request = overview.request, let channel = overview.channel, let began = overview.started else {
+            return nil
+        }
+        id = request.text
+        self.channel = channel.name
+        started = clock.wallTime(of: began)
+        age = (clock.moment - began).milliseconds
+        failure = overview.failure
+        windowLeft = overview.windowDeadline.map { max(($0 - clock.moment).milliseconds, 0) }
+        hook = overview.runningHook.map { escapedControlCharacters($0) }
+        filesystems = overview.targets.map {
+            ControlStatus.Filesystem(mountPoint: $0.mountPoint.escaped, progress: $0.progress.rawValue)
+        }
+    }
+}
+
+extension ControlStatus.Backup {
+    fileprivate init(_ past: PastRequest, clock: WallClock) {
+        id = past.id
+        channel = past.channel
+        ended = clock.wallTime(of: past.ended)
+        age = (clock.moment - past.ended).milliseconds
+        result = past.succeeded ? .succeeded : .failed
+        level = past.level
+        reason = past.reason
+    }
+}

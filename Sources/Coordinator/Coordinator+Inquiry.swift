@@ -1,0 +1,79 @@
+import FreezeCore
+import History
+import LinuxCalls
+import SystemPackage
+
+/// What may be asked of the daemon at any moment, frozen or not (P9).
+extension Coordinator {
+    /// Has the status told, from the coordinator's thread, at once. Never blocks.
+    public var statusInquiry: @Sendable (@escaping @Sendable (DaemonStatus) -> Void) -> Void {
+        let mailbox = mailbox
+        return { reply in mailbox.post(.statusAsked(reply)) }
+    }
+
+    /// Has the newest records told, from a thread of their own. While anything is frozen that waits, because a file is
+    /// opened for it (P7).
+    public var historyInquiry: @Sendable (Int, @escaping @Sendable (HistoryAnswer) -> Void) -> Void {
+        let mailbox = mailbox
+        return { limit, reply in mailbox.post(.historyAsked(limit: limit, reply)) }
+    }
+
+    var status: DaemonStatus {
+        DaemonStatus(
+            overview: machine.overview, started: started, isFreezerReady: freezer.isReady,
+            channels: channels.compactMap(\.names.first).map { name in
+                DaemonStatus.Channel(name: name, state: channelStates[name] ?? "not registered")
+            }, last: last, lastGood: lastGood)
+    }
+
+    func readHistory(_ limit: Int, _ reply: @escaping @Sendable (HistoryAnswer) -> Void) {
+        let history = history
+        historyWriter.add {
+            do throws(HistoryError) {
+                reply(.success(try history.records(limit: limit).records))
+            } catch {
+                reply(.failure(error))
+            }
+        }
+    }
+
+    // MARK: The last requests
+
+    /// At the start. What cannot be read is no reason not to serve: `check` says it.
+    func readLastRequests() {
+        let history = history
+        let mailbox = mailbox
+        historyWriter.add {
+            let last = (try? history.last())?.record
+            let lastGood = (try? history.lastGood())?.record
+            let clock = WallClock.current()
+            mailbox.post(
+                .lastRequestsRead(
+                    last: last.map { PastRequest($0, clock: clock) },
+                    lastGood: lastGood.map { PastRequest($0, clock: clock) }))
+        }
+    }
+
+    /// What has ended meanwhile is newer.
+    func lastRequestsRead(_ last: PastRequest?, _ lastGood: PastRequest?) {
+        self.last = self.last ?? last
+        self.lastGood = self.lastGood ?? lastGood
+    }
+
+    func remember(_ record: HistoryRecord) {
+        let past = PastRequest(record, clock: .current())
+        last = past
+        if record.isGoodBackup { lastGood = past }
+    }
+}
+
+public typealias HistoryAnswer = Result<[HistoryRecord], HistoryError>
+
+extension PastRequest {
+    fileprivate init(_ record: HistoryRecord, clock: WallClock) {
+        let age = Duration.milliseconds(clock.wallTime.milliseconds - record.ended.milliseconds)
+        self.init(
+            id: record.id, channel: record.channel, ended: clock.moment + (.zero - age),
+            succeeded: record.result == .succeeded, level: record.level, reason: record.reason)
+    }
+}

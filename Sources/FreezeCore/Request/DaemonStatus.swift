@@ -1,0 +1,55 @@
+/// Everything `status` shows of a running daemon.
+public struct DaemonStatus: Hashable, Sendable {
+    /// A way in for requests, and how it is doing, in words.
+    public struct Channel: Hashable, Sendable {
+        public let name: String
+        public let state: String
+
+        public init(name: String, state: String) {
+            self.name = name
+            self.state = state
+        }
+    }
+
+    public let overview: RequestOverview
+    /// When the daemon began to run.
+    public let started: Moment
+    public let isFreezerReady: Bool
+    public let channels: [Channel]
+    /// The last request, whatever came of it; nil until one was made, or the history is read.
+    public let last: PastRequest?
+    /// The last that succeeded.
+    public let lastGood: PastRequest?
+
+    public init(
+        overview: RequestOverview, started: Moment, isFreezerReady: Bool, channels: [Channel], last: PastRequest?,
+        lastGood: PastRequest?
+    ) {
+        self.overview = overview
+        self.started = started
+        self.isFreezerReady = isFreezerReady
+        self.channels = channels
+        self.last = last
+        self.lastGood = lastGood
+    }
+}
+
+/// A request that is over, in short.
+public struct PastRequest: Hashable, Sendable {
+    public let id: String
+    public let channel: String
+    /// Before this boot it may lie below zero.
+    public let ended: Moment
+    public let succeeded: Bool
+    public let level: String?
+    public let reason: String?
+
+    public init(id: String, channel: String, ended: Moment, succeeded: Bool, level: String?, reason: String?) {
+        self.id = id
+        self.channel = channel
+        self.ended = ended
+        self.succeeded = succeeded
+        self.level = level
+        self.reason = reason
+    }
+}
