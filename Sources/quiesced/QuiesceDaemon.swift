@@ -9,6 +9,7 @@ import LinuxCalls
 import LinuxSystem
 import Logging
 import ServiceLifecycle
+import SystemJournal
 import SystemPackage
 import UnixSignals
 
@@ -36,7 +37,8 @@ struct QuiesceDaemon: AsyncParsableCommand {
         try? ProcessHandle.dieSilentlyWhenCrashing()
         // A log whose reader has gone is no reason to die, least of all while frozen. Hooks get the default back.
         signal(SIGPIPE, SIG_IGN)
-        LoggingSystem.bootstrap(StreamLogHandler.standardError)
+        let destination = LogDestination.detect()
+        LoggingSystem.bootstrap { destination.handler(label: $0) }
         let logger = Logger(label: "quiesced")
         do {
             let configuration = try readConfiguration()

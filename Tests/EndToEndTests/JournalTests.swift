@@ -1,0 +1,71 @@
+import Channels
+import Foundation
+import FreezeCore
+import LinuxCalls
+import SystemPackage
+import Testing
+
+/// The log as systemd's journal gets it, where standard error is connected to the journal.
+extension EndToEnd {
+    @Suite struct JournalTests {
+        /// Starts the rig's daemon as systemd does: JOURNAL_STREAM names what standard error is.
+        private static func launch(_ rig: DaemonRig) throws -> RunningProgram {
+            let daemon = try RunningProgram(
+                "sh",
+                [
+                    "-c", "JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec \"$@\"", "sh",
+                    ScratchWorld.programs.appending("quiesced").string, "--config", rig.configuration.string,
+                ])
+            try daemon.closeInput()
+            return daemon
+        }
+
+        @Test func `records have fields, and standard error has none of them`() throws {
+            let journal = try JournalSocket()
+            let rig = try DaemonRig(hooks: ["10-fails": "exit $([ $1 = thaw ]; echo $?)"], isStarted: false)
+            let daemon = try Self.launch(rig)
+            #expect(rig.host.waitForRegistration(until: .now + .seconds(15)))
+            let registered = try journal.waitForRecord { $0.contains("registered with the Hyper-V host") }
+            #expect(registered["PRIORITY"] == "6")
+            #expect(registered["SYSLOG_IDENTIFIER"] == "quiesced")
+
+            #expect(try rig.freeze().status == .failure)
+            #expect(try rig.thaw().status == .success)
+            let failed = try journal.waitForRecord { $0.contains("10-fails") }
+            #expect(failed["PRIORITY"] == "3", "\(failed)")
+            #expect(failed["MESSAGE"]?.contains(" failed: ") == true, "\(failed)")
+
+            daemon.send(SIGTERM)
+            #expect(try daemon.waitForExit() == .exited(0))
+            #expect(daemon.text(of: .errors) == "")
+        }
+
+        @Test func `where the journal's socket is missing, lines tell the priority`() throws {
+            let rig = try DaemonRig(isStarted: false)
+            let daemon = try Self.launch(rig)
+            #expect(rig.host.waitForRegistration(until: .now + .seconds(15)))
+            try daemon.waitForLine { $0.hasPrefix("<6>") && $0.contains("registered with the Hyper-V host") }
+            daemon.send(SIGTERM)
+            #expect(try daemon.waitForExit() == .exited(0))
+        }
+
+        /// The journal waits for a frozen filesystem, as it does when its own files are on one: its socket fills up.
+        @Test func `P7 P9 a journal that does not read holds up nothing`() throws {
+            let journal = try JournalSocket()
+            let rig = try DaemonRig(isStarted: false)
+            let daemon = try Self.launch(rig)
+            #expect(rig.host.waitForRegistration(until: .now + .seconds(15)))
+            // A log line each: more than a socket holds (/proc/sys/net/unix/max_dgram_qlen).
+            let limit = try String(contentsOfFile: "/proc/sys/net/unix/max_dgram_qlen", encoding: .utf8)
+            for _ in 0..<(Int(limit.dropLast()) ?? 10) + 10 {
+                _ = try rig.host.perform(HyperVOperation(rawValue: 99), timeout: .seconds(5))
+            }
+            for _ in 0..<2 { try rig.expectHealthy(freezing: []) }
+            // Not a line is lost once it reads again.
+            let summary = try journal.waitForRecord { $0.contains("succeeded: 1 filesystems frozen") }
+            #expect(summary["PRIORITY"] == "6")
+            daemon.send(SIGTERM)
+            #expect(try daemon.waitForExit(within: .seconds(20)) == .exited(0))
+        }
+    }
+}
