@@ -149,8 +149,8 @@ let package = Package(
             name: "LinuxSystemTests", dependencies: ["LinuxSystem", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
         .testTarget(
-            name: "HistoryTests", dependencies: ["History", "LinuxCalls", "FreezeCore", system],
-            swiftSettings: strict),
+            name: "HistoryTests",
+            dependencies: ["History", "Presentation", "LinuxCalls", "FreezeCore", system], swiftSettings: strict),
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "FreezeCore", system],
             swiftSettings: strict),

@@ -1,12 +1,16 @@
+import Presentation
+
 /// What stands below the table.
 extension Timeline {
     private static let itemsInSection = 10
 
     /// An item of a section: indented by two, its other lines by four.
     private func item(_ text: String) -> [String] {
-        wrapped(style.safe(text), width: Self.width - 4).enumerated().map { index, line in
-            (index == 0 ? "  " : "    ") + line
-        }
+        style.safe(text).wrapped(to: TextLayout.width - 2, indentation: 2).map { "  " + $0 }
+    }
+
+    private func paragraph(_ text: String) -> [String] {
+        style.safe(text).wrapped(to: TextLayout.width, indentation: 2)
     }
 
     private func section(_ title: String, _ items: [String]) -> [String] {
@@ -48,8 +52,8 @@ extension Timeline {
             failed.prefix(5).map { hook in
                 let note = hook.outputTruncated == true ? " (its end)" : ""
                 let title = style.shortened(
-                    "Output of \(style.safe(hook.name)) \(style.safe(hook.phase))", to: Self.width - note.count - 1
-                )
+                    "Output of \(style.safe(hook.name)) \(style.safe(hook.phase))",
+                    to: TextLayout.width - note.count - 1)
                 return [title + note + ":"] + excerpt(hook.output ?? "")
             }.joined(separator: [""]))
     }
@@ -58,8 +62,7 @@ extension Timeline {
         let lines = output.split(whereSeparator: \.isNewline).map { line in
             let text = style.safe(
                 line.split(separator: "\t", omittingEmptySubsequences: false).joined(separator: "    "))
-            let room = Self.width - 4
-            return "    " + (text.count > room ? text.prefix(room - style.ellipsis.count) + style.ellipsis : text)
+            return "    " + style.truncated(text, to: TextLayout.width - 4)
         }
         guard lines.count > Self.itemsInSection else { return lines }
         let left = lines.count - Self.itemsInSection + 1
@@ -75,7 +78,7 @@ extension Timeline {
         guard record.result == .failed else { return [] }
         let left = record.filesystems.filter { $0.action == "freeze" && $0.freeze == nil && $0.stuck != true }
         guard !left.isEmpty else { return [] }
-        return item("Not frozen, because it had failed before: " + names(left)).map { String($0.dropFirst(2)) }
+        return paragraph("Not frozen, because it had failed before: " + names(left))
     }
 
     var synced: [String] {
@@ -88,8 +91,8 @@ extension Timeline {
 
     var omission: [String] {
         guard let omitted = record.omitted else { return [] }
-        return item("Left out of the record: \(omitted.filesystems) filesystems, \(omitted.hooks) hook calls.")
-            .map { String($0.dropFirst(2)) }
+        let filesystems = counted(omitted.filesystems, "filesystem")
+        return paragraph("Left out of the record: \(filesystems), \(counted(omitted.hooks, "hook call")).")
     }
 
     /// One item for each reason, the most frequent first.

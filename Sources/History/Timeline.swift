@@ -1,15 +1,14 @@
+import Presentation
+
 /// A record drawn as text: what was done when, on one axis of time, and what to know about it.
 ///
-/// No line is wider than 80 characters, whatever is in the record, and nothing in it can control the terminal.
+/// No line is wider than 80 columns, whatever is in the record, and nothing in it can control the terminal.
 public struct Timeline: Sendable {
-    /// Characters in a line at most.
-    public static let width = 80
-
     // at, took, bar and outcome with their borders leave the rest to the step's name.
     private static let numberWidth = 9
     private static let barWidth = 18
     private static let outcomeWidth = 10
-    private static let stepWidth = width - 2 * (numberWidth + 1) - (barWidth + 3) - (outcomeWidth + 1)
+    private static let stepWidth = TextLayout.width - 2 * (numberWidth + 1) - (barWidth + 3) - (outcomeWidth + 1)
 
     let record: HistoryRecord
     let style: TextStyle
@@ -28,18 +27,19 @@ public struct Timeline: Sendable {
     // MARK: Header
 
     private var header: [String] {
-        var lines = labelled("Request", "\(record.id) from \(record.channel)")
-        let duration = readableDuration(milliseconds: record.duration)
-        lines += labelled("Started", "\(record.started), took \(duration)")
-        lines += labelled("Result", result)
+        var items = [
+            ("Request", "\(record.id) from \(record.channel)"),
+            ("Started", "\(record.started), took \(readableDuration(milliseconds: record.duration))"),
+            ("Result", result),
+        ]
         if let window = record.window {
             let duration = readableDuration(milliseconds: window.duration)
             let isOver = !record.filesystems.contains { $0.stuck == true }
             let extent = isOver ? "from the first freeze to the last thaw" : "and not over: see Failures"
-            lines += labelled("Window", "\(duration) \(extent)")
+            items.append(("Window", "\(duration) \(extent)"))
         }
-        if let reason = record.reason { lines += labelled("Reason", reason) }
-        return lines
+        if let reason = record.reason { items.append(("Reason", reason)) }
+        return labelledLines(items.map { (label: $0, text: style.safe($1)) })
     }
 
     private var result: String {
@@ -47,13 +47,6 @@ public struct Timeline: Sendable {
         case .succeeded: "succeeded, consistency level \(record.level ?? "unknown")"
         case .failed where record.isLost: "FAILED after it was frozen: do not trust the snapshot"
         case .failed: "FAILED"
-        }
-    }
-
-    private func labelled(_ label: String, _ text: String) -> [String] {
-        let indentation = 9
-        return wrapped(style.safe(text), width: Self.width - indentation).enumerated().map { index, line in
-            rightPadded(index == 0 ? label : "", to: indentation) + line
         }
     }
 
@@ -67,7 +60,7 @@ public struct Timeline: Sendable {
         let end = rows.map(\.span.end).reduce(record.duration, max)
         var steps: [String] = []
         for verb in rows.map(\.verb).uniqueNeighbours {
-            let room = Self.stepWidth - verb.count - 1
+            let room = Self.stepWidth - verb.displayWidth - 1
             let subjects = rows.filter { $0.verb == verb }.map { style.safe($0.subject) }
             steps += style.shortened(subjects, to: room).map { $0.isEmpty ? verb : "\(verb) \($0)" }
         }
@@ -84,10 +77,10 @@ public struct Timeline: Sendable {
     private func line(_ start: String, _ duration: String, _ bar: String, _ step: String, _ outcome: String)
         -> String
     {
-        let numbers = leftPadded(start, to: Self.numberWidth) + " " + leftPadded(duration, to: Self.numberWidth)
-        let name = rightPadded(style.shortened(step, to: Self.stepWidth), to: Self.stepWidth)
+        let numbers = [start, duration].map { $0.padded(to: Self.numberWidth, .right) }.joined(separator: " ")
+        let name = style.shortened(step, to: Self.stepWidth).padded(to: Self.stepWidth)
         return numbers + " " + style.border + bar + style.border + " " + name + " "
-            + outcome.prefix(Self.outcomeWidth)
+            + outcome.prefix(columns: Self.outcomeWidth)
     }
 
     private func number(_ milliseconds: Double) -> String {
@@ -106,7 +99,7 @@ public struct Timeline: Sendable {
         }
         let start = min(position(row.span.offset, .down), Self.barWidth - 1)
         let end = max(position(row.span.end, .up), start + 1)
-        let mark = row.kind == .frozen ? style.frozenBar : style.bar
+        let mark = row.kind == .frozen ? style.heavyBar : style.bar
         return String(repeating: " ", count: start) + String(repeating: mark, count: end - start)
             + String(repeating: " ", count: Self.barWidth - end)
     }

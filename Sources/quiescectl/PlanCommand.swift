@@ -3,6 +3,7 @@ import Configuration
 import FoundationEssentials
 import FreezeCore
 import LinuxSystem
+import Presentation
 
 /// `quiescectl plan`: shows what would be frozen, synced and skipped, in which order and why. Freezes nothing and needs no daemon.
 struct PlanCommand: ParsableCommand {

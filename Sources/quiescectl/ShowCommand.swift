@@ -3,6 +3,7 @@ import Configuration
 import FreezeCore
 import Glibc
 import History
+import Presentation
 import SystemPackage
 
 /// `quiescectl show`: one past request as a timeline.

@@ -3,10 +3,13 @@ import Dispatch
 import FreezeCore
 import Glibc
 import LinuxCalls
+import Presentation
 import SystemPackage
 
 /// Does the simulated host's steps and says what came of each, in columns of at most 80 characters.
 struct SimulateHostReport {
+    private static let layout = TextColumns([.init(12), .init(10), .init(40), .init(12, .right)])
+
     private let host: HyperVHostSimulator
     /// How many of the host's events have been told.
     private var told = 0
@@ -40,20 +43,20 @@ struct SimulateHostReport {
         tellNews()
         let time = Self.wallClock()
         let progress = DispatchWorkItem {
-            Self.say(Self.columns(Self.wallClock(), "\(operation)", "waiting for the answer …", ""))
+            Self.say(Self.layout.lines([Self.wallClock(), "\(operation)", "waiting for the answer …"]))
         }
         DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(2), execute: progress)
         defer { progress.cancel() }
         let answer = try host.perform(operation)
         answers.append(answer)
-        row(time, "\(operation)", Self.text(answer), Self.milliseconds(answer.duration))
+        row(time, "\(operation)", Self.text(answer), readableDuration(milliseconds: answer.duration.milliseconds))
         tellNews()
     }
 
     mutating func hold(_ duration: Duration) {
         let time = Self.wallClock()
         let end = Moment.now + duration
-        row(time, "hold", "", Self.milliseconds(duration))
+        row(time, "hold", "", readableDuration(milliseconds: duration.milliseconds))
         while host.waitForEvents(told + 1, until: end) { tellNews() }
     }
 
@@ -85,12 +88,14 @@ struct SimulateHostReport {
     }
 
     private mutating func row(_ time: String, _ operation: String, _ answer: String, _ duration: String) {
-        if !hasHeading { say(Self.columns("TIME", "OPERATION", "ANSWER", "DURATION")) }
+        if !hasHeading { Self.say(Self.layout.lines(["TIME", "OPERATION", "ANSWER", "DURATION"])) }
         hasHeading = true
-        say(Self.columns(time, operation, answer, duration))
+        Self.say(Self.layout.lines([time, operation, answer, duration]))
     }
 
     func say(_ text: String) { Self.say(text) }
+
+    private static func say(_ lines: [String]) { say(lines.joined(separator: "\n")) }
 
     private static func say(_ text: String) {
         // Not print(): a script that reads the path from a pipe must not wait for a full buffer.
@@ -112,24 +117,6 @@ extension SimulateHostReport {
         case .notRegistered: "no answer (no daemon)"
         case .departed: "no answer (device closed)"
         }
-    }
-
-    private static func columns(_ time: String, _ operation: String, _ answer: String, _ duration: String)
-        -> String
-    {
-        let text = padded(time, 14) + padded(operation, 12) + padded(answer, 36)
-        let line =
-            duration.isEmpty ? text : text + String(repeating: " ", count: max(0, 14 - duration.count)) + duration
-        return String(line.reversed().drop { $0 == " " }.reversed())
-    }
-
-    private static func padded(_ text: String, _ width: Int) -> String {
-        text + String(repeating: " ", count: max(1, width - text.count))
-    }
-
-    private static func milliseconds(_ duration: Duration) -> String {
-        let tenths = duration.nanoseconds / 100_000
-        return "\(tenths / 10).\(tenths % 10) ms"
     }
 
     /// Local time to the millisecond, as in the journal.

@@ -1,4 +1,5 @@
 import FreezeCore
+import Presentation
 import SystemPackage
 import Testing
 
@@ -54,7 +55,7 @@ import Testing
             "freeze":{"offset_ms":-1e308,"duration_ms":-1},"thaw":{"offset_ms":1e12,"duration_ms":123456789.5}}]}
             """
         let record = try HistoryRecord(line: Array(line.utf8))
-        for line in Timeline(record).lines { #expect(line.count <= Timeline.width) }
+        for line in Timeline(record).lines { #expect(line.displayWidth <= TextLayout.width) }
     }
 
     @Test(arguments: 0..<100)
@@ -63,7 +64,7 @@ import Testing
         let record = HistoryRecord(random.make())
         for style in TextStyle.allCases {
             for line in Timeline(record, style: style).lines {
-                #expect(line.count <= Timeline.width, "seed \(seed): \(line)")
+                #expect(line.displayWidth <= TextLayout.width, "seed \(seed): \(line)")
             }
         }
     }

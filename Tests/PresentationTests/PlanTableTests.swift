@@ -1,5 +1,6 @@
 import FoundationEssentials
 import FreezeCore
+import Presentation
 import SystemPackage
 import Testing
 
@@ -36,7 +37,7 @@ import Testing
         ]
         let text = PlanTable(try fixture.plan(), width: width).text
         for line in text.split(separator: "\n") where width >= 60 {
-            #expect(line.count <= width, "\(line)")
+            #expect(line.displayWidth <= width, "\(line)")
         }
         // Put the pieces of the mount point column together again.
         let header = try #require(text.split(separator: "\n").first)

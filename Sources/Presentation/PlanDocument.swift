@@ -1,3 +1,6 @@
+import FreezeCore
+import SystemPackage
+
 /// A plan for programs: what `quiescectl plan --json` prints.
 ///
 /// The keys are stable: they are added to, never renamed or given another meaning. Names of files are escaped as in

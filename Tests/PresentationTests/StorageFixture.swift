@@ -1,0 +1,1 @@
+../FreezeCoreTests/StorageFixture.swift
