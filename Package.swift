@@ -86,7 +86,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Channels",
-            dependencies: ["ControlProtocol", "Varlink", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            dependencies: ["ControlProtocol", "History", "Varlink", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
 
         // The log as systemd's journal keeps it.

@@ -13,6 +13,11 @@ public enum ControlInterface {
 
         /// As it is called.
         public var qualifiedName: String { "\(ControlInterface.name).\(rawValue)" }
+
+        public init?(qualifiedName: String) {
+            guard let method = Self.allCases.first(where: { $0.qualifiedName == qualifiedName }) else { return nil }
+            self = method
+        }
     }
 
     /// What `org.varlink.service.GetInterfaceDescription` returns.

@@ -140,7 +140,9 @@ public final class Coordinator: @unchecked Sendable {
     /// For the log, when nothing is frozen.
     func log(_ note: LogNote) {
         let logger = logger
-        logWriter.add { logger.log(level: Logger.Level(note.level), "\(note.line)") }
+        logWriter.add {
+            logger.log(level: Logger.Level(note.level), "\(note.line)", metadata: note.metadata)
+        }
     }
 }
 
@@ -151,6 +153,10 @@ extension LogNote {
         let limit = 4096
         let line = escapedControlCharacters(message.prefix(limit))
         return message.count > limit ? line + "…" : line
+    }
+
+    fileprivate var metadata: Logger.Metadata {
+        Dictionary(uniqueKeysWithValues: fields.map { ($0.rawValue, .string($1)) })
     }
 }
 

@@ -1,34 +1,55 @@
 import FreezeCore
+import SystemPackage
 
 extension LogNote {
     /// One line for the log on how a request ended.
     init(summary record: RequestRecord) {
-        let frozen = record.filesystems.count { $0.freeze?.error == nil && $0.freeze != nil }
-        let window =
-            if let opened = record.windowOpened, let closed = record.windowClosed {
-                DurationText.text(closed - opened)
-            } else {
-                "no time"
-            }
+        let name = "request \(record.id) of \(record.channel)"
         switch record.result {
         case .succeeded where record.isDryRun:
-            let counts = FilesystemAction.allCases.map { action in
-                "\(record.filesystems.count { $0.planned.action == action }) to \(action.rawValue)"
-            }
-            let hooks = record.listedHooks.isEmpty ? "none" : record.listedHooks.joined(separator: ", ")
-            self.init(
-                .info,
-                "request \(record.id) of \(record.channel) was rehearsed (dry run): \(counts.joined(separator: ", ")); "
-                    + "hooks: \(hooks)")
+            self.init(.info, "\(name) was rehearsed (dry run): \(Self.rehearsal(record))", record.fields)
         case .succeeded:
+            let frozen = record.filesystems.count { $0.freeze?.error == nil && $0.freeze != nil }
             let detail = record.reason.map { " (\($0))" } ?? ""
             self.init(
                 .info,
-                "request \(record.id) of \(record.channel) succeeded: \(frozen) filesystems frozen for "
-                    + "\(window), level \(record.level?.rawValue ?? "?")\(detail)")
+                "\(name) succeeded: \(frozen) \(frozen == 1 ? "filesystem" : "filesystems") frozen for "
+                    + "\(Self.window(record)), level \(record.level?.rawValue ?? "?")\(detail)", record.fields)
         case .failed:
-            self.init(
-                .error, "request \(record.id) of \(record.channel) failed: \(record.reason ?? "unknown reason")")
+            self.init(.error, "\(name) failed: \(record.reason ?? "unknown reason")", record.fields)
         }
+    }
+
+    private static func window(_ record: RequestRecord) -> String {
+        guard let opened = record.windowOpened, let closed = record.windowClosed else { return "no time" }
+        return DurationText.text(closed - opened)
+    }
+
+    private static func rehearsal(_ record: RequestRecord) -> String {
+        let counts = FilesystemAction.allCases.map { action in
+            "\(record.filesystems.count { $0.planned.action == action }) to \(action.rawValue)"
+        }
+        let hooks = record.listedHooks.isEmpty ? "none" : record.listedHooks.joined(separator: ", ")
+        return "\(counts.joined(separator: ", ")); hooks: \(hooks)"
+    }
+}
+
+extension RequestRecord {
+    /// What an admin's alert looks for.
+    fileprivate var fields: [LogNote.Field: String] {
+        var fields: [LogNote.Field: String] = [.requestID: id.text, .channel: channel.name]
+        fields[.messageID] = messageID?.rawValue
+        fields[.level] = level?.rawValue
+        switch subject {
+        case .filesystem(let mountPoint): fields[.filesystem] = mountPoint.string
+        case .hook(let name): fields[.hook] = name
+        case nil: break
+        }
+        return fields
+    }
+
+    private var messageID: MessageID? {
+        if isDryRun { return nil }
+        return result == .succeeded ? .backupSucceeded : .backupFailed
     }
 }

@@ -8,7 +8,7 @@ struct QuiesceControl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quiescectl",
         abstract: "Look at and command the freezing of filesystems for backups of this machine.",
-        version: "0.1.0",
+        version: Version.current,
         subcommands: [PlanCommand.self, ShowCommand.self, RecoverCommand.self, SimulateHostCommand.self])
 
     /// ArgumentParser's own entry point, but for the exit status of wrong usage: it has 64 (sysexits.h), we 2.

@@ -27,7 +27,7 @@ struct QuiesceDaemon: AsyncParsableCommand {
               quiesced
               quiesced --config /root/rehearsal.toml
             """,
-        version: "0.1.0")
+        version: Version.current)
 
     @Option(help: "The configuration file. Default: \(Configuration.defaultFile), if it is there.")
     var config: String?

@@ -1,5 +1,6 @@
 import Logging
 import Synchronization
+import FreezeCore
 import Testing
 
 @testable import SystemJournal

@@ -1,4 +1,4 @@
-import SystemJournal
+import FreezeCore
 import Testing
 
 @Suite struct MessageIDTests {

@@ -1,3 +1,5 @@
+import SystemPackage
+
 /// Something worth a log line. Nobody but the coordinator logs: while anything is frozen nothing may be written (P7),
 /// and only it knows when that is.
 public struct LogNote: Hashable, Sendable {
@@ -8,13 +10,27 @@ public struct LogNote: Hashable, Sendable {
         case error
     }
 
+    /// What a note is about, to be searched by. Named as the log's metadata.
+    public enum Field: String, Hashable, Sendable, CaseIterable {
+        case messageID = "message_id"
+        case requestID = "request_id"
+        case channel
+        /// A mount point.
+        case filesystem
+        case hook
+        /// The consistency level.
+        case level
+    }
+
     public let level: Level
     /// One line, safe to show.
     public let message: String
+    public let fields: [Field: String]
 
-    public init(_ level: Level, _ message: String) {
+    public init(_ level: Level, _ message: String, _ fields: [Field: String] = [:]) {
         self.level = level
         // It may quote a name in a filesystem, or what a hook wrote.
         self.message = escapedControlCharacters(message)
+        self.fields = fields.mapValues { escapedControlCharacters($0) }
     }
 }

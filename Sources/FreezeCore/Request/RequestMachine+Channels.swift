@@ -142,7 +142,9 @@ extension RequestMachine {
             answer(channel, operation, .success)
         case .lost(let reason):
             answer(channel, operation, .failure, AnswerDetail(refusal: .lost, reason: reason))
-            note(.error, "THAW from \(channel) was answered with failure: \(reason)")
+            note(
+                .error, "THAW from \(channel) was answered with failure: \(reason)",
+                [.messageID: MessageID.thawedEarly.rawValue, .channel: channel.name])
         case nil where channel.isShared:
             answer(
                 channel, operation, .failure,

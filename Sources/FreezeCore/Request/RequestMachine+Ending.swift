@@ -9,6 +9,13 @@ extension RequestMachine {
         for (index, progress) in request.progress.enumerated() where progress == .freezing || progress == .frozen {
             let target = request.targets[index]
             stuck[index] = target.mountPoint
+            note(
+                .error,
+                "\(target.mountPoint.escaped): its freeze, or its thaw, hangs in the kernel; it is watched, and thawed as soon as that returns",
+                [
+                    .messageID: MessageID.filesystemStuck.rawValue, .filesystem: target.mountPoint.string,
+                    .requestID: request.id.text,
+                ])
             if let record = request.record.filesystems.firstIndex(where: { $0.planned.device == target.device }) {
                 self.request?.record.filesystems[record].isStuck = true
             }

@@ -181,8 +181,8 @@ public struct RequestMachine: Sendable {
         emit(.progress(RequestProgress(request: request?.id, channel: request?.channel, step: step)))
     }
 
-    mutating func note(_ level: LogNote.Level, _ message: String) {
-        effects.append(.note(LogNote(level, message)))
+    mutating func note(_ level: LogNote.Level, _ message: String, _ fields: [LogNote.Field: String] = [:]) {
+        effects.append(.note(LogNote(level, message, fields)))
     }
 
     /// What is said when the window was ended by its deadline, by whoever noticed first.
