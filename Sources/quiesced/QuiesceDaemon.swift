@@ -20,8 +20,8 @@ struct QuiesceDaemon: AsyncParsableCommand {
         commandName: "quiesced",
         abstract: "Freeze this machine's filesystems while its host takes a live backup.",
         discussion: """
-            Runs in the foreground and logs to standard error. Ends at SIGTERM, SIGINT or SIGHUP; whatever is frozen then \
-            is thawed first.
+            Runs in the foreground and logs to standard error. Ends at SIGTERM, SIGINT, SIGHUP or SIGQUIT; whatever is \
+            frozen then is thawed first.
 
             Examples:
               quiesced
@@ -32,11 +32,30 @@ struct QuiesceDaemon: AsyncParsableCommand {
     @Option(help: "The configuration file. Default: \(Configuration.defaultFile), if it is there.")
     var config: String?
 
+    /// ArgumentParser's own entry point, but for the exit status of wrong usage: it has 64 (sysexits.h), we 2, which
+    /// tells systemd not to try again.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            // If standard error is gone there is nobody left to tell.
+            _ = try? FileDescriptor.standardError.writeAll("\(fullMessage(for: error))\n".utf8)
+            exit(withError: ExitCode(2))
+        }
+    }
+
     func run() async throws {
         HookRunner.prepareProcess()
         try? ProcessHandle.dieSilentlyWhenCrashing()
-        // A log whose reader has gone is no reason to die, least of all while frozen. Hooks get the default back.
-        signal(SIGPIPE, SIG_IGN)
+        // A log whose reader has gone is no reason to die, least of all while frozen; nor is a signal that other
+        // programs take for a wish, such as to open their logs anew. Hooks get the default back.
+        for number in [SIGPIPE, SIGUSR1, SIGUSR2] { signal(number, SIG_IGN) }
         let destination = LogDestination.detect()
         LoggingSystem.bootstrap { destination.handler(label: $0) }
         let logger = Logger(label: "quiesced")
@@ -47,7 +66,7 @@ struct QuiesceDaemon: AsyncParsableCommand {
             try addChannels(to: coordinator, configuration)
             let services = ServiceGroup(
                 services: [CoordinatorService(coordinator: coordinator)],
-                gracefulShutdownSignals: [.sigterm, .sigint, .sighup], logger: logger)
+                gracefulShutdownSignals: [.sigterm, .sigint, .sighup, .sigquit], logger: logger)
             try await services.run()
             // Everything is written that can be. exit(3) would wait for the lock of standard error: for ever, if the
             // log's thread holds it and waits for a reader.

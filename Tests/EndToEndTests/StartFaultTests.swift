@@ -140,6 +140,17 @@ extension EndToEnd {
 
         // MARK: Configuration
 
+        @Test(arguments: ["--bogus", "stray", "--config"])
+        func `wrong usage ends with status 2, and shows how it is used`(argument: String) throws {
+            let (ending, output, errors) = try RunningProgram.run(
+                ScratchWorld.programs.appending("quiesced"), [argument])
+            #expect(ending == .exited(2))
+            #expect(errors.contains(argument) && errors.contains("Usage: quiesced"), "\(errors)")
+            #expect(output == "")
+            let help = try RunningProgram.run(ScratchWorld.programs.appending("quiesced"), ["--help"])
+            #expect(help.ending == .exited(0) && help.output.contains("--config"))
+        }
+
         @Test(arguments: [
             ("freeze", "timeout = 10", "freeze.timeout"), ("freeze", "timeout = \"10\"", "freeze.timeout"),
             ("freeze", "timout = \"10s\"", "freeze.timout"),

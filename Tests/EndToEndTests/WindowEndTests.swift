@@ -11,7 +11,7 @@ extension EndToEnd {
     @Suite struct WindowEndTests {
         private static let shortWindow = ["freeze": "timeout = \"1s\"\nmax_window = \"1500ms\""]
 
-        @Test(arguments: [SIGTERM, SIGINT, SIGHUP])
+        @Test(arguments: [SIGTERM, SIGINT, SIGHUP, SIGQUIT])
         func `P1 P3 P4 what ends the daemon in the window thaws first`(signal: CInt) throws {
             let scene = try CrashScene()
             let asked = Moment.now
@@ -24,6 +24,15 @@ extension EndToEnd {
             try scene.rig.start()
             try scene.expectThawIsRefused()
             try scene.expectNextBackupAndCleanEnd()
+        }
+
+        @Test func `P4 signals that mean nothing to the daemon end neither it nor the window`() throws {
+            let scene = try CrashScene()
+            for signal in [SIGUSR1, SIGUSR2, SIGPIPE] { scene.rig.daemon.send(signal) }
+            try scene.expectFrozen()
+            #expect(try scene.rig.thaw().status == .success)
+            #expect(try scene.rig.record().result == .succeeded)
+            #expect(try scene.rig.stop() == .exited(0))
         }
 
         @Test func `P1 P3 a host that does not come back in time`() throws {
