@@ -17,8 +17,11 @@ public enum DescriptorLimit {
     /// Raises it if this many more descriptors might not fit.
     ///
     /// - Parameter reserve: For what the process has open besides.
+    /// - Throws: EMFILE if not even the hard limit lets that many be open.
     public static func makeRoom(for count: Int, reserve: Int) throws(Errno) {
-        if try rlim_t(count + reserve) > current().rlim_cur { try raise() }
+        let wanted = rlim_t(count + reserve)
+        if try wanted > current().rlim_cur { try raise() }
+        if try wanted > current().rlim_cur { throw .tooManyOpenFiles }
     }
 
     private static func current() throws(Errno) -> rlimit {

@@ -60,6 +60,7 @@ struct QuiesceDaemon: AsyncParsableCommand {
         LoggingSystem.bootstrap { destination.handler(label: $0) }
         let logger = Logger(label: "quiesced")
         do {
+            try makeRoomForDescriptors()
             let configuration = try readConfiguration()
             let coordinator = try Coordinator(
                 configuration: configuration, freezerExecutable: try FreezerExecutable.find(), logger: logger)
@@ -75,6 +76,16 @@ struct QuiesceDaemon: AsyncParsableCommand {
             logger.critical("\(error)")
             // Wrong configuration: nothing gets better by starting again.
             throw error is ConfigurationError || error is TrustError ? ExitCode(2) : ExitCode(1)
+        }
+    }
+
+    /// Later on each shortage would have an error of its own, or none: without a descriptor for signals the daemon
+    /// would be deaf to SIGTERM.
+    private func makeRoomForDescriptors() throws(StartError) {
+        do throws(Errno) {
+            try DescriptorLimit.makeRoom(for: 0, reserve: StartError.fewestDescriptors)
+        } catch {
+            throw .tooFewDescriptors(error)
         }
     }
 
@@ -110,20 +121,11 @@ private struct CoordinatorService: Service {
                         continuation.resume()
                     }
                 } catch {
-                    continuation.resume(throwing: ThreadNotStarted(errno: error))
+                    continuation.resume(throwing: StartError.noThread(error))
                 }
             }
         } onGracefulShutdown: {
             coordinator.stop(reason: "quiesced was asked to stop")
         }
     }
-}
-
-/// There is nobody to coordinate.
-private struct ThreadNotStarted: ActionableError {
-    let errno: Errno
-
-    var subject: String { "quiesced" }
-    var problem: String { "the thread of its coordinator cannot be started: \(errno)" }
-    var remedy: String? { "Raise TasksMax= of the service, or the limit of processes." }
 }

@@ -138,6 +138,52 @@ extension EndToEnd {
             #expect(errors.contains("\(alone)/quiesce-freezer"))
         }
 
+        @Test(arguments: [("chmod a-x FREEZER", "Run: chmod 755"), ("chmod o+w FREEZER", "Run: chmod go-w")])
+        func `a freezer that cannot be run, or that others can change, is refused with a remedy`(
+            change: String, remedy: String
+        ) throws {
+            let rig = try DaemonRig(isStarted: false)
+            let directory = rig.configuration.removingLastComponent()
+            let freezer = directory.appending("quiesce-freezer").string
+            let programs = ScratchWorld.programs
+            try RunningProgram.output(
+                of: "cp", ["\(programs)/quiesced", "\(programs)/quiesce-freezer", "\(directory)"])
+            try RunningProgram.output(of: "sh", ["-c", change.replacing("FREEZER", with: freezer)])
+            let (ending, _, errors) = try RunningProgram.run(
+                directory.appending("quiesced"), ["--config", rig.configuration.string])
+            #expect(ending == .exited(remedy.contains("go-w") ? 2 : 1))
+            #expect(errors.contains("\(remedy) \(freezer)"), "\(errors)")
+        }
+
+        // MARK: Limits
+
+        /// Below some ten files the C library does not load it, or Swift's runtime does not start.
+        @Test(arguments: [12, 16, 20, 64])
+        func `too few open files are named as what is wrong, with where to change it`(limit: Int) throws {
+            let rig = try DaemonRig(isStarted: false)
+            let (ending, errors) = try Self.end(
+                of: rig, through: ["sh", "-c", "ulimit -n \(limit); exec \"$@\"", "sh"])
+            #expect(ending == .exited(1))
+            #expect(errors.contains("files open at a time") && errors.contains("LimitNOFILE="), "\(errors)")
+        }
+
+        /// What a login shell's soft limit says is not asked of the admin.
+        @Test func `a soft limit of open files is raised as far as need be`() throws {
+            let rig = try DaemonRig(isStarted: false)
+            let daemon = try RunningProgram(
+                "sh",
+                [
+                    "-c", "ulimit -S -n 20; exec \"$@\"", "sh", ScratchWorld.programs.appending("quiesced").string,
+                    "--config", rig.configuration.string,
+                ])
+            try daemon.closeInput()
+            #expect(rig.host.waitForRegistration(until: .now + .seconds(15)))
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            daemon.send(SIGTERM)
+            #expect(try daemon.waitForExit(within: .seconds(20)) == .exited(0))
+        }
+
         // MARK: Configuration
 
         @Test(arguments: ["--bogus", "stray", "--config"])

@@ -112,6 +112,9 @@ import Testing
         try DescriptorLimit.makeRoom(for: 1000, reserve: 512)
         try #require(getrlimit(resource, &limit) == 0)
         #expect(limit.rlim_cur == original.rlim_max)
+        #expect(throws: Errno.tooManyOpenFiles) {
+            try DescriptorLimit.makeRoom(for: Int(original.rlim_max), reserve: 1)
+        }
     }
 }
 

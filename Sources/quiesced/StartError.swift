@@ -1,0 +1,42 @@
+import FreezeCore
+import SystemPackage
+
+/// Why the daemon cannot start.
+struct StartError: ActionableError {
+    let subject: String
+    let problem: String
+    let remedy: String?
+
+    /// What runs besides the requests: channels, their clients, hooks and signals.
+    static let fewestDescriptors = 128
+
+    static func tooFewDescriptors(_ errno: Errno) -> StartError {
+        StartError(
+            subject: "quiesced", problem: "it may not have \(fewestDescriptors) files open at a time: \(errno)",
+            remedy: "Set LimitNOFILE= of the service, or ulimit -n, to 1024 or more; each filesystem takes one.")
+    }
+
+    static func noThread(_ errno: Errno) -> StartError {
+        StartError(
+            subject: "quiesced", problem: "the thread of its coordinator cannot be started: \(errno)",
+            remedy: "Raise TasksMax= of the service, or the limit of processes.")
+    }
+
+    static func ownPathUnknown(_ errno: Errno) -> StartError {
+        StartError(
+            subject: "/proc/self/exe", problem: "it cannot be read, to find the freezer beside quiesced: \(errno)",
+            remedy: "Mount /proc: mount -t proc proc /proc")
+    }
+
+    static func freezerNotFound(at candidates: [FilePath]) -> StartError {
+        StartError(
+            subject: "quiesce-freezer", problem: "the helper that freezes is not there",
+            remedy: "Install it as \(candidates.map(\.string).joined(separator: " or ")).")
+    }
+
+    static func freezerNotExecutable(_ path: FilePath) -> StartError {
+        StartError(
+            subject: path.string, problem: "the helper that freezes is not executable",
+            remedy: "Run: chmod 755 \(path)")
+    }
+}
