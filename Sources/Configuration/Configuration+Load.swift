@@ -40,7 +40,11 @@ extension Configuration {
     public init(toml text: String, file: FilePath) throws(ConfigurationError) {
         self.init()
         let document = ConfigurationDocument(text: text, file: file)
+        // No value that can be written: then the key is not there, and two daemons with directories of their own do not
+        // meet at one socket.
+        control.socket = FilePath()
         try document.read(into: &self)
+        if control.socket.isEmpty { control.socket = paths.run.appending(Control.socketName) }
         try checkAvailability(in: document)
         try checkWindow(in: document)
         try checkBudget(in: document)

@@ -61,7 +61,10 @@ public struct Configuration: Hashable, Sendable {
 
     /// `[control]`
     public struct Control: Hashable, Sendable {
-        public var socket: FilePath = "/run/quiesced/control.sock"
+        /// By default it is in ``Paths/run``.
+        public var socket = Paths().run.appending(Control.socketName)
+
+        static let socketName = "control.sock"
 
         public init() {}
     }

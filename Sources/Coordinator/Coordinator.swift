@@ -81,7 +81,7 @@ public final class Coordinator: @unchecked Sendable {
     }
 
     /// Adds one who is told how requests go on, before `run`.
-    public func add(_ observer: any RequestObserver) {
+    public func add(observer: any RequestObserver) {
         observers.append(observer)
     }
 
