@@ -13,16 +13,11 @@ extension HistoryRecord {
         guard version == Self.currentVersion else { throw UnknownVersion() }
     }
 
-    /// The record as indented JSON with sorted keys.
-    public func prettyJSON() -> String {
-        String(decoding: encoded([.prettyPrinted]), as: UTF8.self)
-    }
-
     /// The line without its newline, with sorted keys. Drops what tells least until it fits.
     func line(limit: Int = maximumLineLength) -> [UInt8] {
         var record = self
         var line = record.encoded()
-        var count = max(filesystems.count, hooks.count)
+        var count = max(filesystems.count, hooks.count, refusedHooks.count, listedHooks?.count ?? 0)
         guard line.count > limit else { return line }
         record.cutLongTexts()
         line = record.encoded()
@@ -35,9 +30,9 @@ extension HistoryRecord {
         return line
     }
 
-    private func encoded(_ formatting: JSONEncoder.OutputFormatting = []) -> [UInt8] {
+    private func encoded() -> [UInt8] {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = formatting.union([.sortedKeys, .withoutEscapingSlashes])
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // The shape has neither non-finite numbers (they come from Duration) nor keys that can clash: nothing throws.
         return (try? encoder.encode(self)).map(Array.init) ?? []
     }
@@ -62,6 +57,7 @@ extension HistoryRecord {
         filesystems = filesystems.mostTelling(count) { $0.weight }
         hooks = hooks.mostTelling(count) { $0.succeeded ? $0.duration : .infinity }
         refusedHooks = Array(refusedHooks.prefix(count))
+        listedHooks = listedHooks.map { Array($0.prefix(count)) }
         omission.filesystems += before.0 - filesystems.count
         omission.hooks += before.1 - hooks.count
         omitted = omission

@@ -25,6 +25,12 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
     public var level: String?
     /// Why it failed, or why the level is not the highest.
     public var reason: String?
+    /// True if the daemon only rehearsed: no hook was run and nothing was frozen.
+    public var dryRun: Bool?
+    /// The mount point of the filesystem because of which it failed, if because of one.
+    public var failedFilesystem: String?
+    /// The name of the hook because of which it failed, if because of one.
+    public var failedHook: String?
     /// How FREEZE was answered.
     public var freezeAnswer: FreezeAnswer?
     /// From before the first FIFREEZE to after the last FITHAW. Absent if none was issued.
@@ -35,6 +41,8 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
     public var hooks: [Hook]
     /// Hooks that were not run because they are not trusted.
     public var refusedHooks: [RefusedHook]
+    /// In a dry run: the hooks that would have been called, in their order.
+    public var listedHooks: [String]?
     /// How much was left out to keep the record bounded.
     public var omitted: Omission?
 
@@ -42,14 +50,20 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
         case version, id, channel, started, ended
         case duration = "duration_ms"
         case result, level, reason
+        case dryRun = "dry_run"
+        case failedFilesystem = "failed_filesystem"
+        case failedHook = "failed_hook"
         case freezeAnswer = "freeze_answer"
         case window, filesystems, hooks
         case refusedHooks = "refused_hooks"
+        case listedHooks = "listed_hooks"
         case omitted
     }
 
     /// Success was told to whoever asked, and the window failed afterwards: what was taken in it is not to be trusted.
-    public var isLost: Bool { result == .failed && freezeAnswer?.success == true }
+    public var isLost: Bool { result == .failed && freezeAnswer?.success == true && !isDryRun }
+
+    public var isDryRun: Bool { dryRun == true }
 }
 
 extension HistoryRecord {

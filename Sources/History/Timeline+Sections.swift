@@ -73,9 +73,16 @@ extension Timeline {
         section("Refused hooks:", record.refusedHooks.map { "\($0.name): \($0.reason)" })
     }
 
+    /// What a dry run left undone.
+    var rehearsed: [String] {
+        guard record.isDryRun else { return [] }
+        let filesystems = record.filesystems.filter { $0.action == "freeze" }.map(\.mountPoint)
+        return section("Would freeze:", filesystems) + section("Would call:", record.listedHooks ?? [])
+    }
+
     /// Planned, and not even tried.
     var notFrozen: [String] {
-        guard record.result == .failed else { return [] }
+        guard record.result == .failed, !record.isDryRun else { return [] }
         let left = record.filesystems.filter { $0.action == "freeze" && $0.freeze == nil && $0.stuck != true }
         guard !left.isEmpty else { return [] }
         return paragraph("Not frozen, because it had failed before: " + names(left))

@@ -20,7 +20,9 @@ public struct Timeline: Sendable {
 
     /// The text, line by line.
     public var lines: [String] {
-        let sections = [header, table, failures, hookOutput, refusedHooks, notFrozen, synced, skipped, omission]
+        let sections = [
+            header, table, failures, hookOutput, refusedHooks, rehearsed, notFrozen, synced, skipped, omission,
+        ]
         return Array(sections.filter { !$0.isEmpty }.joined(separator: [""]))
     }
 
@@ -43,8 +45,11 @@ public struct Timeline: Sendable {
     }
 
     private var result: String {
-        switch record.result {
-        case .succeeded: "succeeded, consistency level \(record.level ?? "unknown")"
+        let level = record.level ?? "unknown"
+        return switch record.result {
+        case .succeeded where record.isDryRun: "dry run succeeded: nothing was frozen; level at best \(level)"
+        case .succeeded: "succeeded, consistency level \(level)"
+        case .failed where record.isDryRun: "dry run FAILED: a backup would fail, too"
         case .failed where record.isLost: "FAILED after it was frozen: do not trust the snapshot"
         case .failed: "FAILED"
         }

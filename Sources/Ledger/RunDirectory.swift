@@ -23,11 +23,7 @@ public struct RunDirectory: Sendable {
                 .runDirectoryUnusable, path, "the run directory cannot be read",
                 remedy: "Check `paths.run` in the configuration.", underlyingError: Errno(rawValue: errno))
         }
-        guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid(), status.st_mode & 0o077 == 0 else {
-            throw LedgerError(
-                .runDirectoryUnusable, path, "the run directory must be a directory of mode 0700 owned by root",
-                remedy: "Run `chown root: \(path) && chmod 0700 \(path)`.")
-        }
+        try Self.requirePrivate(path, status)
         guard (try? path.isOnMemoryFilesystem()) == true else {
             throw LedgerError(
                 .notOnTmpfs, path, "the run directory is not on a tmpfs, so it could be frozen itself",
@@ -40,6 +36,27 @@ public struct RunDirectory: Sendable {
             throw LedgerError(
                 .runDirectoryUnusable, "/proc/sys/kernel/random/boot_id", "the boot's id cannot be read",
                 remedy: "Mount /proc.", underlyingError: error)
+        }
+    }
+
+    /// Advises no chown or chmod: for a directory that is named by mistake (/tmp, /etc) that would break the machine.
+    private static func requirePrivate(_ path: FilePath, _ status: stat) throws(LedgerError) {
+        let remedy = "Set `paths.run` to a directory under /run for quiesced alone, which it makes by itself."
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw LedgerError(.runDirectoryUnusable, path, "it is not a directory", remedy: remedy)
+        }
+        guard status.st_uid == geteuid() else {
+            let isRoots = status.st_uid == 0
+            throw LedgerError(
+                .runDirectoryUnusable, path,
+                isRoots
+                    ? "the run directory is root's alone" : "the run directory is owned by user \(status.st_uid)",
+                remedy: isRoots ? "Run this as root." : remedy)
+        }
+        guard status.st_mode & 0o077 == 0 else {
+            throw LedgerError(
+                .runDirectoryUnusable, path,
+                "others than its owner can use the run directory (its mode must be 0700)", remedy: remedy)
         }
     }
 

@@ -11,13 +11,13 @@ public struct PlanTable: Sendable {
         self.width = width
     }
 
-    /// The table, the notes, and a line that sums up. Ends with a newline.
-    public var text: String {
+    /// The table, the notes, and a paragraph that sums up.
+    public var lines: [String] {
         let notes = plan.notes.flatMap { note in
             "Note: \(escapedControlCharacters(note))".wrapped(to: width, indentation: 6)
         }
         let sections = [table.lines, notes, plan.summary.wrapped(to: width)]
-        return sections.filter { !$0.isEmpty }.joined(separator: [""]).joined(separator: "\n") + "\n"
+        return Array(sections.filter { !$0.isEmpty }.joined(separator: [""]))
     }
 
     private var table: TextTable {

@@ -22,27 +22,49 @@ public struct TextTable: Sendable {
         }
     }
 
+    /// One row.
+    public struct Row: Sendable {
+        let cells: [String]
+        let note: String
+
+        /// - Parameters:
+        ///   - cells: escaped (see ``TextStyle/safe(_:)``). Those that are missing at the end are empty.
+        ///   - note: prose that goes below, from the second column on; escaped.
+        public init(_ cells: [String], note: String = "") {
+            self.cells = cells
+            self.note = note
+        }
+    }
+
     private let columns: [Column]
-    private let rows: [[String]]
+    private let rows: [Row]
     private let width: Int
 
-    /// - Parameters:
-    ///   - rows: the cells of each, escaped (see ``TextStyle/safe(_:)``).
-    ///   - width: in columns of the terminal. Kept to unless it is absurdly small.
-    public init(_ columns: [Column], rows: [[String]], width: Int = TextLayout.width) {
+    /// - Parameter width: in columns of the terminal. Kept to unless it is absurdly small.
+    public init(_ columns: [Column], rows: [Row], width: Int = TextLayout.width) {
         self.columns = columns
         self.rows = rows
         self.width = width
     }
 
+    public init(_ columns: [Column], rows: [[String]], width: Int = TextLayout.width) {
+        self.init(columns, rows: rows.map { Row($0) }, width: width)
+    }
+
     /// The titles and the rows. None if there are no rows.
     public var lines: [String] {
         guard !rows.isEmpty else { return [] }
+        let widths = widths
         let layout = TextColumns(
             zip(columns, widths).map { .init($1, $0.alignment, overflow: $0.overflow) })
         let titles = columns.map(\.title)
         let heading = titles.allSatisfy(\.isEmpty) ? [] : layout.lines(titles)
-        return heading + rows.flatMap(layout.lines)
+        let indentation = columns.count > 1 ? widths[0] + TextLayout.gap : 0
+        let indent = String(repeating: " ", count: indentation)
+        return heading
+            + rows.flatMap { row in
+                layout.lines(row.cells) + row.note.wrapped(to: width - indentation).map { indent + $0 }
+            }
     }
 
     /// No column without limit is made narrower than this, or than its title.
@@ -50,7 +72,7 @@ public struct TextTable: Sendable {
 
     private var widths: [Int] {
         var widths = columns.indices.map { index in
-            let cells = rows.compactMap { index < $0.count ? $0[index].displayWidth : nil }
+            let cells = rows.compactMap { index < $0.cells.count ? $0.cells[index].displayWidth : nil }
             return max(columns[index].title.displayWidth, cells.max() ?? 0)
         }
         for (index, column) in columns.enumerated() {

@@ -1,24 +1,19 @@
 import ArgumentParser
 import Configuration
-import FreezeCore
 import SystemPackage
 
 /// `--config`, as every command that reads the configuration has it.
 struct ConfigurationOption: ParsableArguments {
-    @Option(help: "The configuration file. Default: \(Configuration.defaultFile), if it is there.")
+    @Option(
+        help: ArgumentHelp(
+            "The configuration file. Default: \(Configuration.defaultFile), if it is there.", valueName: "file"),
+        completion: .file())
     var config: String?
 
-    /// - Throws: `ExitCode.wrongUsage`, after the error was printed.
-    func load() throws -> Configuration {
-        do throws(ConfigurationError) {
-            return try loadOrThrow()
-        } catch {
-            printError(error)
-            throw ExitCode.wrongUsage
-        }
-    }
+    /// The file that was named.
+    var file: FilePath? { config.map { FilePath($0) } }
 
-    func loadOrThrow() throws(ConfigurationError) -> Configuration {
-        try Configuration.load(from: config.map { FilePath($0) })
+    func load() throws(ConfigurationError) -> Configuration {
+        try Configuration.load(from: file)
     }
 }

@@ -1,11 +1,11 @@
 import ArgumentParser
 import Configuration
-import FoundationEssentials
 import FreezeCore
 import LinuxSystem
 import Presentation
 
-/// `quiescectl plan`: shows what would be frozen, synced and skipped, in which order and why. Freezes nothing and needs no daemon.
+/// `quiescectl plan`: shows what would be frozen, synced and skipped, in which order and why. Freezes nothing and needs
+/// no daemon.
 struct PlanCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plan",
@@ -13,29 +13,39 @@ struct PlanCommand: ParsableCommand {
         discussion: """
             ORDER is the step a filesystem is frozen in: one that is stored in a file of another comes before it. \
             Thaw goes the other way. Nothing is frozen by this command.
+
+            Exit status: 0 there is something to freeze; 1 there is not, or no plan can be made; 2 wrong usage or \
+            configuration.
+
+            Examples:
+              quiescectl plan
+              quiescectl plan --config /root/rehearsal.toml
+              quiescectl plan --json
             """)
 
     @OptionGroup var options: ConfigurationOption
-
-    @Flag(help: "Print JSON.")
-    var json = false
+    @OptionGroup var output: OutputOption
 
     func run() throws {
-        let configuration = try options.load()
-        let plan: FreezePlan
-        do {
-            let inventory = try StorageInventory.survey(try MountTableWatch())
-            plan = try FreezePlan.make(from: inventory, policy: PlanPolicy(configuration))
-        } catch let error as any ActionableError {
-            printError(error)
-            throw ExitCode.failed
-        }
-        print(json ? try jsonText(plan) : PlanTable(plan).text, terminator: "")
+        let plan = try FreezePlan.ofThisMachine(try options.load(), for: "plan")
+        try output.write(PlanDocument(plan), orLines: PlanTable(plan).lines)
+        // Said already, in the plan's last line.
+        if plan.filesystems(.freeze).isEmpty { throw ExitCode.failed }
     }
+}
 
-    private func jsonText(_ plan: FreezePlan) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(PlanDocument(plan)), as: UTF8.self) + "\n"
+extension FreezePlan {
+    /// The plan that a request would be made by now.
+    ///
+    /// - Parameter command: who asks, for the error.
+    /// - Throws: `LinuxSystemError`, `PlanError`, or `RootNeeded`, since others cannot ask a device for its UUID.
+    static func ofThisMachine(_ configuration: Configuration, for command: String) throws -> FreezePlan {
+        let inventory = try StorageInventory.survey(try MountTableWatch())
+        do throws(PlanError) {
+            return try FreezePlan.make(from: inventory, policy: PlanPolicy(configuration))
+        } catch {
+            if error.code == .notMounted { try RootNeeded.require(for: command) }
+            throw error
+        }
     }
 }

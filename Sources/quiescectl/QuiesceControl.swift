@@ -1,6 +1,7 @@
 import ArgumentParser
 import FreezeCore
-import SystemPackage
+import Glibc
+import Presentation
 
 /// The admin's command line.
 @main
@@ -8,10 +9,28 @@ struct QuiesceControl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quiescectl",
         abstract: "Look at and command the freezing of filesystems for backups of this machine.",
-        version: Version.current,
-        subcommands: [PlanCommand.self, ShowCommand.self, RecoverCommand.self, SimulateHostCommand.self])
+        discussion: """
+            Exit status of every command:
+              0  done
+              1  failed; nothing is left frozen
+              2  wrong usage or configuration
+              3  the daemon cannot be reached
+              4  another request is under way
+              5  done, but consistency was lost: do not trust what was taken
 
-    /// ArgumentParser's own entry point, but for the exit status of wrong usage: it has 64 (sysexits.h), we 2.
+            Examples:
+              quiescectl plan
+              quiescectl show
+              quiescectl show --help
+            """,
+        version: Version.current,
+        subcommands: [
+            PlanCommand.self, HistoryCommand.self, ShowCommand.self, RecoverCommand.self, SimulateHostCommand.self,
+        ])
+
+    /// As all errors begin.
+    static let _errorPrefix = "quiescectl: "
+
     static func main() async {
         do {
             var command = try parseAsRoot()
@@ -20,31 +39,32 @@ struct QuiesceControl: AsyncParsableCommand {
             } else {
                 try command.run()
             }
-        } catch let error as any ActionableError {
-            printError(error)
-            exit(withError: ExitCode.failed)
         } catch {
-            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
-            printError(fullMessage(for: error))
-            exit(withError: ExitCode.wrongUsage)
+            Glibc.exit(conclude(error).rawValue)
         }
     }
-}
 
-/// How a command ends. (0 is success.)
-extension ExitCode {
-    /// It failed, and nothing is left frozen.
-    static let failed = ExitCode(1)
-    /// It was called or configured wrongly.
-    static let wrongUsage = ExitCode(2)
-}
-
-/// Writes an error where errors belong, in the form all commands share.
-func printError(_ error: any ActionableError) {
-    printError("quiescectl: \(error)")
-}
-
-func printError(_ text: String) {
-    // If standard error is gone there is nobody left to tell.
-    _ = try? FileDescriptor.standardError.writeAll("\(text)\n".utf8)
+    /// Says what is to be said of an error, which may also be a call for help, and tells the exit status.
+    ///
+    /// ArgumentParser's own way has status 64 for wrong usage (sysexits.h), and does not notice when its text cannot be
+    /// written.
+    private static func conclude(_ error: any Error) -> ExitCode {
+        if let error = error as? any ActionableError {
+            printError(error)
+            return ExitCode(for: error)
+        }
+        let status = exitCode(for: error)
+        let text = fullMessage(for: error, columns: TextLayout.width)
+        do throws(OutputError) {
+            if status == .success {
+                if !text.isEmpty { try printText(text + "\n") }
+            } else if !text.isEmpty {
+                printErrorLines([text])
+            }
+        } catch {
+            printError(error)
+            return .failed
+        }
+        return status == .validationFailure ? .wrongUsage : status
+    }
 }

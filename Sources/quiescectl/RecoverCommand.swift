@@ -8,7 +8,7 @@ import LinuxCalls
 import SystemPackage
 
 /// `quiescectl recover`.
-struct RecoverCommand: AsyncParsableCommand {
+struct RecoverCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "recover",
         abstract: "Thaw what a quiesced that is dead has left frozen.",
@@ -16,16 +16,20 @@ struct RecoverCommand: AsyncParsableCommand {
             Reads the ledger in the run directory, and thaws what it names and nothing else. systemd runs it after \
             every end of the daemon. Thaw hooks that are still owed are called at the next start of quiesced.
 
+            Exit status: 0 nothing of it is frozen any more; 1 something may be, or its quiesced is alive; 2 wrong usage.
+
             Examples:
               quiescectl recover
               quiescectl recover --force
+              quiescectl recover --run /run/quiesced-rehearsal
             """)
 
     @OptionGroup var options: ConfigurationOption
 
     @Option(
         name: .customLong("run"),
-        help: ArgumentHelp("The run directory, whatever the configuration says.", valueName: "directory"))
+        help: ArgumentHelp("The run directory, whatever the configuration says.", valueName: "directory"),
+        completion: .directory)
     var runPath: String?
 
     @Flag(help: "Thaw even though the quiesced that froze is alive. Its backup is then lost.")
@@ -38,31 +42,40 @@ struct RecoverCommand: AsyncParsableCommand {
     /// Longer than the recovery's own limits, which together make some 20 seconds.
     private static let patience = Duration.seconds(30)
 
-    func run() async throws {
-        if asChild {
-            // What a terminal sends to the one that waits must not end the one that thaws.
-            setsid()
-            var result: RecoveryResult?
-            do {
-                result = try recover()
-                AbandonableCommand.finish(result?.isEverythingThawed ?? true ? .success : .failed)
-            } catch let status as ExitCode {
-                AbandonableCommand.finish(status)
-            }
-            // Nobody waits for this any more. What hangs is thawed the moment it can be, however late (P1).
-            result?.watchStuck()
-            result?.removeLedgerIfDone()
-            return
-        }
+    func run() throws {
+        if asChild { return runAsChild() }
+        try RootNeeded.require(for: "recover")
         var arguments = ["recover", "--as-child"]
         if force { arguments.append("--force") }
         if let file = options.config { arguments += ["--config", file] }
         if let runPath { arguments += ["--run", runPath] }
         guard let status = try AbandonableCommand.run(arguments, until: .now + Self.patience) else {
-            printError(RecoveryHangs())
-            throw ExitCode.failed
+            throw RecoveryHangs()
         }
         throw status
+    }
+
+    private func runAsChild() {
+        // What a terminal sends to the one that waits must not end the one that thaws.
+        setsid()
+        var result: RecoveryResult?
+        do {
+            result = try recover()
+            AbandonableCommand.finish(result?.isEverythingThawed ?? true ? .success : .failed)
+        } catch let failure as UntoldRecovery {
+            printError(failure.reason)
+            result = failure.result
+            AbandonableCommand.finish(.failed)
+        } catch let error as any ActionableError {
+            printError(error)
+            AbandonableCommand.finish(ExitCode(for: error))
+        } catch {
+            printError("quiescectl: recover: \(error)")
+            AbandonableCommand.finish(.failed)
+        }
+        // Nobody waits for this any more. What hangs is thawed the moment it can be, however late (P1).
+        result?.watchStuck()
+        result?.removeLedgerIfDone()
     }
 
     /// Where the ledger is. A mistake in the configuration must not keep anything frozen: it is told, and the run
@@ -70,43 +83,56 @@ struct RecoverCommand: AsyncParsableCommand {
     private func runDirectory() -> FilePath {
         if let runPath { return FilePath(runPath) }
         do throws(ConfigurationError) {
-            return try options.loadOrThrow().paths.run
+            return try options.load().paths.run
         } catch {
             let path =
                 getenv("RUNTIME_DIRECTORY").map { FilePath(String(cString: $0)) } ?? Configuration().paths.run
             printError(error)
-            printError("quiescectl: recovering in \(path)")
+            printError("quiescectl: recovering in \(path.escaped)")
             return path
         }
     }
 
     private func recover() throws -> RecoveryResult? {
         let path = runDirectory()
-        let result: RecoveryResult?
-        do {
-            let directory = try RunDirectory(path, creating: false)
-            result = try Recovery(runDirectory: directory).run(.byHand(isForced: force))
-        } catch let error as LedgerError where error.isMissingDirectory {
-            // No daemon has run since the boot: there cannot be a ledger.
-            result = nil
-        } catch let error as any ActionableError {
-            printError(error)
-            throw ExitCode.failed
+        let directory: RunDirectory
+        do throws(LedgerError) {
+            directory = try RunDirectory(path, creating: false)
+        } catch {
+            guard error.isMissingDirectory else { throw error }
+            // A directory that was named is meant to be there.
+            if runPath != nil { throw RunDirectoryMissing(path: path) }
+            try printLines(["Nothing to recover: \(path.escaped) does not exist, so no quiesced has run."])
+            return nil
         }
-        guard let result else {
-            print("Nothing to recover in \(path.escaped): no request was cut short.")
+        let isOwnerAlive = (try? directory.openLedger())?.daemon.isAlive ?? false
+        guard let result = try Recovery(runDirectory: directory).run(.byHand(isForced: force)) else {
+            try printLines(["Nothing to recover in \(path.escaped): no request was cut short."])
             return nil
         }
         // Before anything is printed: a pager that stands still must not keep it.
         result.removeLedgerIfDone()
-        print("Request \(result.requestID) was cut short.")
-        for line in result.lines { print("  \(line)") }
-        if result.lines.isEmpty { print("  Nothing of it is frozen.") }
-        if !result.hooksOwedThaw.isEmpty {
-            print("  The next start of quiesced calls for thaw: \(result.hooksOwedThaw.joined(separator: ", "))")
+        do throws(OutputError) {
+            try printLines(RecoveryReport(result, isOwnerAlive: isOwnerAlive).lines)
+        } catch {
+            throw UntoldRecovery(result: result, reason: error)
         }
         return result
     }
+}
+
+/// It was done, but could not be told: what hangs must be watched all the same.
+private struct UntoldRecovery: Error {
+    let result: RecoveryResult
+    let reason: OutputError
+}
+
+private struct RunDirectoryMissing: ActionableError {
+    let path: FilePath
+
+    var subject: String { path.escaped }
+    var problem: String { "there is no such run directory" }
+    var remedy: String? { "Name the one that the dead quiesced had, or leave out --run." }
 }
 
 private struct RecoveryHangs: ActionableError {

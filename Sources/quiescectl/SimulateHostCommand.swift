@@ -10,7 +10,7 @@ import SystemPackage
 struct SimulateHostCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate-host",
-        abstract: "Plays the Hyper-V host towards a daemon, to rehearse a backup.",
+        abstract: "Play the Hyper-V host towards a daemon, to rehearse a backup.",
         discussion: """
             Makes a stand-in for /dev/vmbus/hv_vss (a pseudoterminal), waits until a daemon has opened it and \
             registered, and then asks what a host asks when it makes a checkpoint. It needs neither Hyper-V nor root. \
@@ -21,16 +21,17 @@ struct SimulateHostCommand: ParsableCommand {
               hold=DURATION              do nothing for 500ms, 2s, 10m
               OP=NUMBER                  an operation that no host knows
 
+            Exit status: 0 every answer was OK; 1 one was a failure or did not come; 2 wrong usage; 3 no daemon came.
+
             Examples:
               quiescectl simulate-host
               quiescectl simulate-host --device /run/hv_vss
               quiescectl simulate-host --operations FREEZE,hold=90s,THAW
-
-            Exit status: 0 every answer was OK; 1 one was a failure or did not come; 3 no daemon came.
             """)
 
     @Option(
-        help: ArgumentHelp("What the host does, in order.", valueName: "steps"),
+        help: ArgumentHelp(
+            "What the host does, in order. Default: HOT_BACKUP,FREEZE,hold=2s,THAW.", valueName: "steps"),
         transform: { try HyperVHostScript(parsing: $0) })
     var operations = HyperVHostScript([
         .operation(.hotBackup), .operation(.freeze), .hold(.seconds(2)), .operation(.thaw),
@@ -43,7 +44,7 @@ struct SimulateHostCommand: ParsableCommand {
     var device: String?
 
     @Option(
-        help: ArgumentHelp("How long to wait for the daemon (default: 60s).", valueName: "duration"),
+        help: ArgumentHelp("How long to wait for the daemon. Default: 60s.", valueName: "duration"),
         transform: { try DurationText.parse($0) })
     var wait: Duration = .seconds(60)
 
@@ -53,27 +54,27 @@ struct SimulateHostCommand: ParsableCommand {
         let interruptions = [SIGINT, SIGTERM, SIGHUP].map { cleanUp(host, on: $0) }
         defer { interruptions.forEach { $0.cancel() } }
         var report = SimulateHostReport(host)
-        report.introduce()
-        guard waitForDaemon(host, &report) else { throw ExitCode(3) }
+        try report.introduce()
+        try waitForDaemon(host)
         for step in operations.steps {
             switch step {
             case .operation(let operation): try report.perform(operation)
-            case .hold(let duration): report.hold(duration)
+            case .hold(let duration): try report.hold(duration)
             }
         }
-        report.summarize()
-        if !report.everythingSucceeded { throw ExitCode(1) }
+        try report.summarize()
+        if !report.everythingSucceeded { throw ExitCode.failed }
     }
 
-    private func waitForDaemon(_ host: HyperVHostSimulator, _ report: inout SimulateHostReport) -> Bool {
+    private func waitForDaemon(_ host: HyperVHostSimulator) throws {
         let deadline = Moment.now + wait
-        if host.waitForRegistration(until: min(deadline, .now + .seconds(2))) { return true }
-        report.say("Waiting for a daemon to open it (for \(DurationText.text(wait)) in all) …")
-        if host.waitForRegistration(until: deadline) { return true }
-        report.complain(
+        if host.waitForRegistration(until: min(deadline, .now + .seconds(2))) { return }
+        try printLines(["Waiting for a daemon to open it (for \(DurationText.text(wait)) in all) …"])
+        if host.waitForRegistration(until: deadline) { return }
+        printError(
             "\(host.devicePath): no daemon registered within \(DurationText.text(wait)). "
                 + "Start one with hyperv.device set to this path, or wait longer with --wait")
-        return false
+        throw ExitCode.notReachable
     }
 
     /// Leaves no link behind when interrupted.

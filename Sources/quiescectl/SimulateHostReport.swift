@@ -22,8 +22,8 @@ struct SimulateHostReport {
 
     var everythingSucceeded: Bool { answers.allSatisfy { $0.status == .success } }
 
-    func introduce() {
-        say(
+    func introduce() throws {
+        try printText(
             """
             The stand-in for the Hyper-V device is \(host.devicePath)
             Put this into a configuration file, and start the daemon with that:
@@ -36,50 +36,52 @@ struct SimulateHostReport {
 
             It freezes for real: `quiescectl plan --config FILE` says what.
 
+
             """)
     }
 
-    mutating func perform(_ operation: HyperVOperation) throws(ChannelError) {
-        tellNews()
+    mutating func perform(_ operation: HyperVOperation) throws {
+        try tellNews()
         let time = Self.wallClock()
         let progress = DispatchWorkItem {
-            Self.say(Self.layout.lines([Self.wallClock(), "\(operation)", "waiting for the answer …"]))
+            try? printLines(Self.layout.lines([Self.wallClock(), "\(operation)", "waiting for the answer …"]))
         }
         DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(2), execute: progress)
         defer { progress.cancel() }
         let answer = try host.perform(operation)
         answers.append(answer)
-        row(time, "\(operation)", Self.text(answer), readableDuration(milliseconds: answer.duration.milliseconds))
-        tellNews()
+        try row(
+            time, "\(operation)", Self.text(answer), readableDuration(milliseconds: answer.duration.milliseconds))
+        try tellNews()
     }
 
-    mutating func hold(_ duration: Duration) {
+    mutating func hold(_ duration: Duration) throws {
         let time = Self.wallClock()
         let end = Moment.now + duration
-        row(time, "hold", "", readableDuration(milliseconds: duration.milliseconds))
-        while host.waitForEvents(told + 1, until: end) { tellNews() }
+        try row(time, "hold", "", readableDuration(milliseconds: duration.milliseconds))
+        while host.waitForEvents(told + 1, until: end) { try tellNews() }
     }
 
-    func summarize() {
+    func summarize() throws {
         let outcomes = [
             (answers.count { $0.status == .success }, "OK"),
             (answers.count { $0.status != .success && $0.isAnswered }, "failed"),
             (answers.count { !$0.isAnswered }, "without an answer"),
         ]
         let parts = outcomes.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
-        let noun = answers.count == 1 ? "operation" : "operations"
-        say("\n\(answers.count) \(noun)" + (parts.isEmpty ? "" : ": ") + parts.joined(separator: ", "))
+        let operations = counted(answers.count, "operation")
+        try printLines(["", operations + (parts.isEmpty ? "" : ": ") + parts.joined(separator: ", ")])
     }
 
     /// Says what the daemon did on its own: came, went, or wrote when nothing was asked.
-    private mutating func tellNews() {
+    private mutating func tellNews() throws {
         let events = host.events
         for event in events.dropFirst(told) {
             switch event {
-            case .registered: row(Self.wallClock(), "", "the daemon has registered", "")
-            case .departed: row(Self.wallClock(), "", "the daemon has closed the device", "")
+            case .registered: try row(Self.wallClock(), "", "the daemon has registered", "")
+            case .departed: try row(Self.wallClock(), "", "the daemon has closed the device", "")
             case .unexpected(let message):
-                row(Self.wallClock(), "", "an answer nobody waits for: \(message.status)", "")
+                try row(Self.wallClock(), "", "an answer nobody waits for: \(message.status)", "")
             // Told with their operation.
             case .answered, .timedOut: break
             }
@@ -87,23 +89,10 @@ struct SimulateHostReport {
         told = events.count
     }
 
-    private mutating func row(_ time: String, _ operation: String, _ answer: String, _ duration: String) {
-        if !hasHeading { Self.say(Self.layout.lines(["TIME", "OPERATION", "ANSWER", "DURATION"])) }
+    private mutating func row(_ time: String, _ operation: String, _ answer: String, _ duration: String) throws {
+        if !hasHeading { try printLines(Self.layout.lines(["TIME", "OPERATION", "ANSWER", "DURATION"])) }
         hasHeading = true
-        Self.say(Self.layout.lines([time, operation, answer, duration]))
-    }
-
-    func say(_ text: String) { Self.say(text) }
-
-    private static func say(_ lines: [String]) { say(lines.joined(separator: "\n")) }
-
-    private static func say(_ text: String) {
-        // Not print(): a script that reads the path from a pipe must not wait for a full buffer.
-        try? writeAll(Array((text + "\n").utf8), to: .standardOutput)
-    }
-
-    func complain(_ text: String) {
-        try? writeAll(Array((text + "\n").utf8), to: .standardError)
+        try printLines(Self.layout.lines([time, operation, answer, duration]))
     }
 }
 

@@ -13,7 +13,7 @@ import Testing
         try fixture.mount("/tmp", "tmpfs", "0:9", source: "tmpfs")
         try fixture.store("7:0", on: "8:1")
         #expect(
-            PlanTable(try fixture.plan()).text == """
+            PlanTable(try fixture.plan()).lines.joined(separator: "\n") == """
                 ORDER  ACTION  MOUNT POINT  TYPE   WHY
                 1      freeze  /srv/loop    xfs    writable xfs
                 2      freeze  /            ext4   writable ext4
@@ -23,7 +23,6 @@ import Testing
 
                 2 to freeze, 1 to sync, 1 to skip; frozen in 2 steps, thawed in reverse.
                 Crash-consistent at best, because of /boot/efi.
-
                 """)
     }
 
@@ -35,7 +34,7 @@ import Testing
         fixture.inventory.notes = [
             "/x: its device did not answer within 2 s, so its UUID and label are not known."
         ]
-        let text = PlanTable(try fixture.plan(), width: width).text
+        let text = PlanTable(try fixture.plan(), width: width).lines.joined(separator: "\n")
         for line in text.split(separator: "\n") where width >= 60 {
             #expect(line.displayWidth <= width, "\(line)")
         }
@@ -56,15 +55,15 @@ import Testing
         try fixture.mount("/\u{1B}[31m\nred", "weird\u{7}fs", "8:1", source: "/dev/\u{1B}c")
         fixture.inventory.notes = ["bad \u{1B}[2J note"]
         let plan = try fixture.plan()
-        let text = PlanTable(plan).text
+        let text = PlanTable(plan).lines.joined(separator: "\n")
         #expect(text.contains("/\\033[31m"))
         #expect(text.unicodeScalars.allSatisfy { $0.value >= 0x20 || $0 == "\n" })
     }
 
     @Test func anEmptyPlanSaysSo() {
         #expect(
-            PlanTable(FreezePlan(filesystems: [])).text
-                == "0 to freeze, 0 to sync, 0 to skip: there is no filesystem to freeze.\n")
+            PlanTable(FreezePlan(filesystems: [])).lines
+                == ["0 to freeze, 0 to sync, 0 to skip: there is no filesystem to freeze."])
     }
 }
 

@@ -29,9 +29,19 @@ import Testing
         #expect(lines.last == "\(name)   1  ok")
     }
 
+    @Test func notesStandBelowTheirRows() {
+        let table = TextTable(
+            [.init("ID"), .init("RESULT")],
+            rows: [.init(["1", "crash"], note: "only flushed: /mnt/usb"), .init(["2", "ok"])], width: 20)
+        #expect(
+            table.lines == [
+                "ID  RESULT", "1   crash", "    only flushed:", "    /mnt/usb", "2   ok",
+            ])
+    }
+
     @Test func withoutTitlesThereIsNoHeading() {
         #expect(TextTable([.init(""), .init("")], rows: [["a", "b"], ["cc", ""]]).lines == ["a   b", "cc"])
-        #expect(TextTable(columns, rows: []).lines.isEmpty)
+        #expect(TextTable(columns, rows: [[String]]()).lines.isEmpty)
     }
 
     @Test(arguments: 30...90)

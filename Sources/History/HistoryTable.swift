@@ -1,0 +1,48 @@
+import Presentation
+
+/// Past requests as a table, each with its reason below.
+public struct HistoryTable: Sendable {
+    private let records: [HistoryRecord]
+    private let style: TextStyle
+
+    /// - Parameter records: in the order in which they are shown.
+    public init(_ records: [HistoryRecord], style: TextStyle = .unicode) {
+        self.records = records
+        self.style = style
+    }
+
+    /// Four lines: the reason may hold a hook's whole output, and `show` has all of it.
+    private static let longestReason = 230
+
+    /// The text, line by line. None if there are no records.
+    public var lines: [String] {
+        TextTable(
+            [
+                .init("ID", limit: 18, overflow: .cut), .init("WHEN (UTC)", limit: 19),
+                .init("CHANNEL", limit: 10, overflow: .cut), .init("RESULT", limit: 15),
+                .init("WINDOW, MS", limit: 10, .right),
+            ],
+            rows: records.map { record in
+                TextTable.Row(
+                    [
+                        style.safe(record.id), String("\(record.started)".prefix(19)).replacing("T", with: " "),
+                        style.safe(record.channel), style.safe(record.summary),
+                        record.window.map { fixedPoint($0.duration) } ?? "-",
+                    ], note: style.truncated(style.safe(record.reason ?? ""), to: Self.longestReason))
+            }
+        ).lines
+    }
+}
+
+extension HistoryRecord {
+    /// The result in a word or two.
+    fileprivate var summary: String {
+        switch result {
+        case .succeeded where isDryRun: "dry run"
+        case .succeeded: level ?? "unknown"
+        case .failed where isDryRun: "dry run FAILED"
+        case .failed where isLost: "LOST"
+        case .failed: "FAILED"
+        }
+    }
+}

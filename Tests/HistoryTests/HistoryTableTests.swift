@@ -1,0 +1,90 @@
+import FreezeCore
+import Presentation
+import Testing
+
+@testable import History
+
+@Suite struct HistoryTableTests {
+    private var dryRun: HistoryRecord {
+        var record = HistoryRecord(.success())
+        record.id = "a1b2c3d4e5f60718"
+        record.channel = "control"
+        record.dryRun = true
+        record.window = nil
+        record.hooks = []
+        record.listedHooks = ["10-postgresql", "20-app"]
+        return record
+    }
+
+    @Test func theTableOfSomeDays() {
+        let records =
+            [dryRun]
+            + [RequestRecord.success(), TimelineExamples.failedHook, TimelineExamples.lost].map {
+                HistoryRecord($0)
+            }
+        let lines = HistoryTable(records).lines
+        #expect(
+            lines.joined(separator: "\n") == """
+                ID                 WHEN (UTC)           CHANNEL  RESULT   WINDOW, MS
+                a1b2c3d4e5f60718   2026-11-21 10:36:45  control  dry run           -
+                                   could only be flushed: /mnt/usb
+                20261121T103645-1  2026-11-21 10:36:45  hyperv   crash       1160.00
+                                   could only be flushed: /mnt/usb
+                20261121T103645-1  2026-11-21 10:36:45  hyperv   FAILED            -
+                                   hook 10-postgresql exited with status 3: psql: error:
+                                   connection refused
+                20261121T103645-1  2026-11-21 10:36:45  hyperv   LOST       60001.00
+                                   the host did not send THAW within max_window (60s):
+                                   everything was thawed, the snapshot may be torn
+                """, "is:\n\(lines.joined(separator: "\n"))")
+        #expect(HistoryTable([]).lines.isEmpty)
+    }
+
+    @Test(arguments: TextStyle.allCases)
+    func isNeverWiderThanATerminalAndNeverControlsIt(_ style: TextStyle) {
+        var record = dryRun
+        record.id = String(repeating: "日/", count: 40)
+        record.channel = String(repeating: "channel", count: 9)
+        record.level = String(repeating: "level ", count: 9)
+        record.reason = String(repeating: "why \u{1B}[2J" + String(repeating: "x", count: 90), count: 50)
+        record.window = .init(offset: 0, duration: 1e12)
+        for result in [HistoryRecord.Result.succeeded, .failed] {
+            for isDryRun in [true, false] {
+                record.result = result
+                record.dryRun = isDryRun
+                let lines = HistoryTable([record], style: style).lines
+                #expect(lines.count < 50)
+                for line in lines {
+                    #expect(line.displayWidth <= TextLayout.width, "\(line)")
+                    #expect(line.unicodeScalars.allSatisfy { $0.value >= 0x20 })
+                }
+            }
+        }
+    }
+
+    @Test func aDryRunIsNamedInItsTimeline() {
+        let lines = Timeline(dryRun).lines
+        #expect(lines.contains("Result   dry run succeeded: nothing was frozen; level at best crash"))
+        #expect(lines.contains("Would freeze:") && lines.contains("Would call:"))
+        var failed = dryRun
+        failed.result = .failed
+        #expect(!failed.isLost)
+        #expect(Timeline(failed).lines.contains("Result   dry run FAILED: a backup would fail, too"))
+        #expect(!Timeline(failed).lines.contains { $0.hasPrefix("Not frozen") })
+    }
+
+    /// Other programs read these.
+    @Test func theKeysOfLaterAdditionsAreStable() throws {
+        var record = dryRun
+        record.failedFilesystem = "/srv"
+        record.failedHook = "10-postgresql"
+        let line = String(decoding: record.line(), as: UTF8.self)
+        for member in [
+            #""dry_run":true"#, #""failed_filesystem":"/srv""#, #""failed_hook":"10-postgresql""#,
+            #""listed_hooks":["10-postgresql","20-app"]"#,
+        ] {
+            #expect(line.contains(member))
+        }
+        #expect(try HistoryRecord(line: record.line()) == record)
+    }
+}
