@@ -20,10 +20,18 @@ extension HistoryRecord {
         result = record.result == .succeeded ? .succeeded : .failed
         level = record.level?.rawValue
         reason = record.reason.map { String(escapedControlCharacters($0).prefix(Self.maximumReasonLength)) }
+        dryRun = record.isDryRun ? true : nil
+        switch record.subject {
+        case .filesystem(let mountPoint): failedFilesystem = mountPoint.escaped
+        case .hook(let name): failedHook = escapedControlCharacters(name)
+        case nil: break
+        }
+        listedHooks = record.isDryRun ? record.listedHooks.map { escapedControlCharacters($0) } : nil
         freezeAnswer = record.answered.map { answered in
             // With failure it is answered only when the window has closed, or none was opened.
             let isInWindow = record.windowOpened != nil && record.windowClosed.map { answered < $0 } ?? true
-            return FreezeAnswer(offset: roundedMilliseconds(answered - start), success: isInWindow)
+            let success = record.isDryRun ? record.result == .succeeded : isInWindow
+            return FreezeAnswer(offset: roundedMilliseconds(answered - start), success: success)
         }
         window = record.windowOpened.map { opened in
             Span(from: opened, lasting: (record.windowClosed ?? record.ended) - opened, in: start)
