@@ -1,0 +1,110 @@
+import Glibc
+import SystemPackage
+
+/// A socket that listens at a path which only its owner may connect to, from the first moment on.
+struct ListeningSocket: Sendable {
+    let path: FilePath
+    /// Belongs to whoever uses the socket; does not block.
+    let descriptor: FileDescriptor
+    private let identity: SocketIdentity?
+
+    /// - Throws: If something other than a socket that nobody listens on is at the path, or there can be none.
+    init(at path: FilePath) throws(VarlinkError) {
+        self.path = path
+        let number = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | socketFlags, 0)
+        guard number >= 0 else { throw Self.failure(path, Errno(rawValue: errno)) }
+        descriptor = FileDescriptor(rawValue: number)
+        do throws(VarlinkError) {
+            // The file that bind(2) makes gets the socket's own mode (net/unix/af_unix.c, unix_bind_bsd).
+            guard fchmod(number, 0o600) == 0 else { throw Self.failure(path, Errno(rawValue: errno)) }
+            try Self.bind(number, to: path)
+            // At once: until then the socket looks as if nobody were there.
+            guard listen(number, 128) == 0 else { throw Self.failure(path, Errno(rawValue: errno)) }
+        } catch {
+            try? descriptor.close()
+            throw error
+        }
+        identity = SocketIdentity(of: path)
+    }
+
+    /// Removes the socket, if it still is this one: somebody may have put another in its place.
+    func removeFile() {
+        guard let identity, identity == SocketIdentity(of: path) else { return }
+        unlink(path.string)
+    }
+
+    private static func bind(_ socket: CInt, to path: FilePath) throws(VarlinkError) {
+        switch try bindOnce(socket, to: path) {
+        case nil: return
+        case .addressInUse?:
+            try removeLeftover(path)
+            if let error = try bindOnce(socket, to: path) { throw failure(path, error) }
+        case let error?: throw failure(path, error)
+        }
+    }
+
+    private static func bindOnce(_ socket: CInt, to path: FilePath) throws(VarlinkError) -> Errno? {
+        let error = path.withSocketAddress { address, length in
+            Glibc.bind(socket, address, length) == 0 ? nil : Errno(rawValue: errno)
+        }
+        guard let error else { throw pathTooLong(path) }
+        return error
+    }
+
+    /// Removes the socket that a server left when it was killed.
+    private static func removeLeftover(_ path: FilePath) throws(VarlinkError) {
+        var status = stat()
+        guard lstat(path.string, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFSOCK else {
+            throw VarlinkError(
+                .occupied, path.string, "is there already, and is no socket",
+                remedy: "Remove it, or set another path for the socket.")
+        }
+        let number = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | socketFlags, 0)
+        guard number >= 0 else { throw failure(path, Errno(rawValue: errno)) }
+        defer { close(number) }
+        let error = path.withSocketAddress { address, length in
+            connect(number, address, length) == 0 ? nil : Errno(rawValue: errno)
+        }
+        // Anything else, a full queue too (EAGAIN), means that somebody has it.
+        guard error == .connectionRefused else {
+            throw VarlinkError(
+                .inUse, path.string, "another process listens here already",
+                remedy: "Stop that process, or set another path for the socket.")
+        }
+        unlink(path.string)
+    }
+
+    private static func failure(_ path: FilePath, _ error: Errno) -> VarlinkError {
+        let remedy: String? =
+            switch error {
+            case .noSuchFileOrDirectory: "Make the directory that it is to be in, or set another path."
+            case .notDirectory: "Set a path below a directory."
+            case .permissionDenied, .notPermitted: "Run it as root, or set another path."
+            default: nil
+            }
+        return VarlinkError(
+            .cannotListen, path.string, "cannot listen here", remedy: remedy, underlyingError: error)
+    }
+
+    static func pathTooLong(_ path: FilePath) -> VarlinkError {
+        VarlinkError(
+            .pathTooLong, path.string, "is too long for a socket, which has 107 bytes at most",
+            remedy: "Set a shorter path.")
+    }
+}
+
+private var socketFlags: CInt { CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue) }
+
+/// Which file is at a path. A number may be used again, but not while the file is there.
+private struct SocketIdentity: Hashable, Sendable {
+    let device: dev_t
+    let number: ino_t
+
+    init?(of path: FilePath) {
+        var status = stat()
+        guard lstat(path.string, &status) == 0 else { return nil }
+        device = status.st_dev
+        number = status.st_ino
+    }
+}

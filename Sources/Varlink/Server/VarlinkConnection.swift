@@ -1,0 +1,54 @@
+import Glibc
+import NIOCore
+import Synchronization
+
+/// The process at the other end, as it was when it connected (unix(7): SO_PEERCRED).
+public struct VarlinkPeer: Hashable, Sendable {
+    public let processID: Int32
+    public let userID: UInt32
+}
+
+/// Tells the connections of one server apart; never used twice.
+public struct VarlinkConnectionID: Hashable, Sendable {
+    let number: UInt64
+}
+
+/// A client's connection, for any thread.
+public final class VarlinkConnection: Sendable {
+    public let id: VarlinkConnectionID
+    public let peer: VarlinkPeer
+    private let holds = Atomic(false)
+    /// Nil when the connection is closed. Whoever hands an answer over has the lock, so that none comes to the loop
+    /// once the connection, and with it perhaps the loop, has ended.
+    private let end: Mutex<End?>
+
+    struct End {
+        let loop: any EventLoop
+        let handler: NIOLoopBound<ConnectionHandler>
+    }
+
+    init(id: VarlinkConnectionID, peer: VarlinkPeer, end: End) {
+        self.id = id
+        self.peer = peer
+        self.end = Mutex(end)
+    }
+
+    /// Whether the connection stays open however long it is idle: set while something lasts as long as it does.
+    public var keepsOpen: Bool {
+        get { holds.load(ordering: .relaxed) }
+        set { holds.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Hands an answer over to the loop; in the order of the calls to this.
+    func send(_ reply: ReplyMessage) {
+        end.withLock { end in
+            guard let end else { return }
+            let handler = end.handler
+            end.loop.execute { handler.value.answer(reply) }
+        }
+    }
+
+    func markClosed() {
+        end.withLock { $0 = nil }
+    }
+}

@@ -1,0 +1,112 @@
+import Glibc
+import NIOCore
+import NIOPosix
+import Synchronization
+import SystemPackage
+
+/// Listens on a socket and brings the calls that come in to a handler (https://varlink.org).
+///
+/// It has one thread of its own, and from its start to its stop opens no path.
+public final class VarlinkServer: Sendable {
+    private let path: FilePath
+    private let interfaces: [VarlinkInterface]
+    private let router: CallRouter
+    private let limits: VarlinkLimits
+    private let servedUsers: Set<UInt32>
+    private let takeNote: @Sendable (VarlinkServerNote) -> Void
+    private let running = Mutex<Running?>(nil)
+
+    private struct Running {
+        let socket: ListeningSocket
+        let group: MultiThreadedEventLoopGroup
+    }
+
+    /// - Parameters:
+    ///   - socket: Where to listen. Its directory must be there.
+    ///   - servedUsers: The ids of the users that are talked to. All others get `PermissionDenied`.
+    ///   - takeNote: Called on the server's thread; must return at once.
+    public init(
+        socket: FilePath, service: VarlinkServiceInfo, interfaces: [VarlinkInterface],
+        servedUsers: Set<UInt32> = [0], limits: VarlinkLimits = VarlinkLimits(), handler: any VarlinkHandler,
+        takeNote: @escaping @Sendable (VarlinkServerNote) -> Void = { _ in }
+    ) {
+        path = socket
+        self.interfaces = interfaces
+        router = CallRouter(info: service, interfaces: interfaces, handler: handler)
+        self.servedUsers = servedUsers
+        self.limits = limits
+        self.takeNote = takeNote
+    }
+
+    /// Makes the socket, which only its owner may connect to, and answers from then on. A socket that a killed
+    /// server left is replaced.
+    ///
+    /// - Throws: If there can be no socket at the path, somebody listens there already, or an interface has no name.
+    public func start() async throws(VarlinkError) {
+        if interfaces.contains(where: \.name.isEmpty) {
+            throw VarlinkError(.malformedInterface, "interface", "its description does not name it")
+        }
+        let socket = try ListeningSocket(at: path)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        do {
+            _ = try await bootstrap(on: group).withBoundSocket(socket.descriptor.rawValue).get()
+        } catch {
+            socket.removeFile()
+            try? await group.shutdownGracefully()
+            throw VarlinkError(.cannotListen, path.string, "cannot listen here (\(error))")
+        }
+        running.withLock { $0 = Running(socket: socket, group: group) }
+    }
+
+    /// Removes the socket if it still is the server's own, sends what is answered already as far as clients take it
+    /// at once, and closes all connections. Returns when the handler is called no more.
+    public func stop() async {
+        guard let running = running.withLock({ $0.take() }) else { return }
+        running.socket.removeFile()
+        try? await running.group.next().submit {}.get()
+        try? await running.group.shutdownGracefully()
+    }
+
+    private func bootstrap(on group: MultiThreadedEventLoopGroup) -> ServerBootstrap {
+        let loop = group.next()
+        let registry = NIOLoopBoundBox.makeBoxSendingValue(
+            ConnectionRegistry(router: router, limits: limits, servedUsers: servedUsers, takeNote: takeNote),
+            eventLoop: loop)
+        return ServerBootstrap(group: group)
+            .serverChannelInitializer { [takeNote] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptBackoff(takeNote: takeNote))
+                }
+            }
+            .childChannelInitializer { channel in
+                channel.peer().flatMapThrowing { peer in
+                    let handler = ConnectionHandler(peer: peer, registry: registry.value)
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                }
+            }
+            // Calls are small, and there may be many connections.
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 1024, maximum: 16_384))
+    }
+}
+
+extension Channel {
+    /// Who is at the other end.
+    fileprivate func peer() -> EventLoopFuture<VarlinkPeer> {
+        guard let options = self as? any SocketOptionProvider else {
+            return eventLoop.makeFailedFuture(ChannelError.operationUnsupported)
+        }
+        return options.unsafeGetSocketOption(level: .socket, name: .init(rawValue: SO_PEERCRED))
+            .map { (credentials: PeerCredentials) in
+                VarlinkPeer(processID: credentials.processID, userID: credentials.userID)
+            }
+    }
+}
+
+/// `struct ucred` (unix(7)), which C shows only with _GNU_SOURCE.
+private struct PeerCredentials {
+    let processID: Int32
+    let userID: UInt32
+    let groupID: UInt32
+}

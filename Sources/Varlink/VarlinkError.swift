@@ -1,0 +1,62 @@
+import FreezeCore
+import SystemPackage
+
+/// What can go wrong between a server or client and its socket, and what a server may answer.
+public struct VarlinkError: ActionableError {
+    public enum Code: Sendable, Hashable {
+        /// The socket's path does not fit into an address (unix(7): 107 bytes).
+        case pathTooLong
+        /// Something other than a socket is at the path.
+        case occupied
+        /// Somebody listens at the path already.
+        case inUse
+        case cannotListen
+        /// An interface's description names no interface.
+        case malformedInterface
+        /// There is no socket at the path.
+        case notThere
+        /// There is a socket, but nobody listens.
+        case refused
+        /// The caller may not talk to the server.
+        case permissionDenied
+        case cannotConnect
+        /// The server has answered with an error: see ``VarlinkError/errorReply``.
+        case errorReply
+        /// The connection ended before the answer came.
+        case connectionLost
+        /// No answer came in time.
+        case timedOut
+        /// What came is no answer, or not the one that was asked for.
+        case malformedReply
+        /// The call could not be written as JSON.
+        case malformedCall
+    }
+
+    public let code: Code
+    public let subject: String
+    public let problem: String
+    public let remedy: String?
+    public let underlyingError: Errno?
+    /// The answer, with the code ``Code/errorReply``.
+    public let errorReply: VarlinkErrorReply?
+
+    /// Whether no server could be reached at all, so that nothing can have been done.
+    public var isUnreachable: Bool {
+        switch code {
+        case .notThere, .refused, .permissionDenied, .cannotConnect, .pathTooLong: true
+        default: false
+        }
+    }
+
+    init(
+        _ code: Code, _ subject: String, _ problem: String, remedy: String? = nil, underlyingError: Errno? = nil,
+        errorReply: VarlinkErrorReply? = nil
+    ) {
+        self.code = code
+        self.subject = subject
+        self.problem = underlyingError.map { "\(problem) (\($0))" } ?? problem
+        self.remedy = remedy
+        self.underlyingError = underlyingError
+        self.errorReply = errorReply
+    }
+}

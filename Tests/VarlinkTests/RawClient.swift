@@ -1,0 +1,120 @@
+import FoundationEssentials
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+import Testing
+
+/// A client that sends any bytes at all, and knows nothing of Varlink but the NULs.
+final class RawClient: Sendable {
+    let descriptor: FileDescriptor
+
+    /// Long enough for a slow machine; reached only when a test fails.
+    static let patience: Duration = .seconds(30)
+
+    init(_ path: FilePath) throws {
+        let number = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard number >= 0 else { throw Errno(rawValue: errno) }
+        descriptor = FileDescriptor(rawValue: number)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.bytes) }
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    deinit {
+        try? descriptor.close()
+    }
+
+    /// Sends one message.
+    func send(_ message: String) throws {
+        try send(bytes: Array(message.utf8) + [0])
+    }
+
+    /// - Throws: EPIPE or ECONNRESET when the server has closed.
+    func send(bytes: [UInt8]) throws(Errno) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes {
+                Glibc.send(descriptor.rawValue, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+            }
+            guard count >= 0 else { throw Errno(rawValue: errno) }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// The next message, decoded.
+    func receive() throws -> Answer {
+        try JSONDecoder().decode(Answer.self, from: Data(nextMessage()))
+    }
+
+    func call(_ message: String) throws -> Answer {
+        try send(message)
+        return try receive()
+    }
+
+    /// The next message's bytes, one by one: nothing of the one after it is taken.
+    func nextMessage() throws -> [UInt8] {
+        var message: [UInt8] = []
+        while let byte = try nextByte() {
+            if byte == 0 { return message }
+            message.append(byte)
+        }
+        throw Ended(after: message.count)
+    }
+
+    /// Waits until the server has closed; what it sent before is read over.
+    func waitUntilClosed() throws {
+        while try nextByte() != nil {}
+    }
+
+    private func nextByte() throws -> UInt8? {
+        let ready = pollOne(descriptor, events: .readable, atMost: Self.patience)
+        guard !ready.isEmpty else { throw TimedOut() }
+        do {
+            return try readOnce(descriptor, atMost: 1).first
+        } catch Errno.connectionReset {
+            // The server closed before it had read everything.
+            return nil
+        }
+    }
+
+    struct Ended: Error {
+        let after: Int
+    }
+
+    struct TimedOut: Error {}
+}
+
+/// Any answer of the test's own interface and of `org.varlink.service`.
+struct Answer: Decodable, Equatable {
+    var error: String?
+    var continues: Bool?
+    var parameters: Parameters
+
+    struct Parameters: Decodable, Equatable {
+        var text: String?
+        var number: Int?
+        var reason: String?
+        var interface: String?
+        var method: String?
+        var parameter: String?
+        var description: String?
+        var vendor: String?
+        var interfaces: [String]?
+    }
+
+    static func text(_ text: String) -> Answer { Answer(parameters: Parameters(text: text)) }
+    static func number(_ number: Int, continues: Bool? = nil) -> Answer {
+        Answer(continues: continues, parameters: Parameters(number: number))
+    }
+    static func invalid(_ parameter: String) -> Answer {
+        Answer(error: "org.varlink.service.InvalidParameter", parameters: Parameters(parameter: parameter))
+    }
+    static let empty = Answer(parameters: Parameters())
+}
