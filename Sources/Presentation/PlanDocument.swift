@@ -14,6 +14,8 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         public let order: Int?
         /// The mount it is reached through.
         public let mountPoint: String
+        /// The mount namespace that the mount point is in; null for quiesce's own.
+        public let mountNamespace: Namespace?
         public let otherMountPoints: [String]
         /// As the mount table names it.
         public let type: String
@@ -29,9 +31,17 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         /// True if the action lowers the level of the result to `crash`.
         public let lowersLevel: Bool
 
+        /// Named by one of the processes in it.
+        public struct Namespace: Encodable, Sendable, Hashable {
+            public let pid: Int32
+            /// As ps shows it.
+            public let command: String
+        }
+
         enum CodingKeys: String, CodingKey {
             case action, order, type, source, device, uuid, label, reason
             case mountPoint = "mount_point"
+            case mountNamespace = "mount_namespace"
             case otherMountPoints = "other_mount_points"
             case storedOn = "stored_on"
             case lowersLevel = "lowers_level"
@@ -43,6 +53,7 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
             // Written as null, too: a key that is always there is easier to rely on.
             try container.encode(order, forKey: .order)
             try container.encode(mountPoint, forKey: .mountPoint)
+            try container.encode(mountNamespace, forKey: .mountNamespace)
             try container.encode(otherMountPoints, forKey: .otherMountPoints)
             try container.encode(type, forKey: .type)
             try container.encode(source, forKey: .source)
@@ -67,6 +78,9 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
             Filesystem(
                 action: filesystem.action.rawValue, order: filesystem.level.map { $0 + 1 },
                 mountPoint: filesystem.mountPoint.escaped,
+                mountNamespace: filesystem.mount.namespace.map {
+                    Filesystem.Namespace(pid: $0.processID, command: $0.command)
+                },
                 otherMountPoints: filesystem.otherMountPoints.map(\.escaped),
                 type: filesystem.mount.filesystemType, source: filesystem.mount.source,
                 device: filesystem.device.description, uuid: filesystem.identity.uuid,

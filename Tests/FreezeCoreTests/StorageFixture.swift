@@ -10,13 +10,14 @@ struct StorageFixture {
     @discardableResult
     mutating func mount(
         _ mountPoint: FilePath, _ type: String, _ device: String, source: String? = nil, root: FilePath = "/",
-        options: String = "rw", superblock: String = "rw", on parent: UInt64 = 1
+        options: String = "rw", superblock: String = "rw", on parent: UInt64 = 1,
+        in namespace: MountNamespace? = nil
     ) throws -> MountEntry {
         let entry = MountEntry(
             mountID: UInt64(inventory.mounts.count + 1), parentID: inventory.mounts.isEmpty ? 0 : parent,
             device: try #require(DeviceNumber(device)), root: root, mountPoint: mountPoint,
             mountOptions: options, filesystemType: type, source: source ?? "/dev/\(device)",
-            superblockOptions: superblock)
+            superblockOptions: superblock, namespace: namespace)
         inventory.mounts.append(entry)
         return entry
     }

@@ -80,10 +80,10 @@ import Testing
         #expect(
             text == #"{"filesystems":["#
                 + #"{"action":"freeze","device":"7:0","label":"two words\u0001","lowers_level":false,"#
-                + #""mount_point":"/loop","order":1,"other_mount_points":[],"reason":"writable xfs","#
+                + #""mount_namespace":null,"mount_point":"/loop","order":1,"other_mount_points":[],"reason":"writable xfs","#
                 + #""source":"/dev/7:0","stored_on":["/a\\040b"],"type":"xfs","uuid":"u-1"},"#
                 + #"{"action":"freeze","device":"8:1","label":null,"lowers_level":false,"#
-                + #""mount_point":"/a\\040b","order":2,"other_mount_points":[],"reason":"writable ext4","#
+                + #""mount_namespace":null,"mount_point":"/a\\040b","order":2,"other_mount_points":[],"reason":"writable ext4","#
                 + #""source":"/dev/8:1","stored_on":[],"type":"ext4","uuid":null}],"#
                 + #""notes":[],"#
                 + #""summary":"2 to freeze, 0 to sync, 0 to skip; frozen in 2 steps, thawed in reverse."}"#)

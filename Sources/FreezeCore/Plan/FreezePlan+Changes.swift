@@ -21,7 +21,7 @@ extension FreezePlan {
         for mount in mounts where planned[mount.device] == nil {
             guard let first = now[mount.device]?.first, first == mount, first.isWritableAndLocal else { continue }
             if policy.concerns(newMounts: now[mount.device] ?? []) {
-                return "\(mount.mountPoint.escaped) (\(mount.summary)) was mounted"
+                return "\(mount.place) (\(mount.summary)) was mounted"
             }
         }
         return nil
@@ -32,7 +32,7 @@ extension PlannedFilesystem {
     fileprivate func change(
         in mounts: [MountEntry], mountIDs: Set<UInt64>, policy: PlanPolicy
     ) -> String? {
-        let name = "\(mountPoint.escaped) (\(mount.summary))"
+        let name = "\(mount.place) (\(mount.summary))"
         if action != .skip {
             // The mount first: the device number of an unmounted filesystem can have gone to another one.
             if !mountIDs.contains(mount.mountID) { return "\(name) was unmounted" }
@@ -49,7 +49,7 @@ extension PlannedFilesystem {
         if mount.isWritableAndLocal && present.filesystemType == mount.filesystemType { return nil }
         guard policy.concerns(newMounts: mounts) else { return nil }
         if present.filesystemType == mount.filesystemType { return "\(name) became writable" }
-        return "\(present.mountPoint.escaped) (\(present.summary)) was mounted"
+        return "\(present.place) (\(present.summary)) was mounted"
     }
 }
 
@@ -61,7 +61,7 @@ extension PlanPolicy {
     /// Whether a filesystem that is new in the table would be frozen or synced, or might be.
     fileprivate func concerns(newMounts mounts: [MountEntry]) -> Bool {
         func certainly(_ selector: FilesystemSelector) -> Bool {
-            selector.matches(mounts, identity: FilesystemIdentity(), devicePaths: [])
+            selector.matches(mounts.known, identity: FilesystemIdentity(), devicePaths: [])
         }
         if exclude.contains(where: certainly) { return false }
         return include.isEmpty || include.contains { $0.needsIdentity || certainly($0) }

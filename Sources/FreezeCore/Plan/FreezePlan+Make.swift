@@ -15,10 +15,10 @@ extension FreezePlan {
         let tree = MountTree(inventory.mounts)
 
         var planned: [PlannedFilesystem] = []
-        for (superblock, decided) in verdicts {
+        for (superblock, decided) in verdicts where superblock.concernsUs {
             var verdict = decided
             let (candidates, isBelowAutomount) =
-                verdict.action == .skip ? ([], false) : tree.candidates(superblock.mounts)
+                verdict.action == .skip ? ([], false) : tree.candidates(for: superblock)
             if verdict.action != .skip, candidates.isEmpty {
                 guard verdict.isHarmless else { throw .unreachable(superblock.firstMount) }
                 verdict = Superblock.Verdict(
@@ -28,9 +28,12 @@ extension FreezePlan {
             let filesystem = PlannedFilesystem(
                 device: superblock.device, mount: chosen,
                 alternatives: Array(candidates.dropFirst()),
-                otherMountPoints: superblock.mounts.filter { $0.mountID != chosen.mountID }.map(\.mountPoint),
+                otherMountPoints: superblock.mounts
+                    .filter { $0.mountID != chosen.mountID && [nil, chosen.namespace].contains($0.namespace) }
+                    .map(\.mountPoint),
                 isBelowAutomount: isBelowAutomount && verdict.action != .skip,
-                identity: superblock.identity, action: verdict.action, reason: verdict.reason,
+                identity: superblock.identity, action: verdict.action,
+                reason: verdict.reason + superblock.whereabouts(through: chosen),
                 level: levels[superblock.device],
                 storedOn: graph.everything(below: superblock.device).sorted(),
                 isHarmless: verdict.isHarmless)
@@ -39,12 +42,18 @@ extension FreezePlan {
         }
         return FreezePlan(
             filesystems: sorted(planned),
-            notes: inventory.notes + notes(on: policy, superblocks: superblocks))
+            notes: inventory.notes + inventory.unseen + notes(on: policy, superblocks: superblocks),
+            unseen: inventory.unseen)
     }
 
     /// - Throws: `PlanError` with `nothingToFreeze`.
     public func requireSomethingToFreeze() throws(PlanError) {
         if filesystems(.freeze).isEmpty { throw .nothingToFreeze }
+    }
+
+    /// - Throws: `PlanError` with `incomplete`: there may be filesystems that the plan does not know of (P2).
+    public func requireComplete() throws(PlanError) {
+        if let first = unseen.first { throw .incomplete(first) }
     }
 
     /// An entry that names one thing and finds nothing must not pass: what the admin asked for would silently be

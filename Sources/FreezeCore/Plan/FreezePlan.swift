@@ -35,7 +35,8 @@ public struct PlannedFilesystem: Hashable, Sendable {
     public let mount: MountEntry
     /// Other mounts it can be reached through, the best first, should this one turn out not to be a directory.
     public let alternatives: [MountEntry]
-    /// Every other mount point of the same superblock, also the hidden ones.
+    /// Every other mount point of the same superblock, also the hidden ones. Not those in namespaces that it is not
+    /// reached through.
     public let otherMountPoints: [FilePath]
     /// True if the way to the mount leads through an automount: it may be walked only in the kernel's cache, where
     /// nothing is waited for.
@@ -82,10 +83,13 @@ public struct FreezePlan: Hashable, Sendable {
     public let filesystems: [PlannedFilesystem]
     /// What the admin should know besides, in sentences.
     public let notes: [String]
+    /// Where there may be filesystems that are not in the plan, in sentences that are among the notes too.
+    public let unseen: [String]
 
-    public init(filesystems: [PlannedFilesystem], notes: [String] = []) {
+    public init(filesystems: [PlannedFilesystem], notes: [String] = [], unseen: [String] = []) {
         self.filesystems = filesystems
         self.notes = notes
+        self.unseen = unseen
     }
 
     public func filesystems(_ action: FilesystemAction) -> [PlannedFilesystem] {

@@ -11,6 +11,8 @@ public struct PlanError: ActionableError, Hashable {
         case notMounted
         /// There is no filesystem to freeze.
         case nothingToFreeze
+        /// Not all of the machine could be looked at.
+        case incomplete
     }
 
     public let code: Code
@@ -29,7 +31,7 @@ public struct PlanError: ActionableError, Hashable {
 extension PlanError {
     static func unreachable(_ mount: MountEntry) -> PlanError {
         PlanError(
-            .unreachable, subject: mount.mountPoint.escaped,
+            .unreachable, subject: mount.place,
             problem: "its filesystem (\(mount.summary)) cannot be reached: every mount of it is hidden by another "
                 + "mount or lies below a network or FUSE mount",
             remedy: "Mount it in a second place, or exclude it in [filesystems] exclude.")
@@ -45,7 +47,7 @@ extension PlanError {
 
     static func unfreezable(_ mount: MountEntry) -> PlanError {
         PlanError(
-            .unfreezable, subject: mount.mountPoint.escaped,
+            .unfreezable, subject: mount.place,
             problem: "its filesystem (\(mount.summary)) cannot be frozen, and unfreezable is \"fail\"",
             remedy: "Exclude it in [filesystems] exclude, or set unfreezable = \"sync\".")
     }
@@ -55,6 +57,15 @@ extension PlanError {
             .notMounted, subject: selector.description,
             problem: "is in [filesystems] include, but no mounted filesystem matches it",
             remedy: "Mount it, or take it out of include.")
+    }
+
+    /// - Parameter unseen: A sentence.
+    static func incomplete(_ unseen: String) -> PlanError {
+        let unseen = unseen.hasSuffix(".") ? String(unseen.dropLast()) : unseen
+        return PlanError(
+            .incomplete, subject: "[filesystems]",
+            problem: "there may be filesystems that the plan does not know of: \(unseen)",
+            remedy: "If the others do not matter, set mount_namespaces = \"own\".")
     }
 
     static let nothingToFreeze = PlanError(

@@ -8,17 +8,28 @@ public struct PlanPolicy: Hashable, Sendable {
         case fail
     }
 
+    /// Whose mounts are looked at.
+    public enum MountNamespaces: String, Sendable, Hashable, CaseIterable {
+        /// Those of our own mount namespace.
+        case own
+        /// Those of every process on the machine: a filesystem may be mounted in a container only.
+        case all
+    }
+
     /// Empty: all.
     public var include: [FilesystemSelector]
     /// Wins over `include`.
     public var exclude: [FilesystemSelector]
     public var unfreezable: Unfreezable
+    public var mountNamespaces: MountNamespaces
 
     public init(
-        include: [FilesystemSelector] = [], exclude: [FilesystemSelector] = [], unfreezable: Unfreezable = .sync
+        include: [FilesystemSelector] = [], exclude: [FilesystemSelector] = [], unfreezable: Unfreezable = .sync,
+        mountNamespaces: MountNamespaces = .all
     ) {
         self.include = include
         self.exclude = exclude
         self.unfreezable = unfreezable
+        self.mountNamespaces = mountNamespaces
     }
 }

@@ -47,6 +47,12 @@ extension MountEntry {
         return device.major != 0 || source.hasPrefix("/dev/") ? .unknown : .kernel
     }
 
+    /// True if filesystems of this type, as mount(8) names it, can be frozen.
+    public static func isFreezable(_ type: String) -> Bool { kindsByType[type] == .freezable }
+
+    /// True if it holds files on a device of this machine, be it through a process (fuseblk).
+    public var isOnLocalDisk: Bool { kind.isLocal || (kind == .userspace && device.major != 0) }
+
     /// True if nothing can write to the superblock, through whichever mount.
     public var isSuperblockReadOnly: Bool {
         superblockOptions.split(separator: ",").contains("ro")

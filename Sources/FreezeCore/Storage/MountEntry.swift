@@ -16,10 +16,13 @@ public struct MountEntry: Hashable, Sendable {
     public let source: String
     /// The superblock's options.
     public let superblockOptions: String
+    /// The mount namespace whose table it is of, and whose root its mount point is below; nil for our own.
+    public let namespace: MountNamespace?
 
     public init(
         mountID: UInt64, parentID: UInt64, device: DeviceNumber, root: FilePath, mountPoint: FilePath,
-        mountOptions: String, filesystemType: String, source: String, superblockOptions: String
+        mountOptions: String, filesystemType: String, source: String, superblockOptions: String,
+        namespace: MountNamespace? = nil
     ) {
         self.mountID = mountID
         self.parentID = parentID
@@ -30,5 +33,20 @@ public struct MountEntry: Hashable, Sendable {
         self.filesystemType = filesystemType
         self.source = source
         self.superblockOptions = superblockOptions
+        self.namespace = namespace
+    }
+
+    /// Where it is mounted, safe to show: `/data`, or `/data in the mount namespace of process 1234 (postgres)`.
+    public var place: String {
+        namespace.map { "\(mountPoint.escaped) in \($0)" } ?? mountPoint.escaped
+    }
+}
+
+extension [MountEntry] {
+    /// The mounts that tell an admin which filesystem it is: those of our own namespace, if there are any. What the
+    /// others see the same filesystem as (`/etc/hosts` in a container may be a file of our `/`) names something else.
+    var known: [MountEntry] {
+        let own = filter { $0.namespace == nil }
+        return own.isEmpty ? self : own
     }
 }

@@ -34,7 +34,10 @@ struct MountTree {
         var current = mount
         // Parent ids come from the kernel and form a tree; the bound only guards against a table that is torn.
         for _ in 0...byID.count {
-            guard current.parentID != current.mountID, let parent = byID[current.parentID] else { return result }
+            guard current.parentID != current.mountID, let parent = byID[current.parentID] else {
+                // The root of another namespace's process may be a plain directory: what that is on is not in its table.
+                return current.namespace == nil || current.mountPoint == "/" ? result : .unreachable
+            }
             // A sibling mounted on the way here (or on the same place later) hides this one.
             var way = current.mountPoint
             while true {
@@ -76,6 +79,12 @@ struct MountTree {
         }
         // One that can be waited for must not stand in for one that cannot.
         return plain.isEmpty ? (Array(automounted.prefix(limit)), true) : (plain, false)
+    }
+
+    /// In our own namespace, if it can be reached there: others may go away with their last process.
+    func candidates(for superblock: Superblock) -> (mounts: [MountEntry], isBelowAutomount: Bool) {
+        let own = candidates(superblock.mounts)
+        return own.mounts.isEmpty ? candidates(superblock.mountsElsewhere) : own
     }
 
     /// The mount a file lies on, by the longest mount point that leads to it; the topmost, where several lie on

@@ -1,6 +1,6 @@
 /// What a plan is made from: everything that is known of the machine's filesystems at one moment.
 public struct StorageInventory: Hashable, Sendable {
-    /// The mount table, in its own order.
+    /// The mount table, in its own order; then those of other mount namespaces, as far as they matter.
     public var mounts: [MountEntry]
     /// What is known of the superblocks' devices. Where a device did not answer, its entry is missing.
     public var identities: [DeviceNumber: FilesystemIdentity]
@@ -10,16 +10,20 @@ public struct StorageInventory: Hashable, Sendable {
     public var storedOn: [DeviceNumber: Set<DeviceNumber>]
     /// What could not be found out, in sentences for the admin.
     public var notes: [String]
+    /// Where there may be filesystems that are not in `mounts`, in sentences. A plan made without them is there to be
+    /// looked at only.
+    public var unseen: [String]
 
     public init(
         mounts: [MountEntry], identities: [DeviceNumber: FilesystemIdentity] = [:],
         devicePaths: [DeviceNumber: Set<String>] = [:], storedOn: [DeviceNumber: Set<DeviceNumber>] = [:],
-        notes: [String] = []
+        notes: [String] = [], unseen: [String] = []
     ) {
         self.mounts = mounts
         self.identities = identities
         self.devicePaths = devicePaths
         self.storedOn = storedOn
         self.notes = notes
+        self.unseen = unseen
     }
 }

@@ -9,7 +9,10 @@ struct Superblock {
 
     let device: DeviceNumber
     let firstMount: MountEntry
+    /// Those of our own namespace; if it is not mounted there, those of the others.
     let mounts: [MountEntry]
+    /// Those of other namespaces, for one that is mounted in our own too.
+    let mountsElsewhere: [MountEntry]
     let identity: FilesystemIdentity
     let devicePaths: Set<String>
 
@@ -22,9 +25,10 @@ struct Superblock {
             groups[mount.device, default: []].append(mount)
         }
         return order.compactMap { device in
-            guard let mounts = groups[device], let first = mounts.first else { return nil }
+            guard let all = groups[device], let first = all.known.first else { return nil }
             return Superblock(
-                device: device, firstMount: first, mounts: mounts,
+                device: device, firstMount: first, mounts: all.known,
+                mountsElsewhere: first.namespace == nil ? all.filter { $0.namespace != nil } : [],
                 identity: inventory.identities[device] ?? FilesystemIdentity(),
                 devicePaths: inventory.devicePaths[device] ?? [])
         }
@@ -34,6 +38,9 @@ struct Superblock {
     var preferredForDisplay: MountEntry {
         mounts.first { $0.showsWholeFilesystem } ?? firstMount
     }
+
+    /// False for what another namespace has besides the filesystems on our disks: its own /proc, /tmp and so on.
+    var concernsUs: Bool { firstMount.namespace == nil || firstMount.isOnLocalDisk }
 
     func matches(_ selector: FilesystemSelector) -> Bool {
         selector.matches(mounts, identity: identity, devicePaths: devicePaths)
@@ -88,6 +95,12 @@ struct Superblock {
             return Verdict(
                 action: .sync, reason: "\(type) is not known to have a freeze: flushed only\(because)")
         }
+    }
+
+    /// For the reason: in which other namespace the mount is, if it is in one.
+    func whereabouts(through mount: MountEntry) -> String {
+        guard let namespace = mount.namespace else { return "" }
+        return mountsElsewhere.isEmpty ? "; mounted only in \(namespace)" : "; reached through \(namespace)"
     }
 
     private var userspaceReason: String {
