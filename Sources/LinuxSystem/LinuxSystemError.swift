@@ -41,6 +41,12 @@ public struct LinuxSystemError: ActionableError, Hashable {
 }
 
 extension LinuxSystemError {
+    static func noDescriptor(for path: FilePath, _ errno: Errno) -> LinuxSystemError {
+        LinuxSystemError(
+            .tooManyFiles, subject: path.escaped, problem: "no descriptor is left for it",
+            remedy: "Raise LimitNOFILE= of the service, or the sysctl fs.file-max.", underlyingError: errno)
+    }
+
     static func mountTable(_ path: FilePath, _ problem: String, _ errno: Errno? = nil) -> LinuxSystemError {
         LinuxSystemError(
             .mountTable, subject: path.escaped, problem: problem, remedy: "Is /proc mounted?",

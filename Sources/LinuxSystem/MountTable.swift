@@ -15,11 +15,13 @@ enum MountTable {
 
     /// Decodes the bytes of a mountinfo file. Opens nothing and looks no path up.
     ///
-    /// - Parameter name: the file's name for errors.
+    /// - Parameters:
+    ///   - name: the file's name for errors.
+    ///   - namespace: whose table it is; nil for our own.
     /// - Throws: `LinuxSystemError` if a line is not understood: a plan that overlooks a filesystem is worse
     ///   than none.
     static func parse(
-        _ bytes: [UInt8], name: FilePath = "/proc/self/mountinfo"
+        _ bytes: [UInt8], name: FilePath = "/proc/self/mountinfo", of namespace: MountNamespace? = nil
     ) throws(LinuxSystemError) -> [MountEntry] {
         var masked = mask(bytes)
         let lineCount = masked.split(separator: UInt8(ascii: "\n")).count
@@ -38,7 +40,7 @@ enum MountTable {
         guard status >= 0 else {
             throw .mountTable(name, "cannot be understood", Errno(rawValue: -status))
         }
-        let entries = entries(of: table)
+        let entries = entries(of: table, namespace)
         // libmount passes over lines that it does not understand.
         guard entries.count == lineCount else {
             throw .mountTable(name, "\(lineCount - entries.count) of its lines cannot be understood")
@@ -46,7 +48,24 @@ enum MountTable {
         return entries
     }
 
-    private static func entries(of table: OpaquePointer) -> [MountEntry] {
+    /// The lines of a table whose superblock is none of these, or that are not understood. Only the third field is
+    /// looked at: most services have a copy of the same mounts, and decoding every copy would take too long.
+    static func lines(of bytes: [UInt8], notOn devices: Set<DeviceNumber>) -> [UInt8] {
+        var result: [UInt8] = []
+        for line in bytes.split(separator: UInt8(ascii: "\n")) {
+            let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 3)
+            if fields.count > 2, let device = DeviceNumber(String(decoding: fields[2], as: UTF8.self)),
+                devices.contains(device)
+            {
+                continue
+            }
+            result += line
+            result.append(UInt8(ascii: "\n"))
+        }
+        return result
+    }
+
+    private static func entries(of table: OpaquePointer, _ namespace: MountNamespace?) -> [MountEntry] {
         guard let iterator = mnt_new_iter(CInt(MNT_ITER_FORWARD)) else { return [] }
         defer { mnt_free_iter(iterator) }
         var entries: [MountEntry] = []
@@ -63,7 +82,7 @@ enum MountTable {
                     root: path(mnt_fs_get_root(filesystem)), mountPoint: path(mnt_fs_get_target(filesystem)),
                     mountOptions: text(mnt_fs_get_vfs_options(filesystem)),
                     filesystemType: text(mnt_fs_get_fstype(filesystem)), source: source,
-                    superblockOptions: text(mnt_fs_get_fs_options(filesystem))))
+                    superblockOptions: text(mnt_fs_get_fs_options(filesystem)), namespace: namespace))
         }
         return entries
     }

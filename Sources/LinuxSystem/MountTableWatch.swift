@@ -10,6 +10,14 @@ public final class MountTableWatch: Sendable {
     private let path: FilePath
     private let descriptor: FileDescriptor
 
+    /// Takes over a table that is open already.
+    ///
+    /// - Parameter path: its name for errors.
+    init(_ descriptor: FileDescriptor, path: FilePath) {
+        self.path = path
+        self.descriptor = descriptor
+    }
+
     /// - Parameter path: `/proc/self/mountinfo`, or another process's.
     /// - Throws: `LinuxSystemError` if it cannot be opened.
     public init(_ path: FilePath = "/proc/self/mountinfo") throws(LinuxSystemError) {
@@ -40,15 +48,26 @@ public final class MountTableWatch: Sendable {
     ///
     /// - Throws: `LinuxSystemError` if it cannot be read or understood, or does not come to rest.
     public func read() throws(LinuxSystemError) -> [MountEntry] {
-        // A table longer than one read can change in between; what is read must be of one moment.
+        let (bytes, isOfOneMoment) = try readAtRest()
+        guard isOfOneMoment else {
+            throw LinuxSystemError(
+                .mountTable, subject: path.escaped, problem: "it changes faster than it can be read",
+                remedy: "Find out what mounts and unmounts all the time.")
+        }
+        return try MountTable.parse(bytes, name: path)
+    }
+
+    /// The table's bytes, and whether they are of one moment: a table longer than one read can change in between. If
+    /// it never comes to rest, what is mounted all the while is in it nevertheless (fs/namespace.c: the kernel goes on
+    /// behind the last mount that it has shown).
+    func readAtRest() throws(LinuxSystemError) -> (bytes: [UInt8], isOfOneMoment: Bool) {
+        var bytes: [UInt8] = []
         for _ in 0..<attempts {
             _ = hasChanged()
-            let bytes = try readBytes()
-            if !hasChanged() { return try MountTable.parse(bytes, name: path) }
+            bytes = try readBytes()
+            if !hasChanged() { return (bytes, true) }
         }
-        throw LinuxSystemError(
-            .mountTable, subject: path.escaped, problem: "it changes faster than it can be read",
-            remedy: "Find out what mounts and unmounts all the time.")
+        return (bytes, false)
     }
 
     private func readBytes() throws(LinuxSystemError) -> [UInt8] {

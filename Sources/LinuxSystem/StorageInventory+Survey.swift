@@ -17,6 +17,17 @@ extension StorageInventory {
         survey(mounts: try watch.read(), paths: paths)
     }
 
+    /// Looks at the machine by the tables of several mount namespaces: see `survey(_:paths:)` for one.
+    ///
+    /// - Throws: `LinuxSystemError` if a mount table cannot be read.
+    public static func survey(
+        _ tables: MountTables, paths: SystemPaths = .live
+    ) throws(LinuxSystemError) -> StorageInventory {
+        var inventory = survey(mounts: try tables.read(), paths: paths)
+        inventory.unseen = tables.unseen
+        return inventory
+    }
+
     /// Completes a mount table that has been read.
     public static func survey(mounts: [MountEntry], paths: SystemPaths = .live) -> StorageInventory {
         let devices = BlockDevices(paths: paths)
@@ -30,7 +41,7 @@ extension StorageInventory {
             guard mount.kind.isLocal else { continue }
             for host in mounts where hosts.contains(host.device) && host.kind == .userspace {
                 inventory.notes.append(
-                    "\(mount.mountPoint.escaped) is stored in the FUSE filesystem \(host.mountPoint.escaped), and what that "
+                    "\(mount.place) is stored in the FUSE filesystem \(host.mountPoint.escaped), and what that "
                         + "is stored on is not known: if it is frozen too, the freeze can hang until it is given up."
                 )
                 break
@@ -40,7 +51,7 @@ extension StorageInventory {
             if blockDevices.isEmpty, mount.filesystemType != "zfs" {
                 let name = escapedControlCharacters(mount.source)
                 inventory.notes.append(
-                    "\(mount.mountPoint.escaped): its device \(name) is not known to the kernel by this name, so what it "
+                    "\(mount.place): its device \(name) is not known to the kernel by this name, so what it "
                         + "is stored on is not known either.")
             }
         }
@@ -66,7 +77,7 @@ extension StorageInventory {
             identities[mount.device] = answer.identities[device]
             if answer.silent.contains(device) {
                 notes.append(
-                    "\(mount.mountPoint.escaped): its device did not answer within "
+                    "\(mount.place): its device did not answer within "
                         + "\(FilesystemProbe.deadline.components.seconds) s, so its UUID and label are not known.")
             }
         }

@@ -5,14 +5,17 @@ import SystemPackage
 /// Finds out which superblock is stored in a file of which other, from sysfs and the text of the mount table (P6).
 struct StorageTopology: Sendable {
     let devices: BlockDevices
-    let mounts: [MountEntry]
-
+    private let ownMounts: [MountEntry]
+    private let foreignMounts: [MountNamespace: [MountEntry]]
     private let knownDevices: Set<DeviceNumber>
     private let btrfsMembers: [Set<DeviceNumber>]
 
     init(devices: BlockDevices, mounts: [MountEntry]) {
         self.devices = devices
-        self.mounts = mounts
+        ownMounts = mounts.filter { $0.namespace == nil }
+        foreignMounts = mounts.reduce(into: [:]) { tables, mount in
+            if let namespace = mount.namespace { tables[namespace, default: []].append(mount) }
+        }
         knownDevices = Set(mounts.map(\.device))
         btrfsMembers = devices.btrfsMembers()
     }
@@ -20,7 +23,7 @@ struct StorageTopology: Sendable {
     /// The block devices a filesystem is on: its own, a btrfs' members, and those of its journal or log.
     func blockDevices(of mount: MountEntry) -> Set<DeviceNumber> {
         // fuseblk: a FUSE filesystem on a block device, such as ntfs-3g.
-        guard mount.kind.isLocal || (mount.kind == .userspace && mount.device.major != 0) else { return [] }
+        guard mount.isOnLocalDisk else { return [] }
         var result: Set<DeviceNumber> = []
         if mount.device.major != 0 {
             result.insert(mount.device)
@@ -49,7 +52,9 @@ struct StorageTopology: Sendable {
             // overlay names its upper directory, ecryptfs has the lower one as its source.
             let directory =
                 mount.superblockOption("upperdir") ?? (mount.source.hasPrefix("/") ? mount.source : nil)
-            if let directory, let host = mounts.mount(holding: FilePath(directory)) { hosts.insert(host.device) }
+            if let directory {
+                hosts.formUnion(readings(of: FilePath(directory), by: mount) { _ in true }.map(\.device))
+            }
         } else {
             var visited: Set<DeviceNumber> = []
             var waiting = blockDevices(of: mount).sorted()
@@ -59,8 +64,8 @@ struct StorageTopology: Sendable {
                 guard let file = devices.loopBackingFile(of: device) else { continue }
                 if let disk = devices.device(named: file.string) {
                     waiting.append(disk)
-                } else if let host = host(of: file, loop: device, for: mount.device) {
-                    hosts.insert(host)
+                } else {
+                    hosts.formUnion(holders(of: file, loop: device, for: mount))
                 }
             }
         }
@@ -68,16 +73,26 @@ struct StorageTopology: Sendable {
         return hosts
     }
 
-    /// The superblock a loop device's file is on: the loop driver knows for certain, the text of the path nearly so
+    /// The superblocks a loop device's file may be on: the loop driver knows for certain, the text of the path nearly so
     /// (the file may have been opened in another namespace, or been hidden by a mount since).
-    private func host(of file: FilePath, loop: DeviceNumber, for device: DeviceNumber) -> DeviceNumber? {
+    private func holders(of file: FilePath, loop: DeviceNumber, for mount: MountEntry) -> Set<DeviceNumber> {
         // What is mounted from the loop device cannot hold its file, although its mount point may lead to it.
-        let byText = mounts.filter { $0.device != device }.mount(holding: file)
+        let byText = readings(of: file, by: mount) { $0.device != mount.device }
+        let devices = Set(byText.map(\.device))
         // The driver would ask the server about the file.
-        if let byText, byText.kind.mayHang { return byText.device }
-        if let known = driverAnswer(loop), knownDevices.contains(known) { return known }
+        if byText.contains(where: \.kind.mayHang) { return devices }
+        if let known = driverAnswer(loop), knownDevices.contains(known) { return [known] }
         // btrfs gives files the number of their subvolume, which is in no mount table.
-        return byText?.device
+        return devices
+    }
+
+    /// What a path may lead to: a mount in another namespace can have been made there, or here and be passed on. Nobody
+    /// tells whose path it is, so both count; one filesystem too many only makes the order stricter.
+    private func readings(
+        of path: FilePath, by mount: MountEntry, where isPossible: (MountEntry) -> Bool
+    ) -> [MountEntry] {
+        let tables = [ownMounts] + (mount.namespace.flatMap { foreignMounts[$0] }.map { [$0] } ?? [])
+        return tables.compactMap { $0.filter(isPossible).mount(holding: path) }
     }
 
     private func driverAnswer(_ loop: DeviceNumber) -> DeviceNumber? {

@@ -15,11 +15,14 @@ public struct TargetOpener: Sendable {
     private static let otherDescriptors = 512
 
     private let root: FilePath
+    private let tables: MountTables?
 
-    /// - Parameter root: the directory that the plan's mount points are below: `/`, or `/proc/PID/root` for the mount
-    ///   namespace of another process.
-    public init(root: FilePath = "/") {
+    /// - Parameters:
+    ///   - tables: what the plan was made from; needed if it has mounts of other namespaces.
+    ///   - root: the directory that the mount points of our own namespace are below.
+    public init(_ tables: MountTables? = nil, root: FilePath = "/") {
         self.root = root
+        self.tables = tables
     }
 
     /// Opens everything that the plan freezes or syncs, in its order. May block for as long as a local disk takes to
@@ -30,20 +33,11 @@ public struct TargetOpener: Sendable {
         let wanted = plan.filesystems.filter { $0.action != .skip }
         // If it fails, opening will say that descriptors ran out.
         try? DescriptorLimit.makeRoom(for: wanted.count, reserve: Self.otherDescriptors)
-        let rootDescriptor: FileDescriptor
-        do {
-            // Its own name is ours, and may be one of /proc's links.
-            rootDescriptor = try FileDescriptor.open(root, .readOnly, options: [.directory, .closeOnExec])
-        } catch {
-            throw LinuxSystemError(
-                .open, subject: root.escaped, problem: "cannot be opened", underlyingError: error as? Errno)
-        }
-        defer { try? rootDescriptor.close() }
-
+        let roots = NamespaceRoots(root, tables)
         var targets: [Target] = []
         do throws(LinuxSystemError) {
             for filesystem in wanted {
-                targets.append(try open(filesystem, below: rootDescriptor))
+                targets.append(try open(filesystem, below: roots))
             }
         } catch {
             TargetOpener.close(targets)
@@ -58,11 +52,11 @@ public struct TargetOpener: Sendable {
     }
 
     private func open(
-        _ filesystem: PlannedFilesystem, below root: FileDescriptor
+        _ filesystem: PlannedFilesystem, below roots: NamespaceRoots
     ) throws(LinuxSystemError) -> Target {
         let first: LinuxSystemError
         do throws(LinuxSystemError) {
-            return try open(filesystem, through: filesystem.mount, asDirectory: true, below: root)
+            return try open(filesystem, through: filesystem.mount, asDirectory: true, below: roots)
         } catch {
             first = error
         }
@@ -70,14 +64,23 @@ public struct TargetOpener: Sendable {
         // the ioctl goes to the filesystem (open-vm-tools #347: sockets and files as mount points).
         if filesystem.mount.showsWholeFilesystem || first.underlyingError != .notDirectory { throw first }
         for mount in filesystem.alternatives {
-            if let target = try? open(filesystem, through: mount, asDirectory: true, below: root) { return target }
+            if let target = try? open(filesystem, through: mount, asDirectory: true, below: roots) {
+                return target
+            }
         }
-        return try open(filesystem, through: filesystem.mount, asDirectory: false, below: root)
+        // A socket cannot be opened at all (ENXIO).
+        for mount in [filesystem.mount] + filesystem.alternatives {
+            if let target = try? open(filesystem, through: mount, asDirectory: false, below: roots) {
+                return target
+            }
+        }
+        return try open(filesystem, through: filesystem.mount, asDirectory: false, below: roots)
     }
 
     private func open(
-        _ filesystem: PlannedFilesystem, through mount: MountEntry, asDirectory: Bool, below root: FileDescriptor
+        _ filesystem: PlannedFilesystem, through mount: MountEntry, asDirectory: Bool, below roots: NamespaceRoots
     ) throws(LinuxSystemError) -> Target {
+        let root = try roots.descriptor(for: mount.namespace)
         let mayWait = !filesystem.isBelowAutomount
         let descriptor: FileDescriptor
         let mountID: UInt64
@@ -135,7 +138,7 @@ extension PlannedFilesystem {
 
 extension LinuxSystemError {
     fileprivate static func opening(_ mount: MountEntry, _ errno: Errno) -> LinuxSystemError {
-        let name = mount.mountPoint.escaped
+        let name = mount.place
         switch errno {
         case .noSuchFileOrDirectory:
             return .unmounted(mount, errno)
@@ -163,13 +166,13 @@ extension LinuxSystemError {
 
     fileprivate static func unmounted(_ mount: MountEntry, _ errno: Errno? = nil) -> LinuxSystemError {
         LinuxSystemError(
-            .unmounted, subject: mount.mountPoint.escaped, problem: "unmounted since the plan was made",
+            .unmounted, subject: mount.place, problem: "unmounted since the plan was made",
             remedy: "Try again.", underlyingError: errno)
     }
 
     fileprivate static func replaced(_ mount: MountEntry) -> LinuxSystemError {
         LinuxSystemError(
-            .replaced, subject: mount.mountPoint.escaped,
+            .replaced, subject: mount.place,
             problem: "another filesystem was mounted there since the plan was made", remedy: "Try again.")
     }
 }

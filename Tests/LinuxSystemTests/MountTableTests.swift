@@ -37,6 +37,39 @@ import Testing
         #expect(entry.superblockOptions == "rw")
     }
 
+    @Test(arguments: ["/mnt/x\\040(deleted)", "/mnt/x//deleted", "/mnt/x\\040(deleted)\\001", "/mnt/a\\043b\u{7}"])
+    func aNameThatOnlyLooksDeletedIsKept(_ mangled: String) throws {
+        let entry = try #require(try parse("36 35 98:0 / \(mangled) rw - ext4 /dev/sda rw\n").first)
+        let expected = mangled.replacing("\\040", with: " ").replacing("\\001", with: "\u{1}")
+            .replacing("\\043", with: "#")
+        #expect(entry.mountPoint == FilePath(expected))
+    }
+
+    @Test func linesOfKnownSuperblocksAreLeftOut() throws {
+        let known = [DeviceNumber(major: 8, minor: 1), DeviceNumber(major: 0, minor: 20)]
+        let text = """
+            36 35 8:1 / / rw - ext4 /dev/sda rw
+            37 36 8:17 / /a rw - ext4 /dev/sdb rw
+            38 36 0:20 / /proc rw - proc proc rw
+            39 36 0:200 / /b rw - tmpfs tmpfs rw
+            40 36
+            garbage
+
+            """
+        let lines = MountTable.lines(of: Array(text.utf8), notOn: Set(known))
+        #expect(
+            String(decoding: lines, as: UTF8.self)
+                == "37 36 8:17 / /a rw - ext4 /dev/sdb rw\n39 36 0:200 / /b rw - tmpfs tmpfs rw\n40 36\ngarbage\n")
+    }
+
+    @Test(arguments: [
+        "36 35 0:4 net:[4026531840] /run/netns/a rw shared:9 - nsfs nsfs rw",
+        "36 35 0:4 mnt:[4026532441] /run/snapd/ns/x.mnt rw - nsfs nsfs rw",
+    ])
+    func aNamespaceThatIsBoundToAFileIsNoFilesystem(_ line: String) throws {
+        #expect(try parse(line + "\n").map(\.kind) == [.kernel])
+    }
+
     @Test(arguments: [
         "garbage\n", "36 35 98:0 / / rw - ext4 /dev/sda rw\ngarbage\n", "36 35 98:0 / /mnt rw\n",
         "36 35 / / rw - ext4 /dev/sda rw\n",

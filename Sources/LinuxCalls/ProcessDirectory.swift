@@ -1,0 +1,49 @@
+import CLinux
+import Glibc
+import SystemPackage
+
+/// A process's directory in /proc, held open (proc_pid(5)). It leads to this life of the process or to nothing: never
+/// to another process that got the same id.
+public final class ProcessDirectory: Sendable {
+    public let processID: pid_t
+    private let descriptor: FileDescriptor
+
+    /// - Parameter proc: Where procfs is mounted.
+    /// - Throws: ENOENT if there is no such process.
+    public init(_ processID: pid_t, proc: FilePath = "/proc") throws(Errno) {
+        self.processID = processID
+        descriptor = try openDescriptor(proc.appending("\(processID)"), .readOnly, options: .directory)
+    }
+
+    deinit {
+        try? descriptor.close()
+    }
+
+    /// The inode number of the mount namespace it is in.
+    ///
+    /// - Throws: ENOENT or ESRCH if the process has ended, EACCES if it may not be looked at.
+    public func mountNamespace() throws(Errno) -> UInt64 {
+        // "mnt:[4026531841]"
+        var target = [CChar](repeating: 0, count: 64)
+        guard readlinkat(descriptor.rawValue, "ns/mnt", &target, target.count - 1) >= 0 else {
+            throw Errno(rawValue: errno)
+        }
+        guard let inode = Self.inode(inLink: FilePath(platformString: target).string) else { throw .ioError }
+        return inode
+    }
+
+    /// Opens one of the files in it, or what its link leads to: `mountinfo`, `root`.
+    ///
+    /// - Throws: ENOENT or ESRCH if the process has ended, EACCES if it may not be looked at.
+    public func open(_ name: String, options: FileDescriptor.OpenOptions = []) throws(Errno) -> FileDescriptor {
+        let flags = options.union([.closeOnExec, .nonBlocking]).rawValue
+        return FileDescriptor(
+            rawValue: try Errno.check(clinux_openat2(descriptor.rawValue, name, flags, 0)))
+    }
+
+    /// The number in what a link of `/proc/PID/ns` says (namespaces(7)).
+    public static func inode(inLink text: String) -> UInt64? {
+        guard let start = text.firstIndex(of: "["), text.last == "]" else { return nil }
+        return UInt64(text[text.index(after: start)...].dropLast())
+    }
+}

@@ -1,0 +1,157 @@
+import FreezeCore
+import LinuxCalls
+import Synchronization
+import SystemPackage
+
+/// The mount tables of this machine: our own and, if wanted, those of all other mount namespaces. They are kept open,
+/// to tell whether they changed and to read them again without opening a path (P7).
+///
+/// Not for two threads at once: the kernel tells a change once for each open file.
+public final class MountTables: Sendable {
+    /// What is looked at, at most. Far more than a machine has: whoever may make namespaces must not be able to keep a
+    /// backup from being planned in time, or use up its memory.
+    struct Limits: Sendable {
+        var namespaces = 4096
+        /// Mounts of the other namespaces that are kept.
+        var mounts = 200_000
+        /// For finding the namespaces, and again for reading their tables.
+        var time = Duration.seconds(3)
+    }
+
+    /// For what the process has open besides.
+    private static let otherDescriptors = 512
+
+    private struct State {
+        var others: [NamespaceTable] = []
+        /// What the last look for namespaces has left out.
+        var unseenNamespaces: [String] = []
+        /// What the last reading has left out.
+        var unseenMounts: [String] = []
+    }
+
+    private let own: MountTableWatch
+    private let scope: PlanPolicy.MountNamespaces
+    private let limits: Limits
+    private let proc: FilePath
+    private let state = Mutex(State())
+
+    /// Opens the tables. Reads a link of every process.
+    ///
+    /// - Parameter scope: Whose mounts are looked at.
+    /// - Throws: `LinuxSystemError` if a table cannot be opened.
+    public convenience init(_ scope: PlanPolicy.MountNamespaces) throws(LinuxSystemError) {
+        try self.init(scope, proc: "/proc")
+    }
+
+    init(_ scope: PlanPolicy.MountNamespaces, proc: FilePath, limits: Limits = Limits()) throws(LinuxSystemError) {
+        self.scope = scope
+        self.limits = limits
+        self.proc = proc
+        own = try MountTableWatch(proc.appending("self/mountinfo"))
+        try findNamespaces()
+    }
+
+    /// Where there may be filesystems that were not looked at, in sentences.
+    public var unseen: [String] { state.withLock { $0.unseenNamespaces + $0.unseenMounts } }
+
+    /// Looks for namespaces that are new, and opens their tables. Opens paths in /proc: not while something is frozen.
+    ///
+    /// - Throws: `LinuxSystemError` if one cannot be opened.
+    public func findNamespaces() throws(LinuxSystemError) {
+        guard scope == .all else { return }
+        let deadline = Moment.now + limits.time
+        let scan = try NamespaceScan(proc: proc)
+        try state.withLock { state throws(LinuxSystemError) in
+            state.unseenNamespaces = []
+            if scan.hiddenCount > 0 {
+                state.unseenNamespaces.append(
+                    "The mounts of \(scan.hiddenCount) processes may not be looked at; only root sees them all.")
+            }
+            let known = Set(state.others.map(\.namespace.inode))
+            let new = scan.namespaces.filter { !known.contains($0) }
+            // Two for each: the table and the process. If it fails, opening will say that descriptors ran out.
+            try? DescriptorLimit.makeRoom(
+                for: 2 * (known.count + min(new.count, limits.namespaces)), reserve: Self.otherDescriptors)
+            for (index, inode) in new.enumerated() {
+                guard state.others.count < limits.namespaces, Moment.now < deadline else {
+                    state.unseenNamespaces.append(
+                        "There are \(new.count - index) more mount namespaces on this machine than can be looked at."
+                    )
+                    break
+                }
+                if let table = try NamespaceTable(inode, scan.processes[inode] ?? [], proc: proc) {
+                    state.others.append(table)
+                }
+            }
+        }
+    }
+
+    /// True if a table changed since this was asked, or the tables were read, the last time. Does not block.
+    public func hasChanged() -> Bool {
+        state.withLock { state in
+            // All of them, so that none tells later what is known by then.
+            var hasChanged = own.hasChanged()
+            for table in state.others where table.watch.hasChanged() { hasChanged = true }
+            return hasChanged
+        }
+    }
+
+    /// Our own table; then those of the namespaces that have a filesystem of a local disk mounted that is not mounted
+    /// in ours. Through the descriptors that are open already.
+    ///
+    /// - Throws: `LinuxSystemError` if one cannot be read or understood.
+    public func read() throws(LinuxSystemError) -> [MountEntry] {
+        var mounts = try own.read()
+        let known = Set(mounts.map(\.device))
+        let deadline = Moment.now + limits.time
+        return try state.withLock { state throws(LinuxSystemError) in
+            var left = limits.mounts
+            state.unseenMounts = []
+            for index in state.others.indices {
+                guard left > 0, Moment.now < deadline else {
+                    state.unseenMounts.append(
+                        "The mounts of \(state.others.count - index) mount namespaces are more than can be looked at."
+                    )
+                    break
+                }
+                let entries = try state.others[index].read(known: known)
+                mounts += entries
+                left -= entries.count
+            }
+            return mounts
+        }
+    }
+
+    /// The directory that a namespace's mount points are below.
+    ///
+    /// - Throws: `LinuxSystemError` with the code `unmounted` if the process that we know it by has ended.
+    func openRoot(of namespace: MountNamespace) throws(LinuxSystemError) -> FileDescriptor {
+        let table = state.withLock { $0.others.first { $0.namespace == namespace } }
+        let errno: Errno
+        do throws(Errno) {
+            guard let table else { throw .noSuchFileOrDirectory }
+            return try table.openRoot()
+        } catch {
+            errno = error
+        }
+        switch errno {
+        case .noSuchFileOrDirectory, .noSuchProcess:
+            throw LinuxSystemError(
+                .unmounted, subject: "\(namespace)", problem: "the process has ended since the plan was made",
+                remedy: "Try again.", underlyingError: errno)
+        default:
+            throw LinuxSystemError(
+                .open, subject: "\(namespace)", problem: "its root cannot be opened", underlyingError: errno)
+        }
+    }
+
+    /// Closes the tables of the other namespaces. Can block: the last process of one may have ended meanwhile, and
+    /// then this unmounts what is mounted in it.
+    public func close() {
+        let others = state.withLock { state in
+            defer { state.others = [] }
+            return state.others
+        }
+        withExtendedLifetime(others) {}
+    }
+}
