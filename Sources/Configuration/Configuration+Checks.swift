@@ -49,14 +49,6 @@ extension Configuration {
         }
     }
 
-    func checkAvailability(in document: ConfigurationDocument) throws(ConfigurationError) {
-        guard filesystems.mountNamespaces == .own else {
-            throw document.error(
-                "filesystems.mount_namespaces", problem: "\"all\" is not available in this version",
-                remedy: "Write \"own\"")
-        }
-    }
-
     func checkSocket(in document: ConfigurationDocument) throws(ConfigurationError) {
         // sun_path holds 108 bytes, the last of them zero (unix(7)).
         let limit = 107

@@ -45,7 +45,6 @@ extension Configuration {
         control.socket = FilePath()
         try document.read(into: &self)
         if control.socket.isEmpty { control.socket = paths.run.appending(Control.socketName) }
-        try checkAvailability(in: document)
         try checkWindow(in: document)
         try checkBudget(in: document)
         try checkSocket(in: document)

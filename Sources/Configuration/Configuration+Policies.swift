@@ -18,6 +18,7 @@ extension PlanPolicy {
     public init(_ configuration: Configuration) {
         let filesystems = configuration.filesystems
         self.init(
-            include: filesystems.include, exclude: filesystems.exclude, unfreezable: filesystems.unfreezable)
+            include: filesystems.include, exclude: filesystems.exclude, unfreezable: filesystems.unfreezable,
+            mountNamespaces: filesystems.mountNamespaces)
     }
 }

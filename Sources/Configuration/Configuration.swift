@@ -34,7 +34,7 @@ public struct Configuration: Hashable, Sendable {
         /// Wins over ``include``.
         public var exclude: [FilesystemSelector] = []
         public var unfreezable = PlanPolicy().unfreezable
-        public var mountNamespaces = MountNamespaces.own
+        public var mountNamespaces = PlanPolicy().mountNamespaces
 
         public init() {}
     }
@@ -78,14 +78,6 @@ public struct Configuration: Hashable, Sendable {
 
         public init() {}
     }
-}
-
-/// Whose mounts are looked at.
-public enum MountNamespaces: String, Hashable, Sendable, CaseIterable {
-    /// The daemon's own.
-    case own
-    /// Those of every process on the machine. Not available yet: the loader refuses it.
-    case all
 }
 
 /// Whether a channel is opened. `true` and `false` are booleans in the file.

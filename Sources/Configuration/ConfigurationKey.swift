@@ -43,7 +43,7 @@ public struct ConfigurationKey: Sendable {
             "a filesystem that cannot be frozen is flushed, or fails the request"),
         ConfigurationKey(
             "filesystems.mount_namespaces", .choice(\.filesystems.mountNamespaces),
-            "whose mounts are looked at"),
+            "whose mounts are looked at: the daemon's, or those of containers too"),
         ConfigurationKey("hooks.directory", .path(\.hooks.directory), "where the hooks are"),
         ConfigurationKey("hooks.timeout", .duration(\.hooks.timeout), "for each hook, in each phase"),
         ConfigurationKey(

@@ -75,7 +75,7 @@ extension Coordinator {
         case .success(let opened):
             resources?.opened = opened
             resources?.hooks = opened.hooks
-            resources?.mountPoints = opened.freezeTargets.map(\.filesystem.mountPoint)
+            resources?.mountPoints = opened.ownMountPoints
             for note in opened.plan.notes { log(LogNote(.warning, note)) }
             // A dry run has nothing for the freezer to do.
             if machine.policy.isDryRun { return isPrepared() }

@@ -12,17 +12,13 @@ extension Coordinator {
         let mailbox = mailbox
         let policy = planPolicy
         let allFrozen = freezer.process.map { ledger.allFrozen(by: $0.identity) } ?? false
-        // The usual case costs one poll.
-        guard opened.mountWatch.hasChanged() else {
+        let isWindowOpen = machine.isWindowOpen
+        // The usual case in the window costs one poll for each table.
+        if isWindowOpen, !opened.mountTables.hasChanged() {
             return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
         }
         blockingWork("mounts") {
-            var change: String?
-            do {
-                change = opened.plan.relevantChange(in: try opened.mountWatch.read(), policy: policy)
-            } catch {
-                change = "\(error)"
-            }
+            let change = opened.mountChange(policy, isWindowOpen: isWindowOpen)
             mailbox.post(.mountsChecked(step, change: change, allFrozen: allFrozen))
         } orElse: { error in
             mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: allFrozen))

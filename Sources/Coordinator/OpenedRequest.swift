@@ -12,27 +12,49 @@ final class OpenedRequest: Sendable {
     let hooks: [HookCandidate]
     /// Freeze targets first, in the plan's order, then the ones to sync.
     let targets: [TargetOpener.Target]
-    let mountWatch: MountTableWatch
+    let mountTables: MountTables
 
     init(
-        plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountWatch: MountTableWatch
+        plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountTables: MountTables
     ) {
         self.plan = plan
         self.hooks = hooks
         self.targets = targets
-        self.mountWatch = mountWatch
+        self.mountTables = mountTables
     }
 
-    /// On a thread of its own: the last descriptor of a filesystem that was unmounted meanwhile unmounts it for good,
-    /// and that waits for its device.
+    /// On a thread of its own: the last descriptor of a filesystem that was unmounted meanwhile, or of a mount namespace
+    /// that nobody is in any more, unmounts for good, and that waits for the device.
     deinit {
         let targets = targets
-        let close: @Sendable () -> Void = { TargetOpener.close(targets) }
+        let tables = mountTables
+        let close: @Sendable () -> Void = {
+            TargetOpener.close(targets)
+            tables.close()
+        }
         if (try? OperatingSystemThread.start("close", close)) == nil { close() }
     }
 
     /// In the order of the ledger and of the state machine's indices.
     var freezeTargets: [TargetOpener.Target] { targets.filter { $0.filesystem.action == .freeze } }
+
+    /// What hooks are told is frozen. The mount points of other namespaces would lead them to something else here.
+    var ownMountPoints: [FilePath] {
+        freezeTargets.filter { $0.filesystem.mount.namespace == nil }.map(\.filesystem.mountPoint)
+    }
+
+    /// What has been mounted or unmounted meanwhile so that the plan is no longer the right one. May block.
+    ///
+    /// - Parameter isWindowOpen: Then nothing is opened, and what is in a mount namespace that is new is not seen (P7).
+    func mountChange(_ policy: PlanPolicy, isWindowOpen: Bool) -> String? {
+        do throws(LinuxSystemError) {
+            if !isWindowOpen { try mountTables.findNamespaces() }
+            let change = plan.relevantChange(in: try mountTables.read(), policy: policy)
+            return change ?? mountTables.unseen.first
+        } catch {
+            return "\(error)"
+        }
+    }
 
     var plannedHooks: [PlannedHook] {
         hooks.map { candidate in
@@ -82,18 +104,19 @@ extension OpenedRequest {
         _ policy: PlanPolicy, _ hookDirectory: FilePath, _ hooks: [HookCandidate]?, _ isWanted: () -> Bool,
         planned: (FreezePlan) -> Void
     ) throws -> OpenedRequest {
-        let watch = try MountTableWatch()
-        let plan = try FreezePlan.make(from: try StorageInventory.survey(watch), policy: policy)
+        let tables = try MountTables(policy.mountNamespaces)
+        let plan = try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy)
         planned(plan)
         try plan.requireSomethingToFreeze()
+        try plan.requireComplete()
         guard isWanted() else { throw CancellationError() }
         let hooks = try hooks ?? HookDirectory(hookDirectory).scan()
         guard isWanted() else { throw CancellationError() }
-        let targets = try TargetOpener().open(plan)
+        let targets = try TargetOpener(tables).open(plan)
         // A target may have had to be reached through another mount than planned.
         let reached = Dictionary(targets.map { ($0.filesystem.device, $0.filesystem) }) { first, _ in first }
         let opened = FreezePlan(
             filesystems: plan.filesystems.map { reached[$0.device] ?? $0 }, notes: plan.notes)
-        return OpenedRequest(plan: opened, hooks: hooks, targets: targets, mountWatch: watch)
+        return OpenedRequest(plan: opened, hooks: hooks, targets: targets, mountTables: tables)
     }
 }

@@ -40,9 +40,10 @@ extension FreezePlan {
     /// - Parameter command: who asks, for the error.
     /// - Throws: `LinuxSystemError`, `PlanError`, or `RootNeeded`, since others cannot ask a device for its UUID.
     static func ofThisMachine(_ configuration: Configuration, for command: String) throws -> FreezePlan {
-        let inventory = try StorageInventory.survey(try MountTableWatch())
+        let policy = PlanPolicy(configuration)
+        let inventory = try StorageInventory.survey(try MountTables(policy.mountNamespaces))
         do throws(PlanError) {
-            return try FreezePlan.make(from: inventory, policy: PlanPolicy(configuration))
+            return try FreezePlan.make(from: inventory, policy: policy)
         } catch {
             if error.code == .notMounted { try RootNeeded.require(for: command) }
             throw error

@@ -29,7 +29,7 @@ import Testing
         #expect(configuration.freeze.flushTimeout == .seconds(60))
         #expect(configuration.hooks.timeout == .seconds(30))
         #expect(configuration.hooks.totalTimeout == .seconds(120))
-        #expect(configuration.filesystems.mountNamespaces == .own)
+        #expect(configuration.filesystems.mountNamespaces == .all)
         #expect(RequestPolicy(configuration).longestFreeze == .seconds(260))
         #expect(RequestPolicy(configuration) == RequestPolicy())
         #expect(PlanPolicy(configuration) == PlanPolicy())
@@ -74,6 +74,7 @@ import Testing
         expected.filesystems.include = [try FilesystemSelector(parsing: "/srv*"), .label("data")]
         expected.filesystems.exclude = [.filesystemType("xfs")]
         expected.filesystems.unfreezable = .fail
+        expected.filesystems.mountNamespaces = .own
         expected.hooks.directory = "/opt/hooks"
         expected.hooks.timeout = .seconds(90)
         expected.hooks.totalTimeout = .seconds(180)
@@ -124,8 +125,8 @@ import Testing
         Bad(text: "[hooks]\ndirectory = \"\"", place: ":2:1: hooks.directory", words: ["not an absolute path"]),
         // What goes together.
         Bad(
-            text: "[filesystems]\nmount_namespaces = \"all\"", place: ":2:1: filesystems.mount_namespaces",
-            words: ["not available in this version", "\"own\""]),
+            text: "[filesystems]\nmount_namespaces = \"host\"", place: ":2:1: filesystems.mount_namespaces",
+            words: ["\"own\" or \"all\""]),
         Bad(text: "[freeze]\nmax_window = \"11m\"", place: ":2:1: freeze.max_window", words: ["at most \"10m\""]),
         Bad(
             text: "[freeze]\ntimeout = \"60s\"", place: ": freeze.max_window",
