@@ -8,6 +8,7 @@
 #include <linux/openat2.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -134,6 +135,11 @@ ssize_t clinux_receive(
 
 int clinux_seqpacket_pair(int ends[2]) {
     return negated(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+}
+
+int clinux_unshare_mounts(void) { return negated(unshare(CLONE_NEWNS)); }
+int clinux_make_block_node(const char *path, uint32_t major_number, uint32_t minor_number) {
+    return negated(mknod(path, S_IFBLK | 0600, makedev(major_number, minor_number)));
 }
 
 int clinux_pidfd_open(pid_t process) { return negated((int)syscall(SYS_pidfd_open, process, 0)); }

@@ -83,7 +83,7 @@ public struct Recovery: Sendable {
         let started: Void? = try? OperatingSystemThread.start("recover") {
             OrphanThaw.inOrder(ledger) { index in
                 guard unsettled.contains(index) else { return }
-                outcomes.add(index, Self.thawOne(ledger, index, with: thaw, until: deadline))
+                outcomes.add(index, thawOne(ledger, index, with: thaw, until: deadline))
             }
         }
         guard started != nil else { return outcomes.soFar }
@@ -91,11 +91,13 @@ public struct Recovery: Sendable {
         return outcomes.wait(until: deadline + .milliseconds(500))
     }
 
-    private static func thawOne(
+    private func thawOne(
         _ ledger: Ledger, _ index: Int, with thaw: OrphanThaw, until deadline: Moment
     ) -> RecoveryOutcome {
-        do throws(LinuxSystemError) {
-            guard let target = try open(ledger.superblocks[index]) else { return .notMounted }
+        do {
+            guard let target = try Self.open(ledger.superblocks[index]) else {
+                return thawUnmounted(ledger, index, with: thaw, until: deadline)
+            }
             defer { TargetOpener.close([target]) }
             return .thaw(thaw.thaw(index, through: target.descriptor, until: deadline))
         } catch {
@@ -103,16 +105,41 @@ public struct Recovery: Sendable {
         }
     }
 
-    /// Finds the superblock in the mount table of now, by its device number; where it was mounted, if it still is.
+    /// Finds the superblock in the mount tables of now, by its device number: in our own mount namespace or, which
+    /// takes longer, in any other.
+    private static func open(_ superblock: LedgerContents.Superblock) throws -> TargetOpener.Target? {
+        if let target = try? open(superblock, in: .own) { return target }
+        return try open(superblock, in: .all)
+    }
+
     private static func open(
-        _ superblock: LedgerContents.Superblock
-    ) throws(LinuxSystemError) -> TargetOpener.Target? {
-        let mounts = try MountTableWatch().read().filter { $0.device == superblock.device }
-        let mount = mounts.first { $0.mountPoint == superblock.mountPoint } ?? mounts.first
-        guard let mount else { return nil }
-        let filesystem = PlannedFilesystem(
-            device: superblock.device, mount: mount, action: .freeze, reason: "named by the ledger")
-        return try TargetOpener().open(FreezePlan(filesystems: [filesystem]))[0]
+        _ superblock: LedgerContents.Superblock, in namespaces: PlanPolicy.MountNamespaces
+    ) throws -> TargetOpener.Target? {
+        let tables = try MountTables(namespaces)
+        let plan = try FreezePlan.reaching(
+            superblock.device, through: try tables.read(), reason: "named by the ledger")
+        return try plan.flatMap { try TargetOpener(tables).open($0).first }
+    }
+
+    /// The container that it was mounted in may have ended.
+    private func thawUnmounted(
+        _ ledger: Ledger, _ index: Int, with thaw: OrphanThaw, until deadline: Moment
+    ) -> RecoveryOutcome {
+        let device = ledger.superblocks[index].device
+        let directory = runDirectory.path
+        let work: @Sendable () -> RecoveryOutcome = {
+            let finding = try? UnmountedFilesystem.reach(device, over: directory) { root in
+                thaw.thaw(index, through: root, until: deadline)
+            }
+            switch finding {
+            case .reached(let outcome): return .thaw(outcome)
+            case .gone:
+                _ = ledger.advance(index, from: ledger.word(index), to: LedgerWord(.thawed, by: me))
+                return .gone
+            case .unknown, nil: return .notMounted
+            }
+        }
+        return AbandonableWork.run([work], until: deadline)[0] ?? .thaw(.unfinished)
     }
 }
 
@@ -121,6 +148,8 @@ public enum RecoveryOutcome: Hashable, Sendable {
     case thaw(ThawOutcome)
     /// Its FIFREEZE hangs in a freezer that lives, and thaws it when that returns.
     case watchedByFreezer
+    /// It is in no mount table any more, and no filesystem lives on its device: nothing can be frozen.
+    case gone
     /// It is in no mount table any more: nobody can be stuck on it, but it may still be frozen.
     case notMounted
     /// It could not even be opened.
@@ -129,7 +158,7 @@ public enum RecoveryOutcome: Hashable, Sendable {
     /// Whether nothing of ours can be left in it.
     public var isSettled: Bool {
         switch self {
-        case .thaw(.thawed), .thaw(.thawedBySomebodyElse), .thaw(.nothingToDo): true
+        case .thaw(.thawed), .thaw(.thawedBySomebodyElse), .thaw(.nothingToDo), .gone: true
         case .thaw(.failed), .thaw(.unfinished), .watchedByFreezer, .notMounted, .unreachable: false
         }
     }

@@ -88,6 +88,7 @@ extension RecoveryResult.Line: CustomStringConvertible {
         case .thaw(.failed(let error)): "\(name): thawing it fails: \(error); look at the kernel's log"
         case .thaw(.unfinished):
             "\(name): its freeze or thaw hangs in the kernel; SysRq-j thaws everything in an emergency"
+        case .gone: "\(name): not mounted any more, and nothing of it is left to be frozen"
         case .watchedByFreezer: "\(name): its freeze hangs in the kernel; the freezer thaws it when that returns"
         case .notMounted:
             "\(name): it is not mounted any more, but may still be frozen. Mount its device once more: that gives "

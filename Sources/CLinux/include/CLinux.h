@@ -23,6 +23,10 @@ int clinux_openat2(int directory, const char *path, int flags, uint64_t resolve)
 // The mount a descriptor lies on (statx(2), STATX_MNT_ID: the id of /proc/self/mountinfo).
 int clinux_mount_id(int descriptor, uint64_t *mount_id);
 
+// A mount namespace of the calling thread's own (unshare(2)), and a node for a block device (mknod(2)).
+int clinux_unshare_mounts(void);
+int clinux_make_block_node(const char *path, uint32_t major_number, uint32_t minor_number);
+
 // 1 if the path lies on a filesystem that lives in memory (tmpfs or ramfs, by statfs(2)), else 0.
 int clinux_is_on_memory_filesystem(const char *path);
 // The device of a loop device's backing file (loop(4), LOOP_GET_STATUS64: lo_device).
