@@ -104,8 +104,10 @@ let package = Package(
         // What `quiescectl check` looks at.
         .target(
             name: "Checks",
-            dependencies: ["Hooks", "Configuration", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", system],
-            swiftSettings: strict),
+            dependencies: [
+                "Presentation", "Hooks", "Configuration", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore",
+                system,
+            ], swiftSettings: strict),
 
         // Executables: thin.
         .executableTarget(
@@ -138,7 +140,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ChecksTests",
-            dependencies: ["Checks", "Configuration", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            dependencies: ["Checks", "Hooks", "Configuration", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
         .testTarget(name: "FreezeCoreTests", dependencies: ["FreezeCore", system], swiftSettings: strict),
         .testTarget(

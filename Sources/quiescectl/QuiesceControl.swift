@@ -25,7 +25,8 @@ struct QuiesceControl: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            PlanCommand.self, HistoryCommand.self, ShowCommand.self, RecoverCommand.self, SimulateHostCommand.self,
+            PlanCommand.self, CheckCommand.self, HistoryCommand.self, ShowCommand.self, RecoverCommand.self,
+            SimulateHostCommand.self,
         ])
 
     /// As all errors begin.

@@ -1,0 +1,54 @@
+import Configuration
+import FreezeCore
+import SystemPackage
+
+/// What is checked: a machine and the configuration for it.
+public struct CheckSubject: Sendable {
+    /// What planning came to.
+    public enum Planning: Sendable {
+        case plan(FreezePlan)
+        case failure(any ActionableError)
+    }
+
+    public let configuration: Configuration
+    /// The file it was loaded from; nil for the default one, which may be absent.
+    public let configurationFile: FilePath?
+    public let planning: Planning
+    /// The mount table, to find what lies on a filesystem that would be frozen.
+    public let mounts: [MountEntry]
+    /// The program that asks: the freezer is looked for from its directory.
+    public let executable: FilePath
+    /// Where the kernel tells of processes and of its settings.
+    public let proc: FilePath
+    public let auditConfiguration: FilePath
+
+    public init(
+        configuration: Configuration, configurationFile: FilePath?, planning: Planning, mounts: [MountEntry],
+        executable: FilePath, proc: FilePath = "/proc", auditConfiguration: FilePath = "/etc/audit/auditd.conf"
+    ) {
+        self.configuration = configuration
+        self.configurationFile = configurationFile
+        self.planning = planning
+        self.mounts = mounts
+        self.executable = executable
+        self.proc = proc
+        self.auditConfiguration = auditConfiguration
+    }
+
+    /// The superblocks that would be frozen. None if there is no plan.
+    var frozenDevices: Set<DeviceNumber> {
+        guard case .plan(let plan) = planning else { return [] }
+        return Set(plan.filesystems(.freeze).map(\.device))
+    }
+
+    /// The mount that a path lies on, by name; no path is looked up.
+    func mount(holding path: FilePath) -> MountEntry? {
+        // Of mounts on one another the last one is on top.
+        let candidates = mounts.enumerated().filter { path.starts(with: $0.element.mountPoint) }
+        return candidates.max {
+            ($0.element.mountPoint.components.count, $0.offset) < (
+                $1.element.mountPoint.components.count, $1.offset
+            )
+        }?.element
+    }
+}

@@ -1,0 +1,30 @@
+import Configuration
+import FreezeCore
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// The configuration is accepted, and nobody but root can change it or what it names.
+enum ConfigurationCheck {
+    static let name = "configuration"
+
+    static func finding(for error: ConfigurationError) -> Finding { Finding(name, .error, error) }
+
+    static func findings(_ subject: CheckSubject) -> [Finding] {
+        let file = subject.configurationFile
+        do throws(TrustError) {
+            try subject.configuration.verifyTrust(of: file)
+        } catch {
+            return [Finding(name, .error, error)]
+        }
+        let path = file ?? Configuration.defaultFile
+        let isThere = access(path.string, F_OK) == 0
+        return [
+            Finding(
+                name, .ok,
+                isThere
+                    ? "\(path.escaped) is right, and only root can change it."
+                    : "There is no \(path.escaped): every key has its default.")
+        ]
+    }
+}

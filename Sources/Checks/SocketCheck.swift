@@ -1,0 +1,52 @@
+import Configuration
+import FreezeCore
+import Glibc
+import SystemPackage
+
+/// The daemon takes connections on its control socket.
+enum SocketCheck {
+    static let name = "control_socket"
+
+    static func findings(_ subject: CheckSubject) -> [Finding] {
+        let path = subject.configuration.control.socket
+        return [finding(path, error: connectError(path))]
+    }
+
+    static func finding(_ path: FilePath, error: Errno?) -> Finding {
+        switch error {
+        case nil: Finding(name, .ok, "quiesced answers on \(path.escaped).")
+        case .wouldBlock?:
+            Finding(
+                name, .warning, "quiesced does not take connections on \(path.escaped).",
+                nextStep: "Look into its log: `journalctl -u quiesced`.")
+        case .noSuchFileOrDirectory?, .connectionRefused?:
+            Finding(
+                name, .warning, "quiesced does not run: nobody listens on \(path.escaped).",
+                nextStep: "Start it: `systemctl enable --now quiesced`.")
+        case let error?:
+            Finding(
+                name, .warning, "quiesced cannot be reached on \(path.escaped): \(error).",
+                nextStep: "Check control.socket in the configuration.")
+        }
+    }
+
+    /// Nil if it connects (connect(2)). Does not wait for a listener that is busy.
+    private static func connectError(_ path: FilePath) -> Errno? {
+        let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+        let descriptor = socket(AF_UNIX, type, 0)
+        guard descriptor >= 0 else { return Errno(rawValue: errno) }
+        defer { close(descriptor) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = path.bytes
+        // The configuration refuses a longer one.
+        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { return .fileNameTooLong }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        return result == 0 ? nil : Errno(rawValue: errno)
+    }
+}

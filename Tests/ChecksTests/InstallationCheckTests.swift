@@ -1,0 +1,216 @@
+import Configuration
+import FreezeCore
+import Glibc
+import Hooks
+import LinuxCalls
+import LinuxSystem
+import SystemPackage
+import Testing
+
+@testable import Checks
+
+/// Whether quiesce is set up so that it can work.
+@Suite struct InstallationCheckTests {
+    let fixture: CheckFixture
+
+    init() throws {
+        fixture = try CheckFixture()
+    }
+
+    // MARK: plan
+
+    @Test func aPlanIsSummedUpAndItsFlawsAreNamed() {
+        #expect(PlanCheck.findings(.sample).map(\.statement) == ["2 filesystems would be frozen, in 1 step."])
+        let stick = MountEntry.at("/mnt/usb stick", 40, minor: 40, type: "vfat")
+        let flawed = FreezePlan(
+            filesystems: FreezePlan.sample.filesystems + [
+                PlannedFilesystem(device: stick.device, mount: stick, action: .sync, reason: "")
+            ], notes: ["/x: its device did not answer."])
+        let findings = PlanCheck.findings(flawed)
+        #expect(findings.verdicts == [.ok, .warning, .warning])
+        #expect(findings.text.contains("/mnt/usb\\040stick can only be flushed"))
+        #expect(findings.text.contains("its device did not answer"))
+        #expect(PlanCheck.findings(FreezePlan(filesystems: [])).verdicts == [.error])
+    }
+
+    @Test func whyThereIsNoPlanIsTold() throws {
+        let error = #expect(throws: PlanError.self) {
+            try FreezePlan(filesystems: []).requireSomethingToFreeze()
+        }
+        fixture.planning = .failure(try #require(error))
+        #expect(PlanCheck.findings(fixture.subject).verdicts == [.error])
+    }
+
+    // MARK: configuration
+
+    @Test func aConfigurationThatIsNotAcceptedIsTheOnlyFinding() {
+        let error = ConfigurationError(
+            file: "/etc/q.toml", key: "freeze.timeout", line: 3, problem: "it has no unit", remedy: "Write \"10s\""
+        )
+        let report = CheckRun.report(on: error)
+        #expect(report.isConfigurationWrong && !report.isReady)
+        #expect(report.findings.map(\.statement) == ["/etc/q.toml:3: freeze.timeout: it has no unit."])
+        #expect(report.findings.first?.nextStep == "Write \"10s\".")
+    }
+
+    @Test(.needsRoot(toTest: "trust in a configuration"))
+    func whatOthersCanChangeIsNotTrusted() {
+        // Everything in the fixture lies in /tmp, where anybody can make names.
+        let findings = ConfigurationCheck.findings(fixture.subject)
+        #expect(findings.verdicts == [.error])
+        #expect(findings.text.contains("writable by everybody"))
+    }
+
+    // MARK: hooks
+
+    @Test func everyRefusedHookIsNamed() throws {
+        func candidate(_ name: String, refused reason: String? = nil) -> HookCandidate {
+            HookCandidate(
+                hook: Hook(name: name, path: FilePath("/h").appending(name), kind: .plain),
+                verdict: reason.map { .refused(reason: $0) } ?? .trusted)
+        }
+        let candidates = [
+            candidate("10-db"), candidate("20-x", refused: "/h/20-x: it is not executable"), candidate("30-y"),
+        ]
+        let findings = HookCheck.findings(candidates, in: "/h", onFailure: .abort)
+        #expect(findings.verdicts == [.ok, .error])
+        #expect(findings.text.contains("2 hooks are trusted."))
+        #expect(findings.text.contains("Hook 20-x is refused. /h/20-x: it is not executable."))
+        #expect(HookCheck.findings(candidates, in: "/h", onFailure: .proceed).verdicts == [.ok, .warning])
+        #expect(HookCheck.findings([], in: "/h", onFailure: .abort).verdicts == [.ok])
+        #expect(HookCheck.findings(fixture.subject).verdicts == [.ok])
+        try fixture.write("hooks.d", "a file")
+        #expect(HookCheck.findings(fixture.subject).verdicts == [.error])
+    }
+
+    @Test func hooksAreLookedAtWhereTheyAre() throws {
+        try fixture.write("hooks.d/10-db", "#!/bin/sh", mode: 0o644)
+        try fixture.write("hooks.d/20-db.session", "#!/bin/sh", mode: 0o755)
+        #expect(HookCheck.findings(fixture.subject).verdicts == [.error, .error])
+    }
+
+    // MARK: device
+
+    @Test func whoHoldsTheDeviceIsNamed() {
+        func check(_ holders: [DeviceHolder], isThere: Bool = true, isRequired: Bool = false) -> [Finding] {
+            DeviceCheck.findings("/dev/hv", isThere: isThere, isRequired: isRequired, holders: holders)
+        }
+        let stock = DeviceHolder(processID: 71, name: "hv_vss_daemon", service: "hv-vss-daemon.service")
+        let held = check([stock])
+        #expect(held.verdicts == [.error])
+        #expect(held.text.contains("hv_vss_daemon (process 71)"))
+        #expect(held.text.contains("systemctl mask --now hv-vss-daemon.service"))
+        #expect(check([DeviceHolder(processID: 7, name: "cat", service: nil)]).text.contains("Stop that program"))
+        #expect(check([DeviceHolder(processID: 8, name: "quiesced", service: nil)]).verdicts == [.ok])
+        #expect(check([]).verdicts == [.ok])
+        #expect(check([], isThere: false).verdicts == [.warning])
+        #expect(check([], isThere: false, isRequired: true).verdicts == [.error])
+    }
+
+    @Test func aChannelThatIsOffNeedsNoDevice() throws {
+        #expect(DeviceCheck.findings(fixture.subject).verdicts == [.warning])
+        fixture.configuration.hyperv.enabled = .off
+        #expect(DeviceCheck.findings(fixture.subject).verdicts == [.ok])
+    }
+
+    // MARK: directories
+
+    @Test(
+        .needs("/dev/shm in memory", toTest: "the run directory") {
+            (try? FilePath("/dev/shm").isOnMemoryFilesystem()) == true
+        })
+    func theRunDirectoryIsPrivateAndInMemory() throws {
+        let path = FilePath("/dev/shm").appending(fixture.root.lastComponent?.string ?? "quiesce-check")
+        fixture.configuration.paths.run = path
+        #expect(RunDirectoryCheck.findings(fixture.subject).text.contains("quiesced makes it"))
+        mkdir(path.string, 0o755)
+        defer { rmdir(path.string) }
+        #expect(RunDirectoryCheck.findings(fixture.subject).verdicts == [.error])
+        chmod(path.string, 0o700)
+        #expect(RunDirectoryCheck.findings(fixture.subject).verdicts == [.ok])
+        #expect(LedgerCheck.findings(fixture.subject).verdicts == [.ok])
+        let damaged = path.appending("ledger.damaged")
+        close(open(damaged.string, O_CREAT | O_WRONLY, 0o600))
+        defer { unlink(damaged.string) }
+        #expect(LedgerCheck.findings(fixture.subject).verdicts == [.ok, .warning])
+        let ledger = path.appending("ledger")
+        close(open(ledger.string, O_CREAT | O_WRONLY, 0o600))
+        defer { unlink(ledger.string) }
+        #expect(LedgerCheck.findings(fixture.subject).verdicts == [.error, .warning])
+    }
+
+    @Test func aRunDirectoryThatCannotBeMadeIsAnError() {
+        fixture.configuration.paths.run = fixture.root.appending("no/such/run")
+        #expect(RunDirectoryCheck.findings(fixture.subject).verdicts == [.error])
+        fixture.configuration.paths.run = "/proc/quiesced"
+        #expect(RunDirectoryCheck.findings(fixture.subject).verdicts == [.error])
+    }
+
+    @Test func aRequestThatWasCutShortIsTold() {
+        func check(alive: Bool, _ unsettled: [FilePath]) -> Finding {
+            LedgerCheck.finding(.init(requestID: "r1", isOwnerAlive: alive, unsettled: unsettled))
+        }
+        #expect(check(alive: true, ["/"]).verdict == .ok)
+        #expect(check(alive: false, []).verdict == .warning)
+        let frozen = check(alive: false, ["/srv", "/"])
+        #expect(frozen.verdict == .error && frozen.statement.contains("/srv, /"))
+        #expect(frozen.nextStep == "Run `quiescectl recover`.")
+    }
+
+    @Test func theStateDirectoryCanBeWritten() throws {
+        #expect(StateDirectoryCheck.findings(fixture.subject).text.contains("quiesced makes it"))
+        try fixture.makeDirectory(fixture.configuration.paths.state)
+        #expect(StateDirectoryCheck.findings(fixture.subject).verdicts == [.ok])
+        fixture.configuration.paths.state = fixture.root.appending("no/such/state")
+        #expect(StateDirectoryCheck.findings(fixture.subject).verdicts == [.warning])
+        fixture.configuration.paths.state = try fixture.write("file", "")
+        #expect(StateDirectoryCheck.findings(fixture.subject).verdicts == [.warning])
+    }
+
+    // MARK: programs
+
+    @Test func whetherTheDaemonAnswersIsTold() throws {
+        let path = fixture.configuration.control.socket
+        #expect(SocketCheck.findings(fixture.subject).text.contains("quiesced does not run"))
+        try fixture.write("control.sock", "no socket")
+        #expect(SocketCheck.findings(fixture.subject).verdicts == [.warning])
+        unlink(path.string)
+        let listener = try Listener(path)
+        #expect(SocketCheck.findings(fixture.subject).map(\.statement) == ["quiesced answers on \(path)."])
+        listener.close()
+        #expect(SocketCheck.findings(fixture.subject).text.contains("quiesced does not run"))
+    }
+
+    @Test func theFreezerIsFoundBesideTheProgramOrInLibexec() throws {
+        fixture.executable = fixture.root.appending("usr/bin/quiescectl")
+        let missing = FreezerCheck.findings(fixture.subject)
+        #expect(missing.verdicts == [.error])
+        #expect(missing.text.contains("/usr/libexec/quiesced/quiesce-freezer."))
+        try fixture.write("usr/libexec/quiesced/quiesce-freezer", "", mode: 0o755)
+        // It is found; in /tmp it cannot be trusted.
+        let found = FreezerCheck.findings(fixture.subject)
+        #expect(found.verdicts == [.error] && !found.text.contains("is not there"))
+    }
+}
+
+/// A socket that somebody listens on.
+private final class Listener {
+    private let descriptor: CInt
+
+    init(_ path: FilePath) throws {
+        descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.bytes) }
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(result == 0 && listen(descriptor, 1) == 0)
+    }
+
+    func close() { Glibc.close(descriptor) }
+
+    deinit { close() }
+}
