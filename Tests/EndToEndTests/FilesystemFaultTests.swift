@@ -8,7 +8,8 @@ import Testing
 /// Filesystems that cannot be frozen, or must not be, or that come and go: never a success with a hole in it.
 extension EndToEnd {
     @Suite struct FilesystemFaultTests {
-        @Test func `P5 what somebody else froze stays frozen, and the request fails by name`() throws {
+        @Test func `complaint 9, P5: what somebody else froze stays frozen, and the request fails by name`() throws
+        {
             let foreign = try ScratchFilesystem(.ext4)
             let other = try ScratchFilesystem(.xfs)
             let rig = try DaemonRig(hooks: ["10-hook": "echo $1 $QUIESCE_RESULT >> $TRACE"])
@@ -39,7 +40,9 @@ extension EndToEnd {
             try other.remove()
         }
 
-        @Test func `P2 a filesystem whose device fails in FIFREEZE fails the request by name`() throws {
+        @Test func `complaint 6, P2: a filesystem whose device fails in FIFREEZE fails the request by name`()
+            throws
+        {
             let failing = try ScratchFilesystem(.ext4, options: ["-E", "lazy_itable_init=0,lazy_journal_init=0"])
             let other = try ScratchFilesystem(.ext4)
             try DeviceFailure.usedJournal(of: failing)

@@ -104,7 +104,8 @@ extension EndToEnd {
             try outer.remove()
         }
 
-        @Test func `P1 P2 a hanging FIFREEZE is answered in time and thawed when it returns`() throws {
+        @Test func `complaint 1, P1 P2: a hanging FIFREEZE is answered in time and thawed when it returns`() throws
+        {
             let pending = try beginFreeze()
             let ledger = try ledgerOfHangingFreeze()
             try expectFailure(pending)

@@ -58,7 +58,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: Fault.allCases)
-        func `P2 P4 a hook that fails ends the request, and each started hook is called back once`(
+        func `complaint 11, P2 P4: a hook that fails ends the request, and each started hook is called back once`(
             fault: Fault
         ) throws {
             let filesystem = try ScratchFilesystem(.ext4)
@@ -218,7 +218,7 @@ extension EndToEnd {
             ("echo cannot restart; exit 4", "exited with status 4: cannot restart"),
             ("trap '' TERM; echo cannot restart; while :; do sleep 86395; done", "did not end within its timeout"),
         ])
-        func `P4 a thaw hook that fails is logged, and the others are still called`(
+        func `complaint 11, P4: a thaw hook that fails is logged, and the others are still called`(
             script: String, words: String
         ) throws {
             let rig = try DaemonRig(

@@ -19,17 +19,7 @@ final class JournalSocket {
     init() throws {
         try ScratchWorld.require()
         try RunningProgram.output(of: "mkdir", ["-p", "/run/systemd/journal"])
-        descriptor = FileDescriptor(
-            rawValue: socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
-        guard descriptor.rawValue >= 0 else { throw Errno(rawValue: errno) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Self.path.utf8) }
-        let size = socklen_t(MemoryLayout.size(ofValue: address))
-        let isBound = withUnsafePointer(to: &address) { address in
-            address.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor.rawValue, $0, size) == 0 }
-        }
-        guard isBound else { throw Errno(rawValue: errno) }
+        descriptor = try bindDatagramSocket(at: Self.path)
     }
 
     deinit {
@@ -74,4 +64,20 @@ extension JournalSocket.Record {
             rest = rest.dropFirst(length + 1)
         }
     }
+}
+
+/// A Unix datagram socket, which is a file of its own kind as well (unix(7)).
+func bindDatagramSocket(at path: String) throws -> FileDescriptor {
+    let descriptor = FileDescriptor(
+        rawValue: socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
+    guard descriptor.rawValue >= 0 else { throw Errno(rawValue: errno) }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    let size = socklen_t(MemoryLayout.size(ofValue: address))
+    let isBound = withUnsafePointer(to: &address) { address in
+        address.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor.rawValue, $0, size) == 0 }
+    }
+    guard isBound else { throw Errno(rawValue: errno) }
+    return descriptor
 }

@@ -9,7 +9,7 @@ import Testing
 /// P1 when processes die in the window: one guard stands behind the other.
 extension EndToEnd {
     @Suite struct KillTests {
-        @Test func `P1 P3 P4 the daemon is killed and the freezer thaws`() throws {
+        @Test func `complaint 3, P1 P3 P4: the daemon is killed and the freezer thaws`() throws {
             let scene = try CrashScene()
             let killed = Moment.now
             scene.rig.daemon.send(SIGKILL)
@@ -36,7 +36,7 @@ extension EndToEnd {
             try scene.expectNextBackupAndCleanEnd()
         }
 
-        @Test func `P1 P3 P4 both are killed and recover thaws`() throws {
+        @Test func `complaint 3, P1 P3 P4: both are killed and recover thaws`() throws {
             let scene = try CrashScene()
             try scene.killBoth()
             let asked = Moment.now

@@ -8,7 +8,9 @@ import Testing
 /// The main job: a host asks, real filesystems are frozen in order, hooks run, the host is answered.
 extension EndToEnd {
     @Suite struct LiveBackupTests {
-        @Test func `P2 P6 everything is frozen between the answers and nothing before or after`() throws {
+        @Test func `complaint 5, P2 P6: everything is frozen between the answers and nothing before or after`()
+            throws
+        {
             let outer = try ScratchFilesystem(.ext4, mebibytes: 256)
             let xfs = try ScratchFilesystem(.xfs)
             let btrfs = try ScratchFilesystem(.btrfs)

@@ -9,7 +9,10 @@ import Testing
 /// A log that cannot be written: frozen, as agents before this one hung on (microsoft/backupessentials #1), full, gone.
 extension EndToEnd {
     @Suite struct LogFaultTests {
-        @Test func `P7 with the log on a frozen filesystem the window is not blocked, and no line is lost`() throws
+        @Test
+        func
+            `complaint 4, P7: with the log on a frozen filesystem the window is not blocked, and no line is lost`()
+            throws
         {
             let rig = try DaemonRig(isStarted: false)
             let log: FilePath = "/var/log/quiesced-frozen.log"

@@ -44,7 +44,7 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
-        @Test func `a FUSE filesystem whose server never answers holds up nothing`() throws {
+        @Test func `complaint 10, P9: a FUSE filesystem whose server never answers holds up nothing`() throws {
             let server = try RunningProgram(
                 "sh",
                 [
@@ -119,7 +119,7 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
-        @Test func `mount points with any name, and files as mount points, are frozen`() throws {
+        @Test func `complaint 8: mount points with any name, and files as mount points, are frozen`() throws {
             let odd = try ScratchFilesystem(.ext4)
             let single = try ScratchFilesystem(.ext4)
             let name = "/mnt/a b\tc\nd\\e\u{1B}[2J’"

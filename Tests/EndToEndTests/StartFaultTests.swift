@@ -206,7 +206,7 @@ extension EndToEnd {
             ("filesystems", "include = [\"/\", \"home\"]", "filesystems.include"),
             ("filesystems", "include = [\"/[\"]", "filesystems.include"),
         ])
-        func `a wrong configuration names file and key, with status 2`(
+        func `complaint 11: a wrong configuration, such as a timeout without a unit, names file and key`(
             section: String, line: String, key: String
         ) throws {
             let rig = try DaemonRig(configuration: [section: line], isStarted: false)

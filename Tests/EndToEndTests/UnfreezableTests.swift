@@ -31,7 +31,7 @@ extension EndToEnd {
             try RunningProgram.output(of: "rm", ["/tmp/vfat.img"])
         }
 
-        @Test func `unfreezable sync succeeds at the level crash, with the reason`() throws {
+        @Test func `complaint 6: unfreezable sync succeeds at the level crash, with the reason`() throws {
             let rig = try DaemonRig(hooks: ["10-hook": "true"])
             #expect(try rig.freeze().status == .success)
             #expect(try FreezeProof.isFrozen("/"))
@@ -44,7 +44,7 @@ extension EndToEnd {
             try remove(after: rig)
         }
 
-        @Test func `P2 unfreezable fail fails the request by name`() throws {
+        @Test func `complaint 6, P2: unfreezable fail fails the request by name`() throws {
             let rig = try DaemonRig(configuration: ["filesystems": "unfreezable = \"fail\""])
             #expect(try rig.freeze().status == .failure)
             #expect(try rig.thaw().status == .success)

@@ -35,7 +35,7 @@ extension EndToEnd {
             #expect(try scene.rig.stop() == .exited(0))
         }
 
-        @Test func `P1 P3 a host that does not come back in time`() throws {
+        @Test func `complaint 2, P1 P3: a host that does not come back in time`() throws {
             // The window began at the first FIFREEZE, somewhat before the scene is set.
             let scene = try CrashScene(configuration: Self.shortWindow)
             let begun = Moment.now

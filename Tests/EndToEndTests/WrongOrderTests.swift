@@ -51,7 +51,7 @@ extension EndToEnd {
             try expectNothingLeft()
         }
 
-        @Test func `P1 P6 the wrong order hangs, and the deadline frees it`() throws {
+        @Test func `complaint 5, P1 P6: the wrong order hangs, and the deadline frees it`() throws {
             try rig.prepare([(outer.descriptor, 0), (inner.descriptor, 1)])
             try rig.freeze(level: 0)
             let deadline = try rig.freeze(level: 1, awaiting: 0, timeout: .seconds(1)).freezeDeadline
