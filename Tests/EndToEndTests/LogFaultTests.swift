@@ -46,7 +46,7 @@ extension EndToEnd {
             try wait(for: "the lines of the window") { try logged().contains("unknown operation 59;") }
             let lines = try logged()
             for code in codes { #expect(lines.contains("unknown operation \(code);"), "\(code)") }
-            try wait(for: "the summary") { try logged().contains("succeeded: 1 filesystems frozen") }
+            try wait(for: "the summary") { try logged().contains("succeeded: 1 filesystem frozen") }
             #expect(try rig.record().result == .succeeded)
 
             daemon.send(SIGTERM)
