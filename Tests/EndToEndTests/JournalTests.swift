@@ -1,6 +1,7 @@
 import Channels
 import Foundation
 import FreezeCore
+import History
 import LinuxCalls
 import SystemPackage
 import Testing
@@ -34,10 +35,37 @@ extension EndToEnd {
             let failed = try journal.waitForRecord { $0.contains("10-fails") }
             #expect(failed["PRIORITY"] == "3", "\(failed)")
             #expect(failed["MESSAGE"]?.contains(" failed: ") == true, "\(failed)")
+            #expect(failed["MESSAGE_ID"] == MessageID.backupFailed.rawValue)
+            #expect(failed["QUIESCE_HOOK"] == "10-fails")
+            #expect(failed["QUIESCE_CHANNEL"] == "hyperv")
+            #expect(try failed["QUIESCE_REQUEST_ID"] == rig.record().id)
 
             daemon.send(SIGTERM)
             #expect(try daemon.waitForExit() == .exited(0))
             #expect(daemon.text(of: .errors) == "")
+        }
+
+        @Test func `a failure names its filesystem, and a success its level`() throws {
+            let journal = try JournalSocket()
+            let foreign = try ScratchFilesystem(.ext4)
+            let rig = try DaemonRig(isStarted: false)
+            let daemon = try Self.launch(rig)
+            #expect(rig.host.waitForRegistration(until: .now + .seconds(15)))
+            try foreign.freeze()
+            #expect(try rig.freeze().status == .failure)
+            #expect(try rig.thaw().status == .success)
+            let failed = try journal.waitForRecord { $0.contains(" failed: ") }
+            #expect(failed["MESSAGE_ID"] == MessageID.backupFailed.rawValue)
+            #expect(failed["QUIESCE_FILESYSTEM"] == foreign.mountPoint.string)
+            try foreign.thaw()
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            let succeeded = try journal.waitForRecord { $0.contains(" succeeded: ") }
+            #expect(succeeded["MESSAGE_ID"] == MessageID.backupSucceeded.rawValue)
+            #expect(succeeded["QUIESCE_LEVEL"] == "filesystem")
+            daemon.send(SIGTERM)
+            #expect(try daemon.waitForExit() == .exited(0))
+            try foreign.remove()
         }
 
         @Test func `where the journal's socket is missing, lines tell the priority`() throws {
