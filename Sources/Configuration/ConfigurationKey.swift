@@ -55,7 +55,8 @@ public struct ConfigurationKey: Sendable {
             "hyperv.enabled", .choice(\.hyperv.enabled), "answer the Hyper-V host; auto: if the device is there"),
         ConfigurationKey("hyperv.device", .path(\.hyperv.device), "the Hyper-V VSS device"),
         ConfigurationKey(
-            "control.socket", .path(\.control.socket), "where quiescectl reaches the daemon; by default control.sock in paths.run"
+            "control.socket", .path(\.control.socket),
+            "where quiescectl reaches the daemon; by default control.sock in paths.run"
         ),
         ConfigurationKey("paths.run", .path(\.paths.run), "on a tmpfs: what must be writable while frozen"),
         ConfigurationKey("paths.state", .path(\.paths.state), "the history of requests"),

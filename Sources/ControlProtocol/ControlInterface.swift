@@ -15,7 +15,9 @@ public enum ControlInterface {
         public var qualifiedName: String { "\(ControlInterface.name).\(rawValue)" }
 
         public init?(qualifiedName: String) {
-            guard let method = Self.allCases.first(where: { $0.qualifiedName == qualifiedName }) else { return nil }
+            guard let method = Self.allCases.first(where: { $0.qualifiedName == qualifiedName }) else {
+                return nil
+            }
             self = method
         }
     }

@@ -26,11 +26,19 @@ struct QuiesceDaemon: AsyncParsableCommand {
             Examples:
               quiesced
               quiesced --config /root/rehearsal.toml
+              quiesced --dry-run --config /root/rehearsal.toml
             """,
         version: Version.current)
 
     @Option(help: "The configuration file. Default: \(Configuration.defaultFile), if it is there.")
     var config: String?
+
+    @Flag(
+        help: """
+            Take requests, plan, check the hooks and report, but run no hook and freeze nothing. A real host is answered \
+            with failure.
+            """)
+    var dryRun = false
 
     /// ArgumentParser's own entry point, but for the exit status of wrong usage: it has 64 (sysexits.h), we 2, which
     /// tells systemd not to try again.
@@ -63,7 +71,8 @@ struct QuiesceDaemon: AsyncParsableCommand {
             try makeRoomForDescriptors()
             let configuration = try readConfiguration()
             let coordinator = try Coordinator(
-                configuration: configuration, freezerExecutable: try FreezerExecutable.find(), logger: logger)
+                configuration: configuration, freezerExecutable: try FreezerExecutable.find(), isDryRun: dryRun,
+                logger: logger)
             try addChannels(to: coordinator, configuration)
             let services = ServiceGroup(
                 services: [CoordinatorService(coordinator: coordinator)],

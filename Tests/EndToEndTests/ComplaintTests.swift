@@ -20,7 +20,7 @@ import Testing
 /// 10. A dead network mount hangs the agent: MountFaultTests
 /// 11. Hooks: lost output, no timeout or one without a unit (velero #2599), no thaw after an error (velero #511), and a
 ///     failure that nobody notices (ec2-consistent-snapshot #49): here, HookFaultTests, StartFaultTests
-/// 12. Nobody says what is frozen, what would be, which filesystem was slow; nothing can be left out: here
+/// 12. Nobody says what is frozen, what would be, which filesystem was slow; nothing can be left out: here, DryRunTests
 extension EndToEnd {
     @Suite struct ComplaintTests {
         @Test func `complaint 7, P5: what was frozen is thawed, and not what has been mounted in its place`()

@@ -71,18 +71,20 @@ final class DaemonRig {
     // MARK: The daemon
 
     /// Starts the daemon and waits until it has registered with the host.
-    func start() throws {
+    ///
+    /// - Parameter arguments: In addition to `--config`.
+    func start(_ arguments: String...) throws {
         let before = host.events.count { if case .registered = $0 { true } else { false } }
-        try launch()
+        try launch(arguments)
         guard host.waitForRegistration(number: before + 1, until: .now + .seconds(15)) else {
             throw Failure(description: "the daemon did not register: \(log)")
         }
     }
 
     /// Starts the daemon without waiting for anything.
-    func launch() throws {
+    func launch(_ arguments: [String] = []) throws {
         daemon = try RunningProgram(
-            ScratchWorld.programs.appending("quiesced"), ["--config", configuration.string])
+            ScratchWorld.programs.appending("quiesced"), ["--config", configuration.string] + arguments)
         try daemon.closeInput()
     }
 

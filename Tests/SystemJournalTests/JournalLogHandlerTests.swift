@@ -1,6 +1,6 @@
+import FreezeCore
 import Logging
 import Synchronization
-import FreezeCore
 import Testing
 
 @testable import SystemJournal
