@@ -86,7 +86,9 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Channels",
-            dependencies: ["ControlProtocol", "History", "Varlink", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            dependencies: [
+                "ControlProtocol", "History", "Varlink", "LinuxSystem", "LinuxCalls", "FreezeCore", system,
+            ],
             swiftSettings: strict),
 
         // The log as systemd's journal keeps it.
@@ -113,8 +115,8 @@ let package = Package(
         .executableTarget(
             name: "quiesced",
             dependencies: [
-                "Channels", "Coordinator", "Hooks", "Configuration", "SystemJournal", "LinuxSystem", "LinuxCalls",
-                "FreezeCore", argumentParser, logging, serviceLifecycle, unixSignals, system,
+                "Channels", "Coordinator", "Hooks", "Configuration", "History", "SystemJournal", "LinuxSystem",
+                "LinuxCalls", "FreezeCore", argumentParser, logging, serviceLifecycle, unixSignals, system,
             ],
             swiftSettings: strict),
         .executableTarget(
@@ -122,7 +124,7 @@ let package = Package(
             dependencies: [
                 "Channels", "Checks", "ControlProtocol", "Varlink", "Coordinator", "Hooks", "Configuration",
                 "History",
-                "Presentation", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", argumentParser, subprocess,
+                "Presentation", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", argumentParser, subprocess, unixSignals,
                 system,
             ],
             swiftSettings: strict),

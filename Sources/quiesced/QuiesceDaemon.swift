@@ -114,6 +114,13 @@ struct QuiesceDaemon: AsyncParsableCommand {
                     delivery(.hyperV, event)
                 })
         }
+        let control = ControlChannel(
+            socket: configuration.control.socket,
+            inquiry: CoordinatorInquiry(
+                tellStatus: coordinator.statusInquiry, tellHistory: coordinator.historyInquiry),
+            deliver: coordinator.delivery)
+        coordinator.add(control)
+        coordinator.add(observer: control)
     }
 }
 

@@ -1,0 +1,157 @@
+import ControlProtocol
+import FreezeCore
+import Glibc
+import History
+import LinuxCalls
+import Synchronization
+import SystemPackage
+import Varlink
+
+/// Takes the calls that come in on the control socket, and remembers who waits for what.
+final class ControlDesk: VarlinkHandler {
+    private struct State {
+        /// Calls that wait for their operation's answer.
+        var waiting: [OperationID: VarlinkCall] = [:]
+        /// Calls of `Monitor`, which are answered as long as they last.
+        var monitors: [VarlinkConnectionID: [VarlinkCall]] = [:]
+        /// Connections that have asked for a window of their own, and who they are to the coordinator.
+        var holders: [VarlinkConnectionID: ChannelID] = [:]
+        var holderCount: UInt64 = 0
+    }
+
+    /// More than the history keeps.
+    private static let maximumHistory = 1000
+
+    private let inquiry: any DaemonInquiry
+    private let deliver: @Sendable (ChannelID, ChannelEvent) -> Void
+    private let state = Mutex(State())
+
+    init(inquiry: any DaemonInquiry, deliver: @escaping @Sendable (ChannelID, ChannelEvent) -> Void) {
+        self.inquiry = inquiry
+        self.deliver = deliver
+    }
+
+    // MARK: Calls
+
+    func handle(_ call: VarlinkCall) {
+        do throws(VarlinkServiceError) {
+            switch ControlInterface.Method(qualifiedName: call.method) {
+            case .status: status(call)
+            case .freeze: try freeze(call)
+            case .thaw: try thaw(call)
+            case .history: try history(call)
+            case .monitor: monitor(call)
+            case nil: call.fail(.methodNotFound(call.method))
+            }
+        } catch {
+            call.fail(error)
+        }
+    }
+
+    private func status(_ call: VarlinkCall) {
+        inquiry.status { status in
+            call.reply(ControlStatus(status, version: Version.current, pid: getpid(), clock: .current()))
+        }
+    }
+
+    private func freeze(_ call: VarlinkCall) throws(VarlinkServiceError) {
+        let parameters = try call.parameters(as: FreezeParameters.self)
+        let channel = parameters.hold == true ? hold(call.connection) : .control
+        deliver(channel, .freeze(wait(call)))
+    }
+
+    private func thaw(_ call: VarlinkCall) throws(VarlinkServiceError) {
+        let isForced = try call.parameters(as: ThawParameters.self).force ?? false
+        let holder = isForced ? nil : state.withLock { $0.holders[call.connection.id] }
+        deliver(holder ?? .control, .thaw(wait(call), isForced: isForced))
+    }
+
+    private func history(_ call: VarlinkCall) throws(VarlinkServiceError) {
+        let limit = try call.parameters(as: HistoryParameters.self).limit ?? Self.maximumHistory
+        guard limit > 0 else { throw .invalidParameter("limit") }
+        inquiry.history(limit: min(limit, Self.maximumHistory)) { answer in
+            switch answer {
+            case .success(let records): call.reply(HistoryReply(records: records))
+            case .failure(let error): call.fail(.failed, ControlErrorParameters(request: nil, reason: "\(error)"))
+            }
+        }
+    }
+
+    private func monitor(_ call: VarlinkCall) {
+        guard call.wantsMore else { return call.fail(.expectedMore) }
+        // With the lock held, so that no event comes before the first reply.
+        state.withLock { state in
+            call.reply(continuing: MonitorReply(event: nil))
+            state.monitors[call.connection.id, default: []].append(call)
+        }
+    }
+
+    /// Who the connection is as the holder of a window: always the same.
+    private func hold(_ connection: VarlinkConnection) -> ChannelID {
+        let (channel, isNew) = state.withLock { state in
+            if let known = state.holders[connection.id] { return (known, false) }
+            state.holderCount += 1
+            let channel = ChannelID.hold(state.holderCount)
+            state.holders[connection.id] = channel
+            return (channel, true)
+        }
+        connection.keepsOpen = true
+        if isNew { deliver(channel, .registered(isStandIn: true)) }
+        return channel
+    }
+
+    private func wait(_ call: VarlinkCall) -> OperationID {
+        let operation = OperationID.next()
+        state.withLock { $0.waiting[operation] = call }
+        return operation
+    }
+
+    /// A window that was held ends; what was asked by hand goes on.
+    func connectionClosed(_ connection: VarlinkConnection) {
+        let holder = state.withLock { state in
+            state.monitors[connection.id] = nil
+            return state.holders.removeValue(forKey: connection.id)
+        }
+        if let holder { deliver(holder, .lost(reason: "the connection that held the window has ended")) }
+    }
+
+    // MARK: Answers
+
+    func answer(
+        _ operation: OperationID, _ answer: OperationAnswer, _ detail: AnswerDetail, before limit: Moment?
+    ) {
+        guard let call = state.withLock({ $0.waiting.removeValue(forKey: operation) }) else { return }
+        let isLate = limit.map { Moment.now >= $0 } ?? false
+        guard answer == .success, !isLate else {
+            let name = detail.refusal.map(ControlErrorName.init) ?? .failed
+            let reason = detail.reason ?? (isLate ? "the window ended before this could be answered" : "it failed")
+            return call.fail(name, ControlErrorParameters(request: detail.request?.text, reason: reason))
+        }
+        switch ControlInterface.Method(qualifiedName: call.method) {
+        case .freeze:
+            let windowLeft = detail.windowDeadline.map { ($0 - Moment.now).milliseconds } ?? 0
+            call.reply(
+                FreezeReply(
+                    request: detail.request?.text ?? "", windowLeft: max(windowLeft, 0), dryRun: detail.isDryRun,
+                    reason: detail.reason))
+        default:
+            call.reply(
+                ThawReply(request: detail.request?.text, dryRun: detail.isDryRun, reason: detail.reason))
+        }
+    }
+
+    /// With the lock held, so that every subscriber gets the events in their order. Handing them over does not block.
+    func observe(_ progress: RequestProgress) {
+        state.withLock { state in
+            guard !state.monitors.isEmpty else { return }
+            let reply = MonitorReply(event: ControlEvent(progress, clock: .current()))
+            for call in state.monitors.values.joined() { call.reply(continuing: reply) }
+        }
+    }
+}
+
+extension VarlinkCall {
+    fileprivate func fail(_ name: ControlErrorName, _ parameters: ControlErrorParameters) {
+        fail(name.qualifiedName, parameters)
+    }
+}
