@@ -17,7 +17,7 @@ public struct VarlinkError: ActionableError {
         case notThere
         /// There is a socket, but nobody listens.
         case refused
-        /// The caller may not talk to the server.
+        /// The caller may not talk to the server: the socket or the server itself says so.
         case permissionDenied
         case cannotConnect
         /// The server has answered with an error: see ``VarlinkError/errorReply``.
@@ -30,6 +30,8 @@ public struct VarlinkError: ActionableError {
         case malformedReply
         /// The call could not be written as JSON.
         case malformedCall
+        /// The task that waited for the answer was cancelled.
+        case cancelled
     }
 
     public let code: Code
@@ -37,7 +39,7 @@ public struct VarlinkError: ActionableError {
     public let problem: String
     public let remedy: String?
     public let underlyingError: Errno?
-    /// The answer, with the code ``Code/errorReply``.
+    /// The answer, where it was an error.
     public let errorReply: VarlinkErrorReply?
 
     /// Whether no server could be reached at all, so that nothing can have been done.

@@ -18,6 +18,10 @@ extension ExitCode {
 
     /// The status that an error which ends a command has.
     init(for error: any ActionableError) {
-        self = error is ConfigurationError || error is TrustError ? .wrongUsage : .failed
+        switch error {
+        case let failure as ControlFailure: self = failure.exitCode
+        case is ConfigurationError, is TrustError, is ProgramNotFound: self = .wrongUsage
+        default: self = .failed
+        }
     }
 }

@@ -25,8 +25,8 @@ struct QuiesceControl: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            PlanCommand.self, CheckCommand.self, HistoryCommand.self, ShowCommand.self, RecoverCommand.self,
-            SimulateHostCommand.self,
+            PlanCommand.self, CheckCommand.self, StatusCommand.self, FreezeCommand.self, ThawCommand.self,
+            ExecCommand.self, HistoryCommand.self, ShowCommand.self, RecoverCommand.self, SimulateHostCommand.self,
         ])
 
     /// As all errors begin.

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import FreezeCore
 import SystemPackage
 import Testing
@@ -29,21 +28,6 @@ import Testing
         #expect(entry.action == .freeze && entry.mount.namespace == container)
         #expect(
             entry.reason == "writable xfs; mounted only in the mount namespace of process 1234 (post\\012gres)")
-        #expect(PlanTable(plan).text.contains("1234"))
-        let document = PlanDocument(plan).filesystems
-        #expect(document.map(\.mountNamespace?.pid) == [nil, 1234, nil])
-        #expect(document[1].mountNamespace?.command == "post\ngres")
-        #expect(document[1].mountPoint == "/data")
-    }
-
-    @Test func theKeyOfAMountNamespaceIsStable() throws {
-        var (fixture, root) = try fixture()
-        try fixture.mount("/data", "xfs", "8:9", on: root, in: other)
-        let text = String(decoding: try JSONEncoder().encode(PlanDocument(try fixture.plan())), as: UTF8.self)
-        #expect(text.contains("\"mount_namespace\":null"))
-        #expect(
-            text.contains(#""mount_namespace":{"pid":99,"command":"sh"}"#)
-                || text.contains(#""mount_namespace":{"command":"sh","pid":99}"#))
     }
 
     @Test func whatAContainerCallsOurFilesystemsDoesNotNameThem() throws {

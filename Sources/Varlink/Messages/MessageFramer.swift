@@ -20,6 +20,8 @@ struct MessageFramer {
         if buffer.readableBytes == 0 {
             buffer = bytes
         } else {
+            // Once for each piece that comes, not for each message that goes: there may be hundreds in one piece.
+            buffer.discardReadBytes()
             buffer.writeImmutableBuffer(bytes)
         }
     }
@@ -38,7 +40,7 @@ struct MessageFramer {
         buffer.moveReaderIndex(forwardBy: length + 1)
         searched = 0
         // Gives the memory back that a large message took.
-        buffer = buffer.readableBytes == 0 ? ByteBuffer() : ByteBuffer(buffer.readableBytesView)
+        if buffer.readableBytes == 0 { buffer = ByteBuffer() }
         return message
     }
 

@@ -169,10 +169,3 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 }
-
-extension Duration {
-    var timeAmount: TimeAmount {
-        let (seconds, attoseconds) = components
-        return .seconds(seconds) + .nanoseconds(attoseconds / 1_000_000_000)
-    }
-}

@@ -1,0 +1,127 @@
+import FoundationEssentials
+import NIOCore
+import NIOPosix
+import SystemPackage
+
+/// A connection to a Varlink server. The answers come in the order of the calls: a call that waits long holds up those
+/// that come after it on the same connection.
+///
+/// Letting go of the client closes the connection.
+public final class VarlinkClient: Sendable {
+    private let path: FilePath
+    private let channel: any Channel
+    private let handler: NIOLoopBound<ReplyHandler>
+
+    private init(path: FilePath, channel: any Channel, handler: NIOLoopBound<ReplyHandler>) {
+        self.path = path
+        self.channel = channel
+        self.handler = handler
+    }
+
+    deinit {
+        channel.close(promise: nil)
+    }
+
+    /// - Parameter timeout: How long to try while the server has too many connections waiting.
+    /// - Throws: An error that is ``VarlinkError/isUnreachable``.
+    public static func connect(
+        to path: FilePath, timeout: Duration = .seconds(5)
+    ) async throws(VarlinkError) -> VarlinkClient {
+        let deadline = NIODeadline.now() + timeout.timeAmount
+        while true {
+            do {
+                return try await connectOnce(to: path)
+            } catch let error as IOError where error.errnoCode == Errno.resourceTemporarilyUnavailable.rawValue {
+                // The server's queue is full, and a socket that does not block does not wait for room (connect(2)).
+                guard NIODeadline.now() < deadline, !Task.isCancelled else { throw .unreachable(path, error) }
+                try? await Task.sleep(for: .milliseconds(20))
+            } catch {
+                throw .unreachable(path, error)
+            }
+        }
+    }
+
+    private static func connectOnce(to path: FilePath) async throws -> VarlinkClient {
+        let loop = NIOSingletons.posixEventLoopGroup.any()
+        let handler = NIOLoopBoundBox.makeBoxSendingValue(ReplyHandler(path: path), eventLoop: loop)
+        let channel = try await ClientBootstrap(group: loop)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(handler.value)
+                }
+            }
+            .connect(unixDomainSocketPath: path.string)
+            .get()
+        let bound = try await loop.submit { NIOLoopBound(handler.value, eventLoop: loop) }.get()
+        return VarlinkClient(path: path, channel: channel, handler: bound)
+    }
+
+    /// Calls a method and waits for its answer.
+    ///
+    /// - Parameters:
+    ///   - method: With its interface (`org.example.Control.Start`).
+    ///   - parameters: Anything that encodes as a JSON object.
+    ///   - timeout: How long to wait; for ever without. An answer that comes later is dropped.
+    /// - Throws: `errorReply`, `permissionDenied`, `connectionLost`, `timedOut`, `malformedReply` or `cancelled`.
+    public func call<Reply: Decodable & Sendable>(
+        _ method: String, _ parameters: some Encodable = NoParameters(), returning type: Reply.Type = Reply.self,
+        timeout: Duration? = nil
+    ) async throws(VarlinkError) -> Reply {
+        let call = OutgoingCall(method: method, parameters: parameters)
+        var replies = VarlinkReplies<Reply>(try send(call, timeout: timeout), to: method, from: self)
+            .makeAsyncIterator()
+        guard let reply = try await replies.next(isolation: nil) else {
+            throw VarlinkError(.cancelled, method, "nobody waits for the answer any more")
+        }
+        return reply
+    }
+
+    /// Calls a method that answers more than once.
+    ///
+    /// The only way to end it early is to close the connection. Answers that nobody has taken yet wait in memory.
+    /// - Throws: If the call cannot be written. All else comes in the sequence.
+    public func callMore<Reply: Decodable & Sendable>(
+        _ method: String, _ parameters: some Encodable = NoParameters(), returning type: Reply.Type = Reply.self
+    ) throws(VarlinkError) -> VarlinkReplies<Reply> {
+        let call = OutgoingCall(method: method, parameters: parameters, more: true)
+        return VarlinkReplies(try send(call, timeout: nil), to: method, from: self)
+    }
+
+    /// Closes the connection; what still waits for an answer is told that it is lost.
+    public func close() async {
+        channel.close(promise: nil)
+        await waitUntilClosed()
+    }
+
+    /// Returns when the connection has ended, whoever ended it.
+    public func waitUntilClosed() async {
+        try? await channel.closeFuture.get()
+    }
+
+    private func send(
+        _ call: OutgoingCall<some Encodable>, timeout: Duration?
+    ) throws(VarlinkError) -> AsyncThrowingStream<JSONMessage, any Error> {
+        let bytes: ByteBuffer
+        do {
+            bytes = try encodeMessage(call)
+        } catch {
+            throw VarlinkError(.malformedCall, call.method, "its parameters cannot be written as JSON (\(error))")
+        }
+        let (replies, continuation) = AsyncThrowingStream.makeStream(of: JSONMessage.self)
+        channel.eventLoop.execute { [handler, method = call.method] in
+            handler.value.send(bytes, of: WaitingCall(method: method, replies: continuation), timeout: timeout)
+        }
+        return replies
+    }
+}
+
+/// For a method that takes none, or of an answer that tells none.
+public struct NoParameters: Codable, Sendable {
+    public init() {}
+}
+
+private struct OutgoingCall<Parameters: Encodable>: Encodable {
+    let method: String
+    let parameters: Parameters
+    var more: Bool?
+}

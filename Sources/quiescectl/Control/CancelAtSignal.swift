@@ -1,0 +1,26 @@
+import Synchronization
+import UnixSignals
+
+/// Calls something when the user presses Ctrl-C, or the command is told to end; the command goes on and ends by what
+/// comes of it.
+final class CancelAtSignal: Sendable {
+    private let asked = Mutex(false)
+    private let task = Mutex<Task<Void, Never>?>(nil)
+
+    init(_ cancel: @escaping @Sendable () async -> Void) {
+        let watch = Task { [self] in
+            for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup) {
+                asked.withLock { $0 = true }
+                await cancel()
+            }
+        }
+        task.withLock { $0 = watch }
+    }
+
+    /// Whether it was called.
+    var wasAsked: Bool { asked.withLock { $0 } }
+
+    func stop() {
+        task.withLock { $0?.cancel() }
+    }
+}

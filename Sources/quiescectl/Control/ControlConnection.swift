@@ -1,0 +1,69 @@
+import ControlProtocol
+import FreezeCore
+import SystemPackage
+import Varlink
+
+/// A connection to the daemon's control socket.
+struct ControlConnection: Sendable {
+    /// What is answered at once is waited for no longer than this.
+    private static let patience = Duration.seconds(10)
+
+    private let socket: FilePath
+    private let client: VarlinkClient
+
+    static func open(_ socket: FilePath) async throws(ControlFailure) -> ControlConnection {
+        do throws(VarlinkError) {
+            return ControlConnection(socket: socket, client: try await VarlinkClient.connect(to: socket))
+        } catch {
+            throw error.code == .permissionDenied ? .denied(socket) : .notReachable(socket, problem: error.problem)
+        }
+    }
+
+    func close() async {
+        await client.close()
+    }
+
+    func status() async throws(ControlFailure) -> ControlStatus {
+        try await call(.status, NoParameters(), timeout: Self.patience)
+    }
+
+    /// Answered when everything is frozen or nothing is: the daemon keeps the time.
+    func freeze(hold: Bool) async throws(ControlFailure) -> FreezeReply {
+        try await call(.freeze, FreezeParameters(hold: hold), timeout: nil)
+    }
+
+    func thaw(force: Bool) async throws(ControlFailure) -> ThawReply {
+        try await call(.thaw, ThawParameters(force: force), timeout: nil)
+    }
+
+    /// Every event from now on; the first reply has none, and says that the subscription stands.
+    func monitor() throws(ControlFailure) -> VarlinkReplies<MonitorReply> {
+        do throws(VarlinkError) {
+            return try client.callMore(ControlInterface.Method.monitor.qualifiedName)
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    private func call<Reply: Decodable & Sendable>(
+        _ method: ControlInterface.Method, _ parameters: some Encodable & Sendable, timeout: Duration?
+    ) async throws(ControlFailure) -> Reply {
+        do throws(VarlinkError) {
+            return try await client.call(method.qualifiedName, parameters, timeout: timeout)
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    private func failure(_ error: VarlinkError) -> ControlFailure {
+        if error.code == .permissionDenied { return .denied(socket) }
+        guard let reply = error.errorReply else {
+            return error.code == .connectionLost
+                ? .lost(socket, problem: error.problem) : .misunderstood(socket, problem: error.problem)
+        }
+        guard let name = ControlErrorName(qualifiedName: reply.name),
+            let parameters = reply.parameters(as: ControlErrorParameters.self)
+        else { return .misunderstood(socket, problem: reply.name) }
+        return .refused(name, parameters)
+    }
+}

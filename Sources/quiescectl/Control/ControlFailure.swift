@@ -1,0 +1,64 @@
+import ArgumentParser
+import ControlProtocol
+import FreezeCore
+import SystemPackage
+
+/// Why the daemon did not do what it was asked.
+enum ControlFailure: ActionableError {
+    /// Nobody answers on the socket.
+    case notReachable(FilePath, problem: String)
+    /// It talks to root only.
+    case denied(FilePath)
+    /// It answered before, and is gone.
+    case lost(FilePath, problem: String)
+    /// It said no.
+    case refused(ControlErrorName, ControlErrorParameters)
+    /// The user did not want it any more.
+    case cancelled
+    /// It speaks another language.
+    case misunderstood(FilePath, problem: String)
+
+    var subject: String {
+        switch self {
+        case .denied(let socket), .notReachable(let socket, _), .lost(let socket, _),
+            .misunderstood(let socket, _):
+            socket.escaped
+        case .cancelled: "request"
+        case .refused(_, let parameters): parameters.request.map { "request \($0)" } ?? "quiesced"
+        }
+    }
+
+    var problem: String {
+        switch self {
+        case .notReachable(_, let problem): "quiesced cannot be reached: \(problem)"
+        case .denied: "quiesced talks to root only"
+        case .lost(_, let problem): "quiesced is gone: \(problem)"
+        case .misunderstood(_, let problem): "quiesced answers what quiescectl does not understand: \(problem)"
+        case .cancelled: "cancelled before everything was frozen"
+        case .refused(_, let parameters): parameters.reason
+        }
+    }
+
+    var remedy: String? {
+        switch self {
+        case .notReachable: "Start it (systemctl start quiesced), or see why it ended (journalctl -u quiesced)."
+        case .denied: "Run as root: sudo quiescectl …"
+        case .lost: "What was frozen is thawed by its freezer. See why it ended: journalctl -u quiesced."
+        case .misunderstood: "Let both be of one version."
+        case .refused(.busy, _): "Try again later; quiescectl status tells what it does."
+        case .refused(.notOwner, _): "To end it all the same, and lose that backup: quiescectl thaw --force."
+        case .refused(.consistencyLost, _): "Do not trust what was taken in this window; begin again."
+        case .refused(.nothingFrozen, _), .cancelled: nil
+        case .refused(.failed, _): "What it did: quiescectl show."
+        }
+    }
+
+    var exitCode: ExitCode {
+        switch self {
+        case .notReachable, .denied: .notReachable
+        case .refused(.busy, _): .busy
+        case .refused(.consistencyLost, _): .consistencyLost
+        case .lost, .cancelled, .misunderstood, .refused: .failed
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import ArgumentParser
+import Configuration
+import ControlProtocol
+import FreezeCore
+import Glibc
+import LinuxCalls
+import Presentation
+import Subprocess
+import SystemPackage
+
+/// `quiescectl exec`: freezes for the time of one command.
+struct ExecCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "exec",
+        abstract: "Freeze, run a command, thaw.",
+        discussion: """
+            For a snapshot that another program takes: of a storage array, or of a cloud's disks. Not for LVM, which \
+            freezes by itself and would wait for ever. The command must not write to anything that is frozen: it would \
+            wait until freeze.max_window is over. Its environment has QUIESCE_REQUEST_ID besides.
+
+            Whatever happens to quiescectl, everything is thawed: when its connection ends, so does the window.
+
+            Exit status: that of the command (128 + n if signal n ended it; 126 or 127 if it cannot be run); but 1 \
+            freezing failed, and the command was not run; 2 wrong usage or configuration; 3 quiesced cannot be reached; \
+            4 another request is under way; 5 the window ended before the command did: do not trust what it took.
+
+            Examples:
+              quiescectl exec -- take-snapshot --volume data
+              quiescectl exec -- sh -c 'ssh array snapshot create vm7'
+            """)
+
+    @OptionGroup var options: ConfigurationOption
+
+    @Flag(help: "Afterwards print the request's record as JSON.")
+    var json = false
+
+    @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.")
+    var command: [String] = []
+
+    func validate() throws {
+        guard !command.isEmpty else { throw ValidationError("Name a command to run, after --.") }
+    }
+
+    func run() async throws {
+        // Before the freeze: what cannot be run need not stop anybody.
+        let program = try ProgramFile(named: command[0])
+        let socket = try options.load().control.socket
+        let progress = try await RequestProgressDisplay.start(socket, isQuiet: json)
+        let connection = try await ControlConnection.open(socket)
+        let reply: FreezeReply
+        let cancel = CancelAtSignal { await connection.close() }
+        do throws(ControlFailure) {
+            reply = try await connection.freeze(hold: true)
+        } catch {
+            await progress.stop()
+            throw cancel.wasAsked ? .cancelled : error
+        }
+        cancel.stop()
+        let status = reply.dryRun ? ExitCode.success : await ChildCommand(program, command).run(reply.request)
+        let lost: ControlFailure?
+        do throws(ControlFailure) {
+            _ = try await connection.thaw(force: false)
+            lost = nil
+        } catch {
+            lost = error
+        }
+        let record = await progress.finished(reply.request)
+        await connection.close()
+        if let record {
+            if json {
+                try printText(prettyJSON(record) + "\n")
+            } else {
+                printErrorLines(RequestSummary(record).lines)
+            }
+        }
+        if reply.dryRun {
+            printError("quiescectl: a dry run: \(escapedControlCharacters(command[0])) was not run")
+        }
+        if let lost {
+            printError(lost)
+            throw ExitCode.consistencyLost
+        }
+        throw status
+    }
+}

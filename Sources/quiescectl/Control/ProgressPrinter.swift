@@ -1,0 +1,115 @@
+import ControlProtocol
+import FreezeCore
+import Glibc
+import LinuxCalls
+import Presentation
+import SystemPackage
+
+/// Tells on standard error how a request goes on: on a terminal with a last line that says what it is waiting for,
+/// elsewhere as plain lines.
+///
+/// Where standard error is a file, nothing is written in the window: the file may be on a filesystem that is frozen,
+/// and then whoever writes to it cannot thaw.
+struct ProgressPrinter {
+    private let isTerminal: Bool
+    private let isFile: Bool
+    private var held: [String] = []
+    private var isWindowOpen = false
+    /// What is waited for, and since when.
+    private var activity: (text: String, since: Moment)?
+    private var isActivityShown = false
+
+    init() {
+        isTerminal = isatty(STDERR_FILENO) == 1
+        var status = stat()
+        isFile = fstat(STDERR_FILENO, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
+    mutating func show(_ event: ControlEvent) {
+        if let state = event.state {
+            isWindowOpen = [.freezing, .verifying, .frozen, .thawing].contains(state)
+            activity = Self.waiting(for: state).map { ($0, Moment.now) }
+        }
+        if event.kind == .hookStarted, let hook = event.hook, let phase = event.phase {
+            activity = ("hook \(hook) \(phase)", Moment.now)
+        }
+        if let line = ProgressLine(event)?.text { write(line) } else { refresh() }
+        if !isWindowOpen { releaseHeld() }
+    }
+
+    /// Shows how long the present step takes; on a terminal only.
+    mutating func refresh() {
+        guard isTerminal, let activity else { return }
+        let seconds = (Moment.now - activity.since).components.seconds
+        let text = seconds < 2 ? "\(activity.text) …" : "\(activity.text) … \(seconds) s"
+        put("\r\u{1B}[K" + text.prefix(columns: TextLayout.width - 1))
+        isActivityShown = true
+    }
+
+    /// Nothing more comes.
+    mutating func end() {
+        activity = nil
+        eraseActivity()
+        releaseHeld()
+    }
+
+    private mutating func write(_ line: String) {
+        if isFile && isWindowOpen { return held.append(line) }
+        eraseActivity()
+        put(line + "\n")
+        refresh()
+    }
+
+    private mutating func releaseHeld() {
+        for line in held { put(line + "\n") }
+        held = []
+    }
+
+    private mutating func eraseActivity() {
+        if isActivityShown { put("\r\u{1B}[K") }
+        isActivityShown = false
+    }
+
+    private func put(_ text: some StringProtocol) {
+        // If standard error is gone there is nobody left to tell.
+        try? writeAll(Array(text.utf8), to: .standardError)
+    }
+
+    private static func waiting(for state: ControlState) -> String? {
+        switch state {
+        case .planning: "planning"
+        case .flushing, .flushingAgain: "flushing"
+        case .freezing: "freezing"
+        case .thawing: "thawing"
+        case .recovering, .idle, .freezeHooks, .checking, .verifying, .frozen, .rehearsing, .thawHooks, .stopped:
+            nil
+        }
+    }
+}
+
+/// One thing that has happened, as a line.
+struct ProgressLine {
+    let text: String
+
+    /// Nil for what is no news.
+    init?(_ event: ControlEvent) {
+        let name = event.mountPoint ?? event.hook ?? ""
+        let outcome = event.problem ?? event.duration.map { readableDuration(milliseconds: $0) } ?? ""
+        switch event.kind {
+        case .planned:
+            let counts = "\(event.freeze ?? 0) to freeze, \(event.sync ?? 0) to sync, \(event.skip ?? 0) to skip"
+            let hooks = event.hooks ?? []
+            self.init("planned", counts, hooks.isEmpty ? "no hooks" : "hooks: " + hooks.joined(separator: ", "))
+        case .flushed: self.init("flushed", name, outcome)
+        case .hookEnded: self.init("hook \(event.phase ?? "")", name, outcome)
+        case .froze: self.init(event.problem == nil ? "frozen" : "not frozen", name, outcome)
+        case .thawed: self.init(event.problem == nil ? "thawed" : "not thawed", name, outcome)
+        case .failed: self.init("failed", event.problem ?? "", "")
+        case .state, .hookStarted, .finished: return nil
+        }
+    }
+
+    private init(_ what: String, _ name: String, _ outcome: String) {
+        text = "\(what.padded(to: 12))\(name)" + (outcome.isEmpty ? "" : "  \(outcome)")
+    }
+}

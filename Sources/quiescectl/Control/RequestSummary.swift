@@ -1,0 +1,31 @@
+import FreezeCore
+import History
+import Presentation
+
+/// How a request ended, in a few lines.
+struct RequestSummary {
+    private let record: HistoryRecord
+
+    init(_ record: HistoryRecord) {
+        self.record = record
+    }
+
+    var lines: [String] {
+        labelledLines([
+            ("Request", "\(record.id) of \(record.channel)"),
+            ("Result", result),
+            ("Window", record.window.map { readableDuration(milliseconds: $0.duration) } ?? "nothing was frozen"),
+            ("Reason", record.reason ?? ""),
+            ("More", "quiescectl show \(record.id)"),
+        ])
+    }
+
+    private var result: String {
+        switch record.result {
+        case .succeeded where record.isDryRun: "rehearsed"
+        case .succeeded: "succeeded, level \(record.level ?? "unknown")"
+        case .failed where record.isLost: "LOST: do not trust what was taken in this window"
+        case .failed: "FAILED"
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import ControlProtocol
+import FreezeCore
+import History
+import Presentation
+
+/// A daemon's status for people.
+struct StatusText {
+    private let status: ControlStatus
+
+    init(_ status: ControlStatus) {
+        self.status = status
+    }
+
+    var lines: [String] {
+        let request = status.request
+        var items: [(label: String, text: String)] = [
+            ("State", state),
+            ("Request", request.map { "\($0.id) of \($0.channel), begun \(ago($0.age))" } ?? ""),
+            (
+                "Window",
+                request?.windowLeft.map { "ends in \(readableDuration(milliseconds: $0)) at the latest" } ?? ""
+            ),
+            ("Hook", request?.hook.map { "\($0) is running" } ?? ""),
+            ("Failing", request?.failure ?? ""),
+            ("STUCK", status.stuck.joined(separator: ", ")),
+        ]
+        items += status.lost.map { ("LOST", "\($0.channel): \($0.reason)") }
+        items += [
+            ("Last good", status.lastGoodBackup.map(backup) ?? "none on record"),
+            ("Last", lastIfOther ?? ""),
+        ]
+        items += status.channels.map { ("Channel", "\($0.name): \($0.state)") }
+        items += [
+            ("Freezer", status.freezerReady ? "ready" : "not running"),
+            ("Daemon", "quiesced \(status.version), process \(status.pid), since \(time(status.started))"),
+        ]
+        let table = filesystems
+        return labelledLines(items) + (table.isEmpty ? [] : [""] + table)
+    }
+
+    private var state: String {
+        let dryRun = status.dryRun ? ", dry run: nothing is ever frozen" : ""
+        return "\(status.state.words), \(ago(status.sinceMilliseconds))\(dryRun)"
+    }
+
+    private var lastIfOther: String? {
+        guard let last = status.lastBackup, last.id != status.lastGoodBackup?.id else { return nil }
+        return backup(last)
+    }
+
+    private func backup(_ backup: ControlStatus.Backup) -> String {
+        let result = backup.result == .succeeded ? backup.level ?? "good" : "FAILED"
+        let reason = backup.reason.map { ": \($0)" } ?? ""
+        return "\(result), \(ago(backup.age)) (\(backup.id) of \(backup.channel))\(reason)"
+    }
+
+    private var filesystems: [String] {
+        TextTable(
+            [.init("FILESYSTEM", overflow: .cut), .init("PROGRESS", limit: 10)],
+            rows: (status.request?.filesystems ?? []).map { [$0.mountPoint, $0.progress] }
+        ).lines
+    }
+
+    private func ago(_ milliseconds: Double) -> String {
+        relativeAge(.milliseconds(milliseconds))
+    }
+
+    /// `2026-11-21 10:36:45`, in UTC.
+    private func time(_ time: WallTime) -> String {
+        String(time.description.prefix(19)).replacing("T", with: " ") + " UTC"
+    }
+}

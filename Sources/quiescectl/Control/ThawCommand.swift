@@ -1,0 +1,53 @@
+import ArgumentParser
+import Configuration
+import ControlProtocol
+import FreezeCore
+import History
+import Presentation
+
+/// `quiescectl thaw`: ends a request by hand.
+struct ThawCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "thaw",
+        abstract: "Thaw what `quiescectl freeze` has frozen.",
+        discussion: """
+            Everything is thawed, and the hooks are called for thaw; the command ends after the last of them. A request \
+            of the host, or of `quiescectl exec`, is ended only with --force: its backup is then lost, and whoever asked \
+            for it is told so.
+
+            Exit status: 0 the window was good to its end; 1 nothing was frozen, the request is another's, or thawing \
+            failed; 2 wrong usage or configuration; 3 quiesced cannot be reached; 5 thawed, but the window had ended \
+            early, or was ended by force: do not trust what was taken in it.
+
+            Examples:
+              quiescectl thaw
+              quiescectl thaw --force
+            """)
+
+    @Flag(help: "End any request. The backup it is for is lost.")
+    var force = false
+
+    @OptionGroup var options: ConfigurationOption
+    @OptionGroup var output: OutputOption
+
+    func run() async throws {
+        let socket = try options.load().control.socket
+        let progress = try await RequestProgressDisplay.start(socket, isQuiet: output.json)
+        let connection = try await ControlConnection.open(socket)
+        let reply: ThawReply
+        do {
+            reply = try await connection.thaw(force: force)
+        } catch {
+            await progress.stop()
+            throw error
+        }
+        let record = await progress.finished(reply.request)
+        await connection.close()
+        if let record {
+            try output.write(record, orLines: RequestSummary(record).lines)
+            if record.isLost { throw ExitCode.consistencyLost }
+        } else {
+            try output.write(reply, orLines: ["Nothing is frozen."])
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import Channels
+import ControlProtocol
+import Foundation
+import History
+import SystemPackage
+import Testing
+
+/// Requests by hand, and what the daemon tells of itself.
+extension EndToEnd {
+    @Suite struct ControlTests {
+        private static let hook = ["10-note": "echo $1 $QUIESCE_CHANNEL $QUIESCE_RESULT >> $TRACE"]
+
+        private func rig(
+            _ configuration: [String: String] = [:], hooks: [String: String] = Self.hook
+        ) throws -> DaemonRig {
+            let rig = try DaemonRig(configuration: configuration, hooks: hooks)
+            try rig.waitForSocket()
+            return rig
+        }
+
+        @Test func `freeze by hand outlives its caller, and thaw ends it`() throws {
+            let filesystem = try ScratchFilesystem(.ext4)
+            let rig = try rig()
+            #expect(try rig.status().state == .idle)
+            let freeze = try rig.control("freeze")
+            #expect(freeze.ending == .exited(0), "\(freeze.errors)")
+            #expect(freeze.output.contains("Frozen"))
+            #expect(try FreezeProof.isFrozen(filesystem.mountPoint) && FreezeProof.isFrozen("/"))
+
+            let status = try rig.status()
+            #expect(status.state == .frozen)
+            #expect(status.request?.channel == "control")
+            #expect(status.request?.filesystems.allSatisfy { $0.progress == "frozen" } == true)
+            #expect(try #require(status.request?.windowLeft) > 1000)
+
+            let thaw = try rig.control("thaw")
+            #expect(thaw.ending == .exited(0), "\(thaw.errors)")
+            #expect(thaw.output.contains("succeeded, level application"))
+            #expect(try !FreezeProof.isFrozen(filesystem.mountPoint) && !FreezeProof.isFrozen("/"))
+            #expect(try rig.traced() == ["freeze control", "thaw control ok"])
+            #expect(try rig.record().channel == "control")
+            try rig.waitUntilReleased()
+            let good = try #require(try rig.status().lastGoodBackup)
+            #expect(good.level == "application" && good.age < 60_000)
+            #expect(try rig.control("status").output.contains("Last good  application, "))
+            try filesystem.remove()
+        }
+
+        @Test func `P8 a second request is busy at once, whoever asks`() throws {
+            let rig = try rig()
+            #expect(try rig.control("freeze").ending == .exited(0))
+            let second = try rig.control("freeze")
+            #expect(second.ending == .exited(4), "\(second.errors)")
+            #expect(second.errors.contains("busy"))
+            #expect(try rig.exec("true").waitForExit() == .exited(4))
+            #expect(try rig.freeze().status == .failure)
+            #expect(try FreezeProof.isFrozen("/"), "none of it has ended the first")
+            #expect(try rig.control("thaw").ending == .exited(0))
+            #expect(try rig.thaw().status == .success, "harmless: its FREEZE had failed")
+        }
+
+        @Test func `P3 what is another's is thawed only by force, and then is lost`() throws {
+            let rig = try rig()
+            #expect(try rig.control("thaw").ending == .exited(1))
+            #expect(try rig.freeze().status == .success)
+            let refused = try rig.control("thaw")
+            #expect(refused.ending == .exited(1))
+            #expect(refused.errors.contains("--force"), "\(refused.errors)")
+            #expect(try FreezeProof.isFrozen("/"))
+
+            let forced = try rig.control("thaw", "--force")
+            #expect(forced.ending == .exited(5), "\(forced.errors)")
+            #expect(forced.output.contains("LOST"))
+            #expect(try !FreezeProof.isFrozen("/"))
+            #expect(try rig.status().lost.map(\.channel) == ["hyperv"])
+            #expect(try rig.control("status").output.contains("LOST"))
+            #expect(try rig.thaw().status == .failure)
+            #expect(try rig.status().lost == [])
+            try rig.expectHealthy(freezing: [])
+        }
+
+        @Test func `a window that ended early is told with status 5`() throws {
+            let rig = try rig(["freeze": "timeout = \"900ms\"\nmax_window = \"1s\""])
+            #expect(try rig.control("freeze").ending == .exited(0))
+            try rig.waitUntil(.idle)
+            #expect(try !FreezeProof.isFrozen("/"))
+            let thaw = try rig.control("thaw")
+            #expect(thaw.ending == .exited(5), "\(thaw.errors)")
+            #expect(thaw.errors.contains("max_window"))
+        }
+
+        @Test func `Ctrl-C during freeze cancels, and the hooks are called for thaw`() throws {
+            let rig = try rig(hooks: [
+                "10-slow": "echo $1${QUIESCE_RESULT:+ $QUIESCE_RESULT} >> $TRACE; [ $1 = thaw ] || sleep 60"
+            ])
+            let freeze = try rig.controlling("freeze")
+            try rig.waitForTrace("freeze")
+            freeze.send(SIGINT)
+            #expect(try freeze.waitForExit(within: .seconds(30)) == .exited(1))
+            try rig.waitForTrace("thaw failed")
+            #expect(try !FreezeProof.isFrozen("/"))
+        }
+
+        @Test func `freeze shows which hook and which filesystem`() throws {
+            let filesystem = try ScratchFilesystem(.xfs)
+            let rig = try rig()
+            let freeze = try rig.control("freeze")
+            let lines = freeze.errors.split(separator: "\n").map(String.init)
+            #expect(lines.contains { $0.hasPrefix("hook freeze 10-note  ") }, "\(lines)")
+            for mountPoint in ["/", filesystem.mountPoint.string] {
+                #expect(
+                    lines.contains { $0.hasPrefix("frozen      \(mountPoint)  ") && $0.hasSuffix(" ms") },
+                    "\(lines)")
+            }
+            #expect(lines.allSatisfy { $0.count <= 80 && !$0.contains("\u{1B}") })
+            let thaw = try rig.control("thaw")
+            #expect(thaw.errors.contains("thawed      /  "))
+            try rig.waitUntilReleased()
+            try filesystem.remove()
+        }
+
+        @Test func `without a daemon the status is 3, and the error says what to do`() throws {
+            let rig = try DaemonRig(isStarted: false)
+            for arguments in [["status"], ["freeze"], ["thaw"]] {
+                let outcome = try rig.control(arguments[0])
+                #expect(outcome.ending == .exited(3), "\(arguments): \(outcome.errors)")
+                #expect(outcome.errors.contains("systemctl start quiesced"))
+            }
+            #expect(try rig.exec("true").waitForExit() == .exited(3))
+        }
+
+        @Test func `only root may ask`() throws {
+            let rig = try rig()
+            let mode = try RunningProgram.output(of: "stat", ["--format", "%a %u %F", rig.socket.string])
+            #expect(mode == "600 0 socket")
+            // The directory, which is root's alone, is opened to the other user: the socket must hold by itself.
+            try RunningProgram.output(of: "chmod", ["755", rig.runDirectory.string])
+            try RunningProgram.output(of: "chmod", ["666", rig.socket.string])
+            let outcome = try RunningProgram.run(
+                "setpriv",
+                [
+                    "--reuid", "65534", "--clear-groups",
+                    ScratchWorld.programs.appending("quiescectl").string, "status", "--config",
+                    rig.configuration.string,
+                ])
+            #expect(outcome.ending == .exited(3), "\(outcome.output) \(outcome.errors)")
+            #expect(try rig.status().state == .idle)
+        }
+
+        @Test func `in a dry run freeze and exec say success, marked dry, and run nothing`() throws {
+            let rig = try DaemonRig(hooks: Self.hook, isStarted: false)
+            try rig.start("--dry-run")
+            try rig.waitForSocket()
+            let freeze = try rig.control("freeze", "--json")
+            #expect(freeze.ending == .exited(0), "\(freeze.errors)")
+            #expect(try JSONDecoder().decode(FreezeReply.self, from: Data(freeze.output.utf8)).dryRun)
+            #expect(try rig.status().state == .rehearsing)
+            #expect(try !FreezeProof.isFrozen("/"))
+            let thaw = try rig.control("thaw")
+            #expect(thaw.ending == .exited(0))
+            #expect(thaw.output.contains("rehearsed"))
+            #expect(try rig.exec("touch", "/run/dry-run-was-run").waitForExit() == .exited(0))
+            #expect(!FileManager.default.fileExists(atPath: "/run/dry-run-was-run"))
+            #expect(try rig.control("status").output.contains("dry run"))
+            #expect(try rig.status().lastGoodBackup == nil, "a rehearsal is no backup")
+            #expect(try rig.traced() == [])
+        }
+    }
+}

@@ -1,0 +1,141 @@
+import Channels
+import ControlProtocol
+import Foundation
+import History
+import SystemPackage
+import Testing
+
+/// `quiescectl exec`: frozen for as long as one command runs.
+extension EndToEnd {
+    @Suite struct ExecTests {
+        private func rig(_ configuration: [String: String] = [:]) throws -> DaemonRig {
+            let rig = try DaemonRig(
+                configuration: configuration,
+                hooks: ["10-note": "echo $1 $QUIESCE_CHANNEL $QUIESCE_RESULT >> $TRACE"])
+            try rig.waitForSocket()
+            return rig
+        }
+
+        /// A command that says it runs, and waits for the gate.
+        private func waiting(_ rig: DaemonRig, then end: String) -> [String] {
+            [
+                "sh", "-c",
+                "TRACE=\(rig.trace); echo running $QUIESCE_REQUEST_ID; \(DaemonRig.waiting(forGate: "command")); \(end)",
+            ]
+        }
+
+        private func start(_ rig: DaemonRig, then end: String) throws -> RunningProgram {
+            let command = waiting(rig, then: end)
+            let program = try rig.exec(command[0], command[1], command[2])
+            try program.waitForLine(in: .output) { $0.hasPrefix("running ") && $0.count > 10 }
+            return program
+        }
+
+        @Test func `the command runs while everything is frozen, and its exit status is told`() throws {
+            let filesystem = try ScratchFilesystem(.ext4)
+            let rig = try rig()
+            let program = try start(rig, then: "exit 7")
+            #expect(try FreezeProof.isFrozen(filesystem.mountPoint) && FreezeProof.isFrozen("/"))
+            #expect(try rig.status().request?.channel == "exec")
+            // It is the command's alone.
+            #expect(try rig.control("thaw").ending == .exited(1))
+            #expect(try FreezeProof.isFrozen("/"))
+            try rig.open(gate: "command")
+            #expect(try program.waitForExit() == .exited(7))
+            #expect(try !FreezeProof.isFrozen(filesystem.mountPoint) && !FreezeProof.isFrozen("/"))
+            #expect(program.text(of: .errors).contains("succeeded, level application"))
+            #expect(try rig.traced() == ["freeze exec", "thaw exec ok"])
+            try rig.waitUntilReleased()
+            try filesystem.remove()
+        }
+
+        @Test func `P1 killed with SIGKILL, it leaves nothing frozen`() throws {
+            let rig = try rig()
+            let program = try start(rig, then: "exit 0")
+            program.send(SIGKILL)
+            _ = try program.waitForExit()
+            try rig.waitForTrace("thaw exec failed")
+            #expect(try !FreezeProof.isFrozen("/"))
+            #expect(try rig.record().result == .failed)
+            try rig.open(gate: "command")
+            try rig.expectHealthy(freezing: [])
+        }
+
+        @Test func `P3 a window that ends before the command does is told with status 5`() throws {
+            let rig = try rig(["freeze": "timeout = \"900ms\"\nmax_window = \"1s\""])
+            let program = try start(rig, then: "exit 0")
+            try rig.waitForTrace("thaw exec failed")
+            try rig.open(gate: "command")
+            #expect(try program.waitForExit() == .exited(5))
+            #expect(program.text(of: .errors).contains("do not trust"))
+        }
+
+        @Test func `P3 a daemon that dies under the command is told with status 5`() throws {
+            let rig = try rig()
+            let program = try start(rig, then: "exit 0")
+            rig.daemon.send(SIGKILL)
+            try wait(for: "the thaw") { try !FreezeProof.isFrozen("/") }
+            try rig.open(gate: "command")
+            #expect(try program.waitForExit() == .exited(5))
+        }
+
+        @Test func `thawed by force under the command, it is told with status 5`() throws {
+            let rig = try rig()
+            let program = try start(rig, then: "exit 0")
+            #expect(try rig.control("thaw", "--force").ending == .exited(5))
+            try rig.open(gate: "command")
+            #expect(try program.waitForExit() == .exited(5))
+            try rig.expectHealthy(freezing: [])
+        }
+
+        @Test func `a failed freeze does not run the command`() throws {
+            let rig = try rig()
+            try rig.install(hook: "20-fails", "[ $1 = thaw ] || { echo no luck; exit 1; }")
+            let program = try rig.exec("touch", "/run/was-run")
+            #expect(try program.waitForExit() == .exited(1))
+            #expect(program.text(of: .errors).contains("no luck"))
+            #expect(!FileManager.default.fileExists(atPath: "/run/was-run"))
+        }
+
+        @Test func `what cannot be run does not freeze`() throws {
+            let rig = try rig()
+            #expect(try rig.exec("no-such-program").waitForExit() == .exited(2))
+            #expect(try rig.traced() == [])
+        }
+
+        @Test func `TERM reaches the command, and then everything is thawed`() throws {
+            let rig = try rig()
+            let program = try rig.exec(
+                "sh", "-c", "trap 'exit 9' TERM; echo running; while :; do sleep 0.05; done")
+            try program.waitForLine(in: .output) { $0 == "running" }
+            program.send(SIGTERM)
+            #expect(try program.waitForExit() == .exited(9))
+            #expect(try !FreezeProof.isFrozen("/"))
+        }
+
+        @Test func `Ctrl-C ends the command, and then everything is thawed`() throws {
+            let rig = try rig()
+            let program = try rig.exec("sleep", "60")
+            try rig.waitUntil(.frozen)
+            // As a terminal does: to the whole group.
+            kill(-program.processIdentifier, SIGINT)
+            #expect(try program.waitForExit() == .exited(130))
+            #expect(try !FreezeProof.isFrozen("/"))
+        }
+
+        @Test func `P7 output that goes to a frozen file does not keep it from thawing`() throws {
+            let rig = try rig()
+            let program = try RunningProgram(
+                "sh",
+                [
+                    "-c",
+                    "\(ScratchWorld.programs.appending("quiescectl")) exec --config \(rig.configuration) -- true "
+                        + "> /exec-output 2>&1",
+                ])
+            try program.closeInput()
+            #expect(try program.waitForExit() == .exited(0))
+            #expect(try rig.record().result == .succeeded)
+            #expect(try RunningProgram.output(of: "cat", ["/exec-output"]).contains("thawed      /"))
+        }
+    }
+}
