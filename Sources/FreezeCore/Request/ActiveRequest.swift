@@ -59,8 +59,9 @@ struct ActiveRequest: Sendable {
     var failureSubject: FailureSubject?
     /// FREEZE was answered with success.
     var wasFrozen = false
-    /// The THAW that follows was answered before the thaw was done: none is to come.
-    var isThawAnswered = false
+    /// The owner's THAW may still come: not once it was answered before the thaw was done, nor once the caller who
+    /// held the window is gone.
+    var mayThawFollow = true
     var windowDeadline: Moment?
     var isTakenOver = false
     var isThawFinished = false

@@ -80,7 +80,11 @@ extension RequestMachine {
         if let request, request.channel == channel, state != .thawHooks {
             self.request?.freezeOperation = nil
             // Whoever registers next gets the host's THAW for this request. A caller who held it never comes back.
-            if channel.caller == nil { debts[channel] = .lost(reason: reason) }
+            if channel.caller == nil {
+                debts[channel] = .lost(reason: reason)
+            } else {
+                self.request?.mayThawFollow = false
+            }
             fail("the channel was lost: \(reason)")
         }
         if channel.caller != nil {
@@ -193,7 +197,7 @@ extension RequestMachine {
                 AnswerDetail(request: request?.id, refusal: .failed, reason: request?.failure))
             if pending.meaning == .startsAnew || pending.meaning == .forced { continue }
             debts[pending.channel] = nil
-            request?.isThawAnswered = true
+            request?.mayThawFollow = false
         }
     }
 }

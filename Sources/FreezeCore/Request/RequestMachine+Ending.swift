@@ -39,7 +39,7 @@ extension RequestMachine {
                 request.channel, operation, .failure,
                 AnswerDetail(request: request.id, refusal: .failed, reason: request.failure))
             owe(request.channel, .harmless)
-        } else if request.wasFrozen, !request.isThawAnswered, let failure = request.failure {
+        } else if request.wasFrozen, request.mayThawFollow, let failure = request.failure {
             owe(request.channel, .lost(reason: failure))
         }
         for pending in request.pendingOperations {
