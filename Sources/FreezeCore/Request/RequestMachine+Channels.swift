@@ -58,11 +58,12 @@ extension RequestMachine {
         }
     }
 
-    /// Ends whatever request there is, by the admin's word. Its owner is told that it is lost.
+    /// Ends whatever request there is, by the admin's word. Its owner is told that it is lost, unless it was being
+    /// thawed anyway: then that is waited for, and a good backup stays good.
     private mutating func thawByForce(_ channel: ChannelID, _ operation: OperationID) {
         request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: .forced, received: now))
-        fail("it was thawed by hand (quiescectl thaw --force)")
+        if state != .thawing { fail("it was thawed by hand (quiescectl thaw --force)") }
     }
 
     private mutating func refuseForeign(

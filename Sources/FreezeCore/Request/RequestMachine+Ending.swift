@@ -49,12 +49,25 @@ extension RequestMachine {
                 case .harmless, .forced: !isStuck
                 case .lateThaw, .startsAnew: false
                 }
-            var detail = AnswerDetail(request: request.id, reason: succeeds ? levelReason : request.failure)
-            if !succeeds { detail.refusal = request.wasFrozen ? .lost : .failed }
+            let detail = succeeds ? successDetail(pending.meaning) : failureDetail(pending.meaning)
             answer(pending.channel, pending.operation, succeeds ? .success : .failure, detail)
-            if pending.meaning != .startsAnew { debts[pending.channel] = nil }
+            if pending.meaning != .startsAnew, pending.meaning != .forced { debts[pending.channel] = nil }
         }
         self.request?.pendingOperations = []
+    }
+
+    private func successDetail(_ meaning: PendingOperation.Meaning) -> AnswerDetail {
+        AnswerDetail(request: request?.id, reason: meaning == .endsWindow ? levelReason : nil)
+    }
+
+    private func failureDetail(_ meaning: PendingOperation.Meaning) -> AnswerDetail {
+        guard let request, let failure = request.failure else {
+            return AnswerDetail(
+                request: request?.id, refusal: .nothingFrozen, reason: "the THAW before it has ended the window")
+        }
+        // Who thaws by force has lost nothing: the window is another's.
+        let isLost = request.wasFrozen && meaning != .forced
+        return AnswerDetail(request: request.id, refusal: isLost ? .lost : .failed, reason: failure)
     }
 
     // MARK: Thaw hooks
