@@ -22,9 +22,9 @@ extension RequestMachine {
         }
         if isStuck, request.failure == nil {
             let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
-            self.request?.failure = "\(names): not thawed; it is watched and thawed as soon as the kernel allows"
-            let first = stuckMountPoints.first
-            self.request?.failureSubject = first.map { .filesystem($0) }
+            noteFailure(
+                "\(names): not thawed; it is watched and thawed as soon as the kernel allows",
+                about: stuckMountPoints.first.map { .filesystem($0) })
         }
         answerAtEndOfWindow()
         startThawHooks()
@@ -185,9 +185,9 @@ extension RequestMachine {
         var crashed = ActiveRequest(
             id: leftover.requestID, channel: leftover.channel, hooksDeadline: now,
             record: RequestRecord(id: leftover.requestID, channel: leftover.channel, started: now))
-        crashed.failure = "quiesced ended in the middle of this request; what it had frozen is thawed"
         crashed.hooksOwedThaw = leftover.hooksOwedThaw.reversed().map { .leftover(name: $0.name) }
         request = crashed
+        noteFailure("quiesced ended in the middle of this request; what it had frozen is thawed")
         startThawHooks()
     }
 }

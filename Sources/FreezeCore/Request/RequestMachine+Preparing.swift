@@ -9,12 +9,12 @@ extension RequestMachine {
             record: RequestRecord(id: id, channel: channel, started: received))
         new.record.isDryRun = policy.isDryRun
         if isStuck {
-            let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
-            new.failure = "the freeze of \(names) from an earlier request still hangs in the kernel"
-            new.failureSubject = stuckMountPoints.first.map { .filesystem($0) }
             request = new
-            closeWindow()
-            return
+            let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
+            noteFailure(
+                "the freeze of \(names) from an earlier request still hangs in the kernel",
+                about: stuckMountPoints.first.map { .filesystem($0) })
+            return closeWindow()
         }
         request = new
         state = .planning
@@ -238,18 +238,12 @@ extension RequestMachine {
 
     // MARK: Failure
 
-    /// Ends the request, from whatever state it is in. The first reason counts. It may quote a hook's name or output:
-    /// it becomes one line that no terminal obeys.
+    /// Ends the request, from whatever state it is in.
     mutating func fail(_ reason: String, about subject: FailureSubject? = nil) {
         // From the thaw hooks on the host has its answer, and nothing changes it any more.
         guard request != nil, state != .thawHooks else { return }
         let isFirst = request?.failure == nil
-        if isFirst {
-            let line = escapedControlCharacters(reason)
-            request?.failure = line
-            request?.failureSubject = subject
-            report(.failed(reason: line))
-        }
+        noteFailure(reason, about: subject)
         switch state {
         case .planning, .flushing, .flushingAgain, .checking, .rehearsing:
             endWithoutWindow()
@@ -265,6 +259,15 @@ extension RequestMachine {
         case .thawing, .thawHooks, .recovering, .idle, .stopped:
             break
         }
+    }
+
+    /// The first reason counts. It may quote a hook's name or output: it becomes one line that no terminal obeys.
+    mutating func noteFailure(_ reason: String, about subject: FailureSubject? = nil) {
+        guard request?.failure == nil else { return }
+        let line = escapedControlCharacters(reason)
+        request?.failure = line
+        request?.failureSubject = subject
+        report(.failed(reason: line))
     }
 
     private mutating func endWithoutWindow() {
