@@ -7,10 +7,7 @@ extension RequestMachine {
     }
 
     mutating func hotBackup(_ channel: ChannelID, _ operation: OperationID) {
-        if ownsWindow(channel) {
-            loseWindow(to: "HOT_BACKUP", channel, operation)
-            return
-        }
+        if beginningLosesWindow(of: channel) { return loseWindow(to: "HOT_BACKUP", channel, operation) }
         // A refusal can make the host save or pause the machine instead: what is wrong is said in the log.
         answer(channel, operation, .success)
         if state == .idle { emit(.assess) }
@@ -21,7 +18,7 @@ extension RequestMachine {
             return refuse(channel, operation, "quiesced is \(state == .recovering ? "recovering" : "stopping")")
         }
         guard let request else { return begin(channel, operation, id, received: now) }
-        if ownsWindow(channel), !channel.isShared { return loseWindow(to: "FREEZE", channel, operation) }
+        if beginningLosesWindow(of: channel) { return loseWindow(to: "FREEZE", channel, operation) }
         let isEnding = state == .thawing || state == .thawHooks
         guard isEnding, request.channel == channel, waiting == nil else {
             return refuse(
@@ -114,9 +111,9 @@ extension RequestMachine {
 
     // MARK: Answers
 
-    /// Whether FREEZE was answered with success and the window is still the channel's.
-    private func ownsWindow(_ channel: ChannelID) -> Bool {
-        request?.channel == channel && (state == .frozen || state == .rehearsing)
+    /// Whether the window is the channel's, and all that comes through it from one host.
+    private func beginningLosesWindow(of channel: ChannelID) -> Bool {
+        request?.channel == channel && (state == .frozen || state == .rehearsing) && !channel.isShared
     }
 
     /// The host begins anew while we are frozen for it: it has given the first snapshot up.
@@ -165,6 +162,7 @@ extension RequestMachine {
         }
     }
 
+    /// At once, even while the request before is still being thawed: nothing was ever frozen for this one.
     mutating func refuseWaiting(_ reason: String) {
         guard let waiting else { return }
         self.waiting = nil

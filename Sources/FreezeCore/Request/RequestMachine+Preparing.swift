@@ -50,8 +50,10 @@ extension RequestMachine {
     /// A dry run ends here: all that can be found out without a hook or a freeze is found out. A host that takes
     /// snapshots must not be told that it may.
     private mutating func rehearse() {
-        guard let request else { return }
-        self.request?.record.listedHooks = (request.prepared?.hooks ?? []).filter { $0.refusal == nil }.map(\.name)
+        guard let request, let hooks = request.prepared?.hooks else { return }
+        self.request?.record.listedHooks = hooks.filter { $0.refusal == nil }.map(\.name)
+        // The level is the best that a backup could reach.
+        self.request?.failedHooks = hooks.filter { $0.refusal != nil }.map(\.name)
         guard let operation = request.freezeOperation, standIns.contains(request.channel) else {
             return fail("this quiesced is started with --dry-run, and freezes nothing for a real host")
         }
