@@ -4,7 +4,7 @@ import SystemPackage
 /// Drives a machine by hand: two levels, three filesystems to freeze, two hooks.
 struct MachineBench {
     static let host = ChannelID.hyperV
-    static let other = ChannelID(name: "control")
+    static let other = ChannelID.hold(1)
     static let hooks = [PlannedHook(name: "10-a"), PlannedHook(name: "20-b")]
 
     var machine: RequestMachine

@@ -7,6 +7,9 @@ struct Coverage {
         case secondLevel, replanned, servedAfterWaiting
         case tookOver, stuck, lost, frozenByForeigner, thawedByForeigner
         case crash, recovered, recoveredStuck, thawHookRetried
+        case busyWithOwn, busyWithForeign, notOwner, nothingFrozen
+        case forcedThaw, lostByForce, holdLostFrozen, holdLostThawing
+        case rehearsed, rehearsalThawed, rehearsalRefused
     }
 
     private(set) var milestones = Array(repeating: 0, count: Milestone.allCases.count)

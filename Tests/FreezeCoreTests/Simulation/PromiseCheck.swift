@@ -1,5 +1,6 @@
-import FreezeCore
 import SystemPackage
+
+@testable import FreezeCore
 
 /// What the promises need to know of the request that is being served.
 struct PromiseCheck {
@@ -70,10 +71,11 @@ extension Simulation {
     // MARK: Effects
 
     func inspect(_ effect: RequestEffect) {
+        if scenario.policy.isDryRun { inspectRehearsal(effect) }
         switch effect {
-        case .prepare(_, _, _, let isAgain):
+        case .prepare(_, let id, _, let isAgain):
             inspectQuiet(effect)
-            if isAgain { coverage.note(.replanned) } else { check = PromiseCheck() }
+            if isAgain { coverage.note(.replanned) } else { noteBegin(id) }
         case .flush:
             inspectQuiet(effect)
             check.mountsAreAsPlanned = false
@@ -89,9 +91,27 @@ extension Simulation {
             inspect(record)
         case .freeze(let level, _, _): inspectFreeze(level)
         case .takeOverThaw: coverage.note(.tookOver)
-        case .answer(let channel, let operation, let verdict, _): inspectAnswer(channel, operation, verdict)
+        case .answer(let channel, let operation, let verdict, let detail):
+            inspectAnswer(channel, operation, verdict, detail)
         case .exit: inspectAnswered()
-        case .recover, .checkMounts, .cancelHook, .thaw, .note, .progress: break
+        case .progress(let progress): inspect(progress)
+        case .recover, .checkMounts, .cancelHook, .thaw, .note: break
+        }
+    }
+
+    private func noteBegin(_ id: RequestID) {
+        check = PromiseCheck()
+        if let problem = progress.began(id) { violate("progress", problem) }
+        guard let number = Int(id.text), operations.indices.contains(number) else { return }
+        operations[number].hasBegun = true
+    }
+
+    /// A dry run looks, and does nothing.
+    private func inspectRehearsal(_ effect: RequestEffect) {
+        switch effect {
+        case .flush, .checkMounts, .runHook, .runLeftoverHook, .cancelHook, .freeze, .thaw, .takeOverThaw:
+            violate("dry run", "\(effect)")
+        default: break
         }
     }
 
@@ -100,7 +120,7 @@ extension Simulation {
         if let frozen = frozenButNotStuck { violate("P7", "\(effect) while \(frozen) is frozen") }
     }
 
-    private var frozenButNotStuck: String? {
+    var frozenButNotStuck: String? {
         guard superblocks.contains(where: \.isFrozenByUs) else { return nil }
         let stuck = machine.stuckMountPoints
         for (index, superblock) in superblocks.enumerated() where superblock.isFrozenByUs {
@@ -139,6 +159,7 @@ extension Simulation {
     }
 
     private func inspect(_ record: RequestRecord) {
+        progress.recorded(record)
         for owed in check.owedHooks where !owed.isOptional { violate("P4", "\(owed.name) is not called for thaw") }
         check.owedHooks = []
         coverage.lastRecord = now
@@ -160,78 +181,19 @@ extension Simulation {
         if levels.contains(where: { $0 < level }) { coverage.note(.secondLevel) }
     }
 
-    // MARK: Answers
-
-    private func inspectAnswer(_ channel: ChannelID, _ id: OperationID, _ verdict: OperationAnswer) {
-        let number = Int(id.number)
-        guard operations.indices.contains(number) else { return violate("answers", "there is no \(id)") }
-        let operation = operations[number]
-        if operation.isLost { violate("answers", "\(id) is answered after its channel was lost") }
-        if operation.verdict != nil { violate("answers", "\(id) is answered twice") }
-        if SimulatedWorld.channels[operation.host] != channel { violate("answers", "\(id) on another channel") }
-        operations[number].verdict = verdict
-        let waited = now - operation.received
-        let lateness: Int64 = faults.contains(.lateTimer) ? 3_000_000_000 : 0
-        let policy = scenario.policy
-        let limit = operation.kind == .freeze ? policy.freezeAnswerLimit : policy.thawAnswerLimit
-        if waited > limit.nanoseconds + lateness {
-            violate("answers", "\(id) waited \(waited / 1_000_000) ms")
-        }
-        switch (operation.kind, verdict) {
-        case (.freeze, .success): inspectFrozen(operation)
-        case (.freeze, .failure): inspectRefused(operation, waited)
-        case (.thaw, .success): inspectThawed(operation)
-        case (.thaw, .failure): coverage.note(.thawFailed)
-        case (.hotBackup, _): coverage.note(operation.mayWait ? .startedAnew : .hotBackup)
-        }
-        if verdict == .failure, waited > 0, waited < policy.thawAnswerLimit.nanoseconds,
-            let frozen = frozenButNotStuck
-        {
-            violate("P1", "\(id) is answered with failure while \(frozen) is still frozen")
-        }
-    }
-
-    private func inspectRefused(_ operation: SimulatedOperation, _ waited: Int64) {
-        coverage.note(waited == 0 ? .refused : .freezeFailed)
-        if faults.isEmpty, waited > 0, ledger?.superblocks.isEmpty == false {
-            violate("liveness", "FREEZE fails though everything is well")
-        }
-    }
-
-    private func inspectFrozen(_ operation: SimulatedOperation) {
-        coverage.note(.frozen)
-        if operation.received < coverage.lastRecord { coverage.note(.servedAfterWaiting) }
-        if isTampered { violate("P2", "FREEZE is answered with success, but not all is frozen by us") }
-        if !check.mountsAreAsPlanned { violate("P2", "FREEZE is answered with success after the mounts changed") }
-        guard scenario.policy.onHookFailure == .abort else { return }
-        for hook in scenario.hooks where !check.hooksSucceeded.contains(hook.name) {
-            violate("P2", "FREEZE is answered with success though hook \(hook.name) did not succeed")
-        }
-    }
-
-    private func inspectThawed(_ operation: SimulatedOperation) {
-        if operation.endsWindow {
-            check.thawSucceeded = true
-            coverage.note(.thawed)
-            if superblocks.contains(where: \.isFrozenByUs) {
-                violate("P3", "THAW succeeds while something is frozen")
-            }
-        } else {
-            coverage.note(.harmlessThaw)
-            if hosts[operation.host].lastFreeze != .failed {
-                violate("P3", "THAW succeeds, but no FREEZE was frozen, or answered with failure")
-            }
-        }
-    }
-
     // MARK: At any moment
 
     func inspectMachine() {
-        if machine.requestID != nil, machine.nextDeadline == nil {
+        if machine.requestID != nil, deadline == nil {
             violate("P9", "\(machine.state.rawValue) without a deadline")
         }
         if machine.isStuck { coverage.note(.stuck) }
-        if !machine.lostChannels.isEmpty { coverage.note(.lost) }
+        if !machine.debts.isEmpty, !machine.lostChannels.isEmpty { coverage.note(.lost) }
+        guard isDaemonUp, machine.state == .idle else { return }
+        // Of a caller who is gone nothing is kept: there is no end to their number.
+        let isKnown = { (channel: ChannelID) in self.hosts.contains { $0.channel == channel } }
+        if !machine.debts.keys.allSatisfy(isKnown) { violate("memory", "debts of \(machine.debts.keys)") }
+        if !machine.standIns.allSatisfy(isKnown) { violate("memory", "stand-ins \(machine.standIns)") }
     }
 
     /// Everything that could happen has happened.
@@ -241,8 +203,8 @@ extension Simulation {
         }
         if machine.isStuck { violate("liveness", "stuck on \(machine.stuckMountPoints) when nothing hangs") }
         if superblocks.contains(where: \.isFrozenByUs) { violate("P1", "something is frozen at the end") }
-        for (index, host) in hosts.enumerated() where host.isThawAnswered {
-            if machine.lostChannels[SimulatedWorld.channels[index]] != nil {
+        for host in hosts where host.isThawAnswered {
+            if machine.lostChannels[host.channel] != nil {
                 violate("LOST", "the THAW that is waited for was answered already")
             }
         }
@@ -251,6 +213,7 @@ extension Simulation {
     }
 
     private func inspectAnswered() {
+        if let leftover = progress.leftover { violate("progress", leftover) }
         for (number, operation) in operations.enumerated() where !operation.isLost && operation.verdict == nil {
             violate("answers", "\(operation.kind) \(number) is never answered")
         }

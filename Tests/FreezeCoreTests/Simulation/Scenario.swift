@@ -24,8 +24,9 @@ struct Faults: OptionSet {
     static let shutdown = Faults(rawValue: 1 << 16)
     static let lateTimer = Faults(rawValue: 1 << 17)
     static let slowHost = Faults(rawValue: 1 << 18)
+    static let force = Faults(rawValue: 1 << 19)
 
-    static let count: UInt32 = 19
+    static let count: UInt32 = 20
 }
 
 /// The fixed part of a schedule: the limits, the hooks, and which faults come up at all. Few at a time, so that each
@@ -46,6 +47,7 @@ struct Scenario {
             let kinds = 1 + random.below(4)
             for _ in 0..<kinds { faults.insert(Faults(rawValue: 1 << UInt32(random.below(Int(Faults.count))))) }
         }
+        policy.isDryRun = random.oneIn(15)
         policy.onHookFailure = random.oneIn(2) ? .abort : .proceed
         // A window that is not longer than the freeze, and one that ends after the host would have lost patience.
         switch random.below(8) {
@@ -70,7 +72,6 @@ enum SimulatedWorld {
     static let superblockCount = 6
     static let hookNames = ["10-a", "20-b", "30-c", "40-d"]
     static let mountPoints: [FilePath] = ["/", "/b", "/c", "/d", "/e", "/f"]
-    static let channels = [ChannelID(name: "device"), ChannelID(name: "control")]
 
     /// Every superblock in every role: at level 0 to 3, flushed only, skipped.
     private static let roles: [[PlannedFilesystem]] = (0..<superblockCount).map { index in

@@ -24,7 +24,7 @@ extension Simulation {
             order(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
         case .thaw: order(.thaw)
         case .takeOverThaw: takeOver(isRecovering: false)
-        case .answer(let channel, let operation, let verdict, _): answered(channel, operation, verdict)
+        case .answer(_, let operation, let verdict, _): answered(operation, verdict)
         case .record: break
         case .release: release()
         case .exit: stopDaemon(restartsIn: random.milliseconds(10, 5000))
@@ -46,20 +46,24 @@ extension Simulation {
     func isPrepared(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
         guard preparation == step else { return }
         let plan = isHealing ? SimulatedWorld.healthyPlan : SimulatedWorld.plan(&random)
-        let targets = plan.filesystems.filter { $0.action == .freeze }
-        freezers.append(SimulatedFreezer(levels: targets.compactMap(\.level)))
-        ledger = SimulatedLedger(
-            id: id, channel: channel, freezer: freezers.count - 1, superblocks: targets.map(SimulatedWorld.index),
-            words: Array(repeating: .planned, count: targets.count), hooks: ledger?.hooks ?? scenario.hooks,
-            owedHooks: ledger?.owedHooks ?? [])
         planned = plan
-        windowLimit = 0
+        if !scenario.policy.isDryRun { readyFreezer(plan, id, channel) }
         // A directory read a second time may hold other hooks than those that have run.
         let others = random.oneIn(2) ? [] : scenario.hooks.reversed()
         let hooks = freezeHooksStarted.isEmpty || random.oneIn(2) ? scenario.hooks : others
         schedule(
             at: now + random.milliseconds(0, 5),
             .daemon(.prepared(step, PreparedRequest(plan: plan, hooks: hooks)), life: life))
+    }
+
+    private func readyFreezer(_ plan: FreezePlan, _ id: RequestID, _ channel: ChannelID) {
+        let targets = plan.filesystems.filter { $0.action == .freeze }
+        freezers.append(SimulatedFreezer(levels: targets.compactMap(\.level)))
+        ledger = SimulatedLedger(
+            id: id, channel: channel, freezer: freezers.count - 1, superblocks: targets.map(SimulatedWorld.index),
+            words: Array(repeating: .planned, count: targets.count), hooks: ledger?.hooks ?? scenario.hooks,
+            owedHooks: ledger?.owedHooks ?? [])
+        windowLimit = 0
         if fails(.freezerDies, 2) {
             schedule(at: now + fate(), .freezerIsKilled(freezers.count - 1))
         }

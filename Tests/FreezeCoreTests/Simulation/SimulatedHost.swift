@@ -1,4 +1,4 @@
-import FreezeCore
+@testable import FreezeCore
 
 /// An operation of a host, and what became of it.
 struct SimulatedOperation {
@@ -10,18 +10,36 @@ struct SimulatedOperation {
 
     let kind: Kind
     let host: Int
+    let channel: ChannelID
     let received: Int64
+    /// When it was sent.
+    let state: RequestState
     var verdict: OperationAnswer?
     /// Nobody waits for the answer any more.
     var isLost = false
     /// A THAW that came while all was frozen for it.
     var endsWindow = false
+    /// A FREEZE that comes while another is served.
+    var isSecond = false
+    /// A THAW by hand of somebody else's request.
+    var isForced = false
     /// A FREEZE that may wait, or an operation that ends somebody's window first.
     var mayWait = false
+    /// A FREEZE that was worked on.
+    var hasBegun = false
 }
 
 /// What sends requests through one channel.
 struct SimulatedHost {
+    enum Role: CaseIterable {
+        /// One host, behind a device that is opened and lost.
+        case device
+        /// The control socket: many callers, who know nothing of one another.
+        case control
+        /// One caller after another, each with a window that ends with its connection.
+        case hold
+    }
+
     enum LastFreeze {
         /// Of this life of the daemon.
         case none
@@ -32,46 +50,96 @@ struct SimulatedHost {
         case lost
     }
 
+    let role: Role
+    var channel: ChannelID
     var operationsLeft: Int
-    let isDevice: Bool
     var isOpen = false
+    var isRegistered = false
+    /// It takes no snapshots, and may be told of success by a rehearsal.
+    var isStandIn = false
     var lastFreeze = LastFreeze.none
     var outstanding = 0
     /// Its last THAW was answered, and nothing was begun since.
     var isThawAnswered = false
+    /// Its window was ended by force, and nothing was begun since.
+    var isForcedOut = false
+    /// A caller who holds has got what he came for: his connection ends.
+    var isLeaving = false
 
-    init(operationsLeft: Int, isDevice: Bool) {
+    init(role: Role, operationsLeft: Int) {
+        self.role = role
         self.operationsLeft = operationsLeft
-        self.isDevice = isDevice
+        channel =
+            switch role {
+            case .device: ChannelID(name: "device")
+            case .control: .control
+            case .hold: .hold(1)
+            }
+    }
+
+    /// Whether it can send; the control socket takes orders at any moment, also while recovering.
+    var isReachable: Bool { isOpen || role != .device }
+
+    mutating func connectionEnded() {
+        isOpen = false
+        isRegistered = false
+        outstanding = 0
+        isThawAnswered = false
+        guard role == .hold else { return }
+        // He never comes back: the next one is somebody else.
+        channel = .hold((channel.caller ?? 0) + 1)
+        lastFreeze = .none
+        isForcedOut = false
+        isLeaving = false
     }
 
     mutating func daemonEnded() {
-        isOpen = false
+        connectionEnded()
         lastFreeze = .none
-        outstanding = 0
+        isForcedOut = false
     }
 }
 
 extension Simulation {
     func hostActs(_ index: Int) {
         guard hosts[index].operationsLeft > 0 else { return }
+        let isReachable = isDaemonUp && hosts[index].isReachable
+        if isReachable, !hosts[index].isRegistered {
+            register(index)
+            return schedule(at: now, .hostActs(index))
+        }
         hosts[index].operationsLeft -= 1
-        // The control socket takes orders at any moment, also while recovering.
-        guard isDaemonUp, hosts[index].isOpen || !hosts[index].isDevice else {
+        guard isReachable else {
             return schedule(at: now + random.milliseconds(100, 5000), .hostActs(index))
         }
+        if hosts[index].isLeaving { return loseChannel(index) }
         if faults.contains(.disorder) {
             if random.oneIn(2) { schedule(at: now + anyPause(), .hostActs(index)) }
         } else if hosts[index].outstanding > 0 {
+            // Another caller of the control socket.
+            if hosts[index].role == .control, random.oneIn(2) { send(.freeze, from: index) }
             return
         }
-        send(nextOperation(of: index), from: index)
+        act(index)
+    }
+
+    private func act(_ index: Int) {
+        let role = hosts[index].role
+        let isForeign = machine.requestID != nil && machine.owner != hosts[index].channel
+        if role == .control, isForeign, fails(.force, 2) {
+            send(.thaw, from: index, isForced: true)
+        } else if role == .hold, hosts[index].lastFreeze == .succeeded, fails(.channelLost, 3) {
+            loseChannel(index)
+        } else {
+            send(nextOperation(of: index), from: index)
+        }
     }
 
     private func nextOperation(of index: Int) -> SimulatedOperation.Kind {
         let kinds: [SimulatedOperation.Kind] = [.hotBackup, .freeze, .thaw, .thaw]
         if fails(.disorder, 2) { return kinds[random.below(4)] }
         switch hosts[index].lastFreeze {
+        case .succeeded where hosts[index].role == .control && random.oneIn(4): return .freeze
         case .succeeded: return .thaw
         case .failed: return random.oneIn(2) ? .thaw : .freeze
         case .lost where random.oneIn(2): return .thaw
@@ -79,7 +147,7 @@ extension Simulation {
         }
     }
 
-    private func anyPause() -> Int64 {
+    func anyPause() -> Int64 {
         switch random.below(3) {
         case 0: random.milliseconds(0, 50)
         case 1: random.milliseconds(0, 5000)
@@ -87,71 +155,129 @@ extension Simulation {
         }
     }
 
+    func register(_ index: Int) {
+        hosts[index].isRegistered = true
+        hosts[index].isStandIn = hosts[index].role != .device || random.oneIn(2)
+        deliver(.registered(hosts[index].channel, isStandIn: hosts[index].isStandIn))
+    }
+
+    // MARK: Operations
+
     @discardableResult
-    func send(_ kind: SimulatedOperation.Kind, from index: Int) -> Int {
+    func send(_ kind: SimulatedOperation.Kind, from index: Int, isForced: Bool = false) -> Int {
         let number = operations.count
-        let channel = SimulatedWorld.channels[index]
+        let channel = hosts[index].channel
         let id = OperationID(number: UInt64(number))
-        var operation = SimulatedOperation(kind: kind, host: index, received: now)
-        let isOwner = machine.owner == channel
-        let isFrozen = machine.state == .frozen && isOwner
-        operation.endsWindow = kind == .thaw && isFrozen && hosts[index].lastFreeze == .succeeded && !isTampered
-        let isEnding = machine.state == .thawing || machine.state == .thawHooks
-        operation.mayWait =
-            switch kind {
-            case .hotBackup: isFrozen
-            case .freeze: machine.requestID == nil || isOwner && (isFrozen || isEnding)
-            case .thaw: true
-            }
+        let operation = operation(kind, from: index, isForced: isForced)
         operations.append(operation)
         hosts[index].outstanding += 1
         switch kind {
         case .hotBackup: deliver(.hotBackup(channel, id))
         case .freeze:
-            hosts[index].lastFreeze = .unanswered
-            hosts[index].isThawAnswered = false
+            noteFreeze(operation)
             deliver(.freeze(channel, id, RequestID("\(number)")))
-        case .thaw: deliver(.thaw(channel, id))
+        case .thaw:
+            noteForce(operation)
+            if operation.mayWait, hosts[index].role == .hold, fails(.channelLost, 2) {
+                schedule(at: now + random.milliseconds(0, 10), .hostHangsUp(index))
+            }
+            deliver(.thaw(channel, id, isForced: isForced))
         }
-        if isDaemonUp, operations[number].verdict == nil, !operation.mayWait {
+        if isDaemonUp, operations[number].verdict == nil, !operation.mayWait, !operations[number].isLost {
             violate("P8", "\(kind) \(number) is not answered at once")
         }
         return number
     }
 
-    func loseChannel(_ index: Int) {
-        guard isDaemonUp, hosts[index].isOpen || !hosts[index].isDevice else { return }
-        hosts[index].isOpen = false
-        hosts[index].outstanding = 0
+    /// What it means at this moment.
+    private func operation(
+        _ kind: SimulatedOperation.Kind, from index: Int, isForced: Bool
+    ) -> SimulatedOperation {
+        let host = hosts[index]
+        var operation = SimulatedOperation(
+            kind: kind, host: index, channel: host.channel, received: now, state: machine.state)
+        let isOwner = machine.owner == host.channel
+        let isHeld = isOwner && (machine.state == .frozen || machine.state == .rehearsing)
+        // Of callers who share a channel none has given up another's window.
+        let losesWindow = isHeld && host.role != .control
+        let isEnding = machine.state == .thawing || machine.state == .thawHooks
+        let isActive = machine.requestID != nil && machine.state != .thawHooks
+        operation.endsWindow = kind == .thaw && isHeld && host.lastFreeze == .succeeded && !isTampered
+        operation.isForced = isForced && isActive && !isOwner
+        operation.isSecond =
+            kind == .freeze && machine.requestID != nil && !losesWindow
+            && !(isOwner && isEnding && machine.waiting == nil)
+        operation.mayWait =
+            switch kind {
+            case .hotBackup: losesWindow
+            case .freeze: !operation.isSecond
+            case .thaw: isActive && (isOwner || isForced)
+            }
+        return operation
+    }
+
+    private func noteFreeze(_ operation: SimulatedOperation) {
+        let index = operation.host
+        guard !(operation.isSecond && hosts[index].role == .control) else { return }
+        hosts[index].lastFreeze = .unanswered
         hosts[index].isThawAnswered = false
+        hosts[index].isForcedOut = false
+        // Another caller of the control socket comes at any moment.
+        if hosts[index].role == .control, random.oneIn(3) { schedule(at: now + anyPause(), .hostActs(index)) }
+    }
+
+    private func noteForce(_ operation: SimulatedOperation) {
+        guard operation.isForced, operation.state == .frozen || operation.state == .rehearsing else { return }
+        for index in hosts.indices where hosts[index].channel == machine.owner { hosts[index].isForcedOut = true }
+    }
+
+    func loseChannel(_ index: Int) {
+        guard isDaemonUp, hosts[index].isReachable else { return }
+        let channel = hosts[index].channel
+        if hosts[index].role == .hold, machine.owner == channel {
+            if machine.state == .frozen { coverage.note(.holdLostFrozen) }
+            if machine.state == .thawing { coverage.note(.holdLostThawing) }
+        }
         if hosts[index].lastFreeze == .unanswered { hosts[index].lastFreeze = .lost }
+        hosts[index].connectionEnded()
         for number in operations.indices where operations[number].host == index {
             operations[number].isLost = true
         }
         schedule(at: now + anyPause(), .hostActs(index))
-        deliver(.channelLost(SimulatedWorld.channels[index], reason: "hung up"))
+        deliver(.channelLost(channel, reason: "hung up"))
     }
 
     /// The answer has reached the host: its next operation follows.
-    func answered(_ channel: ChannelID, _ id: OperationID, _ verdict: OperationAnswer) {
+    func answered(_ id: OperationID, _ verdict: OperationAnswer) {
         let operation = operations[Int(id.number)]
         let index = operation.host
         hosts[index].outstanding -= 1
-        if operation.kind == .thaw { hosts[index].isThawAnswered = true }
-        if operation.kind == .freeze {
-            hosts[index].isThawAnswered = false
-            hosts[index].lastFreeze = verdict == .success ? .succeeded : .failed
-            if verdict == .success, fails(.foreignThaw, 2) {
-                schedule(
-                    at: now + random.milliseconds(0, 4000), .foreignThaw(random.below(superblocks.count)))
-            }
+        let isOtherCaller = hosts[index].role == .control && (operation.isSecond || operation.isForced)
+        if operation.kind == .thaw, !isOtherCaller { hosts[index].isThawAnswered = true }
+        if operation.kind == .freeze, !isOtherCaller { freezeAnswered(index, verdict) }
+        if hosts[index].role == .hold, operation.kind == .thaw || verdict == .failure {
+            hosts[index].isLeaving = !fails(.disorder, 2)
         }
         let slow = fails(.slowHost, 2) ? random.milliseconds(1000, 90_000) : random.milliseconds(0, 3000)
         schedule(at: now + slow, .hostActs(index))
     }
 
+    private func freezeAnswered(_ index: Int, _ verdict: OperationAnswer) {
+        hosts[index].isThawAnswered = false
+        hosts[index].lastFreeze = verdict == .success ? .succeeded : .failed
+        guard verdict == .success else { return }
+        if fails(.foreignThaw, 2) {
+            schedule(at: now + random.milliseconds(0, 4000), .foreignThaw(random.below(superblocks.count)))
+        }
+        if hosts[index].role != .control, fails(.force, 2) {
+            let control = hosts.indices.first { hosts[$0].role == .control }
+            if let control { schedule(at: now + random.milliseconds(0, 4000), .hostActs(control)) }
+        }
+    }
+
     /// Whether something that should be frozen for the request is not.
     var isTampered: Bool {
-        ledger?.superblocks.contains { !superblocks[$0].isFrozenByUs } ?? true
+        if scenario.policy.isDryRun { return false }
+        return ledger?.superblocks.contains { !superblocks[$0].isFrozenByUs } ?? true
     }
 }

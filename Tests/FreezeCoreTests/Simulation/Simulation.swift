@@ -22,6 +22,7 @@ final class Simulation {
         case mountsAreRead(StepID, life: Int)
         case hookEnds(StepID, String, HookPhase, HookOutcome, life: Int)
         case hostActs(Int)
+        case hostHangsUp(Int)
         case foreignThaw(Int)
         case daemonStarts
     }
@@ -50,6 +51,8 @@ final class Simulation {
     var machine: RequestMachine
     var life = 0
     var isDaemonUp = false
+    /// The machine's, since its last event.
+    var deadline: Moment?
     private var timer: (deadline: Moment, due: Int64)?
     var preparation: StepID?
     var planned: FreezePlan?
@@ -66,6 +69,7 @@ final class Simulation {
 
     // Checks
     var check = PromiseCheck()
+    var progress = ProgressCheck()
     var coverage = Coverage()
     var windowLimit: Int64 = 0
     /// How much longer FITHAWs were made to take.
@@ -83,9 +87,7 @@ final class Simulation {
         faults = scenario.faults
         machine = RequestMachine(policy: scenario.policy)
         trace = isTraced ? [] : nil
-        for index in SimulatedWorld.channels.indices {
-            hosts.append(SimulatedHost(operationsLeft: scenario.operations, isDevice: index == 0))
-        }
+        hosts = SimulatedHost.Role.allCases.map { SimulatedHost(role: $0, operationsLeft: scenario.operations) }
     }
 
     var slack: Int64 { Self.slack + trouble }
@@ -97,7 +99,7 @@ final class Simulation {
         if faults.contains(.foreignFreeze) { superblocks[random.below(superblocks.count)].holder = .foreign }
         prepareBlows()
         startDaemon()
-        for index in hosts.indices where index == 0 || random.oneIn(2) {
+        for index in hosts.indices where hosts[index].role == .device || random.oneIn(2) {
             schedule(at: now + random.milliseconds(0, 4000), .hostActs(index))
         }
         runUntil { false }
@@ -106,7 +108,8 @@ final class Simulation {
         heal()
     }
 
-    /// With nothing hanging any more and no faults, a backup succeeds: nothing of the past is left in the way.
+    /// With nothing hanging any more and no faults, a backup succeeds, whoever asks for it: nothing of the past is left
+    /// in the way.
     private func heal() {
         blows = []
         faults = []
@@ -115,9 +118,14 @@ final class Simulation {
         for index in superblocks.indices where superblocks[index].holder == .foreign {
             superblocks[index].holder = .nobody
         }
+        for index in hosts.indices { hosts[index].operationsLeft = 0 }
+        let healed = Int(seed % UInt64(hosts.count))
+        guard hosts[healed].isOpen else { return violate("liveness", "the channel stays closed") }
+        if !hosts[healed].isRegistered { register(healed) }
         for kind in [SimulatedOperation.Kind.hotBackup, .freeze, .thaw] where violation == nil {
-            guard hosts[0].isOpen else { return violate("liveness", "the channel stays closed") }
-            let number = send(kind, from: 0)
+            // Of a rehearsal a host that takes snapshots is told failure.
+            if scenario.policy.isDryRun, kind != .hotBackup, !hosts[healed].isStandIn { break }
+            let number = send(kind, from: healed)
             runUntil { self.operations[number].verdict != nil }
             if violation == nil, operations[number].verdict != .success {
                 violate("liveness", "\(kind) fails though everything is well")
@@ -132,7 +140,7 @@ final class Simulation {
             steps += 1
             if steps > 3000 { return violate("P9", "no end to it") }
             let due = timerDue
-            guard let next = queue.indices.min(by: { before(queue[$0], queue[$1]) }) else {
+            guard let next else {
                 guard let due else { return }
                 passTime(to: due)
                 continue
@@ -149,11 +157,17 @@ final class Simulation {
         }
     }
 
-    private func before(
-        _ left: (at: Int64, sequence: Int, happening: Happening),
-        _ right: (at: Int64, sequence: Int, happening: Happening)
-    ) -> Bool {
-        left.at != right.at ? left.at < right.at : left.sequence < right.sequence
+    /// The place in the queue of what happens next. A plain loop: this is where the time goes.
+    private var next: Int? {
+        guard !queue.isEmpty else { return nil }
+        var next = 0
+        var index = 1
+        while index < queue.count {
+            let (at, sequence) = (queue[index].at, queue[index].sequence)
+            if at < queue[next].at || at == queue[next].at && sequence < queue[next].sequence { next = index }
+            index += 1
+        }
+        return next
     }
 
     func schedule(at moment: Int64, _ happening: Happening) {
@@ -163,7 +177,7 @@ final class Simulation {
 
     /// When the driver will notice the machine's deadline.
     private var timerDue: Int64? {
-        guard isDaemonUp, let deadline = machine.nextDeadline else { return nil }
+        guard isDaemonUp, let deadline else { return nil }
         if let timer, timer.deadline == deadline { return timer.due }
         let lateness = fails(.lateTimer, 3) ? random.milliseconds(0, 3000) : 0
         let due = max(now, deadline.nanoseconds + lateness)
@@ -174,15 +188,15 @@ final class Simulation {
     private func passTime(to moment: Int64) {
         advance(to: moment)
         deliver(.timePassed)
-        if let deadline = machine.nextDeadline, deadline.nanoseconds <= now {
+        if let deadline, deadline.nanoseconds <= now {
             violate("P9", "the deadline stays in the past after timePassed")
         }
     }
 
     private func advance(to moment: Int64) {
         now = moment
-        for (index, superblock) in superblocks.enumerated() {
-            if case .us(let until) = superblock.holder, now > until {
+        for index in superblocks.indices {
+            if case .us(let until) = superblocks[index].holder, now > until {
                 violate("P1", "\(SimulatedWorld.mountPoints[index]) stays frozen")
             }
         }
@@ -237,6 +251,7 @@ final class Simulation {
         case .mountsAreRead(let step, _): mountsAreRead(step)
         case .hookEnds(let step, let name, let phase, let outcome, _): hookEnds(step, name, phase, outcome)
         case .hostActs(let index): hostActs(index)
+        case .hostHangsUp(let index): loseChannel(index)
         case .foreignThaw(let index):
             // Between the last look and the answer nobody could notice it.
             if machine.state == .frozen, superblocks[index].isFrozenByUs { superblocks[index].holder = .nobody }
@@ -248,8 +263,10 @@ final class Simulation {
     func deliver(_ event: RequestEvent) {
         guard violation == nil else { return }
         let before = machine.state
+        progress.entered = nil
         noteEvent(event)
         let effects = machine.handle(event, at: Moment(nanoseconds: now))
+        deadline = machine.nextDeadline
         coverage.noteTransition(from: before, to: machine.state)
         trace?.append("\(stamp) \(event.brief) → \(machine.state)")
         for effect in effects {
@@ -258,6 +275,7 @@ final class Simulation {
             perform(effect)
         }
         inspectMachine()
+        inspectState(before: before)
         if !isHealing { strike() }
     }
 
@@ -268,6 +286,7 @@ final class Simulation {
         isDaemonUp = true
         machine = RequestMachine(policy: scenario.policy)
         timer = nil
+        deadline = nil
         for effect in machine.start(at: Moment(nanoseconds: now)) { perform(effect) }
     }
 
@@ -278,6 +297,7 @@ final class Simulation {
         preparation = nil
         runningHook = nil
         check = PromiseCheck()
+        progress = ProgressCheck()
         for index in hosts.indices { hosts[index].daemonEnded() }
         for index in operations.indices { operations[index].isLost = true }
         for index in superblocks.indices {
@@ -291,38 +311,5 @@ final class Simulation {
             schedule(at: max(freezers[id].lastOrder, now + random.milliseconds(0, 3)), .freezerSeesEnd(id))
         }
         schedule(at: now + delay, .daemonStarts)
-    }
-
-    // MARK: Blows
-
-    private func prepareBlows() {
-        if faults.contains(.crash) {
-            for _ in 0...random.below(2) { blows.append((1 + random.below(60), .crash)) }
-        }
-        if faults.contains(.shutdown) { blows.append((1 + random.below(50), .shutdown)) }
-        if faults.contains(.freezerDies) { blows.append((1 + random.below(50), .freezerDies)) }
-        if faults.contains(.channelLost) {
-            for _ in 0...random.below(2) { blows.append((1 + random.below(50), .channelLost(random.below(2)))) }
-        }
-    }
-
-    private func strike() {
-        guard !blows.isEmpty else { return }
-        for index in blows.indices { blows[index].countdown -= 1 }
-        guard isDaemonUp, let due = blows.firstIndex(where: { $0.countdown <= 0 }) else { return }
-        switch blows.remove(at: due).blow {
-        case .crash:
-            trace?.append("\(stamp) CRASH")
-            coverage.note(.crash)
-            stopDaemon(restartsIn: random.milliseconds(10, 5000))
-        case .shutdown: schedule(at: now, .daemon(.shutdown(reason: "SIGTERM"), life: life))
-        case .channelLost(let channel): loseChannel(channel)
-        case .freezerDies:
-            if let id = currentFreezer {
-                killFreezer(id)
-            } else {
-                schedule(at: now, .daemon(.freezerDied, life: life))
-            }
-        }
     }
 }

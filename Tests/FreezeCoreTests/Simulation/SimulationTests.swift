@@ -82,6 +82,8 @@ struct SimulationTests {
             (.planning, .idle), (.planning, .thawHooks), (.flushing, .idle), (.freezeHooks, .thawHooks),
             (.flushingAgain, .thawHooks), (.checking, .thawHooks), (.freezing, .thawing), (.verifying, .thawing),
             (.freezing, .thawHooks), (.freezing, .idle), (.idle, .stopped), (.thawHooks, .stopped),
+            // A dry run.
+            (.planning, .rehearsing), (.rehearsing, .idle),
         ]
         for (from, to) in transitions {
             #expect(coverage.count(from: from, to: to) > 5, "\(from) → \(to) hardly ever came up")

@@ -1,0 +1,137 @@
+@testable import FreezeCore
+
+extension Simulation {
+    func inspectAnswer(
+        _ channel: ChannelID, _ id: OperationID, _ verdict: OperationAnswer, _ detail: AnswerDetail
+    ) {
+        let number = Int(id.number)
+        guard operations.indices.contains(number) else { return violate("answers", "there is no \(id)") }
+        let operation = operations[number]
+        if operation.isLost { violate("answers", "\(id) is answered after its channel was lost") }
+        if operation.verdict != nil { violate("answers", "\(id) is answered twice") }
+        if operation.channel != channel { violate("answers", "\(id) on another channel") }
+        operations[number].verdict = verdict
+        let waited = now - operation.received
+        inspectWait(operation, waited)
+        inspectDetail(operation, verdict, detail)
+        switch (operation.kind, verdict) {
+        case (.freeze, .success): inspectFrozen(operation, detail)
+        case (.freeze, .failure): inspectRefused(operation, waited, detail)
+        case (.thaw, .success): inspectThawed(operation)
+        case (.thaw, .failure): inspectThawFailed(operation, detail)
+        case (.hotBackup, _): coverage.note(operation.mayWait ? .startedAnew : .hotBackup)
+        }
+        // For a FREEZE that never began nothing was frozen: it is refused at any moment.
+        let isRefused = operation.kind == .freeze && !operation.hasBegun
+        if verdict == .failure, waited > 0, waited < scenario.policy.thawAnswerLimit.nanoseconds, !isRefused,
+            let frozen = frozenButNotStuck
+        {
+            violate("P1", "\(id) is answered with failure while \(frozen) is still frozen")
+        }
+    }
+
+    private func inspectWait(_ operation: SimulatedOperation, _ waited: Int64) {
+        let lateness: Int64 = faults.contains(.lateTimer) ? 3_000_000_000 : 0
+        let policy = scenario.policy
+        let limit = operation.kind == .freeze ? policy.freezeAnswerLimit : policy.thawAnswerLimit
+        if waited > limit.nanoseconds + lateness {
+            violate("answers", "\(operation.kind) waited \(waited / 1_000_000) ms")
+        }
+    }
+
+    private func inspectDetail(
+        _ operation: SimulatedOperation, _ verdict: OperationAnswer, _ detail: AnswerDetail
+    ) {
+        if (verdict == .success) != (detail.refusal == nil) {
+            violate("answers", "\(verdict) and \(String(describing: detail.refusal))")
+        }
+        if verdict == .failure, detail.reason == nil {
+            violate("answers", "\(operation.kind) fails without a reason")
+        }
+        if detail.isDryRun != scenario.policy.isDryRun { violate("dry run", "an answer is not marked") }
+    }
+
+    // MARK: FREEZE
+
+    private func inspectRefused(_ operation: SimulatedOperation, _ waited: Int64, _ detail: AnswerDetail) {
+        coverage.note(waited == 0 ? .refused : .freezeFailed)
+        if operation.isSecond { return inspectBusy(operation, detail) }
+        let isRehearsedInVain = scenario.policy.isDryRun && !hosts[operation.host].isStandIn
+        if isRehearsedInVain { coverage.note(.rehearsalRefused) }
+        if faults.isEmpty, waited > 0, !isRehearsedInVain, planned?.filesystems(.freeze).isEmpty == false {
+            violate("liveness", "FREEZE fails though everything is well")
+        }
+    }
+
+    /// P8: that another asks does nothing to the request that is served.
+    private func inspectBusy(_ operation: SimulatedOperation, _ detail: AnswerDetail) {
+        if detail.refusal != .busy, machine.shutdownReason == nil {
+            violate("P8", "a second FREEZE is refused, but not told to be busy")
+        }
+        if operation.state != machine.state { violate("P8", "a second FREEZE leads to \(machine.state)") }
+        coverage.note(machine.owner == operation.channel ? .busyWithOwn : .busyWithForeign)
+    }
+
+    private func inspectFrozen(_ operation: SimulatedOperation, _ detail: AnswerDetail) {
+        if operation.received < coverage.lastRecord { coverage.note(.servedAfterWaiting) }
+        if detail.windowDeadline.map({ $0.nanoseconds <= now }) ?? true {
+            violate("P2", "FREEZE is answered with success, but its window is over")
+        }
+        if scenario.policy.isDryRun {
+            coverage.note(.rehearsed)
+            if !hosts[operation.host].isStandIn { violate("dry run", "a real host is told success") }
+            if machine.state != .rehearsing { violate("dry run", "FREEZE succeeds in \(machine.state)") }
+            return
+        }
+        coverage.note(.frozen)
+        if isTampered { violate("P2", "FREEZE is answered with success, but not all is frozen by us") }
+        if !check.mountsAreAsPlanned { violate("P2", "FREEZE is answered with success after the mounts changed") }
+        guard scenario.policy.onHookFailure == .abort else { return }
+        for hook in scenario.hooks where !check.hooksSucceeded.contains(hook.name) {
+            violate("P2", "FREEZE is answered with success though hook \(hook.name) did not succeed")
+        }
+    }
+
+    // MARK: THAW
+
+    private func inspectThawed(_ operation: SimulatedOperation) {
+        if operation.isForced {
+            coverage.note(.forcedThaw)
+            if superblocks.contains(where: \.isFrozenByUs) {
+                violate("P1", "a forced THAW succeeds while something is frozen")
+            }
+        } else if operation.endsWindow {
+            check.thawSucceeded = true
+            coverage.note(scenario.policy.isDryRun ? .rehearsalThawed : .thawed)
+            if superblocks.contains(where: \.isFrozenByUs) {
+                violate("P3", "THAW succeeds while something is frozen")
+            }
+        } else {
+            inspectHarmless(operation)
+        }
+    }
+
+    private func inspectHarmless(_ operation: SimulatedOperation) {
+        coverage.note(.harmlessThaw)
+        let host = hosts[operation.host]
+        if host.lastFreeze != .failed {
+            violate("P3", "THAW succeeds, but no FREEZE was frozen, or answered with failure")
+        }
+        if host.isForcedOut { violate("P3", "THAW succeeds, but its window was ended by force") }
+        // Who shares a channel is told of his FREEZE, and not of another's.
+        if host.role == .control, !operation.mayWait {
+            violate("P3", "THAW succeeds without having ended anything")
+        }
+    }
+
+    private func inspectThawFailed(_ operation: SimulatedOperation, _ detail: AnswerDetail) {
+        coverage.note(.thawFailed)
+        if detail.refusal == .notOwner {
+            coverage.note(.notOwner)
+            if operation.isForced { violate("answers", "a forced THAW is refused") }
+        }
+        if detail.refusal == .nothingFrozen { coverage.note(.nothingFrozen) }
+        if hosts[operation.host].isForcedOut { coverage.note(.lostByForce) }
+        if operation.endsWindow, scenario.policy.isDryRun { violate("dry run", "THAW fails: \(detail)") }
+    }
+}
