@@ -29,15 +29,18 @@ extension EndToEnd {
             #expect(errors.contains("paths.run"))
         }
 
-        @Test(arguments: ["mkdir --mode 755 DIR", "mkdir --mode 700 DIR; chown nobody DIR", "touch DIR"])
-        func `a run directory that others can use is refused`(preparation: String) throws {
+        @Test(arguments: [
+            ("mkdir --mode 755 DIR", "its mode must be 0700"),
+            ("mkdir --mode 700 DIR; chown nobody DIR", "owned by"), ("touch DIR", "it is not a directory"),
+        ])
+        func `a run directory that others can use is refused`(preparation: String, words: String) throws {
             let rig = try DaemonRig(isStarted: false)
             let path = rig.runDirectory.string
             try RunningProgram.output(of: "sh", ["-c", preparation.replacing("DIR", with: path)])
             let (ending, errors) = try Self.end(of: rig)
             #expect(ending == .exited(1) || ending == .exited(2))
             #expect(errors.contains(path), "\(errors)")
-            #expect(errors.contains("owned by"), "\(errors)")
+            #expect(errors.contains(words), "\(errors)")
         }
 
         @Test func `P8 a second daemon on the same run directory is refused, and the first one goes on`() throws {
