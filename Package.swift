@@ -124,7 +124,8 @@ let package = Package(
             dependencies: [
                 "Channels", "Checks", "ControlProtocol", "Varlink", "Coordinator", "Hooks", "Configuration",
                 "History",
-                "Presentation", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", argumentParser, subprocess, unixSignals,
+                "Presentation", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", argumentParser, subprocess,
+                unixSignals,
                 system,
             ],
             swiftSettings: strict),
