@@ -1,4 +1,5 @@
 import Channels
+import ControlProtocol
 import Foundation
 import History
 import LinuxCalls
@@ -111,6 +112,11 @@ extension EndToEnd {
 
             #expect(try rig.freeze().status == .success)
             #expect(try wanted.isFrozen() && !unwanted.isFrozen())
+            let status = try rig.status()
+            #expect(status.state == .frozen)
+            #expect(
+                Set((status.request?.filesystems ?? []).filter { $0.progress == "frozen" }.map(\.mountPoint))
+                    == [wanted.mountPoint.string, "/"])
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
             let frozen = record.filesystems.filter { $0.action == "freeze" }

@@ -1,4 +1,5 @@
 import Channels
+import ControlProtocol
 import Foundation
 import FreezeCore
 import History
@@ -104,14 +105,26 @@ extension EndToEnd {
             try outer.remove()
         }
 
-        @Test func `complaint 1, P1 P2: a hanging FIFREEZE is answered in time and thawed when it returns`() throws
+        @Test func `complaint 1, P1 P2 P9: a hanging FIFREEZE is answered in time and thawed when it returns`()
+            throws
         {
             let pending = try beginFreeze()
             let ledger = try ledgerOfHangingFreeze()
+            try expectStatusAnswers(.freezing)
             try expectFailure(pending)
             try expectStuck()
+            try expectStatusAnswers(.idle)
+            #expect(try rig.status().stuck == [inner.mountPoint.string])
+            #expect(try rig.control("status").output.contains("STUCK"))
             try releaseAndExpectThaw(ledger)
             try expectNextBackupAndCleanEnd()
+        }
+
+        /// P9, and in the time that a human does not notice.
+        private func expectStatusAnswers(_ state: ControlState) throws {
+            let asked = Moment.now
+            #expect(try rig.status().state == state)
+            #expect(Moment.now - asked < .seconds(2))
         }
 
         @Test func `P1 P2 the freezer is killed while its FIFREEZE hangs`() throws {

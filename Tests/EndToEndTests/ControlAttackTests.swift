@@ -1,0 +1,120 @@
+import Channels
+import ControlProtocol
+import Foundation
+import History
+import LinuxCalls
+import SystemPackage
+import Testing
+
+/// Whatever is sent to the control socket, the window goes on, the daemon answers others, and nothing of it stays.
+extension EndToEnd {
+    @Suite struct ControlAttackTests {
+        /// A rig in the window, and what its daemon had open before.
+        private func frozenRig() throws -> (rig: DaemonRig, descriptors: Int) {
+            let rig = try DaemonRig()
+            try rig.waitForSocket()
+            _ = try rig.status()
+            let descriptors = try ProcessStatus.settled(of: rig.daemon.processIdentifier)
+            #expect(try rig.freeze().status == .success)
+            return (rig, descriptors)
+        }
+
+        private func expectUnmoved(_ rig: DaemonRig, _ descriptors: Int) throws {
+            #expect(try rig.status().state == .frozen)
+            #expect(try FreezeProof.isFrozen("/"))
+            #expect(try rig.thaw().status == .success)
+            #expect(try rig.record().result == .succeeded)
+            try rig.waitUntilReleased()
+            #expect(try ProcessStatus.waitForDescriptors(descriptors, of: rig.daemon.processIdentifier))
+            try rig.expectHealthy(freezing: [])
+            #expect(try rig.stop() == .exited(0))
+            #expect(!FileManager.default.fileExists(atPath: rig.socket.string))
+        }
+
+        @Test(arguments: [
+            "\u{0}", "garbage\u{0}", "[]\u{0}", "{}\u{0}", "{\"method\":5}\u{0}", "{\"method\":\"\"}\u{0}",
+            "{\"method\":\"org.quiesce.Control1.Thaw\",\"parameters\":[]}\u{0}",
+            "{\"method\":\"org.quiesce.Control1.Thaw\",\"parameters\":{\"force\":\"yes\"}}\u{0}",
+            "{\"method\":\"org.quiesce.Control1.Nothing\"}\u{0}",
+            "{\"method\":\"org.quiesce.Control1.Monitor\"}\u{0}",
+            "{\"method\":\"org.quiesce.Control1.History\",\"parameters\":{\"limit\":-1}}\u{0}",
+            "{\"method\":\"org.quiesce.Control1.History\",\"parameters\":{\"limit\":1e99}}\u{0}",
+            String(repeating: "[", count: 100_000) + "\u{0}",
+        ])
+        func `garbage is answered with an error or the end`(message: String) throws {
+            let (rig, descriptors) = try frozenRig()
+            let client = try RawClient(rig.socket)
+            try client.send(bytes: Array(message.utf8))
+            if let answer = try? client.receive() { #expect(answer.error != nil, "\(answer)") }
+            try client.descriptor.close()
+            try expectUnmoved(rig, descriptors)
+        }
+
+        @Test func `half messages and silent connections hold nothing up`() throws {
+            let (rig, descriptors) = try frozenRig()
+            // More than there may be: status is asked in between.
+            var clients: [RawClient] = []
+            for number in 0..<200 {
+                let client = try RawClient(rig.socket)
+                if number.isMultiple(of: 2) { try? client.send(bytes: Array("{\"method\":\"org.qui".utf8)) }
+                clients.append(client)
+            }
+            #expect(try rig.status().state == .frozen)
+            clients = []
+            try expectUnmoved(rig, descriptors)
+        }
+
+        @Test func `a line of 100 MB is refused, and costs no memory`() throws {
+            let (rig, descriptors) = try frozenRig()
+            let before = try ProcessStatus.number("VmRSS", of: rig.daemon.processIdentifier)
+            let client = try RawClient(rig.socket)
+            let chunk = [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 20)
+            #expect(throws: (any Error).self) {
+                for _ in 0..<100 { try client.send(bytes: chunk) }
+            }
+            let after = try ProcessStatus.number("VmRSS", of: rig.daemon.processIdentifier)
+            print("MEASURED: \(after - before) KiB more resident after a line of 100 MB")
+            #expect(after - before < 8 * 1024)
+            try expectUnmoved(rig, descriptors)
+        }
+
+        @Test func `a subscriber that reads nothing holds nothing up`() throws {
+            let (rig, descriptors) = try frozenRig()
+            let client = try RawClient(rig.socket)
+            try client.send("{\"method\":\"org.quiesce.Control1.Monitor\",\"more\":true}")
+            #expect(try rig.thaw().status == .success)
+            try rig.waitUntilReleased()
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.status().state == .frozen)
+            try client.descriptor.close()
+            #expect(try rig.thaw().status == .success)
+            try rig.waitUntilReleased()
+            #expect(try ProcessStatus.waitForDescriptors(descriptors, of: rig.daemon.processIdentifier))
+        }
+
+        @Test func `a caller that goes before freeze is answered is no reason to stop`() throws {
+            let rig = try DaemonRig(hooks: ["10-waits": "[ $1 = thaw ] || \(DaemonRig.waiting(forGate: "hook"))"])
+            try rig.waitForSocket()
+            let client = try RawClient(rig.socket)
+            try client.send("{\"method\":\"org.quiesce.Control1.Freeze\"}")
+            try rig.waitUntil(.freezeHooks)
+            try client.descriptor.close()
+            try rig.open(gate: "hook")
+            try rig.waitUntil(.frozen)
+            #expect(try rig.control("thaw").ending == .exited(0))
+        }
+
+        @Test func `P1 a holder that goes before freeze is answered ends its request`() throws {
+            let rig = try DaemonRig(hooks: ["10-waits": "[ $1 = thaw ] || \(DaemonRig.waiting(forGate: "hook"))"])
+            try rig.waitForSocket()
+            let client = try RawClient(rig.socket)
+            try client.send("{\"method\":\"org.quiesce.Control1.Freeze\",\"parameters\":{\"hold\":true}}")
+            try rig.waitUntil(.freezeHooks)
+            try client.descriptor.close()
+            try rig.waitUntil(.idle)
+            #expect(try rig.record().reason?.contains("connection") == true)
+            try rig.open(gate: "hook")
+            try rig.expectHealthy(freezing: [])
+        }
+    }
+}
