@@ -12,6 +12,11 @@ final class RawClient: Sendable {
     /// Long enough for a slow machine; reached only when a test fails.
     static let patience: Duration = .seconds(30)
 
+    /// Takes over one end of a connection.
+    init(descriptor: FileDescriptor) {
+        self.descriptor = descriptor
+    }
+
     init(_ path: FilePath) throws {
         let number = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard number >= 0 else { throw Errno(rawValue: errno) }
@@ -48,6 +53,19 @@ final class RawClient: Sendable {
         }
     }
 
+    /// Waits until the server has taken all that was sent.
+    func waitUntilTaken() -> Bool {
+        let deadline = Moment.now + Self.patience
+        while Moment.now < deadline {
+            var waiting: CInt = 0
+            // SIOCOUTQ (unix(7)): what the peer has not read.
+            guard ioctl(descriptor.rawValue, UInt(TIOCOUTQ), &waiting) == 0 else { return false }
+            if waiting == 0 { return true }
+            sched_yield()
+        }
+        return false
+    }
+
     /// The next message, decoded.
     func receive() throws -> Answer {
         try JSONDecoder().decode(Answer.self, from: Data(nextMessage()))
@@ -58,26 +76,30 @@ final class RawClient: Sendable {
         return try receive()
     }
 
-    /// The next message's bytes, one by one: nothing of the one after it is taken.
+    /// The next message's bytes. Nothing of the one after it is taken.
     func nextMessage() throws -> [UInt8] {
         var message: [UInt8] = []
-        while let byte = try nextByte() {
-            if byte == 0 { return message }
-            message.append(byte)
+        while let piece = try read(upTo: { $0.firstIndex(of: 0) }) {
+            message += piece
+            if message.last == 0 { return message.dropLast() }
         }
         throw Ended(after: message.count)
     }
 
     /// Waits until the server has closed; what it sent before is read over.
     func waitUntilClosed() throws {
-        while try nextByte() != nil {}
+        while try read(upTo: { _ in nil }) != nil {}
     }
 
-    private func nextByte() throws -> UInt8? {
-        let ready = pollOne(descriptor, events: .readable, atMost: Self.patience)
-        guard !ready.isEmpty else { throw TimedOut() }
+    /// Reads what is there, as far as the byte that is looked for; nil at the end.
+    private func read(upTo find: ([UInt8].SubSequence) -> Int?) throws -> [UInt8]? {
+        guard !pollOne(descriptor, events: .readable, atMost: Self.patience).isEmpty else { throw TimedOut() }
         do {
-            return try readOnce(descriptor, atMost: 1).first
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            let count = recv(descriptor.rawValue, &buffer, buffer.count, CInt(MSG_PEEK))
+            guard count >= 0 else { throw Errno(rawValue: errno) }
+            if count == 0 { return nil }
+            return try readOnce(descriptor, atMost: find(buffer[..<count]).map { $0 + 1 } ?? count)
         } catch Errno.connectionReset {
             // The server closed before it had read everything.
             return nil
