@@ -1,5 +1,6 @@
 import FreezeCore
 import SystemPackage
+import Testing
 
 /// Drives a machine by hand: two levels, three filesystems to freeze, two hooks.
 struct MachineBench {
@@ -11,6 +12,8 @@ struct MachineBench {
     var now = Moment(nanoseconds: 1)
     /// What the last event led to, notes left out.
     var effects: [RequestEffect] = []
+    /// All that all events led to, notes and progress too.
+    private(set) var history: [RequestEffect] = []
     var plan = MachineBench.plan(levels: [0, 0, 1])
     var hooks = MachineBench.hooks
     private var operations: UInt64 = 0
@@ -25,6 +28,21 @@ struct MachineBench {
     init(recovering policy: RequestPolicy) {
         machine = RequestMachine(policy: policy)
         effects = machine.start(at: now)
+    }
+
+    /// A request in a state, without a fault so far.
+    static func request(
+        of channel: ChannelID, in state: RequestState, policy: RequestPolicy = RequestPolicy()
+    ) -> (MachineBench, OperationID) {
+        var bench = MachineBench(policy: policy)
+        let operation = bench.freeze(channel)
+        if state == .thawing || state == .thawHooks {
+            bench.goOn(to: .frozen)
+            _ = bench.thaw(channel)
+        }
+        bench.goOn(to: state)
+        #expect(bench.machine.state == state)
+        return (bench, operation)
     }
 
     static func plan(levels: [Int]) -> FreezePlan {
@@ -44,7 +62,9 @@ struct MachineBench {
 
     mutating func send(_ event: RequestEvent, after pause: Duration = .milliseconds(1)) {
         now = now + pause
-        effects = machine.handle(event, at: now).filter { effect in
+        let all = machine.handle(event, at: now)
+        history += all
+        effects = all.filter { effect in
             switch effect {
             case .note, .progress: false
             default: true
@@ -58,9 +78,9 @@ struct MachineBench {
         return operation
     }
 
-    mutating func thaw(_ channel: ChannelID = host) -> OperationID {
+    mutating func thaw(_ channel: ChannelID = host, isForced: Bool = false) -> OperationID {
         let operation = newOperation()
-        send(.thaw(channel, operation))
+        send(.thaw(channel, operation, isForced: isForced))
         return operation
     }
 
@@ -130,19 +150,43 @@ struct MachineBench {
             started: now, duration: .zero)
     }
 
+    /// Ends a request that is failing, or being thawed: the hook that runs ends, and all is thawed.
+    mutating func end(running step: StepID?) {
+        if machine.state == .freezeHooks, let step {
+            send(.hookFinished(step, run(0, .freeze, .signalled(signal: 15))))
+        }
+        if machine.state == .thawHooks, let step, effects.isEmpty || hookCall == nil {
+            send(.hookFinished(step, run(1, .thaw)))
+        }
+        for index in plan.filesystems.indices.reversed() where machine.state == .thawing {
+            send(.thawed(index, result()))
+        }
+        goOn(to: .idle)
+    }
+
     // MARK: What came of it
+
+    /// What an operation was told, whenever that was.
+    func told(_ operation: OperationID) -> (verdict: OperationAnswer, detail: AnswerDetail)? {
+        for case .answer(_, operation, let verdict, let detail) in history { return (verdict, detail) }
+        return nil
+    }
+
+    /// What whoever watches was told.
+    var steps: [RequestProgress.Step] {
+        history.compactMap { if case .progress(let progress) = $0 { progress.step } else { nil } }
+    }
+
+    /// The last request that is over.
+    var lastRecord: RequestRecord? {
+        history.compactMap { if case .record(let record) = $0 { record } else { nil } }.last
+    }
 
     /// The answers that the last event led to, in order.
     var answers: [(operation: OperationID, verdict: OperationAnswer)] {
         effects.compactMap {
             if case .answer(_, let operation, let verdict, _) = $0 { (operation, verdict) } else { nil }
         }
-    }
-
-    /// What was told beside the answer.
-    func detail(of operation: OperationID) -> AnswerDetail? {
-        for case .answer(_, operation, _, let detail) in effects { return detail }
-        return nil
     }
 
     func verdict(of operation: OperationID) -> OperationAnswer? {

@@ -12,15 +12,7 @@ struct WindowTests {
 
     /// A request in a state, without a fault so far.
     static func bench(in state: RequestState) -> (MachineBench, OperationID) {
-        var bench = MachineBench()
-        let operation = bench.freeze()
-        if state == .thawing || state == .thawHooks {
-            bench.goOn(to: .frozen)
-            _ = bench.thaw()
-        }
-        bench.goOn(to: state)
-        #expect(bench.machine.state == state)
-        return (bench, operation)
+        MachineBench.request(of: MachineBench.host, in: state)
     }
 
     @Test("P2, P3, P4: freeze, thaw, and hooks in reverse order")
