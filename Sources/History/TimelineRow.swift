@@ -129,7 +129,7 @@ extension HistoryRecord {
 
 extension HistoryRecord.Hook {
     /// What went wrong, in a word or two; nil if nothing.
-    var failure: String? {
+    public var failure: String? {
         switch outcome {
         case .exited: status == 0 ? nil : "exit \(status ?? -1)"
         case .signalled: "signal \(signal ?? 0)"
@@ -139,7 +139,7 @@ extension HistoryRecord.Hook {
     }
 
     /// The same in a clause.
-    var failureClause: String? {
+    public var failureClause: String? {
         let ended: FreezeCore.HookOutcome =
             switch outcome {
             case .exited: .exited(status: status ?? -1)

@@ -43,7 +43,8 @@ public struct RunDirectory: Sendable {
     private static func requirePrivate(_ path: FilePath, _ status: stat) throws(LedgerError) {
         let remedy = "Set `paths.run` to a directory under /run for quiesced alone, which it makes by itself."
         guard status.st_mode & S_IFMT == S_IFDIR else {
-            throw LedgerError(.runDirectoryUnusable, path, "it is not a directory", remedy: remedy)
+            throw LedgerError(
+                .runDirectoryUnusable, path, "it is not a directory of mode 0700 owned by root", remedy: remedy)
         }
         guard status.st_uid == geteuid() else {
             let isRoots = status.st_uid == 0
@@ -56,7 +57,8 @@ public struct RunDirectory: Sendable {
         guard status.st_mode & 0o077 == 0 else {
             throw LedgerError(
                 .runDirectoryUnusable, path,
-                "others than its owner can use the run directory (its mode must be 0700)", remedy: remedy)
+                "the run directory must be owned by root and of mode 0700; its mode is 0\(String(status.st_mode & 0o777, radix: 8))",
+                remedy: remedy)
         }
     }
 

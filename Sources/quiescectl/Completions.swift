@@ -1,13 +1,28 @@
 import Configuration
 import History
+import Hooks
 import SystemPackage
 
-/// What a shell completes with, by the default configuration. Nothing where it cannot be read: a shell that is asked
-/// to complete has no place for an error.
+/// What a shell completes with. Nothing where it cannot be read: a shell that is asked to complete has no place for
+/// an error.
 enum Completions {
-    static func requestIDs() -> [String] {
-        guard let configuration = try? Configuration.load(from: nil) else { return [] }
+    /// - Parameter arguments: the command line so far.
+    static func hookNames(_ arguments: [String]) -> [String] {
+        guard let configuration = configuration(arguments) else { return [] }
+        return (try? HookDirectory(configuration.hooks.directory).scan())?.map(\.hook.name) ?? []
+    }
+
+    /// - Parameter arguments: the command line so far.
+    static func requestIDs(_ arguments: [String]) -> [String] {
+        guard let configuration = configuration(arguments) else { return [] }
         let file = HistoryFile(inStateDirectory: configuration.paths.state)
         return (try? file.records(limit: 50))?.records.map(\.id) ?? []
+    }
+
+    /// The one that the command line names, else the default one.
+    private static func configuration(_ arguments: [String]) -> Configuration? {
+        let option = arguments.firstIndex(of: "--config").map { arguments.index(after: $0) }
+        let file = option.flatMap { arguments.indices.contains($0) ? FilePath(arguments[$0]) : nil }
+        return try? Configuration.load(from: file)
     }
 }

@@ -26,7 +26,8 @@ struct QuiesceControl: AsyncParsableCommand {
         version: Version.current,
         subcommands: [
             PlanCommand.self, CheckCommand.self, StatusCommand.self, FreezeCommand.self, ThawCommand.self,
-            ExecCommand.self, HistoryCommand.self, ShowCommand.self, RecoverCommand.self, SimulateHostCommand.self,
+            ExecCommand.self, HistoryCommand.self, ShowCommand.self, HooksCommand.self, RecoverCommand.self,
+            SimulateHostCommand.self,
         ])
 
     /// As all errors begin.

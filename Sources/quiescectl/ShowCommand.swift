@@ -22,7 +22,7 @@ struct ShowCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp("The request's id, as in `quiescectl history`.", valueName: "id"),
-        completion: .custom { _, _, _ in Completions.requestIDs() })
+        completion: .custom { arguments, _, _ in Completions.requestIDs(arguments) })
     var requestID: String?
 
     @OptionGroup var options: ConfigurationOption

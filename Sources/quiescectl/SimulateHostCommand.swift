@@ -11,6 +11,7 @@ struct SimulateHostCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate-host",
         abstract: "Play the Hyper-V host towards a daemon, to rehearse a backup.",
+        usage: "quiescectl simulate-host [<options>]",
         discussion: """
             Makes a stand-in for /dev/vmbus/hv_vss (a pseudoterminal), waits until a daemon has opened it and \
             registered, and then asks what a host asks when it makes a checkpoint. It needs neither Hyper-V nor root. \

@@ -76,6 +76,8 @@ extension EndToEnd {
             let asked = Moment.now
             let forced = try scene.rig.control("recover", "--force")
             #expect(forced.ending == .exited(0), "\(forced.errors)")
+            #expect(forced.output.contains("of a living quiesced was ended by force: its backup is lost."))
+            #expect(!forced.output.contains("next start"), "\(forced.output)")
             try scene.waitForThaw(since: asked, "recover --force")
             try scene.expectThawIsRefused()
             try scene.expectFailedRecord(saying: "the freezer died")

@@ -1,0 +1,210 @@
+import Channels
+import Foundation
+import FreezeCore
+import History
+import SystemPackage
+import Testing
+
+extension EndToEnd {
+    /// What the admin sees of the commands that need no daemon.
+    @Suite struct CommandLineTests {
+        private static let program = ScratchWorld.programs.appending("quiescectl")
+
+        private func run(
+            _ arguments: String...
+        ) throws -> (ending: RunningProgram.Ending, output: String, errors: String) {
+            try RunningProgram.run(Self.program, arguments)
+        }
+
+        private func object(_ text: String) throws -> [String: Any] {
+            try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        }
+
+        private func expectFits(_ text: String) {
+            for line in text.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
+        }
+
+        /// A daemon that is not started.
+        private func idleRig(hooks: [String: String] = [:]) throws -> DaemonRig {
+            try DaemonRig(
+                configuration: ["filesystems": "include = [\"/\"]"], hooks: hooks, isStarted: false)
+        }
+
+        // MARK: Help and output
+
+        @Test(arguments: [
+            [], ["plan"], ["check"], ["history"], ["show"], ["hooks"], ["hooks", "list"], ["hooks", "run"],
+            ["recover"], ["simulate-host"],
+        ])
+        func `every help has examples, fits and is not lost on a full disk`(_ command: [String]) throws {
+            let help = try RunningProgram.run(Self.program, command + ["--help"])
+            #expect(help.ending == .exited(0) && help.errors.isEmpty)
+            #expect(
+                help.output.contains("Examples:") && help.output.contains("Exit status") || command == ["hooks"])
+            expectFits(help.output)
+            let words = ([Self.program.string] + command + ["--help"]).joined(separator: " ")
+            let full = try RunningProgram.run("sh", ["-c", "\(words) >/dev/full"])
+            #expect(full.ending == .exited(1))
+            #expect(full.errors.contains("standard output: it cannot be written"))
+        }
+
+        @Test(arguments: [
+            ["bogus"], ["plan", "--bogus"], ["history", "--limit", "0"], ["plan", "--config", "/no"],
+        ])
+        func `wrong usage and configuration have status 2`(_ arguments: [String]) throws {
+            let result = try RunningProgram.run(Self.program, arguments)
+            #expect(result.ending == .exited(2) && result.output.isEmpty)
+            #expect(result.errors.hasPrefix("quiescectl: "))
+        }
+
+        @Test func `a plan with nothing to freeze is printed and fails`() throws {
+            let rig = try DaemonRig(configuration: ["filesystems": "exclude = [\"/*\"]"], isStarted: false)
+            for format in [[], ["--json"]] {
+                let result = try RunningProgram.run(
+                    Self.program, ["plan", "--config", rig.configuration.string] + format)
+                #expect(result.ending == .exited(1))
+                #expect(result.output.contains("there is no filesystem to freeze"))
+            }
+        }
+
+        // MARK: recover
+
+        @Test func `recover tells a missing directory from one with nothing to do`() throws {
+            let named = try run("recover", "--run", "/run/no-such-quiesced")
+            #expect(named.ending == .exited(1))
+            #expect(named.errors.contains("/run/no-such-quiesced: there is no such run directory"))
+            let configured = try idleRig().control("recover")
+            #expect(configured.ending == .exited(0))
+            #expect(configured.output.contains("does not exist, so no quiesced has run"))
+            for path in ["/tmp", "/etc", "/dev/null"] {
+                let wrong = try run("recover", "--run", path)
+                #expect(wrong.ending == .exited(1) && !wrong.errors.contains("ch" + "mod"))
+            }
+        }
+
+        // MARK: history
+
+        @Test func `history lists what show shows`() throws {
+            let filesystem = try ScratchFilesystem(.ext4)
+            let rig = try DaemonRig(
+                configuration: ["filesystems": "include = [\"\(filesystem.mountPoint)\"]"],
+                hooks: ["10-ok": "echo $1", "20-db": "[ $1 = freeze ] || exit 3"])
+            let empty = try rig.control("history")
+            #expect(empty.ending == .exited(1) && empty.errors.contains("no request has been recorded yet"))
+            for number in 1...2 {
+                #expect(try rig.freeze().status == .success)
+                #expect(try rig.thaw().status == .success)
+                _ = try rig.record(number: number)
+            }
+            let list = try rig.control("history")
+            #expect(list.ending == .exited(0))
+            #expect(list.output.hasPrefix("ID                WHEN (UTC)           CHANNEL  RESULT"))
+            expectFits(list.output)
+            let json = try rig.control("history", "--json", "--limit", "1")
+            let records = try JSONDecoder().decode([HistoryRecord].self, from: Data(json.output.utf8))
+            #expect(records == [try rig.record(number: 2)])
+            let shown = try rig.control("show", records[0].id)
+            #expect(shown.ending == .exited(0) && shown.output.contains("Request  \(records[0].id) from hyperv"))
+            #expect(try rig.control("show", "no-such-request").ending == .exited(1))
+
+            let hooks = try rig.control("hooks", "list")
+            #expect(hooks.ending == .exited(0))
+            #expect(hooks.output.contains("10-ok") && hooks.output.contains("thaw: exit 3"))
+            expectFits(hooks.output)
+        }
+
+        // MARK: check
+
+        @Test func `check names what is wrong and ends in a verdict`() throws {
+            let rig = try idleRig(hooks: ["10-ok": "exit 0"])
+            let ready = try rig.control("check")
+            #expect(ready.ending == .exited(0), "\(ready.output)")
+            #expect(ready.output.contains("\nReady, with "))
+            expectFits(ready.output)
+            try rig.install(hook: "20-bad", "exit 0", mode: "644")
+            let report = try object(try rig.control("check", "--json").output)
+            #expect(report["ready"] as? Bool == false && report["errors"] as? Int == 1)
+            #expect(try rig.control("check").ending == .exited(1))
+            try Data("[freeze]\ntimeout = 10\n".utf8).write(to: URL(fileURLWithPath: rig.configuration.string))
+            let wrong = try rig.control("check")
+            #expect(wrong.ending == .exited(2) && wrong.output.contains("Not ready: 1 error."))
+        }
+
+        // MARK: hooks run
+
+        @Test func `a hook is rehearsed as a request would call it`() throws {
+            let rig = try idleRig(hooks: ["10-ok": "echo $1 $QUIESCE_CHANNEL $QUIESCE_RESULT $QUIESCE_MOUNTPOINTS"]
+            )
+            let result = try rig.control("hooks", "run", "10-ok")
+            #expect(result.ending == .exited(0), "\(result.errors)")
+            #expect(result.output.contains("    freeze rehearsal /\n"))
+            #expect(result.output.contains("    thaw rehearsal ok /\n"))
+            #expect(result.output.hasSuffix("10-ok does what a backup needs of it.\n"))
+            try rig.install(hook: "20-state", "grep SigIgn /proc/self/status; umask")
+            let state = try rig.control("hooks", "run", "20-state").output
+            // Of the real-time signals two may be ignored, by the C library's own hand.
+            #expect(state.contains(/SigIgn: +0{7}[01][08]0{7}\n +0022\n/), "\(state)")
+            expectFits(result.output)
+            let document = try object(try rig.control("hooks", "run", "10-ok", "--json").output)
+            #expect(document["succeeded"] as? Bool == true)
+            #expect((document["request_id"] as? String)?.hasPrefix("rehearsal-") == true)
+            #expect((document["calls"] as? [[String: Any]])?.map { $0["phase"] as? String } == ["freeze", "thaw"])
+            #expect(try rig.control("hooks", "run", "99-none").ending == .exited(2))
+        }
+
+        @Test func `P4 a hook whose freeze fails is called for thaw`() throws {
+            let rig = try idleRig(hooks: ["10-bad": "echo $1 $QUIESCE_RESULT >> $TRACE; [ $1 = thaw ]"]
+            )
+            let result = try rig.control("hooks", "run", "10-bad")
+            #expect(result.ending == .exited(1))
+            #expect(result.output.contains("exited with status 1"))
+            #expect(try rig.traced() == ["freeze", "thaw failed"])
+            try rig.install(hook: "10-bad", "echo called >> $TRACE", mode: "775")
+            let refused = try rig.control("hooks", "run", "10-bad")
+            #expect(refused.ending == .exited(1) && refused.errors.contains("writable by its group"))
+            #expect(try rig.traced().count == 2)
+        }
+
+        @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
+        func `P4 a rehearsal that is interrupted calls the hook for thaw`(_ signal: CInt) throws {
+            let rig = try idleRig(hooks: [
+                "10-slow": "echo $1 $QUIESCE_RESULT >> $TRACE; [ $1 = thaw ] || exec sleep 20"
+            ])
+            let rehearsal = try RunningProgram(
+                Self.program, ["hooks", "run", "10-slow", "--config", rig.configuration.string])
+            try rig.waitForTrace("freeze")
+            rehearsal.send(signal)
+            #expect(try rehearsal.waitForExit() == .exited(1))
+            #expect(try rig.traced() == ["freeze", "thaw failed"])
+            #expect(rehearsal.text(of: .output).contains("The rehearsal was interrupted."))
+        }
+
+        // MARK: Completion
+
+        @Test func `bash completes commands, hooks and requests`() throws {
+            let rig = try idleRig(hooks: ["10-ok": "", "20-db": ""])
+            let script = """
+                source <("$0" --generate-completion-script bash)
+                complete() {
+                    COMP_WORDS=(quiescectl "$@") COMP_CWORD=$#
+                    COMP_LINE="${COMP_WORDS[*]}" COMP_POINT=${#COMP_LINE} COMPREPLY=()
+                    _quiescectl quiescectl "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+                    echo "$*: ${COMPREPLY[*]}"
+                }
+                PATH=${0%/*}:$PATH
+                complete hi
+                complete hooks l
+                complete plan --j
+                complete hooks run --config \(rig.configuration) ""
+                complete hooks run --config \(rig.configuration) 2
+                """
+            let result = try RunningProgram.run("bash", ["-c", script, Self.program.string])
+            #expect(
+                result.output.split(separator: "\n") == [
+                    "hi: history", "hooks l: list", "plan --j: --json",
+                    "hooks run --config \(rig.configuration) : 10-ok 20-db",
+                    "hooks run --config \(rig.configuration) 2: 20-db",
+                ], "\(result.output)\(result.errors)")
+        }
+    }
+}
