@@ -2,6 +2,8 @@
 PREFIX ?= /usr
 DESTDIR ?=
 BUILD := .build/release
+# Where Debian's zsh looks for what packages install; elsewhere it may be $(PREFIX)/share/zsh/site-functions.
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/vendor-completions
 # Every shell script, by its first line: they have no suffix.
 SCRIPTS = $(shell git ls-files -z | xargs -0 awk 'FNR == 1 && /^\#!\/bin\/(ba)?sh/ { print FILENAME } { nextfile }')
 
@@ -42,6 +44,14 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 	# The admin's configuration is never overwritten.
 	if [ -e packaging/quiesced.toml ] && [ ! -e $(DESTDIR)/etc/quiesced/quiesced.toml ]; then \
 	    install -m 644 packaging/quiesced.toml $(DESTDIR)/etc/quiesced/quiesced.toml; fi
+	# What completes quiescectl's commands in a shell.
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(ZSH_COMPLETIONS) \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(BUILD)/quiescectl --generate-completion-script bash \
+	    > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/quiescectl
+	$(BUILD)/quiescectl --generate-completion-script zsh > $(DESTDIR)$(ZSH_COMPLETIONS)/_quiescectl
+	$(BUILD)/quiescectl --generate-completion-script fish \
+	    > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/quiescectl.fish
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/quiesced/LICENSE
 	# With the paths they have here, which their links need.
 	set -e; for file in $(wildcard *.md docs/*.md) hooks/sample-hook packaging/quiesced.toml; do \
