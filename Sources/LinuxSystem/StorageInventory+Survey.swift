@@ -33,13 +33,14 @@ extension StorageInventory {
         let devices = BlockDevices(paths: paths)
         let topology = StorageTopology(devices: devices, mounts: mounts)
         var inventory = StorageInventory(mounts: mounts)
+        let userspace = mounts.filter { $0.kind == .userspace }
         var members: [(mount: MountEntry, devices: [DeviceNumber])] = []
         var seen: Set<DeviceNumber> = []
         for mount in mounts where seen.insert(mount.device).inserted {
             let hosts = topology.hosts(of: mount)
             if !hosts.isEmpty { inventory.storedOn[mount.device] = hosts }
             guard mount.kind.isLocal else { continue }
-            for host in mounts where hosts.contains(host.device) && host.kind == .userspace {
+            for host in userspace where hosts.contains(host.device) {
                 inventory.notes.append(
                     "\(mount.place) is stored in the FUSE filesystem \(host.mountPoint.escaped), and what that "
                         + "is stored on is not known: if it is frozen too, the freeze can hang until it is given up."

@@ -5,17 +5,18 @@ import SystemPackage
 /// Finds out which superblock is stored in a file of which other, from sysfs and the text of the mount table (P6).
 struct StorageTopology: Sendable {
     let devices: BlockDevices
-    private let ownMounts: [MountEntry]
-    private let foreignMounts: [MountNamespace: [MountEntry]]
+    private let ownMounts: MountIndex
+    private let foreignMounts: [MountNamespace: MountIndex]
     private let knownDevices: Set<DeviceNumber>
     private let btrfsMembers: [Set<DeviceNumber>]
 
     init(devices: BlockDevices, mounts: [MountEntry]) {
         self.devices = devices
-        ownMounts = mounts.filter { $0.namespace == nil }
-        foreignMounts = mounts.reduce(into: [:]) { tables, mount in
+        ownMounts = MountIndex(mounts.filter { $0.namespace == nil })
+        let foreign: [MountNamespace: [MountEntry]] = mounts.reduce(into: [:]) { tables, mount in
             if let namespace = mount.namespace { tables[namespace, default: []].append(mount) }
         }
+        foreignMounts = foreign.mapValues(MountIndex.init)
         knownDevices = Set(mounts.map(\.device))
         btrfsMembers = devices.btrfsMembers()
     }
@@ -53,7 +54,7 @@ struct StorageTopology: Sendable {
             let directory =
                 mount.superblockOption("upperdir") ?? (mount.source.hasPrefix("/") ? mount.source : nil)
             if let directory {
-                hosts.formUnion(readings(of: FilePath(directory), by: mount) { _ in true }.map(\.device))
+                hosts.formUnion(readings(of: FilePath(directory), by: mount).map(\.device))
             }
         } else {
             var visited: Set<DeviceNumber> = []
@@ -89,10 +90,11 @@ struct StorageTopology: Sendable {
     /// What a path may lead to: a mount in another namespace can have been made there, or here and be passed on. Nobody
     /// tells whose path it is, so both count; one filesystem too many only makes the order stricter.
     private func readings(
-        of path: FilePath, by mount: MountEntry, where isPossible: (MountEntry) -> Bool
+        of path: FilePath, by mount: MountEntry, where isPossible: (MountEntry) -> Bool = { _ in true }
     ) -> [MountEntry] {
-        let tables = [ownMounts] + (mount.namespace.flatMap { foreignMounts[$0] }.map { [$0] } ?? [])
-        return tables.compactMap { $0.filter(isPossible).mount(holding: path) }
+        [ownMounts, mount.namespace.flatMap { foreignMounts[$0] }].compactMap {
+            $0?.mount(holding: path, where: isPossible)
+        }
     }
 
     private func driverAnswer(_ loop: DeviceNumber) -> DeviceNumber? {

@@ -86,21 +86,6 @@ struct MountTree {
         let own = candidates(superblock.mounts)
         return own.mounts.isEmpty ? candidates(superblock.mountsElsewhere) : own
     }
-
-    /// The mount a file lies on, by the longest mount point that leads to it; the topmost, where several lie on
-    /// one another.
-    static func mount(holding path: FilePath, among mounts: [MountEntry]) -> MountEntry? {
-        var best: MountEntry?
-        var bestDepth = -1
-        for mount in mounts where path.starts(with: mount.mountPoint) {
-            let depth = mount.mountPoint.components.count
-            if depth >= bestDepth {
-                best = mount
-                bestDepth = depth
-            }
-        }
-        return best
-    }
 }
 
 extension MountEntry {
@@ -110,12 +95,5 @@ extension MountEntry {
         // btrfs names the subvolume a mount shows.
         if let subvolume = superblockOption("subvol"), root == FilePath(subvolume) { return 1 }
         return 2
-    }
-}
-
-extension [MountEntry] {
-    /// The mount a file lies on, judged by the text of its absolute path: nothing is looked up.
-    public func mount(holding path: FilePath) -> MountEntry? {
-        MountTree.mount(holding: path, among: self)
     }
 }
