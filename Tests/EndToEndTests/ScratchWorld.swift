@@ -19,10 +19,20 @@ enum ScratchWorld {
     /// Called by the suite's condition and by every `ScratchFilesystem`; a test that freezes in another way calls
     /// it itself.
     static func require() throws {
+        let environment = ProcessInfo.processInfo.environment
+        let devices = try String(contentsOfFile: "/proc/devices", encoding: .utf8)
         try require(
-            environment: ProcessInfo.processInfo.environment,
-            mountTable: String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8),
-            devices: String(contentsOfFile: "/proc/devices", encoding: .utf8))
+            environment: environment, mountTable: String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8),
+            devices: devices)
+        // The product freezes what any process that it sees has mounted: none may be of the machine. So the world has
+        // process numbers of its own.
+        for process in try FileManager.default.contentsOfDirectory(atPath: "/proc") where Int(process) != nil {
+            // One that has ended has no table any more.
+            guard let table = try? String(contentsOfFile: "/proc/\(process)/mountinfo", encoding: .utf8),
+                !table.isEmpty
+            else { continue }
+            try require(environment: environment, mountTable: table, devices: devices)
+        }
     }
 
     /// - Parameters:
