@@ -44,37 +44,6 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
-        @Test func `complaint 10, P9: a FUSE filesystem whose server never answers holds up nothing`() throws {
-            let server = try RunningProgram(
-                "sh",
-                [
-                    "-c",
-                    """
-                    mkdir -p /mnt/silent; [ -e /dev/fuse ] || mknod /dev/fuse c 10 229
-                    exec 3<>/dev/fuse
-                    mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 silent /mnt/silent && echo mounted
-                    cat
-                    """,
-                ])
-            try server.waitForLine(in: .output) { $0 == "mounted" }
-            // The proof that it hangs whoever touches it.
-            let victim = try RunningProgram("ls", ["/mnt/silent"])
-            #expect(throws: RunningProgram.Failure.self) { try victim.waitForExit(within: .milliseconds(300)) }
-            let rig = try DaemonRig(hooks: ["10-hook": "echo $1 >> $TRACE"])
-            let answer = try rig.freeze()
-            #expect(answer.status == .success)
-            #expect(answer.duration < .seconds(5))
-            #expect(try FreezeProof.isFrozen("/"))
-            #expect(try rig.thaw().status == .success)
-            let silent = try rig.record().filesystems.first { $0.mountPoint == "/mnt/silent" }
-            #expect(silent?.action == "skip")
-            // Its end aborts the connection, and frees who waits.
-            try server.closeInput()
-            try server.waitForExit()
-            try victim.waitForExit()
-            try RunningProgram.output(of: "umount", ["/mnt/silent"])
-        }
-
         @Test func `mounts that are none of our business come and go without harm`() throws {
             let rig = try DaemonRig(hooks: ["10-slow": "sleep 0.1"])
             try RunningProgram.output(of: "mkdir", ["-p", "/mnt/flapping"])
