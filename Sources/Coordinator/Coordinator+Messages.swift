@@ -31,7 +31,9 @@ extension Coordinator {
         switch event {
         case .registered(let isStandIn):
             if channel.caller == nil {
-                channelStates[channel.name] = isStandIn ? "registered, on a stand-in device" : "registered"
+                channelStates[channel.name] =
+                    channel == .control
+                    ? "listening" : isStandIn ? "registered, on a stand-in device" : "registered"
             }
             handle(.registered(channel, isStandIn: isStandIn))
         case .hotBackup(let operation): handle(.hotBackup(channel, operation))

@@ -18,7 +18,7 @@ import Testing
 ///  7. Another filesystem is thawed than was frozen: here
 ///  8. Sockets and files as mount points (open-vm-tools #347): here, MountFaultTests
 ///  9. Somebody else's freeze is thawed: FilesystemFaultTests
-/// 10. A dead network mount hangs the agent: MountFaultTests
+/// 10. A dead network mount hangs the agent: MountHangTests
 /// 11. Hooks: lost output, no timeout or one without a unit (velero #2599), no thaw after an error (velero #511), and a
 ///     failure that nobody notices (ec2-consistent-snapshot #49): here, HookFaultTests, StartFaultTests
 /// 12. Nobody says what is frozen, what would be, which filesystem was slow; nothing can be left out: here, DryRunTests

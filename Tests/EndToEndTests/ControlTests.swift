@@ -109,12 +109,12 @@ extension EndToEnd {
             #expect(lines.contains { $0.hasPrefix("hook freeze 10-note  ") }, "\(lines)")
             for mountPoint in ["/", filesystem.mountPoint.string] {
                 #expect(
-                    lines.contains { $0.hasPrefix("frozen      \(mountPoint)  ") && $0.hasSuffix(" ms") },
+                    lines.contains { $0.hasPrefix("frozen      \(mountPoint) ") && $0.hasSuffix(" ms") },
                     "\(lines)")
             }
             #expect(lines.allSatisfy { $0.count <= 80 && !$0.contains("\u{1B}") })
             let thaw = try rig.control("thaw")
-            #expect(thaw.errors.contains("thawed      /  "))
+            #expect(thaw.errors.contains("thawed      / "))
             try rig.waitUntilReleased()
             try filesystem.remove()
         }

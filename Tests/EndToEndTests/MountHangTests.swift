@@ -44,7 +44,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: Kind.allCases)
-        func `a mount that hangs whoever touches it is never touched`(kind: Kind) throws {
+        func `complaint 10, P9: a mount that hangs whoever touches it is never touched`(kind: Kind) throws {
             let mountPoint = "/mnt/silent-\(kind)"
             let server = try mountSilent(kind, on: mountPoint)
             let victim = try victim(of: mountPoint)

@@ -46,7 +46,7 @@ struct FreezeCommand: AsyncParsableCommand {
             throw error
         }
         cancel.stop()
-        await progress.stop()
+        await progress.frozen(reply.request)
         await connection.close()
         try output.write(reply, orLines: lines(reply))
     }

@@ -31,7 +31,9 @@ struct ProgressPrinter {
             activity = Self.waiting(for: state).map { ($0, Moment.now) }
         }
         if event.kind == .hookStarted, let hook = event.hook, let phase = event.phase {
-            activity = ("hook \(hook) \(phase)", Moment.now)
+            activity = ("hook \(phase) \(hook)", Moment.now)
+        } else if event.kind == .hookEnded {
+            activity = nil
         }
         if let line = ProgressLine(event)?.text { write(line) } else { refresh() }
         if !isWindowOpen { releaseHeld() }
@@ -110,6 +112,8 @@ struct ProgressLine {
     }
 
     private init(_ what: String, _ name: String, _ outcome: String) {
-        text = "\(what.padded(to: 12))\(name)" + (outcome.isEmpty ? "" : "  \(outcome)")
+        text =
+            outcome.isEmpty
+            ? what.padded(to: 12) + name : what.padded(to: 12) + name.padded(to: 32) + "  " + outcome
     }
 }

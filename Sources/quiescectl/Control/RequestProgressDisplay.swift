@@ -10,7 +10,10 @@ actor RequestProgressDisplay {
     private var printer: ProgressPrinter?
     private var records: [String: HistoryRecord] = [:]
     private var isOver = false
-    private var waiter: (request: String, continuation: CheckedContinuation<HistoryRecord?, Never>)?
+    /// Requests that have answered FREEZE.
+    private var answered: Set<String> = []
+    /// Who waits for the next event, or the end.
+    private var waiters: [CheckedContinuation<Void, Never>] = []
     private var tasks: [Task<Void, Never>] = []
 
     /// - Parameter isQuiet: Shows nothing.
@@ -31,12 +34,19 @@ actor RequestProgressDisplay {
     /// How the request ended; nil if the daemon is gone before it tells.
     func finished(_ request: String?) async -> HistoryRecord? {
         guard let request else { return nil }
-        var record = records[request]
-        if record == nil, !isOver {
-            record = await withCheckedContinuation { waiter = (request, $0) }
-        }
+        while records[request] == nil, !isOver { await nextEvent() }
         await stop()
-        return record
+        return records[request]
+    }
+
+    /// Returns when all is shown that came before the answer to FREEZE: that comes on another connection.
+    func frozen(_ request: String) async {
+        while !answered.contains(request), !isOver { await nextEvent() }
+        await stop()
+    }
+
+    private func nextEvent() async {
+        await withCheckedContinuation { waiters.append($0) }
     }
 
     func stop() async {
@@ -72,17 +82,20 @@ actor RequestProgressDisplay {
 
     private func take(_ event: ControlEvent) {
         printer?.show(event)
-        guard event.kind == .finished, let request = event.request, let record = event.record else { return }
-        records[request] = record
-        if let waiter, waiter.request == request {
-            self.waiter = nil
-            waiter.continuation.resume(returning: record)
+        if let request = event.request {
+            if event.state == .frozen || event.state == .rehearsing { answered.insert(request) }
+            if let record = event.record { records[request] = record }
         }
+        wakeWaiters()
     }
 
     private func end() {
         isOver = true
-        waiter?.continuation.resume(returning: nil)
-        waiter = nil
+        wakeWaiters()
+    }
+
+    private func wakeWaiters() {
+        for waiter in waiters { waiter.resume() }
+        waiters = []
     }
 }
