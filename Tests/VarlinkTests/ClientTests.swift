@@ -130,6 +130,18 @@ struct ClientTests {
         }
     }
 
+    @Test func `no process that is started meanwhile keeps the connection`() async throws {
+        try await TestService.run { service in
+            let client = try await VarlinkClient.connect(to: service.path)
+            // Lasts until its standard input ends.
+            let process = try #require(popen("read line", "w"))
+            defer { pclose(process) }
+            await client.close()
+            let handler = service.handler
+            #expect(try await blocking { handler.waitUntil { $0.closed == 1 } })
+        }
+    }
+
     @Test func `a server that cannot be reached is told apart from one that fails`() async throws {
         let directory = try TemporaryDirectory()
         let path = directory.path.appending("socket")

@@ -1,4 +1,5 @@
-import FoundationEssentials
+import FreezeCore
+import LinuxCalls
 import NIOCore
 import NIOPosix
 import SystemPackage
@@ -6,7 +7,7 @@ import SystemPackage
 /// A connection to a Varlink server. The answers come in the order of the calls: a call that waits long holds up those
 /// that come after it on the same connection.
 ///
-/// Letting go of the client closes the connection.
+/// Letting go of the client closes the connection; and a ``VarlinkServer`` closes one that is idle for long.
 public final class VarlinkClient: Sendable {
     private let path: FilePath
     private let channel: any Channel
@@ -27,33 +28,23 @@ public final class VarlinkClient: Sendable {
     public static func connect(
         to path: FilePath, timeout: Duration = .seconds(5)
     ) async throws(VarlinkError) -> VarlinkClient {
-        let deadline = NIODeadline.now() + timeout.timeAmount
-        while true {
-            do {
-                return try await connectOnce(to: path)
-            } catch let error as IOError where error.errnoCode == Errno.resourceTemporarilyUnavailable.rawValue {
-                // The server's queue is full, and a socket that does not block does not wait for room (connect(2)).
-                guard NIODeadline.now() < deadline, !Task.isCancelled else { throw .unreachable(path, error) }
-                try? await Task.sleep(for: .milliseconds(20))
-            } catch {
-                throw .unreachable(path, error)
-            }
-        }
-    }
-
-    private static func connectOnce(to path: FilePath) async throws -> VarlinkClient {
+        let socket = try await connectedSocket(to: path, until: .now + timeout)
         let loop = NIOSingletons.posixEventLoopGroup.any()
-        let handler = NIOLoopBoundBox.makeBoxSendingValue(ReplyHandler(path: path), eventLoop: loop)
-        let channel = try await ClientBootstrap(group: loop)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(handler.value)
+        let box = NIOLoopBoundBox.makeBoxSendingValue(ReplyHandler(path: path), eventLoop: loop)
+        do {
+            let channel = try await ClientBootstrap(group: loop)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(box.value)
+                    }
                 }
-            }
-            .connect(unixDomainSocketPath: path.string)
-            .get()
-        let bound = try await loop.submit { NIOLoopBound(handler.value, eventLoop: loop) }.get()
-        return VarlinkClient(path: path, channel: channel, handler: bound)
+                .withConnectedSocket(socket.rawValue)
+                .get()
+            let handler = try await loop.submit { NIOLoopBound(box.value, eventLoop: loop) }.get()
+            return VarlinkClient(path: path, channel: channel, handler: handler)
+        } catch {
+            throw VarlinkError(.cannotConnect, path.string, "cannot be connected to (\(error))")
+        }
     }
 
     /// Calls a method and waits for its answer.

@@ -1,14 +1,8 @@
-import NIOCore
 import SystemPackage
 
 extension VarlinkError {
     /// Why there is no connection.
-    static func unreachable(_ path: FilePath, _ error: any Error) -> VarlinkError {
-        if case SocketAddressError.unixDomainSocketPathTooLong = error { return ListeningSocket.pathTooLong(path) }
-        guard let error = error as? IOError else {
-            return VarlinkError(.cannotConnect, path.string, "cannot be connected to (\(error))")
-        }
-        let errno = Errno(rawValue: error.errnoCode)
+    static func unreachable(_ path: FilePath, _ errno: Errno) -> VarlinkError {
         let (code, problem, remedy): (Code, String, String?) =
             switch errno {
             case .noSuchFileOrDirectory, .notDirectory:

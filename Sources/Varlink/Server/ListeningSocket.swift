@@ -11,9 +11,12 @@ struct ListeningSocket: Sendable {
     /// - Throws: If something other than a socket that nobody listens on is at the path, or there can be none.
     init(at path: FilePath) throws(VarlinkError) {
         self.path = path
-        let number = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | socketFlags, 0)
-        guard number >= 0 else { throw Self.failure(path, Errno(rawValue: errno)) }
-        descriptor = FileDescriptor(rawValue: number)
+        do {
+            descriptor = try makeSocket()
+        } catch {
+            throw Self.failure(path, error)
+        }
+        let number = descriptor.rawValue
         do throws(VarlinkError) {
             // The file that bind(2) makes gets the socket's own mode (net/unix/af_unix.c, unix_bind_bsd).
             guard fchmod(number, 0o600) == 0 else { throw Self.failure(path, Errno(rawValue: errno)) }
@@ -34,21 +37,12 @@ struct ListeningSocket: Sendable {
     }
 
     private static func bind(_ socket: CInt, to path: FilePath) throws(VarlinkError) {
-        switch try bindOnce(socket, to: path) {
-        case nil: return
-        case .addressInUse?:
+        var error = try path.withSocketAddress { Glibc.bind(socket, $0, $1) }
+        if error == .addressInUse {
             try removeLeftover(path)
-            if let error = try bindOnce(socket, to: path) { throw failure(path, error) }
-        case let error?: throw failure(path, error)
+            error = try path.withSocketAddress { Glibc.bind(socket, $0, $1) }
         }
-    }
-
-    private static func bindOnce(_ socket: CInt, to path: FilePath) throws(VarlinkError) -> Errno? {
-        let error = path.withSocketAddress { address, length in
-            Glibc.bind(socket, address, length) == 0 ? nil : Errno(rawValue: errno)
-        }
-        guard let error else { throw pathTooLong(path) }
-        return error
+        if let error { throw failure(path, error) }
     }
 
     /// Removes the socket that a server left when it was killed.
@@ -60,13 +54,15 @@ struct ListeningSocket: Sendable {
                 .occupied, path.string, "is there already, and is no socket",
                 remedy: "Remove it, or set another path for the socket.")
         }
-        let number = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | socketFlags, 0)
-        guard number >= 0 else { throw failure(path, Errno(rawValue: errno)) }
-        defer { close(number) }
-        let error = path.withSocketAddress { address, length in
-            connect(number, address, length) == 0 ? nil : Errno(rawValue: errno)
+        let descriptor: FileDescriptor
+        do {
+            descriptor = try makeSocket()
+        } catch {
+            throw failure(path, error)
         }
+        defer { try? descriptor.close() }
         // Anything else, a full queue too (EAGAIN), means that somebody has it.
+        let error = try path.withSocketAddress { connect(descriptor.rawValue, $0, $1) }
         guard error == .connectionRefused else {
             throw VarlinkError(
                 .inUse, path.string, "another process listens here already",
@@ -86,15 +82,7 @@ struct ListeningSocket: Sendable {
         return VarlinkError(
             .cannotListen, path.string, "cannot listen here", remedy: remedy, underlyingError: error)
     }
-
-    static func pathTooLong(_ path: FilePath) -> VarlinkError {
-        VarlinkError(
-            .pathTooLong, path.string, "is too long for a socket, which has 107 bytes at most",
-            remedy: "Set a shorter path.")
-    }
 }
-
-private var socketFlags: CInt { CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue) }
 
 /// Which file is at a path. A number may be used again, but not while the file is there.
 private struct SocketIdentity: Hashable, Sendable {

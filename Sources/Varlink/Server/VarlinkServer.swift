@@ -6,7 +6,8 @@ import SystemPackage
 
 /// Listens on a socket and brings the calls that come in to a handler (https://varlink.org).
 ///
-/// It has one thread of its own, and from its start to its stop opens no path.
+/// It has one thread of its own, and from its start to its stop opens no path. Its connections are not close-on-exec
+/// (NIO accepts them without): a process that starts others has to close them there, as swift-subprocess does.
 public final class VarlinkServer: Sendable {
     private let path: FilePath
     private let interfaces: [VarlinkInterface]
