@@ -153,6 +153,26 @@ struct ConnectionLimitTests {
         }
     }
 
+    @Test func `behind a call that waits a client cannot pile up others`() async throws {
+        try await TestService.run { service in
+            let client = try service.connect()
+            try client.send(Self.wait)
+            let call = try service.handler.nextWaiting()
+            let oneway = Array(#"{"method":"org.example.test.Echo","oneway":true}"#.utf8) + [0]
+            let many = Array(repeatElement(oneway, count: 200).joined())
+            var sent = 0
+            // Until there has been no room for a while.
+            while !pollOne(client.descriptor, events: .writable, atMost: .milliseconds(200)).isEmpty {
+                try client.send(bytes: many)
+                sent += 200
+                try #require(sent < 100_000)
+            }
+            call.reply(TestHandler.Echo(text: "waited"))
+            #expect(try client.receive() == .text("waited"))
+            #expect(service.handler.waitUntil { $0.handled.count == sent + 1 })
+        }
+    }
+
     @Test func `one answer may be longer than what may wait`() async throws {
         var limits = VarlinkLimits()
         limits.maximumUnsent = 1000
