@@ -20,4 +20,10 @@ public struct RequestProgress: Hashable, Sendable {
     public let request: RequestID?
     public let channel: ChannelID?
     public let step: Step
+
+    public init(request: RequestID?, channel: ChannelID?, step: Step) {
+        self.request = request
+        self.channel = channel
+        self.step = step
+    }
 }

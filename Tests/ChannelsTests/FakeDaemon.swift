@@ -1,0 +1,89 @@
+import Channels
+import FreezeCore
+import History
+import LinuxCalls
+import Synchronization
+import SystemPackage
+
+/// Stands where the coordinator does: freezes nothing, and is busy after the first FREEZE.
+final class FakeDaemon: DaemonInquiry {
+    /// What the channel has delivered, in order.
+    let seen = Monitor<[String]>([])
+    private let channel = Mutex<ControlChannel?>(nil)
+    private let isFrozen = Mutex(false)
+    /// Whether to tell one step of each kind when asked for the status.
+    private let tellsProgress: Bool
+
+    init(tellsProgressAtStatus tellsProgress: Bool = false) {
+        self.tellsProgress = tellsProgress
+    }
+
+    func attach(_ channel: ControlChannel) {
+        self.channel.withLock { $0 = channel }
+    }
+
+    // MARK: Inquiries
+
+    func status(_ reply: @escaping @Sendable (DaemonStatus) -> Void) {
+        if tellsProgress { tellProgress() }
+        let past = PastRequest(
+            id: "r0", channel: "hyperv", ended: .now, succeeded: true, level: "application", reason: nil)
+        reply(
+            DaemonStatus(
+                overview: RequestMachine(policy: RequestPolicy()).overview, started: .now, isFreezerReady: true,
+                channels: [.init(name: "control", state: "listening")], last: past, lastGood: past))
+    }
+
+    func history(limit: Int, _ reply: @escaping @Sendable (Result<[HistoryRecord], HistoryError>) -> Void) {
+        reply(.success([HistoryRecord(Self.record, clock: .current())]))
+    }
+
+    // MARK: Requests
+
+    func take(_ channel: ChannelID, _ event: ChannelEvent) {
+        switch event {
+        case .registered: note("\(channel) registered")
+        case .freeze(let operation):
+            note("\(channel) freeze")
+            let isFirst = isFrozen.withLock { isFrozen in
+                defer { isFrozen = true }
+                return !isFrozen
+            }
+            answer(operation, isFirst ? nil : .busy)
+        case .thaw(let operation, let isForced):
+            note("\(channel) thaw" + (isForced ? " by force" : ""))
+            answer(operation, nil)
+        case .lost: note("\(channel) lost")
+        case .hotBackup, .note: break
+        }
+    }
+
+    private func note(_ text: String) {
+        seen.update { $0.append(text) }
+    }
+
+    private func answer(_ operation: OperationID, _ refusal: AnswerDetail.Refusal?) {
+        let detail = AnswerDetail(request: RequestID("r1"), refusal: refusal, reason: refusal?.rawValue)
+        channel.withLock(\.self)?.answer(operation, refusal == nil ? .success : .failure, detail, before: nil)
+    }
+
+    // MARK: Progress
+
+    private static let record = RequestRecord(id: RequestID("r1"), channel: .control, started: .now)
+
+    private func tellProgress() {
+        let result = TimedResult(error: nil, started: .now, ended: .now)
+        let run = HookRun(
+            name: "10-a", phase: .freeze, outcome: .exited(status: 0), output: "", isOutputTruncated: false,
+            started: .now, duration: .zero)
+        let steps: [RequestProgress.Step] = [
+            .entered(.planning), .planned(FreezePlan(filesystems: []), []), .hookStarted("10-a", .freeze),
+            .hookEnded(run), .froze("/", result), .thawed("/", result), .failed(reason: "no"),
+            .finished(Self.record),
+        ]
+        for step in steps {
+            channel.withLock(\.self)?.observe(
+                RequestProgress(request: RequestID("r1"), channel: .control, step: step))
+        }
+    }
+}
