@@ -35,9 +35,12 @@ public struct FreezeReply: Codable, Hashable, Sendable {
 public struct ThawParameters: Codable, Hashable, Sendable {
     /// Also if the request is another's, whose backup then is lost.
     public var force: Bool?
+    /// Only this request: if it is over, the answer is `ConsistencyLost`, whatever is frozen now.
+    public var request: String?
 
-    public init(force: Bool?) {
+    public init(force: Bool?, request: String?) {
         self.force = force
+        self.request = request
     }
 }
 

@@ -38,7 +38,7 @@ extension Coordinator {
             handle(.registered(channel, isStandIn: isStandIn))
         case .hotBackup(let operation): handle(.hotBackup(channel, operation))
         case .freeze(let operation): handle(.freeze(channel, operation, .unique()))
-        case .thaw(let operation, let isForced): handle(.thaw(channel, operation, isForced: isForced))
+        case .thaw(let operation, let wish): handle(.thaw(channel, operation, wish))
         case .lost(let reason):
             if channel.caller == nil { channelStates[channel.name] = "not registered: \(reason)" }
             handle(.channelLost(channel, reason: reason))

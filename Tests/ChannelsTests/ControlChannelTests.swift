@@ -45,8 +45,10 @@ struct ControlChannelTests {
         let channel = ControlChannel(socket: socket, inquiry: daemon) { daemon.take($0, $1) }
         daemon.attach(channel)
         channel.start()
-        #expect(
-            daemon.seen.wait(until: .now + .seconds(20)) { $0.contains("control registered") ? true : nil } != nil)
+        let isListening = try await blocking {
+            daemon.seen.wait(until: .now + .seconds(20)) { $0.contains("control registered") ? true : nil }
+        }
+        #expect(isListening == true)
         let whole = "path = '\(socket)'\n" + Self.raw + "\n" + script
         let output = try await blocking { try PythonVarlink.run(whole, at: socket) }
         try await blocking { channel.stop() }

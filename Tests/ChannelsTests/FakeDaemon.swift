@@ -50,8 +50,8 @@ final class FakeDaemon: DaemonInquiry {
                 return !isFrozen
             }
             answer(operation, isFirst ? nil : .busy)
-        case .thaw(let operation, let isForced):
-            note("\(channel) thaw" + (isForced ? " by force" : ""))
+        case .thaw(let operation, let wish):
+            note("\(channel) thaw" + (wish.isForced ? " by force" : ""))
             answer(operation, nil)
         case .lost: note("\(channel) lost")
         case .hotBackup, .note: break

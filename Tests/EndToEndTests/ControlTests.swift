@@ -89,6 +89,18 @@ extension EndToEnd {
             #expect(thaw.errors.contains("max_window"))
         }
 
+        @Test func `P3 thaw of a request that is over does not end the next one`() throws {
+            let rig = try rig(["freeze": "timeout = \"900ms\"\nmax_window = \"3s\""])
+            let freeze = try rig.control("freeze", "--json")
+            let first = try JSONDecoder().decode(FreezeReply.self, from: Data(freeze.output.utf8)).request
+            try rig.waitUntil(.idle)
+            #expect(try rig.control("freeze").ending == .exited(0))
+            let late = try rig.control("thaw", "--request", first)
+            #expect(late.ending == .exited(5), "\(late.errors)")
+            #expect(try rig.status().state == .frozen)
+            #expect(try rig.control("thaw").ending == .exited(0))
+        }
+
         @Test func `Ctrl-C during freeze cancels, and the hooks are called for thaw`() throws {
             let rig = try rig(hooks: [
                 "10-slow": "echo $1${QUIESCE_RESULT:+ $QUIESCE_RESULT} >> $TRACE; [ $1 = thaw ] || sleep 60"

@@ -61,9 +61,10 @@ final class ControlDesk: VarlinkHandler {
     }
 
     private func thaw(_ call: VarlinkCall) throws(VarlinkServiceError) {
-        let isForced = try call.parameters(as: ThawParameters.self).force ?? false
-        let holder = isForced ? nil : state.withLock { $0.holders[call.connection.id] }
-        deliver(holder ?? .control, .thaw(wait(call), isForced: isForced))
+        let parameters = try call.parameters(as: ThawParameters.self)
+        let wish = ThawWish(request: parameters.request.map { RequestID($0) }, isForced: parameters.force ?? false)
+        let holder = wish.isForced ? nil : state.withLock { $0.holders[call.connection.id] }
+        deliver(holder ?? .control, .thaw(wait(call), wish))
     }
 
     private func history(_ call: VarlinkCall) throws(VarlinkServiceError) {

@@ -78,6 +78,23 @@ public struct AnswerDetail: Hashable, Sendable {
     }
 }
 
+/// What exactly a THAW is to end.
+public struct ThawWish: Hashable, Sendable {
+    /// Only this request; nil for the one that is served. So nobody who comes late ends, and takes for his own, a window
+    /// that another caller has opened meanwhile.
+    public var request: RequestID?
+    /// Also if the request is another channel's, which then is lost.
+    public var isForced: Bool
+
+    public init(request: RequestID? = nil, isForced: Bool = false) {
+        self.request = request
+        self.isForced = isForced
+    }
+
+    /// The channel's own request, whichever it is.
+    public static let own = ThawWish()
+}
+
 /// What a channel tells the coordinator.
 public enum ChannelEvent: Hashable, Sendable {
     /// The host reaches us from now on. `isStandIn` when the device is not the kernel's own (a pty of
@@ -86,8 +103,7 @@ public enum ChannelEvent: Hashable, Sendable {
     /// The host asks whether a backup would be possible. Answered by the coordinator.
     case hotBackup(OperationID)
     case freeze(OperationID)
-    /// `isForced`: also if the request is another channel's, which then is lost.
-    case thaw(OperationID, isForced: Bool = false)
+    case thaw(OperationID, ThawWish = .own)
     /// The host can no longer be answered; an operation that waited for its answer will not get one. The device is
     /// closed, and stays closed until `RequestChannel.reopen()`.
     case lost(reason: String)

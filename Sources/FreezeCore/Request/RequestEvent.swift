@@ -15,8 +15,7 @@ public enum RequestEvent: Hashable, Sendable {
     case registered(ChannelID, isStandIn: Bool)
     case hotBackup(ChannelID, OperationID)
     case freeze(ChannelID, OperationID, RequestID)
-    /// `isForced`: also if the request is another channel's, which then is lost.
-    case thaw(ChannelID, OperationID, isForced: Bool = false)
+    case thaw(ChannelID, OperationID, ThawWish = .own)
     case channelLost(ChannelID, reason: String)
 
     // Answers to effects

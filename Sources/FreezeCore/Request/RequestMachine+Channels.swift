@@ -31,11 +31,16 @@ extension RequestMachine {
         waiting = wait
     }
 
-    mutating func thawAsked(_ channel: ChannelID, _ operation: OperationID, isForced: Bool) {
+    mutating func thawAsked(_ channel: ChannelID, _ operation: OperationID, _ wish: ThawWish) {
+        if let wanted = wish.request, wanted != request?.id, wanted != waiting?.id {
+            let reason = "request \(wanted) is over; what was taken in its window may be torn"
+            return answer(
+                channel, operation, .failure, AnswerDetail(request: wanted, refusal: .lost, reason: reason))
+        }
         if waiting?.channel == channel { refuseWaiting("THAW came before it began") }
         guard let request, state != .thawHooks else { return answerByDebt(channel, operation) }
         guard request.channel == channel else {
-            if isForced { return thawByForce(channel, operation) }
+            if wish.isForced { return thawByForce(channel, operation) }
             return channel.isShared && debts[channel] == nil
                 ? refuseForeign(request, channel, operation) : answerByDebt(channel, operation)
         }

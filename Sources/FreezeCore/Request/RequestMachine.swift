@@ -108,7 +108,7 @@ public struct RequestMachine: Sendable {
         case .registered(let channel, let isStandIn): registered(channel, isStandIn: isStandIn)
         case .hotBackup(let channel, let operation): hotBackup(channel, operation)
         case .freeze(let channel, let operation, let id): freezeAsked(channel, operation, id)
-        case .thaw(let channel, let operation, let isForced): thawAsked(channel, operation, isForced: isForced)
+        case .thaw(let channel, let operation, let wish): thawAsked(channel, operation, wish)
         case .channelLost(let channel, let reason): channelLost(channel, reason)
 
         case .prepared(let step, let prepared): if step == self.step { self.prepared(prepared) }

@@ -32,8 +32,8 @@ struct ControlConnection: Sendable {
         try await call(.freeze, FreezeParameters(hold: hold), timeout: nil)
     }
 
-    func thaw(force: Bool) async throws(ControlFailure) -> ThawReply {
-        try await call(.thaw, ThawParameters(force: force), timeout: nil)
+    func thaw(force: Bool = false, request: String? = nil) async throws(ControlFailure) -> ThawReply {
+        try await call(.thaw, ThawParameters(force: force, request: request), timeout: nil)
     }
 
     /// Every event from now on; the first reply has none, and says that the subscription stands.

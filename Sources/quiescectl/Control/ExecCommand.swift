@@ -59,7 +59,7 @@ struct ExecCommand: AsyncParsableCommand {
         let status = reply.dryRun ? ExitCode.success : await ChildCommand(program, command).run(reply.request)
         let lost: ControlFailure?
         do throws(ControlFailure) {
-            _ = try await connection.thaw(force: false)
+            _ = try await connection.thaw(request: reply.request)
             lost = nil
         } catch {
             lost = error

@@ -35,7 +35,7 @@ struct FreezeCommand: AsyncParsableCommand {
         let cancel = CancelAtSignal {
             // On a connection of its own: on this one it would wait behind the freeze.
             guard let other = try? await ControlConnection.open(socket) else { return }
-            _ = try? await other.thaw(force: false)
+            _ = try? await other.thaw()
             await other.close()
         }
         let reply: FreezeReply

@@ -21,11 +21,17 @@ struct ThawCommand: AsyncParsableCommand {
 
             Examples:
               quiescectl thaw
+              quiescectl thaw --request 1799e7926fa00910
               quiescectl thaw --force
             """)
 
     @Flag(help: "End any request. The backup it is for is lost.")
     var force = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Thaw only this request, as freeze printed it: if it is over, say so and touch nothing.", valueName: "id"))
+    var request: String?
 
     @OptionGroup var options: ConfigurationOption
     @OptionGroup var output: OutputOption
@@ -36,7 +42,7 @@ struct ThawCommand: AsyncParsableCommand {
         let connection = try await ControlConnection.open(socket)
         let reply: ThawReply
         do {
-            reply = try await connection.thaw(force: force)
+            reply = try await connection.thaw(force: force, request: request)
         } catch {
             await progress.stop()
             throw error

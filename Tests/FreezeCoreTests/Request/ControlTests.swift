@@ -47,6 +47,24 @@ struct ControlTests {
         #expect(bench.told(next)?.verdict == .success)
     }
 
+    @Test("P3: who comes late does not end, and take for his own, the window of another caller")
+    func lateThaw() throws {
+        var (bench, first) = MachineBench.request(of: .control, in: .frozen)
+        bench.waitForDeadline()
+        bench.goOn(to: .idle)
+        _ = bench.freeze(.control)
+        bench.goOn(to: .frozen)
+        for isForced in [false, true] {
+            let late = bench.thaw(.control, of: RequestID("request \(first.number)"), isForced: isForced)
+            #expect(bench.told(late)?.verdict == .failure)
+            #expect(bench.told(late)?.detail.refusal == .lost)
+            #expect(bench.machine.state == .frozen)
+        }
+        let own = bench.thaw(.control, of: bench.machine.requestID)
+        bench.goOn(to: .idle)
+        #expect(bench.told(own)?.verdict == .success)
+    }
+
     @Test(
         "P8: another channel's request makes it busy, and what was refused needs no THAW",
         arguments: WindowTests.active)

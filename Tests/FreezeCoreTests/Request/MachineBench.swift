@@ -78,9 +78,11 @@ struct MachineBench {
         return operation
     }
 
-    mutating func thaw(_ channel: ChannelID = host, isForced: Bool = false) -> OperationID {
+    mutating func thaw(
+        _ channel: ChannelID = host, of request: RequestID? = nil, isForced: Bool = false
+    ) -> OperationID {
         let operation = newOperation()
-        send(.thaw(channel, operation, isForced: isForced))
+        send(.thaw(channel, operation, ThawWish(request: request, isForced: isForced)))
         return operation
     }
 

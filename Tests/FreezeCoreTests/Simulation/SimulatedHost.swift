@@ -181,7 +181,7 @@ extension Simulation {
             if operation.mayWait, hosts[index].role == .hold, fails(.channelLost, 2) {
                 schedule(at: now + random.milliseconds(0, 10), .hostHangsUp(index))
             }
-            deliver(.thaw(channel, id, isForced: isForced))
+            deliver(.thaw(channel, id, ThawWish(isForced: isForced)))
         }
         if isDaemonUp, operations[number].verdict == nil, !operation.mayWait, !operations[number].isLost {
             violate("P8", "\(kind) \(number) is not answered at once")
