@@ -8,6 +8,8 @@ public struct RecoveryResult: Sendable {
     public struct Line: Sendable {
         public let mountPoint: FilePath
         public let outcome: RecoveryOutcome
+        /// Its place in the ledger. The mount point may be another filesystem's as well, in another mount namespace.
+        let index: Int
 
         /// What nobody can open is for the admin: to watch it would block every backup of the rest.
         var mustBeWatched: Bool { !outcome.isSettled && outcome != .notMounted }
@@ -31,7 +33,7 @@ public struct RecoveryResult: Sendable {
         requestID = RequestID(ledger.requestID)
         hooksOwedThaw = ledger.hooksOwedThaw.map { ledger.hooks[$0] }
         lines = outcomes.sorted { $0.key < $1.key }.map {
-            Line(mountPoint: ledger.superblocks[$0.key].mountPoint, outcome: $0.value)
+            Line(mountPoint: ledger.superblocks[$0.key].mountPoint, outcome: $0.value, index: $0.key)
         }
     }
 
@@ -52,15 +54,13 @@ public struct RecoveryResult: Sendable {
 
     /// Keeps trying what hangs; calls back for each that is done. Blocks until the last one is: for ever, if need be.
     public func watchStuck(_ settled: (FilePath) -> Void = { _ in }) {
-        var open = Set(lines.filter(\.mustBeWatched).map(\.mountPoint))
+        var open = lines.filter(\.mustBeWatched)
         while !open.isEmpty {
             let outcomes = recovery.thaw(ledger, until: Moment.now + .seconds(5))
             let unsettled = Set(ledger.unsettled)
-            for (index, superblock) in ledger.superblocks.enumerated() where open.contains(superblock.mountPoint) {
-                guard !unsettled.contains(index) || outcomes[index]?.isSettled == true else { continue }
-                open.remove(superblock.mountPoint)
-                settled(superblock.mountPoint)
-            }
+            let done = open.filter { !unsettled.contains($0.index) || outcomes[$0.index]?.isSettled == true }
+            open.removeAll { line in done.contains { $0.index == line.index } }
+            for line in done { settled(line.mountPoint) }
             // One that cannot be opened answers at once: not in a tight loop.
             _ = pollDescriptors([], until: Moment.now + .seconds(1))
         }
