@@ -1,6 +1,4 @@
-import FreezeCore
-import Glibc
-import LinuxCalls
+import Foundation
 import SystemPackage
 
 /// A process with a mount namespace of its own, as the first one of a container has. Killed with its object.
@@ -13,6 +11,11 @@ final class ScratchContainer {
         program = try RunningProgram(
             "unshare", ["--mount", "--propagation", "private", "sh", "-ec", "\(script)\necho ready; exec cat"])
         try program.waitForLine(in: .output) { $0 == "ready" }
+        // The name it has from here on.
+        let process = processID
+        try wait(for: "the container's last program") {
+            try String(contentsOfFile: "/proc/\(process)/comm", encoding: .utf8) == "cat\n"
+        }
     }
 
     deinit { program.send(SIGKILL) }

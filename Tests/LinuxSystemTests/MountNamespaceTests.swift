@@ -17,7 +17,12 @@ struct RealMountNamespaceTests {
             mkfifo ready; unshare --mount --propagation private sh -ec '\(script)
             echo > \(namespace.root)/ready; exec sleep 1000' & echo $! > process; read line < ready; rm ready
             """)
-        return try #require(SmallFile.text(namespace.root.appending("process")).flatMap { pid_t($0) })
+        let process = try #require(SmallFile.text(namespace.root.appending("process")).flatMap { pid_t($0) })
+        let deadline = ContinuousClock.now + .seconds(10)
+        while SmallFile.text(FilePath("/proc/\(process)/comm")) != "sleep", ContinuousClock.now < deadline {
+            usleep(1000)
+        }
+        return process
     }
 
     private static func end(_ process: pid_t) throws {
@@ -97,16 +102,8 @@ struct RealMountNamespaceTests {
                 exec 3<>ready; cd new; pivot_root . old; echo >&3; umount -l old; exec sleep 1000
                 """, in: namespace)
             let policy = PlanPolicy(include: [try FilesystemSelector(parsing: "LABEL=contained")])
-            // It says that it is ready before it has let go of the old root.
-            var plan = FreezePlan(filesystems: [])
-            var tables = try MountTables(.all)
-            let deadline = ContinuousClock.now + .seconds(10)
-            while ContinuousClock.now < deadline {
-                tables = try MountTables(.all)
-                plan = try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy)
-                if plan.filesystems(.freeze).first?.mountPoint == "/etc" { break }
-                usleep(1000)
-            }
+            let tables = try MountTables(.all)
+            let plan = try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy)
             #expect(plan.filesystems(.freeze).map(\.mountPoint) == ["/etc"])
             let targets = try TargetOpener(tables).open(plan)
             #expect(
