@@ -30,7 +30,8 @@ struct ThawCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Thaw only this request, as freeze printed it: if it is over, say so and touch nothing.", valueName: "id"))
+            "Thaw only this request, as freeze printed it: if it is over, say so and touch nothing.",
+            valueName: "id"))
     var request: String?
 
     @OptionGroup var options: ConfigurationOption
