@@ -39,6 +39,16 @@ struct MalformedCallTests {
         Bytes(name: "lone continuation", bytes: Array(#"{"method":""#.utf8) + [0x80] + Array(#""}"#.utf8)),
         Bytes(name: "cut character", bytes: [0xC3]),
         Bytes(name: "overlong character", bytes: [0xC0, 0x80]),
+        // In a member that no decoder looks at.
+        Bytes(
+            name: "lone continuation aside",
+            bytes: Array(#"{"method":"org.example.test.Drop","x":""#.utf8) + [0x80] + Array(#""}"#.utf8)),
+        Bytes(
+            name: "arrays aside, deeper than the limit",
+            bytes: Array(#"{"method":"org.example.test.Drop","x":"#.utf8)
+                + [UInt8](repeating: UInt8(ascii: "["), count: 64)
+                + [UInt8](repeating: UInt8(ascii: "]"), count: 64)
+                + [UInt8(ascii: "}")]),
         // Far deeper than a decoder's stack allows.
         Bytes(name: "deep arrays", bytes: [UInt8](repeating: UInt8(ascii: "["), count: 200_000)),
         Bytes(name: "deep objects", bytes: Array(String(repeating: #"{"a":"#, count: 100_000).utf8)),
