@@ -124,7 +124,8 @@ let package = Package(
             dependencies: [
                 "Channels", "Checks", "ControlProtocol", "Varlink", "Coordinator", "Hooks", "Configuration",
                 "History",
-                "Presentation", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", argumentParser, subprocess,
+                "Presentation", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", argumentParser, nioCore,
+                subprocess,
                 unixSignals,
                 system,
             ],

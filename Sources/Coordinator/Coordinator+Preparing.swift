@@ -71,7 +71,7 @@ extension Coordinator {
         switch result {
         case .failure(let failure):
             resources?.awaitedPreparation = nil
-            handle(.preparationFailed(step, reason: failure.reason, plan: failure.plan))
+            handle(.preparationFailed(step, reason: failure.reason, plan: failure.plan, failure.mountPoint))
         case .success(let opened):
             resources?.opened = opened
             resources?.hooks = opened.hooks

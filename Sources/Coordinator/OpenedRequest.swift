@@ -68,6 +68,8 @@ final class OpenedRequest: Sendable {
 struct PreparationFailure: Error {
     let reason: String
     let plan: FreezePlan?
+    /// The one that is to blame, if one is.
+    var mountPoint: FilePath?
 }
 
 extension OpenedRequest {
@@ -95,7 +97,8 @@ extension OpenedRequest {
                 // What is unmounted between the look at the table and the opening need not be frozen.
                 attempt += 1
             } catch {
-                throw PreparationFailure(reason: "\(error)", plan: plan)
+                let mountPoint = (error as? LinuxSystemError)?.mountPoint ?? (error as? PlanError)?.mountPoint
+                throw PreparationFailure(reason: "\(error)", plan: plan, mountPoint: mountPoint)
             }
         }
     }

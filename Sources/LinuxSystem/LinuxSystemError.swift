@@ -25,14 +25,20 @@ public struct LinuxSystemError: ActionableError, Hashable {
     }
 
     public let code: Code
+    /// The mount point it is about, if it is about one.
+    public let mountPoint: FilePath?
     public let subject: String
     public let problem: String
     public let remedy: String?
     /// What the kernel said, where it said something.
     public let underlyingError: Errno?
 
-    init(_ code: Code, subject: String, problem: String, remedy: String? = nil, underlyingError: Errno? = nil) {
+    init(
+        _ code: Code, mountPoint: FilePath? = nil, subject: String, problem: String, remedy: String? = nil,
+        underlyingError: Errno? = nil
+    ) {
         self.code = code
+        self.mountPoint = mountPoint
         self.subject = subject
         self.problem = underlyingError.map { "\(problem): \($0)" } ?? problem
         self.remedy = remedy

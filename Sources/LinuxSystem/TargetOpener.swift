@@ -144,21 +144,24 @@ extension LinuxSystemError {
             return .unmounted(mount, errno)
         case .tooManyOpenFiles:
             return LinuxSystemError(
-                .tooManyFiles, subject: name, problem: "no descriptor is left for it",
+                .tooManyFiles, mountPoint: mount.mountPoint, subject: name,
+                problem: "no descriptor is left for it",
                 remedy: "Raise LimitNOFILE= of the service: it needs two for each filesystem.",
                 underlyingError: errno)
         case .tooManyOpenFilesInSystem:
             return LinuxSystemError(
-                .tooManyFiles, subject: name, problem: "the system has no descriptor left for it",
+                .tooManyFiles, mountPoint: mount.mountPoint, subject: name,
+                problem: "the system has no descriptor left for it",
                 remedy: "Raise the sysctl fs.file-max.", underlyingError: errno)
         case .resourceTemporarilyUnavailable, .tooManySymbolicLinkLevels:
             return LinuxSystemError(
-                .unreachable, subject: name, problem: "it cannot be reached without a risk of hanging",
+                .unreachable, mountPoint: mount.mountPoint, subject: name,
+                problem: "it cannot be reached without a risk of hanging",
                 remedy: "See whether its automount works, or exclude it in [filesystems] exclude.",
                 underlyingError: errno)
         default:
             return LinuxSystemError(
-                .open, subject: name, problem: "its mount point cannot be opened",
+                .open, mountPoint: mount.mountPoint, subject: name, problem: "its mount point cannot be opened",
                 remedy: errno == .permissionDenied || errno == .notPermitted ? "Run as root." : nil,
                 underlyingError: errno)
         }
@@ -166,13 +169,14 @@ extension LinuxSystemError {
 
     fileprivate static func unmounted(_ mount: MountEntry, _ errno: Errno? = nil) -> LinuxSystemError {
         LinuxSystemError(
-            .unmounted, subject: mount.place, problem: "unmounted since the plan was made",
+            .unmounted, mountPoint: mount.mountPoint, subject: mount.place,
+            problem: "unmounted since the plan was made",
             remedy: "Try again.", underlyingError: errno)
     }
 
     fileprivate static func replaced(_ mount: MountEntry) -> LinuxSystemError {
         LinuxSystemError(
-            .replaced, subject: mount.place,
+            .replaced, mountPoint: mount.mountPoint, subject: mount.place,
             problem: "another filesystem was mounted there since the plan was made", remedy: "Try again.")
     }
 }

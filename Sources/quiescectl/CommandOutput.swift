@@ -14,6 +14,11 @@ func printText(_ text: String) throws(OutputError) {
     do throws(Errno) {
         try writeAll(Array(text.utf8), to: .standardOutput)
     } catch {
+        // SwiftNIO has SIGPIPE ignored; a reader that has had enough (head) is no error.
+        if error == .brokenPipe {
+            signal(SIGPIPE, SIG_DFL)
+            raise(SIGPIPE)
+        }
         throw OutputError(errno: error)
     }
 }

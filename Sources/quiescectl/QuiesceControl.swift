@@ -1,6 +1,7 @@
 import ArgumentParser
 import FreezeCore
 import Glibc
+import NIOCore
 import Presentation
 
 /// The admin's command line.
@@ -34,6 +35,8 @@ struct QuiesceControl: AsyncParsableCommand {
     static let _errorPrefix = "quiescectl: "
 
     static func main() async {
+        // One connection or two need no thread for each processor.
+        NIOSingletons.groupLoopCountSuggestion = 1
         do {
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -60,6 +60,8 @@ struct QuiesceDaemon: AsyncParsableCommand {
 
     func run() async throws {
         HookRunner.prepareProcess()
+        // A new arena would have malloc look the number of processors up: a path, and perhaps in the window (P7).
+        try? ProcessMemory.limitArenas()
         try? ProcessHandle.dieSilentlyWhenCrashing()
         // A log whose reader has gone is no reason to die, least of all while frozen; nor is a signal that other
         // programs take for a wish, such as to open their logs anew. Hooks get the default back.

@@ -30,7 +30,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: [
-            ("mkdir --mode 755 DIR", "its mode must be 0700"),
+            ("mkdir --mode 755 DIR", "its mode is 0755"),
             ("mkdir --mode 700 DIR; chown nobody DIR", "owned by"), ("touch DIR", "it is not a directory"),
         ])
         func `a run directory that others can use is refused`(preparation: String, words: String) throws {

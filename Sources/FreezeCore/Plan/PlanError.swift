@@ -1,3 +1,5 @@
+import SystemPackage
+
 /// Why no plan can be made.
 public struct PlanError: ActionableError, Hashable {
     public enum Code: Hashable, Sendable {
@@ -16,12 +18,15 @@ public struct PlanError: ActionableError, Hashable {
     }
 
     public let code: Code
+    /// The mount point it is about, if it is about one.
+    public let mountPoint: FilePath?
     public let subject: String
     public let problem: String
     public let remedy: String?
 
-    init(_ code: Code, subject: String, problem: String, remedy: String) {
+    init(_ code: Code, mountPoint: FilePath? = nil, subject: String, problem: String, remedy: String) {
         self.code = code
+        self.mountPoint = mountPoint
         self.subject = subject
         self.problem = problem
         self.remedy = remedy
@@ -31,7 +36,7 @@ public struct PlanError: ActionableError, Hashable {
 extension PlanError {
     static func unreachable(_ mount: MountEntry) -> PlanError {
         PlanError(
-            .unreachable, subject: mount.place,
+            .unreachable, mountPoint: mount.mountPoint, subject: mount.place,
             problem: "its filesystem (\(mount.summary)) cannot be reached: every mount of it is hidden by another "
                 + "mount or lies below a network or FUSE mount",
             remedy: "Mount it in a second place, or exclude it in [filesystems] exclude.")
@@ -47,7 +52,7 @@ extension PlanError {
 
     static func unfreezable(_ mount: MountEntry) -> PlanError {
         PlanError(
-            .unfreezable, subject: mount.place,
+            .unfreezable, mountPoint: mount.mountPoint, subject: mount.place,
             problem: "its filesystem (\(mount.summary)) cannot be frozen, and unfreezable is \"fail\"",
             remedy: "Exclude it in [filesystems] exclude, or set unfreezable = \"sync\".")
     }

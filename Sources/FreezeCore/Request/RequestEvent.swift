@@ -20,7 +20,8 @@ public enum RequestEvent: Hashable, Sendable {
 
     // Answers to effects
     case prepared(StepID, PreparedRequest)
-    case preparationFailed(StepID, reason: String, plan: FreezePlan?)
+    /// The last is the filesystem to blame, if one is.
+    case preparationFailed(StepID, reason: String, plan: FreezePlan?, FilePath? = nil)
     case flushed(StepID, FlushResult)
     case flushFinished(StepID)
     /// `allFrozen`: every word of the ledger says frozen, by the freezer.

@@ -67,9 +67,9 @@ extension RequestMachine {
         answer(request.channel, operation, .success, detail)
     }
 
-    mutating func preparationFailed(_ reason: String, _ plan: FreezePlan?) {
+    mutating func preparationFailed(_ reason: String, _ plan: FreezePlan?, _ mountPoint: FilePath?) {
         if let plan { request?.record.filesystems = plan.filesystems.map(FilesystemRecord.init(planned:)) }
-        fail(reason)
+        fail(reason, about: mountPoint.map { .filesystem($0) })
     }
 
     mutating func planningTimedOut() {

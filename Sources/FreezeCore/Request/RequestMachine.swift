@@ -112,8 +112,8 @@ public struct RequestMachine: Sendable {
         case .channelLost(let channel, let reason): channelLost(channel, reason)
 
         case .prepared(let step, let prepared): if step == self.step { self.prepared(prepared) }
-        case .preparationFailed(let step, let reason, let plan):
-            if step == self.step { preparationFailed(reason, plan) }
+        case .preparationFailed(let step, let reason, let plan, let mountPoint):
+            if step == self.step { preparationFailed(reason, plan, mountPoint) }
         case .flushed(let step, let result): if step == self.step { flushed(result) }
         case .flushFinished(let step): if step == self.step { flushFinished() }
         case .mountsChecked(let step, let change, let allFrozen):
