@@ -5,25 +5,8 @@ import Testing
 
 @testable import Configuration
 
-/// What is on disk: the example, the documentation, and files that are missing or no files at all.
+/// Files that are missing, or no configuration at all.
 @Suite struct ConfigurationFileTests {
-    private static let package = FilePath(#filePath).removingLastComponent().removingLastComponent()
-        .removingLastComponent()
-
-    private static func text(_ name: String) throws -> String {
-        let descriptor = try FileDescriptor.open(package.appending(name), .readOnly)
-        return try descriptor.closeAfter {
-            var bytes: [UInt8] = []
-            while true {
-                let part = try [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
-                    count = try descriptor.read(into: UnsafeMutableRawBufferPointer(buffer))
-                }
-                if part.isEmpty { return String(decoding: bytes, as: UTF8.self) }
-                bytes += part
-            }
-        }
-    }
-
     private func withDirectory(_ body: (FilePath) throws -> Void) throws {
         var template = Array("/tmp/quiesce-configuration-XXXXXX".utf8CString)
         let created = mkdtemp(&template) != nil
@@ -41,31 +24,6 @@ import Testing
         let descriptor = try FileDescriptor.open(
             path, .writeOnly, options: [.create, .truncate], permissions: .ownerReadWrite)
         try descriptor.closeAfter { _ = try descriptor.writeAll(bytes) }
-    }
-
-    @Test func `the example file holds every key with its default`() throws {
-        let path = Self.package.appending("packaging/quiesced.toml")
-        #expect(try Configuration.load(from: path) == Configuration())
-        let example = try Self.text("packaging/quiesced.toml")
-        var section = ""
-        var settings: [String: String] = [:]
-        for line in example.split(separator: "\n") where !line.hasPrefix("#") {
-            if line.hasPrefix("[") {
-                section = String(line.dropFirst().dropLast())
-            } else {
-                let parts = line.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " } }
-                settings["\(section).\(parts[0])"] = parts[1]
-            }
-        }
-        let defaults = ConfigurationKey.all.map { ($0.name, $0.defaultText.filter { $0 != " " }) }
-        #expect(settings == Dictionary(uniqueKeysWithValues: defaults))
-    }
-
-    @Test(arguments: ConfigurationKey.all.map(\.name))
-    func `the documentation names every key with its default`(name: String) throws {
-        let key = try #require(ConfigurationKey.named(name))
-        let documentation = try Self.text("docs/configuration.md")
-        #expect(documentation.contains("| `\(key.name)` | `\(key.defaultText)` |"))
     }
 
     @Test func `an absent default file means defaults`() throws {
