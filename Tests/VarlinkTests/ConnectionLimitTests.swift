@@ -1,4 +1,5 @@
 import FreezeCore
+import Glibc
 import LinuxCalls
 import SystemPackage
 import Testing
@@ -36,6 +37,33 @@ struct ConnectionLimitTests {
             subscription.reply(continuing: TestHandler.Number(number: 1))
             #expect(try subscriber.receive() == .number(1, continues: true))
             #expect(try holder.call(Self.one) == .number(1))
+        }
+    }
+
+    /// As `printf … | socat - UNIX:…` does it.
+    @Test func `who sends no more still gets his answer, and nothing else`() async throws {
+        try await TestService.run { service in
+            let waiting = try service.connect()
+            try waiting.send(Self.wait)
+            shutdown(waiting.descriptor.rawValue, CInt(SHUT_WR))
+            let call = try service.handler.nextWaiting()
+            #expect(try service.connect().call(Self.one) == .number(1), "meanwhile the end has been seen")
+            call.reply(TestHandler.Echo(text: "waited"))
+            #expect(try waiting.receive() == .text("waited"))
+            try waiting.waitUntilClosed()
+
+            let subscriber = try service.connect()
+            try subscriber.send(Self.subscribe)
+            let subscription = try service.handler.nextWaiting()
+            shutdown(subscriber.descriptor.rawValue, CInt(SHUT_WR))
+            try subscriber.waitUntilClosed()
+            withExtendedLifetime(subscription) {}
+
+            let holder = try service.connect()
+            #expect(try holder.call(Self.hold) == .empty)
+            shutdown(holder.descriptor.rawValue, CInt(SHUT_WR))
+            try holder.waitUntilClosed()
+            #expect(service.handler.waitUntil { $0.closed == 4 })
         }
     }
 

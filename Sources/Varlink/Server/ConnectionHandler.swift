@@ -11,6 +11,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case listening
         /// A call waits for its final answer. Nothing is read meanwhile, so that no client can pile up calls.
         case answering
+        /// The same, and the client sends no more: with the answer the connection ends.
+        case answeringLast
         /// The last answer is on its way. Nothing is read any more.
         case closing
     }
@@ -26,6 +28,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Whether the channel has asked for more bytes than it was let have.
     private var owesRead = false
     private var unsentBytes = 0
+    /// Whether the call that waits gets more than one answer.
+    private var takesMore = false
     /// When a call came in full, or an answer went out in full. Not when a byte came: one a minute must not do.
     private(set) var lastActivity = NIODeadline.now()
 
@@ -40,7 +44,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var isIdle: Bool {
         switch state {
         case .listening: connection?.keepsOpen != true
-        case .answering: false
+        case .answering, .answeringLast: false
         case .closing: true
         }
     }
@@ -98,6 +102,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
+    /// The client sends no more: it waits for its answer still, or is gone. Where something lasts as long as the
+    /// connection does, or is told until it ends, the doubt ends it.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .inputClosed? = event as? ChannelEvent else { return }
+        if state == .answering, !takesMore, connection?.keepsOpen != true {
+            state = .answeringLast
+        } else if state == .listening, unsentBytes > 0 {
+            state = .closing
+        } else if state != .closing {
+            close()
+        }
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         close()
     }
@@ -110,6 +127,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 lastActivity = .now()
                 let call = try CallMessage(text)
                 if !call.isOneway { state = .answering }
+                takesMore = call.wantsMore
                 registry.router.route(call, from: connection)
             }
         } catch {
@@ -121,11 +139,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Sends the answer to the call that waits, and goes on to the next one if that was all.
     func answer(_ reply: ReplyMessage) {
-        guard state == .answering, let context else { return }
+        guard state == .answering || state == .answeringLast, let context else { return }
         guard unsentBytes < limits.maximumUnsent else {
             registry.note(.slowReader(peer))
             return close()
         }
+        if state == .answeringLast { return sendAndClose(reply) }
         send(reply, context)
         guard reply.isFinal else { return }
         state = .listening
@@ -136,16 +155,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    @discardableResult
-    private func send(_ reply: ReplyMessage, _ context: ChannelHandlerContext) -> EventLoopFuture<Void> {
+    private func send(_ reply: ReplyMessage, _ context: ChannelHandlerContext) {
         let size = reply.bytes.readableBytes
         unsentBytes += size
-        let sent = context.writeAndFlush(wrapOutboundOut(reply.bytes))
-        sent.assumeIsolated().whenComplete { [self] _ in
+        context.writeAndFlush(wrapOutboundOut(reply.bytes)).assumeIsolated().whenComplete { [self] _ in
             unsentBytes -= size
             lastActivity = .now()
+            if state == .closing, unsentBytes == 0 { close() }
         }
-        return sent
     }
 
     /// Tells a client why it is not talked to any more. One that does not read that either is idle.
@@ -153,7 +170,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let context else { return }
         state = .closing
         framer.clear()
-        send(reply, context).assumeIsolated().whenComplete { [self] _ in close() }
+        send(reply, context)
     }
 
     // MARK: - Idleness

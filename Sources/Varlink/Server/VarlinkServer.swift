@@ -85,6 +85,8 @@ public final class VarlinkServer: Sendable {
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
+            // `printf … | socat` ends its side after the call, and waits for the answer.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
             // Calls are small, and there may be many connections.
             .childChannelOption(
                 .recvAllocator,
