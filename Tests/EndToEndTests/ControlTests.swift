@@ -131,6 +131,22 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
+        @Test(arguments: ["freeze", "exec"])
+        func `a freeze that fails is shown to its end`(_ command: String) throws {
+            let rig = try rig(hooks: [
+                "10-slow": "[ $1 = freeze ] || \(DaemonRig.waiting(forGate: "thaw"))",
+                "20-bad": "[ $1 = thaw ] || { echo no luck; exit 3; }",
+            ])
+            let program = try command == "exec" ? rig.exec("true") : rig.controlling("freeze")
+            try program.waitForLine(in: .errors) { $0.hasPrefix("failed ") }
+            try rig.open(gate: "thaw")
+            #expect(try program.waitForExit() == .exited(1))
+            let lines = program.text(of: .errors).split(separator: "\n").map(String.init)
+            #expect(lines.first?.hasPrefix("planned ") == true, "\(lines)")
+            #expect(lines.dropLast().last?.hasPrefix("hook thaw   10-slow ") == true, "\(lines)")
+            #expect(lines.last?.contains("no luck") == true, "\(lines)")
+        }
+
         @Test func `without a daemon the status is 3, and the error says what to do`() throws {
             let rig = try DaemonRig(isStarted: false)
             for arguments in [["status"], ["freeze"], ["thaw"]] {

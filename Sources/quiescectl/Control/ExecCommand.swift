@@ -52,7 +52,7 @@ struct ExecCommand: AsyncParsableCommand {
         do throws(ControlFailure) {
             reply = try await connection.freeze(hold: true)
         } catch {
-            await progress.stop()
+            await progress.failed(error, connection)
             throw cancel.wasAsked ? .cancelled : error
         }
         cancel.stop()

@@ -39,10 +39,10 @@ struct FreezeCommand: AsyncParsableCommand {
             await other.close()
         }
         let reply: FreezeReply
-        do {
+        do throws(ControlFailure) {
             reply = try await connection.freeze(hold: false)
         } catch {
-            await progress.stop()
+            await progress.failed(error, connection)
             throw error
         }
         cancel.stop()

@@ -45,6 +45,18 @@ actor RequestProgressDisplay {
         await stop()
     }
 
+    /// Returns when all is shown of a request whose FREEZE was answered with failure: its hooks are still called for
+    /// thaw. One that never began, or is another's, is not waited for.
+    ///
+    /// - Parameter control: Where the answer came from.
+    func failed(_ failure: ControlFailure, _ control: ControlConnection) async {
+        guard case .refused(.failed, let parameters) = failure, let request = parameters.request,
+            let status = try? await control.status(),
+            status.request?.id == request || status.lastBackup?.id == request
+        else { return await stop() }
+        _ = await finished(request)
+    }
+
     private func nextEvent() async {
         await withCheckedContinuation { waiters.append($0) }
     }
