@@ -47,9 +47,9 @@ public enum ControlInterface {
         # A channel whose next THAW will be answered with failure.
         type Lost (channel: string, reason: string)
 
-        # A request of the past, in short.
+        # A request of the past, in short. With `dry_run` it was a rehearsal: nothing was backed up.
         type Backup (id: string, channel: string, ended: string, age_ms: float, result: (succeeded, failed),
-          level: ?string, reason: ?string)
+          level: ?string, reason: ?string, dry_run: ?bool)
 
         # Something that a request got to. Which members are there depends on `kind`.
         type Event (time: string, request: ?string, channel: ?string,

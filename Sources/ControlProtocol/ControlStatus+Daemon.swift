@@ -54,5 +54,6 @@ extension ControlStatus.Backup {
         result = past.succeeded ? .succeeded : .failed
         level = past.level
         reason = past.reason
+        dryRun = past.isDryRun ? true : nil
     }
 }

@@ -54,10 +54,13 @@ public struct ControlStatus: Codable, Hashable, Sendable {
         public var result: HistoryRecord.Result
         public var level: String?
         public var reason: String?
+        /// Nothing was frozen, and nothing backed up. Not there for a real one.
+        public var dryRun: Bool?
 
         enum CodingKeys: String, CodingKey {
             case id, channel, ended, result, level, reason
             case age = "age_ms"
+            case dryRun = "dry_run"
         }
     }
 

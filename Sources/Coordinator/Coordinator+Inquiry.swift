@@ -74,6 +74,7 @@ extension PastRequest {
         let age = Duration.milliseconds(clock.wallTime.milliseconds - record.ended.milliseconds)
         self.init(
             id: record.id, channel: record.channel, ended: clock.moment + (.zero - age),
-            succeeded: record.result == .succeeded, level: record.level, reason: record.reason)
+            succeeded: record.result == .succeeded, level: record.level, reason: record.reason,
+            isDryRun: record.isDryRun)
     }
 }

@@ -27,7 +27,8 @@ final class FakeDaemon: DaemonInquiry {
     func status(_ reply: @escaping @Sendable (DaemonStatus) -> Void) {
         if tellsProgress { tellProgress() }
         let past = PastRequest(
-            id: "r0", channel: "hyperv", ended: .now, succeeded: true, level: "application", reason: nil)
+            id: "r0", channel: "hyperv", ended: .now, succeeded: true, level: "application", reason: nil,
+            isDryRun: false)
         reply(
             DaemonStatus(
                 overview: RequestMachine(policy: RequestPolicy()).overview, started: .now, isFreezerReady: true,

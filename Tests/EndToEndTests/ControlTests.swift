@@ -191,6 +191,8 @@ extension EndToEnd {
             #expect(!FileManager.default.fileExists(atPath: "/run/dry-run-was-run"))
             #expect(try rig.control("status").output.contains("dry run"))
             #expect(try rig.status().lastGoodBackup == nil, "a rehearsal is no backup")
+            #expect(try rig.status().lastBackup?.dryRun == true)
+            #expect(try rig.control("status").output.contains("Last       dry run, "))
             #expect(try rig.traced() == [])
         }
     }

@@ -16,7 +16,7 @@ public struct DaemonStatus: Hashable, Sendable {
     public let started: Moment
     public let isFreezerReady: Bool
     public let channels: [Channel]
-    /// The last request, whatever came of it; nil until one was made, or the history is read.
+    /// The last request, whatever came of it, a dry run too; nil until one was made, or the history is read.
     public let last: PastRequest?
     /// The last that succeeded.
     public let lastGood: PastRequest?
@@ -43,13 +43,18 @@ public struct PastRequest: Hashable, Sendable {
     public let succeeded: Bool
     public let level: String?
     public let reason: String?
+    public let isDryRun: Bool
 
-    public init(id: String, channel: String, ended: Moment, succeeded: Bool, level: String?, reason: String?) {
+    public init(
+        id: String, channel: String, ended: Moment, succeeded: Bool, level: String?, reason: String?,
+        isDryRun: Bool
+    ) {
         self.id = id
         self.channel = channel
         self.ended = ended
         self.succeeded = succeeded
         self.level = level
         self.reason = reason
+        self.isDryRun = isDryRun
     }
 }

@@ -49,7 +49,8 @@ struct StatusText {
     }
 
     private func backup(_ backup: ControlStatus.Backup) -> String {
-        let result = backup.result == .succeeded ? backup.level ?? "good" : "FAILED"
+        let level = backup.dryRun == true ? "dry run" : backup.level ?? "good"
+        let result = backup.result == .succeeded ? level : backup.dryRun == true ? "dry run FAILED" : "FAILED"
         let reason = backup.reason.map { ": \($0)" } ?? ""
         return "\(result), \(ago(backup.age)) (\(backup.id) of \(backup.channel))\(reason)"
     }
