@@ -73,7 +73,7 @@ struct QuiesceDaemon: AsyncParsableCommand {
             try makeRoomForDescriptors()
             let configuration = try readConfiguration()
             let coordinator = try Coordinator(
-                configuration: configuration, freezerExecutable: try FreezerExecutable.find(), isDryRun: dryRun,
+                configuration: configuration, freezerExecutable: try findFreezer(), isDryRun: dryRun,
                 logger: logger)
             try addChannels(to: coordinator, configuration)
             let services = ServiceGroup(
@@ -86,7 +86,14 @@ struct QuiesceDaemon: AsyncParsableCommand {
         } catch let error as any ActionableError {
             logger.critical("\(error)")
             // Wrong configuration: nothing gets better by starting again.
-            throw error is ConfigurationError || error is TrustError ? ExitCode(2) : ExitCode(1)
+            throw isConfigurationWrong(error) ? ExitCode(2) : ExitCode(1)
+        }
+    }
+
+    private func isConfigurationWrong(_ error: any ActionableError) -> Bool {
+        switch error {
+        case is ConfigurationError, is TrustError, FreezerUnusable.untrusted: true
+        default: false
         }
     }
 
@@ -98,6 +105,16 @@ struct QuiesceDaemon: AsyncParsableCommand {
         } catch {
             throw .tooFewDescriptors(error)
         }
+    }
+
+    private func findFreezer() throws -> FilePath {
+        let daemon: FilePath
+        do throws(Errno) {
+            daemon = try readSymbolicLink("/proc/self/exe")
+        } catch {
+            throw StartError.ownPathUnknown(error)
+        }
+        return try FreezerExecutable.find(beside: daemon)
     }
 
     private func readConfiguration() throws -> Configuration {

@@ -27,16 +27,4 @@ struct StartError: ActionableError {
             subject: "/proc/self/exe", problem: "it cannot be read, to find the freezer beside quiesced: \(errno)",
             remedy: "Mount /proc: mount -t proc proc /proc")
     }
-
-    static func freezerNotFound(at candidates: [FilePath]) -> StartError {
-        StartError(
-            subject: "quiesce-freezer", problem: "the helper that freezes is not there",
-            remedy: "Install it as \(candidates.map(\.string).joined(separator: " or ")).")
-    }
-
-    static func freezerNotExecutable(_ path: FilePath) -> StartError {
-        StartError(
-            subject: path.string, problem: "the helper that freezes is not executable",
-            remedy: "Run: chmod 755 \(path)")
-    }
 }
