@@ -41,7 +41,6 @@ let package = Package(
         .target(name: "CLinux", cSettings: strictC),
         .systemLibrary(name: "CLibmount", pkgConfig: "mount", providers: [.apt(["libmount-dev"])]),
         .systemLibrary(name: "CLibblkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
-
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
 
         // Pure: no I/O, no clock, no Foundation.
@@ -84,6 +83,13 @@ let package = Package(
                 subprocess, logging, system,
             ],
             swiftSettings: strict),
+        // Varlink, server and client; knows nothing of freezing.
+        .target(
+            name: "Varlink", dependencies: ["LinuxCalls", "FreezeCore", nioCore, nioPosix, system],
+            swiftSettings: strict),
+        // What quiesced and quiescectl say to each other.
+        .target(name: "ControlProtocol", dependencies: ["History", "FreezeCore", system], swiftSettings: strict),
+
         .target(
             name: "Channels",
             dependencies: [
@@ -95,13 +101,6 @@ let package = Package(
         .target(
             name: "SystemJournal", dependencies: ["CSystemd", "FreezeCore", logging, system],
             swiftSettings: strict),
-
-        // Varlink, server and client; knows nothing of freezing.
-        .target(
-            name: "Varlink", dependencies: ["LinuxCalls", "FreezeCore", nioCore, nioPosix, system],
-            swiftSettings: strict),
-        // What quiesced and quiescectl say to each other.
-        .target(name: "ControlProtocol", dependencies: ["History", "FreezeCore", system], swiftSettings: strict),
 
         // What `quiescectl check` looks at.
         .target(
