@@ -20,6 +20,7 @@ extension ExitCode {
     init(for error: any ActionableError) {
         switch error {
         case let failure as ControlFailure: self = failure.exitCode
+        case is NoDaemon: self = .notReachable
         case is ConfigurationError, is TrustError, is ProgramNotFound: self = .wrongUsage
         default: self = .failed
         }

@@ -10,9 +10,9 @@ struct HistoryCommand: ParsableCommand {
         commandName: "history",
         abstract: "List past requests, the newest first.",
         discussion: """
-            RESULT is the consistency level that was reached: application, filesystem or crash. FAILED means that the \
-            host was told so; LOST, that it was told only after a snapshot could have been taken: do not trust that \
-            one. WINDOW is from the first freeze to the last thaw. It needs no daemon. `quiescectl show ID` has \
+            RESULT is the consistency level that was reached: application, filesystem or crash. FAILED means that \
+            whoever asked was told so; LOST, that he was told only after a snapshot could have been taken: do not trust \
+            that one. WINDOW is from the first freeze to the last thaw. It needs no daemon. `quiescectl show ID` has \
             everything about one request.
 
             Exit status: 0 listed; 1 there is no history, or it cannot be read; 2 wrong usage or configuration.

@@ -20,9 +20,9 @@ struct QuiesceControl: AsyncParsableCommand {
               5  done, but consistency was lost: do not trust what was taken
 
             Examples:
-              quiescectl plan
-              quiescectl show
-              quiescectl show --help
+              quiescectl check
+              quiescectl status
+              quiescectl exec --help
             """,
         version: Version.current,
         subcommands: [

@@ -72,10 +72,7 @@ struct SimulateHostCommand: ParsableCommand {
         if host.waitForRegistration(until: min(deadline, .now + .seconds(2))) { return }
         try printLines(["Waiting for a daemon to open it (for \(DurationText.text(wait)) in all) …"])
         if host.waitForRegistration(until: deadline) { return }
-        printError(
-            "\(host.devicePath): no daemon registered within \(DurationText.text(wait)). "
-                + "Start one with hyperv.device set to this path, or wait longer with --wait")
-        throw ExitCode.notReachable
+        throw NoDaemon(subject: "\(host.devicePath)", wait: wait)
     }
 
     /// Leaves no link behind when interrupted.
@@ -90,4 +87,13 @@ struct SimulateHostCommand: ParsableCommand {
         source.resume()
         return source
     }
+}
+
+/// No daemon came to the stand-in.
+struct NoDaemon: ActionableError {
+    let subject: String
+    let wait: Duration
+
+    var problem: String { "no daemon registered within \(DurationText.text(wait))" }
+    var remedy: String? { "Start one with hyperv.device set to this path, or wait longer with --wait." }
 }

@@ -30,7 +30,9 @@ struct QuiesceDaemon: AsyncParsableCommand {
             """,
         version: Version.current)
 
-    @Option(help: "The configuration file. Default: \(Configuration.defaultFile), if it is there.")
+    @Option(
+        help: ArgumentHelp(
+            "The configuration file. Default: \(Configuration.defaultFile), if it is there.", valueName: "file"))
     var config: String?
 
     @Flag(
@@ -39,6 +41,9 @@ struct QuiesceDaemon: AsyncParsableCommand {
             with failure.
             """)
     var dryRun = false
+
+    /// As quiescectl's errors begin.
+    static let _errorPrefix = "quiesced: "
 
     /// ArgumentParser's own entry point, but for the exit status of wrong usage: it has 64 (sysexits.h), we 2, which
     /// tells systemd not to try again.

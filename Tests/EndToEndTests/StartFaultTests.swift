@@ -194,7 +194,8 @@ extension EndToEnd {
             let (ending, output, errors) = try RunningProgram.run(
                 ScratchWorld.programs.appending("quiesced"), [argument])
             #expect(ending == .exited(2))
-            #expect(errors.contains(argument) && errors.contains("Usage: quiesced"), "\(errors)")
+            #expect(errors.hasPrefix("quiesced: ") && errors.contains(argument), "\(errors)")
+            #expect(errors.contains("Usage: quiesced"), "\(errors)")
             #expect(output == "")
             let help = try RunningProgram.run(ScratchWorld.programs.appending("quiesced"), ["--help"])
             #expect(help.ending == .exited(0) && help.output.contains("--config"))

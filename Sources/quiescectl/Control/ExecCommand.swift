@@ -20,9 +20,9 @@ struct ExecCommand: AsyncParsableCommand {
 
             Whatever happens to quiescectl, everything is thawed: when its connection ends, so does the window.
 
-            Exit status: that of the command (128 + n if signal n ended it; 126 or 127 if it cannot be run); but 1 \
-            freezing failed, and the command was not run; 2 wrong usage or configuration; 3 quiesced cannot be reached; \
-            4 another request is under way; 5 the window ended before the command did: do not trust what it took.
+            Exit status: that of the command (128 + n if signal n ended it; 126 if it cannot be run); but 1 freezing \
+            failed, and the command was not run; 2 wrong usage or configuration, or there is no such program; 3 \
+            quiesced cannot be reached; 4 another request is under way; 5 the window ended before the command did: do not trust what it took.
 
             Examples:
               quiescectl exec -- take-snapshot --volume data
