@@ -21,14 +21,15 @@ struct RecoverCommand: ParsableCommand {
             Examples:
               quiescectl recover
               quiescectl recover --force
-              quiescectl recover --run /run/quiesced-rehearsal
+              quiescectl recover --run /run/quiesced-rehearsal --json
             """)
 
     @OptionGroup var options: ConfigurationOption
+    @OptionGroup var output: OutputOption
 
     @Option(
         name: .customLong("run"),
-        help: ArgumentHelp("The run directory, whatever the configuration says.", valueName: "directory"),
+        help: ArgumentHelp("The run directory, whatever the configuration says.", valueName: "path"),
         completion: .directory)
     var runPath: String?
 
@@ -47,6 +48,7 @@ struct RecoverCommand: ParsableCommand {
         try RootNeeded.require(for: "recover")
         var arguments = ["recover", "--as-child"]
         if force { arguments.append("--force") }
+        if output.json { arguments.append("--json") }
         if let file = options.config { arguments += ["--config", file] }
         if let runPath { arguments += ["--run", runPath] }
         guard let status = try AbandonableCommand.run(arguments, until: .now + Self.patience) else {
@@ -63,7 +65,7 @@ struct RecoverCommand: ParsableCommand {
             result = try recover()
             AbandonableCommand.finish(result?.isEverythingThawed ?? true ? .success : .failed)
         } catch let failure as UntoldRecovery {
-            printError(failure.reason)
+            printError("quiescectl: \(failure.reason)")
             result = failure.result
             AbandonableCommand.finish(.failed)
         } catch let error as any ActionableError {
@@ -102,29 +104,34 @@ struct RecoverCommand: ParsableCommand {
             guard error.isMissingDirectory else { throw error }
             // A directory that was named is meant to be there.
             if runPath != nil { throw RunDirectoryMissing(path: path) }
-            try printLines(["Nothing to recover: \(path.escaped) does not exist, so no quiesced has run."])
+            try tellNothing("Nothing to recover: \(path.escaped) does not exist, so no quiesced has run.")
             return nil
         }
         let isOwnerAlive = (try? directory.openLedger())?.daemon.isAlive ?? false
         guard let result = try Recovery(runDirectory: directory).run(.byHand(isForced: force)) else {
-            try printLines(["Nothing to recover in \(path.escaped): no request was cut short."])
+            try tellNothing("Nothing to recover in \(path.escaped): no request was cut short.")
             return nil
         }
         // Before anything is printed: a pager that stands still must not keep it.
         result.removeLedgerIfDone()
-        do throws(OutputError) {
-            try printLines(RecoveryReport(result, isOwnerAlive: isOwnerAlive).lines)
+        do {
+            let report = RecoveryReport(result, isOwnerAlive: isOwnerAlive)
+            try output.write(RecoveryDocument(result, isOwnerAlive: isOwnerAlive), orLines: report.lines)
         } catch {
             throw UntoldRecovery(result: result, reason: error)
         }
         return result
+    }
+
+    private func tellNothing(_ text: String) throws {
+        try output.write(RecoveryDocument.nothing, orLines: [text])
     }
 }
 
 /// It was done, but could not be told: what hangs must be watched all the same.
 private struct UntoldRecovery: Error {
     let result: RecoveryResult
-    let reason: OutputError
+    let reason: any Error
 }
 
 private struct RunDirectoryMissing: ActionableError {

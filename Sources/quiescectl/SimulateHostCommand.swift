@@ -27,6 +27,7 @@ struct SimulateHostCommand: ParsableCommand {
             Examples:
               quiescectl simulate-host
               quiescectl simulate-host --device /run/hv_vss
+              quiescectl simulate-host --device /run/hv_vss --json
               quiescectl simulate-host --operations FREEZE,hold=90s,THAW
             """)
 
@@ -49,12 +50,20 @@ struct SimulateHostCommand: ParsableCommand {
         transform: { try DurationText.parse($0) })
     var wait: Duration = .seconds(60)
 
+    @OptionGroup var output: OutputOption
+
+    func validate() throws {
+        guard !output.json || device != nil else {
+            throw ValidationError("--json needs --device: nothing else tells where the stand-in is.")
+        }
+    }
+
     func run() throws {
         let host = try HyperVHostSimulator(at: device.map { FilePath($0) })
         defer { host.close() }
         let interruptions = [SIGINT, SIGTERM, SIGHUP].map { cleanUp(host, on: $0) }
         defer { interruptions.forEach { $0.cancel() } }
-        var report = SimulateHostReport(host)
+        var report = SimulateHostReport(host, isQuiet: output.json)
         try report.introduce()
         try waitForDaemon(host)
         for step in operations.steps {
@@ -64,13 +73,16 @@ struct SimulateHostCommand: ParsableCommand {
             }
         }
         try report.summarize()
+        if output.json { try printText(prettyJSON(SimulateHostDocument(report.answers)) + "\n") }
         if !report.everythingSucceeded { throw ExitCode.failed }
     }
 
     private func waitForDaemon(_ host: HyperVHostSimulator) throws {
         let deadline = Moment.now + wait
         if host.waitForRegistration(until: min(deadline, .now + .seconds(2))) { return }
-        try printLines(["Waiting for a daemon to open it (for \(DurationText.text(wait)) in all) …"])
+        if !output.json {
+            try printLines(["Waiting for a daemon to open it (for \(DurationText.text(wait)) in all) …"])
+        }
         if host.waitForRegistration(until: deadline) { return }
         throw NoDaemon(subject: "\(host.devicePath)", wait: wait)
     }

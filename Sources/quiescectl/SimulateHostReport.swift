@@ -13,16 +13,20 @@ struct SimulateHostReport {
     private let host: HyperVHostSimulator
     /// How many of the host's events have been told.
     private var told = 0
-    private var answers: [HyperVHostAnswer] = []
+    private(set) var answers: [HyperVHostAnswer] = []
     private var hasHeading = false
+    private let isQuiet: Bool
 
-    init(_ host: HyperVHostSimulator) {
+    /// - Parameter isQuiet: Prints nothing.
+    init(_ host: HyperVHostSimulator, isQuiet: Bool) {
         self.host = host
+        self.isQuiet = isQuiet
     }
 
     var everythingSucceeded: Bool { answers.allSatisfy { $0.status == .success } }
 
     func introduce() throws {
+        if isQuiet { return }
         try printText(
             """
             The stand-in for the Hyper-V device is \(host.devicePath)
@@ -43,7 +47,8 @@ struct SimulateHostReport {
     mutating func perform(_ operation: HyperVOperation) throws {
         try tellNews()
         let time = Self.wallClock()
-        let progress = DispatchWorkItem {
+        let progress = DispatchWorkItem { [isQuiet] in
+            if isQuiet { return }
             try? printLines(Self.layout.lines([Self.wallClock(), "\(operation)", "waiting for the answer …"]))
         }
         DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(2), execute: progress)
@@ -70,7 +75,7 @@ struct SimulateHostReport {
         ]
         let parts = outcomes.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
         let operations = counted(answers.count, "operation")
-        try printLines(["", operations + (parts.isEmpty ? "" : ": ") + parts.joined(separator: ", ")])
+        try say(["", operations + (parts.isEmpty ? "" : ": ") + parts.joined(separator: ", ")])
     }
 
     /// Says what the daemon did on its own: came, went, or wrote when nothing was asked.
@@ -89,10 +94,14 @@ struct SimulateHostReport {
         told = events.count
     }
 
+    private func say(_ lines: [String]) throws {
+        if !isQuiet { try printLines(lines) }
+    }
+
     private mutating func row(_ time: String, _ operation: String, _ answer: String, _ duration: String) throws {
-        if !hasHeading { try printLines(Self.layout.lines(["TIME", "OPERATION", "ANSWER", "DURATION"])) }
+        if !hasHeading { try say(Self.layout.lines(["TIME", "OPERATION", "ANSWER", "DURATION"])) }
         hasHeading = true
-        try printLines(Self.layout.lines([time, operation, answer, duration]))
+        try say(Self.layout.lines([time, operation, answer, duration]))
     }
 }
 

@@ -82,6 +82,49 @@ extension EndToEnd {
             }
         }
 
+        @Test func `recover says what it did, for programs too`() throws {
+            let nothing = try object(try idleRig().control("recover", "--json").output)
+            #expect(nothing["request_id"] is NSNull && nothing["thawed"] as? Bool == true)
+            let rig = try DaemonRig(configuration: ["filesystems": "include = [\"/\"]"])
+            #expect(try rig.freeze().status == .success)
+            let recovery = try rig.control("recover", "--force", "--json")
+            #expect(recovery.ending == .exited(0), "\(recovery.errors)")
+            let document = try object(recovery.output)
+            #expect(document["owner_alive"] as? Bool == true && document["thawed"] as? Bool == true)
+            let filesystems = try #require(document["filesystems"] as? [[String: Any]])
+            #expect(filesystems.map { $0["mount_point"] as? String } == ["/"])
+        }
+
+        // MARK: simulate-host
+
+        @Test func `simulate-host says what it was answered, for programs too`() throws {
+            #expect(try run("simulate-host", "--json").ending == .exited(2), "nobody would know where it is")
+            let device = "/run/simulated-for-programs"
+            let configuration = "/etc/simulated-for-programs.toml"
+            let text = """
+                [hyperv]
+                enabled = true
+                device = "\(device)"
+                [paths]
+                run = "/run/quiesced-for-programs"
+                """
+            try Data(text.utf8).write(to: URL(fileURLWithPath: configuration))
+            let host = try RunningProgram(
+                Self.program,
+                ["simulate-host", "--json", "--device", device, "--operations", "HOT_BACKUP,FREEZE,THAW,OP=9"])
+            try wait(for: "the stand-in") { FileManager.default.fileExists(atPath: device) }
+            let daemon = try RunningProgram(
+                ScratchWorld.programs.appending("quiesced"), ["--dry-run", "--config", configuration])
+            defer { daemon.send(SIGTERM) }
+            #expect(try host.waitForExit(within: .seconds(30)) == .exited(0), "\(daemon.text(of: .errors))")
+            let document = try object(host.text(of: .output))
+            #expect(document["succeeded"] as? Bool == true)
+            let operations = try #require(document["operations"] as? [[String: Any]])
+            #expect(
+                operations.map { $0["operation"] as? String } == ["HOT_BACKUP", "FREEZE", "THAW", "OP=9"])
+            #expect(operations.allSatisfy { $0["status"] as? String == "HV_S_OK" })
+        }
+
         // MARK: history
 
         @Test func `history lists what show shows`() throws {
