@@ -41,6 +41,8 @@ extension FreezePlan {
     /// - Throws: `LinuxSystemError`, `PlanError`, or `RootNeeded`, since others cannot ask a device for its UUID.
     static func ofThisMachine(_ configuration: Configuration, for command: String) throws -> FreezePlan {
         let policy = PlanPolicy(configuration)
+        let notice = WaitingNotice("looking at the filesystems")
+        defer { notice.end() }
         let inventory = try StorageInventory.survey(try MountTables(policy.mountNamespaces))
         do throws(PlanError) {
             return try FreezePlan.make(from: inventory, policy: policy)

@@ -51,6 +51,8 @@ struct RecoverCommand: ParsableCommand {
         if output.json { arguments.append("--json") }
         if let file = options.config { arguments += ["--config", file] }
         if let runPath { arguments += ["--run", runPath] }
+        let notice = WaitingNotice("waiting for the thaw")
+        defer { notice.end() }
         guard let status = try AbandonableCommand.run(arguments, until: .now + Self.patience) else {
             throw RecoveryHangs()
         }

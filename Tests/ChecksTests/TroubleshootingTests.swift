@@ -43,6 +43,7 @@ import Testing
         "is there, and nobody has it open": "success",
         "its description does not name it": "only of an error in the program, when it starts",
         "its parameters cannot be written as JSON (…)": "only of an error in the program",
+        "looking at the filesystems": "what takes long",
         "mounts of another namespace": "part of a finding",
         "named by the ledger": "why recovery opens a filesystem",
         "nobody waits for the answer any more": "nobody is there to read it",
@@ -52,6 +53,8 @@ import Testing
         "registered with the Hyper-V host (version …)": "success",
         "registered, on a stand-in device": "a state",
         "request … of …": "the beginning of a summary",
+        "waiting for the hook": "what takes long",
+        "waiting for the thaw": "what takes long",
         "would be frozen, in ….": "success",
     ]
 

@@ -195,6 +195,14 @@ extension EndToEnd {
             #expect(try rig.control("hooks", "run", "99-none").ending == .exited(2))
         }
 
+        @Test func `what takes longer than two seconds is said`() throws {
+            let rig = try idleRig(hooks: ["10-slow": "[ $1 = thaw ] || \(DaemonRig.waiting(forGate: "slow"))"])
+            let program = try rig.controlling("hooks", "run", "10-slow")
+            try program.waitForLine(in: .errors) { $0 == "waiting for the hook …" }
+            try rig.open(gate: "slow")
+            #expect(try program.waitForExit() == .exited(0))
+        }
+
         @Test func `P4 a hook whose freeze fails is called for thaw`() throws {
             let rig = try idleRig(hooks: ["10-bad": "echo $1 $QUIESCE_RESULT >> $TRACE; [ $1 = thaw ]"]
             )

@@ -42,7 +42,9 @@ struct HooksRunCommand: AsyncParsableCommand {
         if !output.json { try printLines(["Rehearsing \(escapedControlCharacters(name)). Nothing is frozen."]) }
         // From here on nothing may end this before the hook was called for thaw: not even a reader that has gone.
         signal(SIGPIPE, SIG_IGN)
+        let notice = WaitingNotice("waiting for the hook")
         let result = await rehearsal.perform()
+        notice.end()
         try output.write(RehearsalDocument(result), orLines: RehearsalText(result, style: .ofLocale).lines)
         if !result.succeeded { throw ExitCode.failed }
     }
