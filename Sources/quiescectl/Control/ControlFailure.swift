@@ -24,8 +24,18 @@ enum ControlFailure: ActionableError {
             .misunderstood(let socket, _):
             socket.escaped
         case .cancelled: "request"
-        case .refused(_, let parameters): parameters.request.map { "request \($0)" } ?? "quiesced"
+        case .refused(.nothingFrozen, _): "thaw"
+        case .refused(_, let parameters): Self.subject(of: parameters)
         }
+    }
+
+    /// The request, unless the reason names it.
+    private static func subject(of parameters: ControlErrorParameters) -> String {
+        guard let request = parameters.request.map({ "request \($0)" }), !parameters.reason.contains(request)
+        else {
+            return "quiesced"
+        }
+        return request
     }
 
     var problem: String {
