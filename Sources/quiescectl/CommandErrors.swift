@@ -8,10 +8,13 @@ func printError(_ error: any ActionableError) {
     printError("quiescectl: \(error)")
 }
 
-/// Writes one message; broken into lines on a terminal, and else one line, for logs.
+/// Writes one message, in its own lines; those that are too long for a terminal are broken there, but not in logs.
 func printError(_ text: String) {
     let isOnTerminal = isatty(STDERR_FILENO) == 1
-    let lines = isOnTerminal ? text.wrapped(to: TextLayout.width, indentation: 4) : [text]
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false).flatMap { line in
+        isOnTerminal && line.displayWidth > TextLayout.width
+            ? line.wrapped(to: TextLayout.width, indentation: 4) : [String(line)]
+    }
     printErrorLines(lines)
 }
 

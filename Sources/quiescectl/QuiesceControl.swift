@@ -64,7 +64,7 @@ struct QuiesceControl: AsyncParsableCommand {
             if status == .success {
                 if !text.isEmpty { try printText(text + "\n") }
             } else if !text.isEmpty {
-                printErrorLines([text])
+                printError(text)
             }
         } catch {
             printError(error)

@@ -58,7 +58,8 @@ struct ProgressPrinter {
     private mutating func write(_ line: String) {
         if isFile && isWindowOpen { return held.append(line) }
         eraseActivity()
-        put(line + "\n")
+        let lines = isTerminal ? ProgressLine.lines(of: line) : [line]
+        for line in lines { put(line + "\n") }
         refresh()
     }
 
@@ -91,6 +92,9 @@ struct ProgressPrinter {
 
 /// One thing that has happened, as a line.
 struct ProgressLine {
+    /// Where the name of what it is about begins.
+    static let indentation = 12
+
     let text: String
 
     /// Nil for what is no news.
@@ -111,9 +115,18 @@ struct ProgressLine {
         }
     }
 
+    /// The text as a terminal takes it: what is too long goes on below its name.
+    static func lines(of text: String) -> [String] {
+        guard text.displayWidth > TextLayout.width else { return [text] }
+        let rest = text.dropFirst(indentation).wrapped(to: TextLayout.width - indentation)
+        let indent = String(repeating: " ", count: indentation)
+        return rest.enumerated().map { ($0 == 0 ? text.prefix(indentation) : indent[...]) + $1 }
+    }
+
     private init(_ what: String, _ name: String, _ outcome: String) {
         text =
             outcome.isEmpty
-            ? what.padded(to: 12) + name : what.padded(to: 12) + name.padded(to: 32) + "  " + outcome
+            ? what.padded(to: Self.indentation) + name
+            : what.padded(to: Self.indentation) + name.padded(to: 32) + "  " + outcome
     }
 }
