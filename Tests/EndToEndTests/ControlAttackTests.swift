@@ -43,10 +43,11 @@ extension EndToEnd {
         ])
         func `garbage is answered with an error or the end`(message: String) throws {
             let (rig, descriptors) = try frozenRig()
-            let client = try RawClient(rig.socket)
-            try client.send(bytes: Array(message.utf8))
-            if let answer = try? client.receive() { #expect(answer.error != nil, "\(answer)") }
-            try client.descriptor.close()
+            do {
+                let client = try RawClient(rig.socket)
+                try client.send(bytes: Array(message.utf8))
+                if let answer = try? client.receive() { #expect(answer.error != nil, "\(answer)") }
+            }
             try expectUnmoved(rig, descriptors)
         }
 
@@ -80,13 +81,13 @@ extension EndToEnd {
 
         @Test func `a subscriber that reads nothing holds nothing up`() throws {
             let (rig, descriptors) = try frozenRig()
-            let client = try RawClient(rig.socket)
-            try client.send("{\"method\":\"org.quiesce.Control1.Monitor\",\"more\":true}")
+            var client: RawClient? = try RawClient(rig.socket)
+            try client?.send("{\"method\":\"org.quiesce.Control1.Monitor\",\"more\":true}")
             #expect(try rig.thaw().status == .success)
             try rig.waitUntilReleased()
             #expect(try rig.freeze().status == .success)
             #expect(try rig.status().state == .frozen)
-            try client.descriptor.close()
+            client = nil
             #expect(try rig.thaw().status == .success)
             try rig.waitUntilReleased()
             #expect(try ProcessStatus.waitForDescriptors(descriptors, of: rig.daemon.processIdentifier))
@@ -95,10 +96,10 @@ extension EndToEnd {
         @Test func `a caller that goes before freeze is answered is no reason to stop`() throws {
             let rig = try DaemonRig(hooks: ["10-waits": "[ $1 = thaw ] || \(DaemonRig.waiting(forGate: "hook"))"])
             try rig.waitForSocket()
-            let client = try RawClient(rig.socket)
-            try client.send("{\"method\":\"org.quiesce.Control1.Freeze\"}")
+            var client: RawClient? = try RawClient(rig.socket)
+            try client?.send("{\"method\":\"org.quiesce.Control1.Freeze\"}")
             try rig.waitUntil(.freezeHooks)
-            try client.descriptor.close()
+            client = nil
             try rig.open(gate: "hook")
             try rig.waitUntil(.frozen)
             #expect(try rig.control("thaw").ending == .exited(0))
@@ -107,10 +108,10 @@ extension EndToEnd {
         @Test func `P1 a holder that goes before freeze is answered ends its request`() throws {
             let rig = try DaemonRig(hooks: ["10-waits": "[ $1 = thaw ] || \(DaemonRig.waiting(forGate: "hook"))"])
             try rig.waitForSocket()
-            let client = try RawClient(rig.socket)
-            try client.send("{\"method\":\"org.quiesce.Control1.Freeze\",\"parameters\":{\"hold\":true}}")
+            var client: RawClient? = try RawClient(rig.socket)
+            try client?.send("{\"method\":\"org.quiesce.Control1.Freeze\",\"parameters\":{\"hold\":true}}")
             try rig.waitUntil(.freezeHooks)
-            try client.descriptor.close()
+            client = nil
             try rig.waitUntil(.idle)
             #expect(try rig.record().reason?.contains("connection") == true)
             try rig.open(gate: "hook")
