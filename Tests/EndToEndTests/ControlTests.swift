@@ -113,6 +113,24 @@ extension EndToEnd {
             #expect(try !FreezeProof.isFrozen("/"))
         }
 
+        @Test(arguments: [
+            (output: "/freeze-output", ending: RunningProgram.Ending.exited(5)), ("/dev/full", .exited(1)),
+        ])
+        func `P2 a freeze that cannot be told in time is no success`(
+            output: String, ending: RunningProgram.Ending
+        ) throws {
+            let rig = try rig(["freeze": "timeout = \"900ms\"\nmax_window = \"2s\""])
+            let program = try RunningProgram(
+                "sh",
+                [
+                    "-c",
+                    "\(ScratchWorld.programs.appending("quiescectl")) freeze --config \(rig.configuration) > \(output)",
+                ])
+            try program.closeInput()
+            #expect(try program.waitForExit() == ending)
+            #expect(try !FreezeProof.isFrozen("/"))
+        }
+
         @Test func `freeze shows which hook and which filesystem`() throws {
             let filesystem = try ScratchFilesystem(.xfs)
             let rig = try rig()

@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import ControlProtocol
 import FreezeCore
+import LinuxCalls
 import Presentation
 
 /// `quiescectl freeze`: a request by hand.
@@ -18,7 +19,7 @@ struct FreezeCommand: AsyncParsableCommand {
             cannot be written.
 
             Exit status: 0 everything is frozen; 1 failed, nothing is left frozen; 2 wrong usage or configuration; 3 \
-            quiesced cannot be reached; 4 another request is under way.
+            quiesced cannot be reached; 4 another request is under way; 5 the window was over before that could be told.
 
             Examples:
               quiescectl freeze && take-snapshot; quiescectl thaw
@@ -45,10 +46,42 @@ struct FreezeCommand: AsyncParsableCommand {
             await progress.failed(error, connection)
             throw error
         }
+        let answered = Moment.now
         cancel.stop()
+        if cancel.wasAsked {
+            // It came while the answer was on its way: what the handler has asked for may not have been heard.
+            await giveUp(reply, progress, connection)
+            throw ControlFailure.cancelled
+        }
         await progress.frozen(reply.request)
+        do {
+            try output.write(reply, orLines: lines(reply))
+        } catch {
+            // Who was not told that everything is frozen thaws nothing.
+            await giveUp(reply, progress, connection)
+            throw error
+        }
         await connection.close()
-        try output.write(reply, orLines: lines(reply))
+        // A file on a frozen filesystem takes the text when the window is over: too late for a snapshot.
+        guard Moment.now < answered + .milliseconds(reply.windowLeft) else { throw Self.toldTooLate(reply) }
+    }
+
+    private func giveUp(
+        _ reply: FreezeReply, _ progress: RequestProgressDisplay, _ connection: ControlConnection
+    ) async {
+        _ = try? await connection.thaw(request: reply.request)
+        await progress.stop()
+        await connection.close()
+    }
+
+    private static func toldTooLate(_ reply: FreezeReply) -> ControlFailure {
+        .refused(
+            .consistencyLost,
+            ControlErrorParameters(
+                request: reply.request,
+                reason:
+                    "the window was over before this could be written: the output goes to a filesystem that was "
+                    + "frozen"))
     }
 
     private func lines(_ reply: FreezeReply) -> [String] {
