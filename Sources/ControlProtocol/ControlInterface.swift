@@ -68,8 +68,9 @@ public enum ControlInterface {
         method Freeze(hold: ?bool) -> (request: string, window_left_ms: float, dry_run: bool, reason: ?string)
 
         # Thaws what Freeze froze, and with `force` whatever is frozen: then its owner's backup is lost. With `request`
-        # only that one; if it is over, the answer is ConsistencyLost.
-        method Thaw(force: ?bool, request: ?string) -> (request: ?string, dry_run: bool, reason: ?string)
+        # only that one; if it is over, the answer is ConsistencyLost. `failure`: why the caller has no snapshot; the
+        # request is on record as failed then.
+        method Thaw(force: ?bool, request: ?string, failure: ?string) -> (request: ?string, dry_run: bool, reason: ?string)
 
         # Past requests, the newest first, as in history.jsonl. While anything is frozen the answer waits.
         method History(limit: ?int) -> (records: []object)

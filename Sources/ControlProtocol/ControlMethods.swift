@@ -37,10 +37,13 @@ public struct ThawParameters: Codable, Hashable, Sendable {
     public var force: Bool?
     /// Only this request: if it is over, the answer is `ConsistencyLost`, whatever is frozen now.
     public var request: String?
+    /// Why the caller has no snapshot: the request is on record as failed then, and its hooks are told so.
+    public var failure: String?
 
-    public init(force: Bool?, request: String?) {
+    public init(force: Bool?, request: String?, failure: String? = nil) {
         self.force = force
         self.request = request
+        self.failure = failure
     }
 }
 

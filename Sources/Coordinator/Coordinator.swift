@@ -64,7 +64,10 @@ public final class Coordinator: @unchecked Sendable {
             logWriter = try BackgroundWriter("log") { [logger] dropped in
                 logger.warning("\(dropped) log records were dropped: writing the log took too long")
             }
-            historyWriter = try BackgroundWriter("history")
+            historyWriter = try BackgroundWriter("history") { [mailbox] dropped in
+                mailbox.post(
+                    .note(LogNote(.error, "\(dropped) records were not written to the history: it hangs")))
+            }
         } catch {
             throw CoordinatorError(error)
         }

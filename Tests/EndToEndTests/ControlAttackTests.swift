@@ -93,6 +93,21 @@ extension EndToEnd {
             #expect(try ProcessStatus.waitForDescriptors(descriptors, of: rig.daemon.processIdentifier))
         }
 
+        @Test func `who takes all connections for watching, or for the history, does not keep status out`() throws
+        {
+            let (rig, descriptors) = try frozenRig()
+            var clients: [RawClient] = []
+            for number in 0..<160 {
+                let client = try RawClient(rig.socket)
+                let call = number.isMultiple(of: 2) ? "Monitor\",\"more\":true" : "History\""
+                try? client.send("{\"method\":\"org.quiesce.Control1.\(call)}")
+                clients.append(client)
+            }
+            #expect(try rig.status().state == .frozen)
+            clients = []
+            try expectUnmoved(rig, descriptors)
+        }
+
         @Test func `a caller that goes before freeze is answered is no reason to stop`() throws {
             let rig = try DaemonRig(hooks: ["10-waits": "[ $1 = thaw ] || \(DaemonRig.waiting(forGate: "hook"))"])
             try rig.waitForSocket()

@@ -190,11 +190,10 @@ extension RunningHooksTests {
         // MARK: Cancelling
 
         @Test(arguments: [
-            ("", HookOutcome.signalled(signal: SIGTERM), Duration.seconds(2)),
-            ("trap '' TERM", .signalled(signal: SIGKILL), .seconds(4)),
-            ("trap 'exit 7' TERM", .exited(status: 7), .seconds(2)),
+            ("", HookOutcome.signalled(signal: SIGTERM)), ("trap '' TERM", .signalled(signal: SIGKILL)),
+            ("trap 'exit 7' TERM", .exited(status: 7)),
         ])
-        func `a cancelled call ends its hook`(trap: String, outcome: HookOutcome, most: Duration) async throws {
+        func `a cancelled call ends its hook`(trap: String, outcome: HookOutcome) async throws {
             let started = scratch.run.appending("started")
             // A shell heeds a trap at once only while it waits.
             let hook = try scratch.hook("10-hook", "\(trap)\nsleep 1000 &\n: >\(started)\nwait")
@@ -205,7 +204,8 @@ extension RunningHooksTests {
             task.cancel()
             let run = await task.value
             #expect(run.outcome == outcome)
-            #expect(ContinuousClock.now - begin < most)
+            // How it ended tells whether TERM was enough; the hook would have run for a quarter of an hour.
+            #expect(ContinuousClock.now - begin < .seconds(30))
         }
 
         @Test func `a call that was cancelled before is not started`() async throws {

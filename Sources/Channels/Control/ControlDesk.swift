@@ -17,7 +17,15 @@ final class ControlDesk: VarlinkHandler {
         /// Connections that have asked for a window of their own, and who they are to the coordinator.
         var holders: [VarlinkConnectionID: ChannelID] = [:]
         var holderCount: UInt64 = 0
+        /// Calls of `History` that wait for the end of the window.
+        var historyCount = 0
+
+        var monitorCount: Int { monitors.values.reduce(0) { $0 + $1.count } }
     }
+
+    /// Calls that may wait long leave room for those that ask how things are.
+    private static let maximumMonitors = 32
+    private static let maximumWaitingHistories = 16
 
     /// More than the history keeps.
     private static let maximumHistory = 1000
@@ -62,7 +70,9 @@ final class ControlDesk: VarlinkHandler {
 
     private func thaw(_ call: VarlinkCall) throws(VarlinkServiceError) {
         let parameters = try call.parameters(as: ThawParameters.self)
-        let wish = ThawWish(request: parameters.request.map { RequestID($0) }, isForced: parameters.force ?? false)
+        let wish = ThawWish(
+            request: parameters.request.map { RequestID($0) }, isForced: parameters.force ?? false,
+            failure: parameters.failure)
         let holder = wish.isForced ? nil : state.withLock { $0.holders[call.connection.id] }
         deliver(holder ?? .control, .thaw(wait(call), wish))
     }
@@ -70,7 +80,9 @@ final class ControlDesk: VarlinkHandler {
     private func history(_ call: VarlinkCall) throws(VarlinkServiceError) {
         let limit = try call.parameters(as: HistoryParameters.self).limit ?? Self.maximumHistory
         guard limit > 0 else { throw .invalidParameter("limit") }
-        inquiry.history(limit: min(limit, Self.maximumHistory)) { answer in
+        guard admitHistory(call) else { return }
+        inquiry.history(limit: min(limit, Self.maximumHistory)) { [self] answer in
+            state.withLock { $0.historyCount -= 1 }
             switch answer {
             case .success(let records): call.reply(HistoryReply(records: records))
             case .failure(let error): call.fail(.failed, ControlErrorParameters(request: nil, reason: "\(error)"))
@@ -78,13 +90,31 @@ final class ControlDesk: VarlinkHandler {
         }
     }
 
+    /// Who takes no answer needs no history.
+    private func admitHistory(_ call: VarlinkCall) -> Bool {
+        let isAdmitted = state.withLock { state in
+            guard !call.isOneway, state.historyCount < Self.maximumWaitingHistories else { return false }
+            state.historyCount += 1
+            return true
+        }
+        if !isAdmitted { refuse(call, "\(Self.maximumWaitingHistories) others wait for the history already") }
+        return isAdmitted
+    }
+
+    private func refuse(_ call: VarlinkCall, _ reason: String) {
+        call.fail(.failed, ControlErrorParameters(request: nil, reason: reason))
+    }
+
     private func monitor(_ call: VarlinkCall) {
         guard call.wantsMore else { return call.fail(.expectedMore) }
         // With the lock held, so that no event comes before the first reply.
-        state.withLock { state in
+        let isAdmitted = state.withLock { state in
+            guard !call.isOneway, state.monitorCount < Self.maximumMonitors else { return false }
             call.reply(continuing: MonitorReply(event: nil))
             state.monitors[call.connection.id, default: []].append(call)
+            return true
         }
+        if !isAdmitted { refuse(call, "\(Self.maximumMonitors) others watch already") }
     }
 
     /// Who the connection is as the holder of a window: always the same.

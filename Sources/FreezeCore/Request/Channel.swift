@@ -23,6 +23,9 @@ public struct ChannelID: Hashable, Sendable, CustomStringConvertible {
     /// the first was given up, and is told to be busy.
     var isShared: Bool { self == .control }
 
+    /// Whether a host speaks through it, that goes by what it is answered alone, and asks again when it has given up.
+    var isOfHost: Bool { !isShared && caller == nil }
+
     public var description: String { name }
 }
 
@@ -85,10 +88,13 @@ public struct ThawWish: Hashable, Sendable {
     public var request: RequestID?
     /// Also if the request is another channel's, which then is lost.
     public var isForced: Bool
+    /// Why the caller has no snapshot, though the window was good: the request has failed then.
+    public var failure: String?
 
-    public init(request: RequestID? = nil, isForced: Bool = false) {
+    public init(request: RequestID? = nil, isForced: Bool = false, failure: String? = nil) {
         self.request = request
         self.isForced = isForced
+        self.failure = failure
     }
 
     /// The channel's own request, whichever it is.

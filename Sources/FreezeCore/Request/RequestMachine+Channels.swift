@@ -33,6 +33,8 @@ extension RequestMachine {
 
     mutating func thawAsked(_ channel: ChannelID, _ operation: OperationID, _ wish: ThawWish) {
         if let wanted = wish.request, wanted != request?.id, wanted != waiting?.id {
+            // A holder's own debt knows more.
+            if channel.caller != nil, debts[channel] != nil { return answerByDebt(channel, operation) }
             let reason = "request \(wanted) is over; what was taken in its window may be torn"
             return answer(
                 channel, operation, .failure, AnswerDetail(request: wanted, refusal: .lost, reason: reason))
@@ -47,14 +49,16 @@ extension RequestMachine {
         // A FREEZE whose channel was lost was not answered: the host may take it for anything.
         let isLost = request.wasFrozen || lostChannels[channel] != nil
         let meaning: PendingOperation.Meaning =
-            if state == .frozen || state == .rehearsing { .endsWindow } else if isLost { .lateThaw } else {
-                .harmless
+            switch state {
+            case .frozen, .rehearsing: wish.failure == nil ? .endsWindow : .harmless
+            default: isLost ? .lateThaw : .harmless
             }
         self.request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: meaning, received: now))
         switch state {
-        case .frozen: beginThaw()
-        case .rehearsing: closeWindow()
+        case .frozen, .rehearsing:
+            if let failure = wish.failure { return fail(failure) }
+            if state == .frozen { beginThaw() } else { closeWindow() }
         case .thawing: break
         default: fail("THAW came before everything was frozen")
         }
@@ -118,7 +122,7 @@ extension RequestMachine {
 
     /// Whether the window is the channel's, and all that comes through it from one host.
     private func beginningLosesWindow(of channel: ChannelID) -> Bool {
-        request?.channel == channel && (state == .frozen || state == .rehearsing) && !channel.isShared
+        request?.channel == channel && (state == .frozen || state == .rehearsing) && channel.isOfHost
     }
 
     /// The host begins anew while we are frozen for it: it has given the first snapshot up.
@@ -133,7 +137,8 @@ extension RequestMachine {
     ) {
         answer(
             channel, operation, .failure, AnswerDetail(request: request?.id, refusal: refusal, reason: reason))
-        note(.warning, "FREEZE from \(channel) was answered with failure: \(reason)")
+        // Other callers are told why, and any number of them may ask.
+        if channel.isOfHost { note(.warning, "FREEZE from \(channel) was answered with failure: \(reason)") }
         if debts[channel] == nil, request?.channel != channel { owe(channel, .harmless) }
     }
 
@@ -152,7 +157,7 @@ extension RequestMachine {
             note(
                 .error, "THAW from \(channel) was answered with failure: \(reason)",
                 [.messageID: MessageID.thawedEarly.rawValue, .channel: channel.name])
-        case nil where channel.isShared:
+        case nil where !channel.isOfHost:
             answer(
                 channel, operation, .failure,
                 AnswerDetail(refusal: .nothingFrozen, reason: "quiesced has frozen nothing"))

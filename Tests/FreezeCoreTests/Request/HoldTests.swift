@@ -42,6 +42,29 @@ struct HoldTests {
         #expect(bench.told(freeze)?.verdict == .success)
     }
 
+    @Test("P8: its own second FREEZE is busy, and the window goes on")
+    func second() {
+        var (bench, _) = MachineBench.request(of: Self.hold, in: .frozen)
+        let second = bench.freeze(Self.hold)
+        #expect(bench.told(second)?.detail.refusal == .busy)
+        let thaw = bench.thaw(Self.hold)
+        bench.goOn(to: .idle)
+        #expect(bench.told(thaw)?.verdict == .success)
+        #expect(bench.lastRecord?.result == .succeeded)
+    }
+
+    @Test("P3: a window whose caller has no snapshot is thawed as asked, and on record as failed")
+    func failure() {
+        var (bench, _) = MachineBench.request(of: Self.hold, in: .frozen)
+        bench.send(
+            .thaw(Self.hold, OperationID(number: 99), ThawWish(failure: "the command exited with status 1")))
+        bench.goOn(to: .idle)
+        #expect(bench.told(OperationID(number: 99))?.verdict == .success)
+        #expect(bench.lastRecord?.result == .failed)
+        #expect(bench.lastRecord?.reason == "the command exited with status 1")
+        #expect(bench.machine.debts.isEmpty)
+    }
+
     @Test("A FREEZE that waits goes with its connection")
     func lostWaiting() {
         var (bench, _) = MachineBench.request(of: Self.hold, in: .thawHooks)

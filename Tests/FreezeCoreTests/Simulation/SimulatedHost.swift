@@ -22,6 +22,8 @@ struct SimulatedOperation {
     /// A FREEZE that comes while another is served.
     var isSecond = false
     /// A THAW by hand of somebody else's request.
+    /// A second FREEZE beside one that goes on: what it is told changes nothing for that.
+    var isBesides = false
     var isForced = false
     /// A FREEZE that may wait, or an operation that ends somebody's window first.
     var mayWait = false
@@ -198,8 +200,8 @@ extension Simulation {
             kind: kind, host: index, channel: host.channel, received: now, state: machine.state)
         let isOwner = machine.owner == host.channel
         let isHeld = isOwner && (machine.state == .frozen || machine.state == .rehearsing)
-        // Of callers who share a channel none has given up another's window.
-        let losesWindow = isHeld && host.role != .control
+        // Only a host that begins anew has given its window up.
+        let losesWindow = isHeld && host.role == .device
         let isEnding = machine.state == .thawing || machine.state == .thawHooks
         let isActive = machine.requestID != nil && machine.state != .thawHooks
         operation.endsWindow = kind == .thaw && isHeld && host.lastFreeze == .succeeded && !isTampered
@@ -207,6 +209,7 @@ extension Simulation {
         operation.isSecond =
             kind == .freeze && machine.requestID != nil && !losesWindow
             && !(isOwner && isEnding && machine.waiting == nil)
+        operation.isBesides = operation.isSecond && (host.role == .control || isOwner && host.role == .hold)
         operation.mayWait =
             switch kind {
             case .hotBackup: losesWindow
@@ -218,7 +221,7 @@ extension Simulation {
 
     private func noteFreeze(_ operation: SimulatedOperation) {
         let index = operation.host
-        guard !(operation.isSecond && hosts[index].role == .control) else { return }
+        guard !operation.isBesides else { return }
         hosts[index].lastFreeze = .unanswered
         hosts[index].isThawAnswered = false
         hosts[index].isForcedOut = false
@@ -252,7 +255,7 @@ extension Simulation {
         let operation = operations[Int(id.number)]
         let index = operation.host
         hosts[index].outstanding -= 1
-        let isOtherCaller = hosts[index].role == .control && (operation.isSecond || operation.isForced)
+        let isOtherCaller = operation.isBesides || hosts[index].role == .control && operation.isForced
         if operation.kind == .thaw, !isOtherCaller { hosts[index].isThawAnswered = true }
         if operation.kind == .freeze, !isOtherCaller { freezeAnswered(index, verdict) }
         if hosts[index].role == .hold, operation.kind == .thaw || verdict == .failure {
