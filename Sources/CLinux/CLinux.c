@@ -138,6 +138,14 @@ int clinux_seqpacket_pair(int ends[2]) {
 }
 
 int clinux_unshare_mounts(void) { return negated(unshare(CLONE_NEWNS)); }
+const int clinux_open_path = O_PATH;
+
+int clinux_enter_mounts(int mount_namespace) {
+    // setns(2) refuses a thread that shares its root and working directory with others.
+    if (unshare(CLONE_FS) < 0) return -errno;
+    return negated(setns(mount_namespace, CLONE_NEWNS));
+}
+
 int clinux_make_block_node(const char *path, uint32_t major_number, uint32_t minor_number) {
     return negated(mknod(path, S_IFBLK | 0600, makedev(major_number, minor_number)));
 }

@@ -24,12 +24,25 @@ public final class ProcessDirectory: Sendable {
     /// - Throws: ENOENT or ESRCH if the process has ended, EACCES if it may not be looked at.
     public func mountNamespace() throws(Errno) -> UInt64 {
         // "mnt:[4026531841]"
-        var target = [CChar](repeating: 0, count: 64)
-        guard readlinkat(descriptor.rawValue, "ns/mnt", &target, target.count - 1) >= 0 else {
+        guard let inode = Self.inode(inLink: try readLink("ns/mnt", capacity: 64).string) else { throw .ioError }
+        return inode
+    }
+
+    /// Whether its root is the one of its mount namespace, or a chroot. Opens nothing: the link's text is a path in the
+    /// process's own namespace (fs/d_path.c).
+    ///
+    /// - Throws: ENOENT or ESRCH if the process has ended, EACCES if it may not be looked at.
+    public func isAtNamespaceRoot() throws(Errno) -> Bool {
+        // Whatever does not fit is no "/".
+        try readLink("root", capacity: 4) == "/"
+    }
+
+    private func readLink(_ name: String, capacity: Int) throws(Errno) -> FilePath {
+        var target = [CChar](repeating: 0, count: capacity)
+        guard readlinkat(descriptor.rawValue, name, &target, capacity - 1) >= 0 else {
             throw Errno(rawValue: errno)
         }
-        guard let inode = Self.inode(inLink: FilePath(platformString: target).string) else { throw .ioError }
-        return inode
+        return FilePath(platformString: target)
     }
 
     /// Opens one of the files in it, or what its link leads to: `mountinfo`, `root`.

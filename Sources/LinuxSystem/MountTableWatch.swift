@@ -44,6 +44,13 @@ public final class MountTableWatch: Sendable {
         return !events.isDisjoint(with: [.priority, .error])
     }
 
+    /// True if it has no line at all, or cannot be read.
+    var isEmpty: Bool {
+        var byte: UInt8 = 0
+        let count = try? withUnsafeMutableBytes(of: &byte) { try descriptor.read(fromAbsoluteOffset: 0, into: $0) }
+        return count != 1
+    }
+
     /// Reads the table through the descriptor that is open already.
     ///
     /// - Throws: `LinuxSystemError` if it cannot be read or understood, or does not come to rest.

@@ -35,7 +35,7 @@ public final class MountTables: Sendable {
     private let proc: FilePath
     private let state = Mutex(State())
 
-    /// Opens the tables. Reads a link of every process.
+    /// Opens the tables. Reads two links of every process.
     ///
     /// - Parameter scope: Whose mounts are looked at.
     /// - Throws: `LinuxSystemError` if a table cannot be opened.
@@ -52,7 +52,9 @@ public final class MountTables: Sendable {
     }
 
     /// Where there may be filesystems that were not looked at, in sentences.
-    public var unseen: [String] { state.withLock { $0.unseenNamespaces + $0.unseenMounts } }
+    public var unseen: [String] {
+        state.withLock { $0.unseenNamespaces + $0.others.compactMap(\.partial) + $0.unseenMounts }
+    }
 
     /// Looks for namespaces that are new, and opens their tables. Opens paths in /proc: not while something is frozen.
     ///
@@ -69,9 +71,10 @@ public final class MountTables: Sendable {
             }
             let known = Set(state.others.map(\.namespace.inode))
             let new = scan.namespaces.filter { !known.contains($0) }
-            // Two for each: the table and the process. If it fails, opening will say that descriptors ran out.
+            // Up to three for each: the table, the process, the root. If it fails, opening will say that descriptors
+            // ran out.
             try? DescriptorLimit.makeRoom(
-                for: 2 * (known.count + min(new.count, limits.namespaces)), reserve: Self.otherDescriptors)
+                for: 3 * (known.count + min(new.count, limits.namespaces)), reserve: Self.otherDescriptors)
             for (index, inode) in new.enumerated() {
                 guard state.others.count < limits.namespaces, Moment.now < deadline else {
                     state.unseenNamespaces.append(
@@ -79,7 +82,8 @@ public final class MountTables: Sendable {
                     )
                     break
                 }
-                if let table = try NamespaceTable(inode, scan.processes[inode] ?? [], proc: proc) {
+                guard let members = scan.members[inode] else { continue }
+                if let table = try NamespaceTable(inode, members, proc: proc) {
                     state.others.append(table)
                 }
             }

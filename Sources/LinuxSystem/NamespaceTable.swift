@@ -10,20 +10,22 @@ import SystemPackage
 struct NamespaceTable: Sendable {
     let namespace: MountNamespace
     let watch: MountTableWatch
+    /// Why not all of its mounts are seen, as a sentence; nil if they are.
+    let partial: String?
     private let process: ProcessDirectory
+    /// The namespace's root, if the process has another one.
+    private let root: MountNamespaceRoot?
     /// Whether its mounts are of interest. Once they are, they stay it for as long as it is held: a filesystem that
     /// is mounted in our own namespace too, later, is not gone from this one.
     var matters = false
 
-    /// Opens the table through the first of the processes that lives and sees the whole namespace.
+    /// Opens the table through the first of the processes that lives; best one that sees the whole namespace.
     ///
     /// - Returns: nil if none of them is in the namespace any more.
     /// - Throws: `LinuxSystemError` if descriptors ran out, or none of them may be looked at.
-    init?(_ inode: UInt64, _ processes: [pid_t], proc: FilePath) throws(LinuxSystemError) {
-        // One in a chroot sees the mounts below its root only.
-        let all = processes.filter { Self.seesWholeNamespace($0, proc) }
+    init?(_ inode: UInt64, _ members: NamespaceScan.Members, proc: FilePath) throws(LinuxSystemError) {
         var failure: LinuxSystemError?
-        for process in all + processes.filter({ !all.contains($0) }) {
+        for process in members.atRoot + members.elsewhere {
             do throws(Errno) {
                 guard let table = try Self(inode, through: process, proc: proc) else { continue }
                 self = table
@@ -45,26 +47,28 @@ struct NamespaceTable: Sendable {
 
     private init?(_ inode: UInt64, through process: pid_t, proc: FilePath) throws(Errno) {
         let directory = try ProcessDirectory(process, proc: proc)
-        let table = try directory.open("mountinfo")
-        do throws(Errno) {
-            // Asked behind the opening: from then on the table is the one of this namespace, wherever the process goes.
-            guard try directory.mountNamespace() == inode else {
-                try? table.close()
-                return nil
-            }
-        } catch {
-            try? table.close()
-            throw error
-        }
+        let path = proc.appending("\(process)/mountinfo")
+        let table = MountTableWatch(try directory.open("mountinfo"), path: path)
+        // Asked behind the opening: from then on the table is the one of this namespace, wherever the process goes.
+        guard try directory.mountNamespace() == inode else { return nil }
         self.process = directory
-        watch = MountTableWatch(table, path: proc.appending("\(process)/mountinfo"))
         let command = SmallFile.text(proc.appending("\(process)/comm")) ?? ""
         namespace = MountNamespace(inode: inode, processID: process, command: command)
-    }
-
-    /// The link's text is the process's root as a path in its own namespace (fs/d_path.c).
-    private static func seesWholeNamespace(_ process: pid_t, _ proc: FilePath) -> Bool {
-        (try? readSymbolicLink(proc.appending("\(process)/root"))) == "/"
+        // One in a chroot sees the mounts below its root only; one whose root was unmounted sees none.
+        if try directory.isAtNamespaceRoot(), !table.isEmpty {
+            (watch, root, partial) = (table, nil, nil)
+            return
+        }
+        switch NamespaceEntry.make(inode, of: directory, proc: proc, path: path) {
+        case .success(let entry):
+            (watch, root, partial) = (entry.watch, entry.root, nil)
+        case .failure(.noSuchFileOrDirectory), .failure(.noSuchProcess):
+            return nil
+        case .failure(let errno):
+            (watch, root) = (table, nil)
+            partial =
+                "Of \(namespace) only a part is seen: it is in a chroot, and its namespace cannot be entered: \(errno)."
+        }
     }
 
     /// The whole table, or nothing if everything in it is on superblocks that are known, or on no disk of ours.
@@ -82,10 +86,11 @@ struct NamespaceTable: Sendable {
         return try MountTable.parse(bytes, name: name, of: namespace)
     }
 
-    /// The root of the process, to look its namespace's paths up from.
+    /// The root of the namespace, to look its paths up from.
     ///
     /// - Throws: `ENOENT` or `ESRCH` if the process has ended, or has moved to another namespace.
     func openRoot() throws(Errno) -> FileDescriptor {
+        if let root { return try root.open() }
         let root = try process.open("root", options: .directory)
         do throws(Errno) {
             if try process.mountNamespace() == namespace.inode { return root }

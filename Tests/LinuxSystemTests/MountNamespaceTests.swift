@@ -10,21 +10,6 @@ import Testing
 /// Real mount namespaces of real processes. Nothing is frozen, and only what the test mounted is opened.
 @Suite(.serialized, .needsRoot(toTest: "other mount namespaces"))
 struct RealMountNamespaceTests {
-    /// Starts a process with a namespace of its own, and waits until it has done what the script says.
-    private static func container(_ script: String, in namespace: PrivateNamespace) throws -> pid_t {
-        try namespace.shell(
-            """
-            mkfifo ready; unshare --mount --propagation private sh -ec '\(script)
-            echo > \(namespace.root)/ready; exec sleep 1000' & echo $! > process; read line < ready; rm ready
-            """)
-        let process = try #require(SmallFile.text(namespace.root.appending("process")).flatMap { pid_t($0) })
-        let deadline = ContinuousClock.now + .seconds(10)
-        while SmallFile.text(FilePath("/proc/\(process)/comm")) != "sleep", ContinuousClock.now < deadline {
-            usleep(1000)
-        }
-        return process
-    }
-
     private static func end(_ process: pid_t) throws {
         kill(process, SIGKILL)
         let deadline = ContinuousClock.now + .seconds(10)
@@ -39,7 +24,7 @@ struct RealMountNamespaceTests {
         try PrivateNamespace.run { namespace in
             try namespace.shell(Self.image)
             let root = namespace.root
-            let process = try Self.container("mkdir disk; mount -o loop disk.img disk", in: namespace)
+            let process = try namespace.container("mkdir disk; mount -o loop disk.img disk")
             let policy = PlanPolicy(include: [try FilesystemSelector(parsing: "LABEL=contained")])
             let tables = try MountTables(.all)
             let plan = try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy)
@@ -75,7 +60,7 @@ struct RealMountNamespaceTests {
     @Test func aProcessThatEndsIsNoReasonToOpenSomethingElse() throws {
         try PrivateNamespace.run { namespace in
             try namespace.shell(Self.image)
-            let process = try Self.container("mkdir disk; mount -o loop disk.img disk", in: namespace)
+            let process = try namespace.container("mkdir disk; mount -o loop disk.img disk")
             let policy = PlanPolicy(include: [try FilesystemSelector(parsing: "LABEL=contained")])
             let tables = try MountTables(.all)
             let plan = try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy)
@@ -92,7 +77,7 @@ struct RealMountNamespaceTests {
     @Test func aContainerWithARootOfItsOwnIsLookedUpBelowIt() throws {
         try PrivateNamespace.run { namespace in
             try namespace.shell(Self.image)
-            let process = try Self.container(
+            let process = try namespace.container(
                 """
                 mkdir new; mount -t tmpfs none new; mkdir new/old new/etc
                 for name in bin lib lib64 usr proc; do
@@ -100,7 +85,7 @@ struct RealMountNamespaceTests {
                 done
                 mount -o loop disk.img new/etc
                 exec 3<>ready; cd new; pivot_root . old; echo >&3; umount -l old; exec sleep 1000
-                """, in: namespace)
+                """)
             let policy = PlanPolicy(include: [try FilesystemSelector(parsing: "LABEL=contained")])
             let tables = try MountTables(.all)
             let plan = try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy)

@@ -100,10 +100,42 @@ import Testing
         #expect(try Set(tables().read().compactMap(\.namespace?.processID)) == [101])
     }
 
+    @Test func aProcessThatSeesAllIsFoundBehindManyThatDoNot() throws {
+        for process in 100..<120 {
+            try addProcess(
+                "\(process)", namespace: 3, table: "300 2 0:300 / / rw - tmpfs tmpfs rw", root: "/chroot")
+        }
+        let disk = "302 300 8:9 / /data rw - xfs /dev/sdb rw"
+        try addProcess("120", namespace: 3, table: Self.container(300, disk))
+        let tables = try tables()
+        #expect(try Set(tables.read().compactMap(\.namespace?.processID)) == [120])
+        #expect(tables.unseen == [])
+    }
+
+    @Test func aNamespaceThatCannotBeSeenWholeIsSaid() throws {
+        try addProcess("100", namespace: 3, table: "300 2 0:300 / / rw - tmpfs tmpfs rw", root: "/chroot")
+        // A namespace's file by its inode number, but none that can be entered.
+        let directory = machine.root.appending("proc/100/ns").string
+        try machine.write("proc/100/ns/file", "")
+        let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory)/file")
+        let inode = try #require((attributes[.systemFileNumber] as? UInt64).flatMap { Int(exactly: $0) })
+        try FileManager.default.moveItem(atPath: "\(directory)/file", toPath: "\(directory)/mnt:[\(inode)]")
+        try setNamespace(of: "100", inode)
+
+        let tables = try tables()
+        #expect(tables.unseen.count == 1)
+        #expect(
+            tables.unseen.first?.hasPrefix("Of the mount namespace of process 100 (program) only a part is seen")
+                == true, "\(tables.unseen)")
+        let inventory = try StorageInventory.survey(tables, paths: machine.paths)
+        let plan = try FreezePlan.make(from: inventory, policy: PlanPolicy())
+        let error = #expect(throws: PlanError.self) { try plan.requireComplete() }
+        #expect(error?.code == .incomplete)
+    }
+
     @Test func theRootOfAProcessThatHasMovedOnIsNotTaken() throws {
         try addProcess(
-            "101", namespace: 3, table: Self.container(300, "302 300 8:9 / /data rw - xfs /dev/sdb rw"),
-            root: machine.root.string)
+            "101", namespace: 3, table: Self.container(300, "302 300 8:9 / /data rw - xfs /dev/sdb rw"))
         let tables = try tables()
         let namespace = try #require(try tables.read().last?.namespace)
         try tables.openRoot(of: namespace).close()

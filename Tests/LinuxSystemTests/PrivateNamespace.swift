@@ -49,6 +49,21 @@ struct PrivateNamespace: Sendable {
         try #require(status == 0, "\(command)", sourceLocation: sourceLocation)
     }
 
+    /// Starts a process with a namespace of its own, and waits until it has done what the script says.
+    func container(_ script: String) throws -> pid_t {
+        try shell(
+            """
+            mkfifo ready; unshare --mount --propagation private sh -ec '\(script)
+            echo > \(root)/ready; exec sleep 1000' & echo $! > process; read line < ready; rm ready
+            """)
+        let process = try #require(SmallFile.text(root.appending("process")).flatMap { pid_t($0) })
+        let deadline = ContinuousClock.now + .seconds(10)
+        while SmallFile.text(FilePath("/proc/\(process)/comm")) != "sleep", ContinuousClock.now < deadline {
+            usleep(1000)
+        }
+        return process
+    }
+
     private func spawnShell(_ command: UnsafePointer<CChar>) -> CInt {
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sh"), strdup("-ec"), strdup(command), nil]
         defer { arguments.forEach { free($0) } }

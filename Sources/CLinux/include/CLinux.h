@@ -25,6 +25,8 @@ int clinux_mount_id(int descriptor, uint64_t *mount_id);
 
 // A mount namespace of the calling thread's own (unshare(2)), and a node for a block device (mknod(2)).
 int clinux_unshare_mounts(void);
+int clinux_enter_mounts(int mount_namespace);  // the calling thread enters another one's, at its root (setns(2))
+extern const int clinux_open_path;             // O_PATH
 int clinux_make_block_node(const char *path, uint32_t major_number, uint32_t minor_number);
 
 // 1 if the path lies on a filesystem that lives in memory (tmpfs or ramfs, by statfs(2)), else 0.
