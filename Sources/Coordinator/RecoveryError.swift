@@ -14,7 +14,10 @@ public struct RecoveryError: ActionableError {
     init(ownerAlive ledger: Ledger) {
         subject = "request \(ledger.requestID)"
         problem = "its quiesced (\(ledger.daemon)) is alive and thaws by itself"
-        remedy = "Stop quiesced, or use --force to thaw everything now; the backup that runs is then lost."
+        remedy = """
+            Thaw with quiescectl thaw, or stop quiesced. If neither helps: --force thaws everything now; the backup \
+            that runs is then lost.
+            """
         isLedgerDamaged = false
     }
 
