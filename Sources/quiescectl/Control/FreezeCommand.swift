@@ -13,7 +13,8 @@ struct FreezeCommand: AsyncParsableCommand {
         discussion: """
             Hooks are called, everything is flushed and frozen, and the command ends: the filesystems stay frozen until \
             `quiescectl thaw`, or until freeze.max_window is over. Whoever writes, waits. For the time of one command, \
-            `quiescectl exec` is safer: it cannot be forgotten.
+            `quiescectl exec` is safer: it cannot be forgotten. A script thaws with --request and the id that freeze \
+            has printed, and only if freeze has succeeded: else it could end the window of another.
 
             Ctrl-C before the end cancels. Let the output go to a terminal or a pipe: a file on a frozen filesystem \
             cannot be written.
@@ -22,8 +23,9 @@ struct FreezeCommand: AsyncParsableCommand {
             quiesced cannot be reached; 4 another request is under way; 5 the window was over before that could be told.
 
             Examples:
-              quiescectl freeze && take-snapshot; quiescectl thaw
+              quiescectl freeze
               quiescectl freeze --json
+              quiescectl thaw --request 1799e7926fa00910
             """)
 
     @OptionGroup var options: ConfigurationOption
