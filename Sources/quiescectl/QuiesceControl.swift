@@ -35,6 +35,7 @@ struct QuiesceControl: AsyncParsableCommand {
     static let _errorPrefix = "quiescectl: "
 
     static func main() async {
+        openStandardDescriptors()
         // One connection or two need no thread for each processor.
         NIOSingletons.groupLoopCountSuggestion = 1
         do {
@@ -71,5 +72,14 @@ struct QuiesceControl: AsyncParsableCommand {
             return .failed
         }
         return status == .validationFailure ? .wrongUsage : status
+    }
+
+    /// Puts /dev/null where whoever started quiescectl has left nothing: else the next file or socket it opens would
+    /// get the place, and what is printed.
+    private static func openStandardDescriptors() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 {
+            // The lowest number that is free (open(2)), so this one. To be inherited by what exec runs.
+            _ = Glibc.open("/dev/null", O_RDWR)
+        }
     }
 }

@@ -57,6 +57,11 @@ extension EndToEnd {
             #expect(result.errors.hasPrefix("quiescectl: "))
         }
 
+        @Test func `without standard descriptors nothing else gets their places`() throws {
+            let result = try RunningProgram.run("sh", ["-c", "\(Self.program) --help <&- >&- 2>&-"])
+            #expect(result.ending == .exited(0))
+        }
+
         @Test func `a plan with nothing to freeze is printed and fails`() throws {
             let rig = try DaemonRig(configuration: ["filesystems": "exclude = [\"/*\"]"], isStarted: false)
             for format in [[], ["--json"]] {
