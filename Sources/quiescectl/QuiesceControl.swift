@@ -65,13 +65,19 @@ struct QuiesceControl: AsyncParsableCommand {
             if status == .success {
                 if !text.isEmpty { try printText(text + "\n") }
             } else if !text.isEmpty {
-                printError(text)
+                printError(escapedLines(text))
             }
         } catch {
             printError(error)
             return .failed
         }
         return status == .validationFailure ? .wrongUsage : status
+    }
+
+    /// The parser repeats what it does not know as it was typed.
+    private static func escapedLines(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { escapedControlCharacters($0) }
+            .joined(separator: "\n")
     }
 
     /// Puts /dev/null where whoever started quiescectl has left nothing: else the next file or socket it opens would

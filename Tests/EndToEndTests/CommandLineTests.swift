@@ -57,6 +57,12 @@ extension EndToEnd {
             #expect(result.errors.hasPrefix("quiescectl: "))
         }
 
+        @Test func `an unknown option is repeated escaped`() throws {
+            let result = try run("plan", "--bo\u{1B}[2Jgus")
+            #expect(result.ending == .exited(2))
+            #expect(result.errors.contains("\\033[2J") && !result.errors.contains("\u{1B}"))
+        }
+
         @Test func `without standard descriptors nothing else gets their places`() throws {
             let result = try RunningProgram.run("sh", ["-c", "\(Self.program) --help <&- >&- 2>&-"])
             #expect(result.ending == .exited(0))

@@ -65,7 +65,9 @@ struct FreezeCommand: AsyncParsableCommand {
         }
         await connection.close()
         // A file on a frozen filesystem takes the text when the window is over: too late for a snapshot.
-        guard Moment.now < answered + .milliseconds(reply.windowLeft) else { throw Self.toldTooLate(reply) }
+        guard Moment.now < answered + Duration(toldMilliseconds: reply.windowLeft) else {
+            throw Self.toldTooLate(reply)
+        }
     }
 
     private func giveUp(
@@ -87,17 +89,18 @@ struct FreezeCommand: AsyncParsableCommand {
     }
 
     private func lines(_ reply: FreezeReply) -> [String] {
+        let request = escapedControlCharacters(reply.request)
         let ends = "ends in \(readableDuration(milliseconds: reply.windowLeft)) at the latest"
         if reply.dryRun {
             return labelledLines([
-                ("Dry run", "request \(reply.request): nothing is frozen, and no hook was called"),
+                ("Dry run", "request \(request): nothing is frozen, and no hook was called"),
                 ("Window", "\(ends), or with `quiescectl thaw`"),
             ])
         }
         return labelledLines([
-            ("Frozen", "by request \(reply.request)"),
+            ("Frozen", "by request \(request)"),
             ("Window", "\(ends), or with `quiescectl thaw`"),
-            ("Note", reply.reason ?? ""),
+            ("Note", escapedControlCharacters(reply.reason ?? "")),
         ])
     }
 }

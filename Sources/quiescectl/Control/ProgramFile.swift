@@ -29,7 +29,7 @@ struct ProgramFile {
 struct ProgramNotFound: ActionableError {
     let name: String
 
-    var subject: String { name }
+    var subject: String { escapedControlCharacters(name) }
     var problem: String { "there is no such program" }
     var remedy: String? { "Name one that is in PATH, or its whole path. Nothing was frozen." }
 }

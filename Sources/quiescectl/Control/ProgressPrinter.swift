@@ -31,7 +31,7 @@ struct ProgressPrinter {
             activity = Self.waiting(for: state).map { ($0, Moment.now) }
         }
         if event.kind == .hookStarted, let hook = event.hook, let phase = event.phase {
-            activity = ("hook \(phase) \(hook)", Moment.now)
+            activity = (escapedControlCharacters("hook \(phase) \(hook)"), Moment.now)
         } else if event.kind == .hookEnded {
             activity = nil
         }
@@ -124,9 +124,10 @@ struct ProgressLine {
     }
 
     private init(_ what: String, _ name: String, _ outcome: String) {
-        text =
+        let line =
             outcome.isEmpty
             ? what.padded(to: Self.indentation) + name
             : what.padded(to: Self.indentation) + name.padded(to: 32) + "  " + outcome
+        text = escapedControlCharacters(line)
     }
 }

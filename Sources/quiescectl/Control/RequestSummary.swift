@@ -11,13 +11,14 @@ struct RequestSummary {
     }
 
     var lines: [String] {
-        labelledLines([
+        let items = [
             ("Request", "\(record.id) of \(record.channel)"),
             ("Result", result),
             ("Window", record.window.map { readableDuration(milliseconds: $0.duration) } ?? "nothing was frozen"),
             ("Reason", record.reason ?? ""),
             ("More", "quiescectl show \(record.id)"),
-        ])
+        ]
+        return labelledLines(items.map { ($0, escapedControlCharacters($1)) })
     }
 
     private var result: String {

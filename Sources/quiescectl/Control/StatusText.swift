@@ -35,7 +35,8 @@ struct StatusText {
             ("Daemon", "quiesced \(status.version), process \(status.pid), since \(time(status.started))"),
         ]
         let table = filesystems
-        return labelledLines(items) + (table.isEmpty ? [] : [""] + table)
+        return labelledLines(items.map { ($0, escapedControlCharacters($1)) })
+            + (table.isEmpty ? [] : [""] + table)
     }
 
     private var state: String {
@@ -58,12 +59,14 @@ struct StatusText {
     private var filesystems: [String] {
         TextTable(
             [.init("FILESYSTEM", overflow: .cut), .init("PROGRESS", limit: 10)],
-            rows: (status.request?.filesystems ?? []).map { [$0.mountPoint, $0.progress] }
+            rows: (status.request?.filesystems ?? []).map {
+                [$0.mountPoint, $0.progress].map { escapedControlCharacters($0) }
+            }
         ).lines
     }
 
     private func ago(_ milliseconds: Double) -> String {
-        relativeAge(.milliseconds(milliseconds))
+        relativeAge(Duration(toldMilliseconds: milliseconds))
     }
 
     /// `2026-11-21 10:36:45`, in UTC.
