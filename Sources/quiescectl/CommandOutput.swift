@@ -27,6 +27,22 @@ func printLines(_ lines: [String]) throws(OutputError) {
     try printText(lines.map { $0 + "\n" }.joined())
 }
 
+/// Tells what a command has done.
+///
+/// - Parameter status: How the command went. It is more than whether that can be told.
+/// - Returns: The status; instead of success, failure if it cannot be told.
+func telling(_ status: ExitCode, _ tell: () throws -> Void) -> ExitCode {
+    do {
+        try tell()
+        return status
+    } catch let error as any ActionableError {
+        printError(error)
+    } catch {
+        printError("quiescectl: \(error)")
+    }
+    return status == .success ? .failed : status
+}
+
 /// What was to be said could not be written.
 struct OutputError: ActionableError {
     let errno: Errno

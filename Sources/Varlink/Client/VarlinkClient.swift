@@ -70,12 +70,15 @@ public final class VarlinkClient: Sendable {
     /// Calls a method that answers more than once.
     ///
     /// The only way to end it early is to close the connection. Answers that nobody has taken yet wait in memory.
+    ///
+    /// - Parameter timeout: How long to wait for the first answer; for ever without.
     /// - Throws: If the call cannot be written. All else comes in the sequence.
     public func callMore<Reply: Decodable & Sendable>(
-        _ method: String, _ parameters: some Encodable = NoParameters(), returning type: Reply.Type = Reply.self
+        _ method: String, _ parameters: some Encodable = NoParameters(), returning type: Reply.Type = Reply.self,
+        timeout: Duration? = nil
     ) throws(VarlinkError) -> VarlinkReplies<Reply> {
         let call = OutgoingCall(method: method, parameters: parameters, more: true)
-        return VarlinkReplies(try send(call, timeout: nil), to: method, from: self)
+        return VarlinkReplies(try send(call, timeout: timeout), to: method, from: self)
     }
 
     /// Closes the connection; what still waits for an answer is told that it is lost.

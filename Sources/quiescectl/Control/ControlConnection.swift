@@ -36,10 +36,12 @@ struct ControlConnection: Sendable {
         try await call(.thaw, ThawParameters(force: force, request: request), timeout: nil)
     }
 
-    /// Every event from now on; the first reply has none, and says that the subscription stands.
+    /// Every event from now on; the first reply has none, and says that the subscription stands. That one comes at
+    /// once, or else an error that `failure` translates.
     func monitor() throws(ControlFailure) -> VarlinkReplies<MonitorReply> {
         do throws(VarlinkError) {
-            return try client.callMore(ControlInterface.Method.monitor.qualifiedName)
+            return try client.callMore(
+                ControlInterface.Method.monitor.qualifiedName, timeout: Self.patience)
         } catch {
             throw failure(error)
         }
@@ -55,8 +57,9 @@ struct ControlConnection: Sendable {
         }
     }
 
-    private func failure(_ error: VarlinkError) -> ControlFailure {
+    func failure(_ error: VarlinkError) -> ControlFailure {
         if error.code == .permissionDenied { return .denied(socket) }
+        if error.code == .timedOut { return .silent(socket, Self.patience) }
         guard let reply = error.errorReply else {
             return error.code == .connectionLost
                 ? .lost(socket, problem: error.problem) : .misunderstood(socket, problem: error.problem)

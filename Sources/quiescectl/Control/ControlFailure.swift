@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlProtocol
 import FreezeCore
+import Presentation
 import SystemPackage
 
 /// Why the daemon did not do what it was asked.
@@ -15,15 +16,22 @@ enum ControlFailure: ActionableError {
     case refused(ControlErrorName, ControlErrorParameters)
     /// The user did not want it any more.
     case cancelled
+    /// It listens, but does not answer.
+    case silent(FilePath, Duration)
+    /// The user would not wait for the end of what he had cancelled.
+    case abandoned
+    /// It was gone before it told how the request ended that it has thawed.
+    case endUnknown(request: String, isForced: Bool)
     /// It speaks another language.
     case misunderstood(FilePath, problem: String)
 
     var subject: String {
         switch self {
-        case .denied(let socket), .notReachable(let socket, _), .lost(let socket, _),
+        case .denied(let socket), .notReachable(let socket, _), .lost(let socket, _), .silent(let socket, _),
             .misunderstood(let socket, _):
             socket.escaped
-        case .cancelled: "request"
+        case .cancelled, .abandoned: "request"
+        case .endUnknown(let request, _): "request \(escapedControlCharacters(request))"
         case .refused(.nothingFrozen, _): "thaw"
         case .refused(_, let parameters): Self.subject(of: parameters)
         }
@@ -35,7 +43,7 @@ enum ControlFailure: ActionableError {
         else {
             return "quiesced"
         }
-        return request
+        return escapedControlCharacters(request)
     }
 
     var problem: String {
@@ -43,9 +51,14 @@ enum ControlFailure: ActionableError {
         case .notReachable(_, let problem): "quiesced cannot be reached: \(problem)"
         case .denied: "quiesced talks to root only"
         case .lost(_, let problem): "quiesced is gone: \(problem)"
-        case .misunderstood(_, let problem): "quiesced answers what quiescectl does not understand: \(problem)"
+        case .misunderstood(_, let problem):
+            "quiesced answers what quiescectl does not understand: \(escapedControlCharacters(problem))"
+        case .silent(_, let patience):
+            "quiesced does not answer within \(readableDuration(milliseconds: patience.milliseconds))"
+        case .abandoned: "given up before quiesced has said that it is cancelled"
+        case .endUnknown: "it is thawed, but quiesced was gone before it told how the request ended"
         case .cancelled: "cancelled before everything was frozen"
-        case .refused(_, let parameters): parameters.reason
+        case .refused(_, let parameters): escapedControlCharacters(parameters.reason)
         }
     }
 
@@ -54,21 +67,25 @@ enum ControlFailure: ActionableError {
         case .notReachable: "Start it (systemctl start quiesced), or see why it ended (journalctl -u quiesced)."
         case .denied: "Run as root: sudo quiescectl …"
         case .lost: "What was frozen is thawed by its freezer. See why it ended: journalctl -u quiesced."
+        case .silent: "See what it waits for: journalctl -u quiesced. A window that is open ends all the same."
+        case .abandoned: "It may go on, and freeze: see quiescectl status."
+        case .endUnknown(_, isForced: true): "Its backup is lost. See why it ended: journalctl -u quiesced."
+        case .endUnknown(_, isForced: false): "See why it ended: journalctl -u quiesced."
         case .misunderstood: "Let both be of one version."
         case .refused(.busy, _): "Try again later; quiescectl status tells what it does."
         case .refused(.notOwner, _): "To end it all the same, and lose that backup: quiescectl thaw --force."
         case .refused(.consistencyLost, _): "Do not trust what was taken in this window; begin again."
         case .refused(.nothingFrozen, _), .cancelled: nil
-        case .refused(.failed, _): "What it did: quiescectl show."
+        case .refused(.failed, let parameters): parameters.request.map { _ in "What it did: quiescectl show." }
         }
     }
 
     var exitCode: ExitCode {
         switch self {
-        case .notReachable, .denied: .notReachable
+        case .notReachable, .denied, .silent: .notReachable
         case .refused(.busy, _): .busy
-        case .refused(.consistencyLost, _): .consistencyLost
-        case .lost, .cancelled, .misunderstood, .refused: .failed
+        case .refused(.consistencyLost, _), .endUnknown(_, isForced: true): .consistencyLost
+        case .lost, .cancelled, .abandoned, .endUnknown, .misunderstood, .refused: .failed
         }
     }
 }

@@ -52,8 +52,8 @@ struct ExecCommand: AsyncParsableCommand {
         do throws(ControlFailure) {
             reply = try await connection.freeze(hold: true)
         } catch {
-            await progress.failed(error, connection)
-            throw cancel.wasAsked ? .cancelled : error
+            let failure = await progress.failed(error, connection)
+            throw cancel.wasAsked ? .cancelled : failure
         }
         cancel.stop()
         let status = reply.dryRun ? ExitCode.success : await ChildCommand(program, command).run(reply.request)

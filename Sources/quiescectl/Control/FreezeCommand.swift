@@ -38,6 +38,12 @@ struct FreezeCommand: AsyncParsableCommand {
         let cancel = CancelAtSignal {
             // On a connection of its own: on this one it would wait behind the freeze.
             guard let other = try? await ControlConnection.open(socket) else { return }
+            do throws(ControlFailure) {
+                // What lives answers this at any moment (P9); the thaw it may answer late.
+                _ = try await other.status()
+            } catch {
+                if case .silent = error { CancelAtSignal.abandon() }
+            }
             _ = try? await other.thaw()
             await other.close()
         }
@@ -45,8 +51,7 @@ struct FreezeCommand: AsyncParsableCommand {
         do throws(ControlFailure) {
             reply = try await connection.freeze(hold: false)
         } catch {
-            await progress.failed(error, connection)
-            throw error
+            throw await progress.failed(error, connection)
         }
         let answered = Moment.now
         cancel.stop()

@@ -22,7 +22,12 @@ actor RequestProgressDisplay {
     ) async throws(ControlFailure) -> RequestProgressDisplay {
         let connection = try await ControlConnection.open(socket)
         let display = RequestProgressDisplay(connection, isQuiet: isQuiet)
-        await display.follow(try connection.monitor())
+        do {
+            try await display.follow(try connection.monitor())
+        } catch {
+            await display.stop()
+            throw error
+        }
         return display
     }
 
@@ -49,12 +54,21 @@ actor RequestProgressDisplay {
     /// thaw. One that never began, or is another's, is not waited for.
     ///
     /// - Parameter control: Where the answer came from.
-    func failed(_ failure: ControlFailure, _ control: ControlConnection) async {
-        guard case .refused(.failed, let parameters) = failure, let request = parameters.request,
-            let status = try? await control.status(),
-            status.request?.id == request || status.lastBackup?.id == request
-        else { return await stop() }
+    /// - Returns: The failure; without the name of a request that never began, of which there is nothing to show.
+    func failed(_ failure: ControlFailure, _ control: ControlConnection) async -> ControlFailure {
+        guard case .refused(.failed, var parameters) = failure, let request = parameters.request,
+            let status = try? await control.status()
+        else {
+            await stop()
+            return failure
+        }
+        guard status.request?.id == request || status.lastBackup?.id == request else {
+            await stop()
+            parameters.request = nil
+            return .refused(.failed, parameters)
+        }
         _ = await finished(request)
+        return failure
     }
 
     private func nextEvent() async {
@@ -69,15 +83,16 @@ actor RequestProgressDisplay {
     }
 
     /// Returns when the subscription stands, so that no event is missed.
-    private func follow(_ replies: VarlinkReplies<MonitorReply>) async {
-        let (standing, stands) = AsyncStream.makeStream(of: Void.self)
+    private func follow(_ replies: VarlinkReplies<MonitorReply>) async throws(ControlFailure) {
+        let (standing, stands) = AsyncStream.makeStream(of: VarlinkError.self)
         let watch = Task {
-            do {
+            do throws(VarlinkError) {
                 for try await reply in replies {
                     if let event = reply.event { take(event) } else { stands.finish() }
                 }
             } catch {
-                // The daemon is gone: whoever waits for it hears that on his own connection.
+                // Once the subscription stands nobody hears of it here, but on his own connection.
+                stands.yield(error)
             }
             stands.finish()
             end()
@@ -89,7 +104,7 @@ actor RequestProgressDisplay {
             }
         }
         tasks = [watch, clock]
-        for await _ in standing {}
+        for await error in standing { throw connection.failure(error) }
     }
 
     private func take(_ event: ControlEvent) {

@@ -15,8 +15,8 @@ struct ThawCommand: AsyncParsableCommand {
             of the host, or of `quiescectl exec`, is ended only with --force: its backup is then lost, and whoever asked \
             for it is told so.
 
-            Exit status: 0 the window was good to its end; 1 nothing was frozen, the request is another's, or thawing \
-            failed; 2 wrong usage or configuration; 3 quiesced cannot be reached; 5 thawed, but the window had ended \
+            Exit status: 0 the window was good to its end; 1 nothing was frozen, the request is another's, thawing \
+            failed, or quiesced ended before it told the result; 2 wrong usage or configuration; 3 quiesced cannot be reached; 5 thawed, but the window had ended \
             early, or was ended by force: do not trust what was taken in it.
 
             Examples:
@@ -50,11 +50,12 @@ struct ThawCommand: AsyncParsableCommand {
         }
         let record = await progress.finished(reply.request)
         await connection.close()
-        if let record {
+        guard let request = reply.request else {
+            return try output.write(reply, orLines: ["Nothing is frozen."])
+        }
+        guard let record else { throw ControlFailure.endUnknown(request: request, isForced: force) }
+        throw telling(record.isLost ? .consistencyLost : .success) {
             try output.write(record, orLines: RequestSummary(record).lines)
-            if record.isLost { throw ExitCode.consistencyLost }
-        } else {
-            try output.write(reply, orLines: ["Nothing is frozen."])
         }
     }
 }
