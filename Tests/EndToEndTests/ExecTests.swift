@@ -97,6 +97,37 @@ extension EndToEnd {
             #expect(!FileManager.default.fileExists(atPath: "/run/was-run"))
         }
 
+        @Test(arguments: [(end: "exit 7", status: CInt(7)), ("exit 0", 1)])
+        func `a record that cannot be printed hides no exit status`(end: String, status: CInt) throws {
+            let rig = try rig()
+            let result = try RunningProgram.run(
+                "sh",
+                [
+                    "-c",
+                    "\(ScratchWorld.programs.appending("quiescectl")) exec --json --config \(rig.configuration) "
+                        + "-- sh -c '\(end)' > /dev/full",
+                ])
+            #expect(result.ending == .exited(status))
+            #expect(result.errors.contains("standard output: it cannot be written"))
+        }
+
+        @Test func `P7 why a command cannot be run is told after the thaw`() throws {
+            let rig = try rig()
+            let program = "/run/program-without-interpreter"
+            try Data("#!/no/such/interpreter\n".utf8).write(to: URL(fileURLWithPath: program))
+            try RunningProgram.output(of: "chmod", ["755", program])
+            let result = try RunningProgram.run(
+                "sh",
+                [
+                    "-c",
+                    "\(ScratchWorld.programs.appending("quiescectl")) exec --config \(rig.configuration) "
+                        + "-- \(program) 2> /exec-errors",
+                ])
+            #expect(result.ending == .exited(126))
+            #expect(try rig.record().result == .succeeded)
+            #expect(try RunningProgram.output(of: "cat", ["/exec-errors"]).contains("it cannot be run: "))
+        }
+
         @Test func `what cannot be run does not freeze`() throws {
             let rig = try rig()
             #expect(try rig.exec("no-such-program").waitForExit() == .exited(2))

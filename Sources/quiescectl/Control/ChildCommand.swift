@@ -7,6 +7,15 @@ import UnixSignals
 
 /// The command that runs while everything is frozen, with quiescectl's own input and output.
 struct ChildCommand {
+    /// How it ended.
+    struct Outcome {
+        let status: ExitCode
+        /// Why it was not run. Not to be told in the window: standard error may be a file that is frozen.
+        var problem: String?
+
+        static let notRun = Outcome(status: .success)
+    }
+
     private let program: ProgramFile
     private let arguments: [String]
 
@@ -18,7 +27,7 @@ struct ChildCommand {
 
     /// Runs it to its end. Ctrl-C reaches it from the terminal, since it is in our process group; SIGTERM and SIGHUP are
     /// passed on. Neither ends quiescectl, which has to thaw.
-    func run(_ request: String) async -> ExitCode {
+    func run(_ request: String) async -> Outcome {
         signal(SIGINT, SIG_IGN)
         do {
             let result = try await Subprocess.run(
@@ -37,13 +46,15 @@ struct ChildCommand {
             }
             result.closureResult.cancel()
             return switch result.terminationStatus {
-            case .exited(let status): ExitCode(status)
-            case .signaled(let number): ExitCode(128 + number)
+            case .exited(let status): Outcome(status: ExitCode(status))
+            case .signaled(let number): Outcome(status: ExitCode(128 + number))
             }
         } catch {
-            printError(
-                "quiescectl: \(program.path.escaped): it cannot be run: \(escapedControlCharacters("\(error)"))")
-            return ExitCode(126)
+            return Outcome(
+                status: ExitCode(126),
+                problem:
+                    "quiescectl: \(program.path.escaped): it cannot be run: \(escapedControlCharacters("\(error)"))"
+            )
         }
     }
 }

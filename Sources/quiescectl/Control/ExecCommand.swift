@@ -3,6 +3,7 @@ import Configuration
 import ControlProtocol
 import FreezeCore
 import Glibc
+import History
 import LinuxCalls
 import Presentation
 import Subprocess
@@ -20,8 +21,9 @@ struct ExecCommand: AsyncParsableCommand {
 
             Whatever happens to quiescectl, everything is thawed: when its connection ends, so does the window.
 
-            Exit status: that of the command (128 + n if signal n ended it; 126 if it cannot be run); but 1 freezing \
-            failed, and the command was not run; 2 wrong usage or configuration, or there is no such program; 3 \
+            Exit status: that of the command (128 + n if signal n ended it; 126 if it is there but cannot be run); but \
+            1 freezing failed or was cancelled, and the command was not run, or the result cannot be told; 2 wrong \
+            usage or configuration, or there is no such program, and nothing was frozen; 3 \
             quiesced cannot be reached; 4 another request is under way; 5 the window ended before the command did: do not trust what it took.
 
             Examples:
@@ -56,7 +58,13 @@ struct ExecCommand: AsyncParsableCommand {
             throw cancel.wasAsked ? .cancelled : failure
         }
         cancel.stop()
-        let status = reply.dryRun ? ExitCode.success : await ChildCommand(program, command).run(reply.request)
+        if cancel.wasAsked {
+            // It came while the answer was on its way.
+            await connection.close()
+            _ = await progress.finished(reply.request)
+            throw ControlFailure.cancelled
+        }
+        let child = reply.dryRun ? .notRun : await ChildCommand(program, command).run(reply.request)
         let lost: ControlFailure?
         do throws(ControlFailure) {
             _ = try await connection.thaw(request: reply.request)
@@ -66,7 +74,18 @@ struct ExecCommand: AsyncParsableCommand {
         }
         let record = await progress.finished(reply.request)
         await connection.close()
-        if let record {
+        throw conclude(reply, record, child, lost)
+    }
+
+    /// Tells how it went, now that nothing is frozen any more.
+    private func conclude(
+        _ reply: FreezeReply, _ record: HistoryRecord?, _ child: ChildCommand.Outcome, _ lost: ControlFailure?
+    ) -> ExitCode {
+        if let problem = child.problem { printError(problem) }
+        let status = telling(lost == nil ? child.status : .consistencyLost) {
+            guard let record else {
+                throw lost ?? ControlFailure.endUnknown(request: reply.request, isForced: false)
+            }
             if json {
                 try printText(prettyJSON(record) + "\n")
             } else {
@@ -76,10 +95,7 @@ struct ExecCommand: AsyncParsableCommand {
         if reply.dryRun {
             printError("quiescectl: a dry run: \(escapedControlCharacters(command[0])) was not run")
         }
-        if let lost {
-            printError(lost)
-            throw ExitCode.consistencyLost
-        }
-        throw status
+        if record != nil, let lost { printError(lost) }
+        return status
     }
 }
