@@ -34,19 +34,31 @@ extension EndToEnd {
         @Test func `the command runs while everything is frozen, and its exit status is told`() throws {
             let filesystem = try ScratchFilesystem(.ext4)
             let rig = try rig()
-            let program = try start(rig, then: "exit 7")
+            let program = try start(rig, then: "exit 0")
             #expect(try FreezeProof.isFrozen(filesystem.mountPoint) && FreezeProof.isFrozen("/"))
             #expect(try rig.status().request?.channel == "exec")
             // It is the command's alone.
             #expect(try rig.control("thaw").ending == .exited(1))
             #expect(try FreezeProof.isFrozen("/"))
             try rig.open(gate: "command")
-            #expect(try program.waitForExit() == .exited(7))
+            #expect(try program.waitForExit() == .exited(0))
             #expect(try !FreezeProof.isFrozen(filesystem.mountPoint) && !FreezeProof.isFrozen("/"))
             #expect(program.text(of: .errors).contains("succeeded, level application"))
             #expect(try rig.traced() == ["freeze exec", "thaw exec ok"])
             try rig.waitUntilReleased()
             try filesystem.remove()
+        }
+
+        @Test func `P3 a command that fails makes no good backup`() throws {
+            let rig = try rig()
+            let program = try rig.exec("sh", "-c", "exit 7")
+            #expect(try program.waitForExit() == .exited(7))
+            #expect(try !FreezeProof.isFrozen("/"))
+            #expect(try rig.traced() == ["freeze exec", "thaw exec failed"])
+            let record = try rig.record()
+            #expect(record.result == .failed)
+            #expect(record.reason == "the command exited with status 7")
+            #expect(try rig.status().lastGoodBackup == nil)
         }
 
         @Test func `P1 killed with SIGKILL, it leaves nothing frozen`() throws {
@@ -124,7 +136,7 @@ extension EndToEnd {
                         + "-- \(program) 2> /exec-errors",
                 ])
             #expect(result.ending == .exited(126))
-            #expect(try rig.record().result == .succeeded)
+            #expect(try rig.record().reason == "the command could not be run")
             #expect(try RunningProgram.output(of: "cat", ["/exec-errors"]).contains("it cannot be run: "))
         }
 

@@ -38,7 +38,14 @@ extension RealMountNamespaceTests {
                 \(others)
                 echo > \(namespace.root)/ready; exec chroot one sleep 1000
                 """)
-            defer { #expect(throws: Never.self) { try namespace.shell("kill -9 \(process) $(cat pids)") } }
+            // Waited for: the next test is not to find a namespace that is being taken down.
+            let end = """
+                for process in \(process) $(cat pids); do
+                    kill -9 $process
+                    while [ -e /proc/$process/ns/mnt ]; do sleep 0.01; done
+                done
+                """
+            defer { #expect(throws: Never.self) { try namespace.shell(end) } }
             try body(namespace, process)
         }
     }

@@ -14,6 +14,12 @@ struct ChildCommand {
         var problem: String?
 
         static let notRun = Outcome(status: .success)
+
+        /// Why there is no snapshot, for the record; nil if there is one.
+        var failure: String? {
+            if problem != nil { return "the command could not be run" }
+            return status == .success ? nil : "the command exited with status \(status.rawValue)"
+        }
     }
 
     private let program: ProgramFile

@@ -32,8 +32,10 @@ struct ControlConnection: Sendable {
         try await call(.freeze, FreezeParameters(hold: hold), timeout: nil)
     }
 
-    func thaw(force: Bool = false, request: String? = nil) async throws(ControlFailure) -> ThawReply {
-        try await call(.thaw, ThawParameters(force: force, request: request), timeout: nil)
+    func thaw(force: Bool = false, request: String? = nil, failure: String? = nil) async throws(ControlFailure)
+        -> ThawReply
+    {
+        try await call(.thaw, ThawParameters(force: force, request: request, failure: failure), timeout: nil)
     }
 
     /// Every event from now on; the first reply has none, and says that the subscription stands. That one comes at

@@ -17,7 +17,7 @@ struct ExecCommand: AsyncParsableCommand {
         discussion: """
             For a snapshot that another program takes: of a storage array, or of a cloud's disks. Not for LVM, which \
             freezes by itself and would wait for ever. The command must not write to anything that is frozen: it would \
-            wait until freeze.max_window is over. Its environment has QUIESCE_REQUEST_ID besides.
+            wait until freeze.max_window is over. A request whose command fails is on record as failed. Its environment has QUIESCE_REQUEST_ID besides.
 
             Whatever happens to quiescectl, everything is thawed: when its connection ends, so does the window.
 
@@ -67,7 +67,7 @@ struct ExecCommand: AsyncParsableCommand {
         let child = reply.dryRun ? .notRun : await ChildCommand(program, command).run(reply.request)
         let lost: ControlFailure?
         do throws(ControlFailure) {
-            _ = try await connection.thaw(request: reply.request)
+            _ = try await connection.thaw(request: reply.request, failure: child.failure)
             lost = nil
         } catch {
             lost = error
