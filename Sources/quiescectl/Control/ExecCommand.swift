@@ -17,14 +17,15 @@ struct ExecCommand: AsyncParsableCommand {
         discussion: """
             For a snapshot that another program takes: of a storage array, or of a cloud's disks. Not for LVM, which \
             freezes by itself and would wait for ever. The command must not write to anything that is frozen: it would \
-            wait until freeze.max_window is over. A request whose command fails is on record as failed. Its environment has QUIESCE_REQUEST_ID besides.
+            wait until freeze.max_window is over. Its environment has QUIESCE_REQUEST_ID besides. If it fails, so has \
+            the request, for the record.
 
             Whatever happens to quiescectl, everything is thawed: when its connection ends, so does the window.
 
             Exit status: that of the command (128 + n if signal n ended it; 126 if it is there but cannot be run); but \
             1 freezing failed or was cancelled, and the command was not run, or the result cannot be told; 2 wrong \
-            usage or configuration, or there is no such program, and nothing was frozen; 3 \
-            quiesced cannot be reached; 4 another request is under way; 5 the window ended before the command did: do not trust what it took.
+            usage or configuration, or there is no such program, and nothing was frozen; 3 quiesced cannot be reached; \
+            4 another request is under way; 5 the window ended before the command did: do not trust what it took.
 
             Examples:
               quiescectl exec -- take-snapshot --volume data
