@@ -2,6 +2,7 @@ import Channels
 import Dispatch
 import FreezeCore
 import Glibc
+import History
 import LinuxCalls
 import Presentation
 import SystemPackage
@@ -119,16 +120,16 @@ extension SimulateHostReport {
 
     /// Local time to the millisecond, as in the journal.
     private static func wallClock() -> String {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
+        let milliseconds = Int(WallClock.current().wallTime.milliseconds)
+        var seconds = time_t(milliseconds / 1000)
         var local = tm()
-        localtime_r(&now.tv_sec, &local)
+        localtime_r(&seconds, &local)
         func digits(_ number: Int, _ width: Int) -> String {
             let text = String(number)
             return String(repeating: "0", count: max(0, width - text.count)) + text
         }
         let clock = [local.tm_hour, local.tm_min, local.tm_sec].map { digits(Int($0), 2) }.joined(separator: ":")
-        return clock + "." + digits(now.tv_nsec / 1_000_000, 3)
+        return clock + "." + digits(milliseconds % 1000, 3)
     }
 }
 
