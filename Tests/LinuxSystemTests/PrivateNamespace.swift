@@ -7,28 +7,62 @@ import Testing
 
 @testable import LinuxSystem
 
-/// A mount namespace of one thread, with a tmpfs to mount things in. It goes away with the thread.
+/// A mount namespace of one thread, with a tmpfs to mount things in. It goes away with the thread, and so does every
+/// process that was started in it.
 struct PrivateNamespace: Sendable {
     /// The table of the thread that asks: /proc/self is the one of the process's first thread.
     static let table: FilePath = "/proc/thread-self/mountinfo"
 
     let root: FilePath
 
+    /// In the environment of every process that is started here, to find it by, wherever it goes.
+    private var mark: String { "QUIESCE_TEST_NAMESPACE=\(root)" }
+
     /// Runs the body on a thread of its own, in a mount namespace of its own. Everything mounted in it disappears
     /// at the end; nothing of it is ever seen by the machine.
     static func run(_ body: @escaping @Sendable (PrivateNamespace) throws -> Void) throws {
         let directory = FilePath("/tmp/quiesce-\(UUID().uuidString)")
         try FileManager.default.createDirectory(atPath: directory.string, withIntermediateDirectories: false)
-        defer { try? FileManager.default.removeItem(atPath: directory.string) }
         let work: @Sendable () -> Result<Void, any Error> = {
             Result {
                 try enter(directory)
+                let namespace = PrivateNamespace(root: directory)
                 defer { _ = umount2(directory.string, CInt(MNT_DETACH)) }
-                try body(PrivateNamespace(root: directory))
+                let result = Result { try body(namespace) }
+                try namespace.endProcesses()
+                try result.get()
             }
         }
         let result = AbandonableWork.run([work], until: Moment.now + .seconds(120)).first.flatMap { $0 }
         try #require(result, "it hangs").get()
+        try FileManager.default.removeItem(atPath: directory.string)
+    }
+
+    /// Kills what was started here and waits until it is gone, before the directory is removed: one that is a mount
+    /// point in a namespace that lives is unmounted there with all that is mounted below, in one piece. In that piece
+    /// a loop device and the filesystem that its image lies on hold each other for ever (fs/namespace.c:
+    /// __detach_mounts, UMOUNT_CONNECTED).
+    private func endProcesses() throws {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while true {
+            let processes = try processes()
+            if processes.isEmpty { return }
+            for process in processes { kill(process, SIGKILL) }
+            for process in processes {
+                while try ProcessRecord.read(process)?.isAlive == true {
+                    try #require(ContinuousClock.now < deadline, "process \(process) does not end")
+                    usleep(1000)
+                }
+            }
+        }
+    }
+
+    private func processes() throws -> [pid_t] {
+        let mark = Data(mark.utf8)
+        return try directoryEntries("/proc").compactMap { pid_t($0.string) }.filter { process in
+            let environment = FileManager.default.contents(atPath: "/proc/\(process)/environ") ?? Data()
+            return environment.split(separator: 0).contains(mark)
+        }
     }
 
     private static func enter(_ directory: FilePath) throws {
@@ -67,8 +101,11 @@ struct PrivateNamespace: Sendable {
     private func spawnShell(_ command: UnsafePointer<CChar>) -> CInt {
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sh"), strdup("-ec"), strdup(command), nil]
         defer { arguments.forEach { free($0) } }
+        let inherited = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
+        var environment = (inherited + [mark]).map { strdup($0) } + [nil]
+        defer { environment.forEach { free($0) } }
         var process: pid_t = 0
-        guard posix_spawn(&process, "/bin/sh", nil, nil, &arguments, environ) == 0 else { return -1 }
+        guard posix_spawn(&process, "/bin/sh", nil, nil, &arguments, &environment) == 0 else { return -1 }
         var status: CInt = -1
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
         return status
