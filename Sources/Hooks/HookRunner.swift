@@ -1,6 +1,7 @@
 import FreezeCore
 import Glibc
 import LinuxCalls
+import Synchronization
 import SystemPackage
 
 /// Runs hooks.
@@ -51,16 +52,22 @@ public struct HookRunner: Sendable {
             try? await Task.sleep(for: context.timeout + limit)
             if !Task.isCancelled { call.abandon() }
         }
-        defer { watchdog.cancel() }
+        let givingUp = Mutex<Task<Void, Never>?>(nil)
+        // Both hold the call, and its descriptor.
+        defer {
+            watchdog.cancel()
+            givingUp.withLock { $0?.cancel() }
+        }
         return await withTaskCancellationHandler {
             Task.detached { await call.perform() }
             return await call.end.value
         } onCancel: {
             call.cancellation.signal()
-            Task.detached {
+            let task = Task.detached {
                 try? await Task.sleep(for: limit)
                 call.abandon()
             }
+            givingUp.withLock { $0 = task }
         }
     }
 }
