@@ -11,6 +11,7 @@ extension Coordinator {
         let recovery = Recovery(runDirectory: runDirectory, me: me)
         let mailbox = mailbox
         blockingWork("recover") {
+            StopPoint.reach("recovering")
             do throws(RecoveryError) {
                 guard let result = try recovery.run(.atStart) else { return mailbox.post(.event(.recovered(nil))) }
                 mailbox.post(.leftover(result))

@@ -125,12 +125,16 @@ public final class Coordinator: @unchecked Sendable {
     }
 
     func handle(_ event: RequestEvent) {
+        let before = machine.state
         let effects = machine.handle(event, at: Moment.now)
+        let state = machine.state
+        if state != before { StopPoint.reach("entering \(state.rawValue)") }
         // Held before the first effect of a window, released after the last one.
         let isWindowOpen = machine.isWindowOpen
         if isWindowOpen { setWritersHeld(true) }
         perform(effects)
         if !isWindowOpen { setWritersHeld(false) }
+        if state != before { StopPoint.reach("in \(state.rawValue)") }
     }
 
     private func setWritersHeld(_ isHeld: Bool) {

@@ -68,10 +68,12 @@ final class FreezerSupervisor {
         options.createSession = true
         let executable = executable
         let mailbox = mailbox
+        let environment = Environment.custom(
+            Dictionary(uniqueKeysWithValues: StopPoint.environment.map { (.init(stringLiteral: $0), $1) }))
         Task.detached {
             do {
                 let result = try await Subprocess.run(
-                    .path(executable), environment: .custom([:]), platformOptions: options,
+                    .path(executable), environment: environment, platformOptions: options,
                     input: .fileDescriptor(connection, closeAfterSpawningProcess: true), output: .discarded,
                     error: .fileDescriptor(.standardError, closeAfterSpawningProcess: false)
                 ) { execution in

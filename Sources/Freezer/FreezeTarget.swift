@@ -86,7 +86,7 @@ final class FreezeTarget: Sendable {
     private func work() {
         orders.wait()
         guard phase != .settled else { return }
-        guard issueFreeze() else { return }
+        guard StopPoint.inTurn(issueFreeze) else { return }
         let unwanted = state.withLock { phase in
             if phase == .freezing {
                 phase = .frozen
@@ -116,6 +116,7 @@ final class FreezeTarget: Sendable {
             report(.froze(index: index, error: .canceled, started: started, ended: Moment.now))
             return false
         }
+        StopPoint.reach("before FIFREEZE \(turn)")
         do throws(Errno) {
             try FilesystemFreezing.freeze(descriptor)
         } catch {
@@ -124,6 +125,7 @@ final class FreezeTarget: Sendable {
             report(.froze(index: index, error: error, started: started, ended: Moment.now))
             return false
         }
+        StopPoint.reach("after FIFREEZE \(turn)")
         // A daemon takes over a superblock that is being frozen only after it sent us SIGKILL; then nothing here runs.
         _ = ledger.advance(index, from: freezing, to: LedgerWord(.frozen, by: me))
         report(.froze(index: index, error: nil, started: started, ended: Moment.now))
@@ -134,7 +136,12 @@ final class FreezeTarget: Sendable {
         let thawing = LedgerWord(.thawing, by: me)
         // Whoever moves the word from frozen to thawing issues FITHAW, nobody else: a second one could undo
         // somebody else's freeze.
-        guard ledger.advance(index, from: LedgerWord(.frozen, by: me), to: thawing) else {
+        let isOurs = StopPoint.inTurn {
+            let isOurs = ledger.advance(index, from: LedgerWord(.frozen, by: me), to: thawing)
+            StopPoint.reach("before FITHAW \(turn)")
+            return isOurs
+        }
+        guard isOurs else {
             settle()
             report(.thawed(index: index, error: .canceled, started: Moment.now, ended: Moment.now))
             return
@@ -149,6 +156,7 @@ final class FreezeTarget: Sendable {
                 failure = error
             }
             let ended = Moment.now
+            StopPoint.reach("after a FITHAW")
             // EINVAL: somebody else thawed it. That is for the daemon to judge; here there is nothing left to do.
             let isThawed = failure == nil || failure == .invalidArgument
             if isThawed {
@@ -160,6 +168,18 @@ final class FreezeTarget: Sendable {
             // The filesystem refuses (its device fails): it stays frozen until it does not.
             _ = pollDescriptors([], until: Moment.now + pause)
             pause = min(pause * 2, .seconds(1))
+        }
+    }
+
+    /// How many superblocks have come as far as this one, with this one: the name of a stop point.
+    private var turn: Int {
+        let state = ledger.word(index).state
+        return ledger.superblocks.indices.count { other in
+            switch ledger.word(other).state {
+            case .planned: false
+            case .frozen: state != .thawing
+            default: true
+            }
         }
     }
 }

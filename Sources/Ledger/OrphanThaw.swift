@@ -68,8 +68,10 @@ public struct OrphanThaw: Sendable {
         while true {
             // Asked before FITHAW: what fails after the freezer's end cannot be undone by it later.
             let freezerHadEnded = freezer?.hasEnded ?? true
+            StopPoint.reach("before a guard's FITHAW")
             do throws(Errno) {
                 try FilesystemFreezing.thaw(descriptor)
+                StopPoint.reach("after a guard's FITHAW")
                 _ = ledger.advance(index, from: mine, to: LedgerWord(.thawed, by: me))
                 return .thawed
             } catch .invalidArgument {

@@ -103,6 +103,7 @@ public struct RunDirectory: Sendable {
         }
         do throws(Errno) {
             try writeAll(LedgerEncoder(contents, bootID: bootID).bytes, to: descriptor)
+            StopPoint.reach("before the ledger")
             guard rename(temporaryPath.string, ledgerPath.string) == 0 else { throw Errno(rawValue: errno) }
         } catch {
             try? descriptor.close()

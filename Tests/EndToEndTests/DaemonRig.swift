@@ -21,14 +21,18 @@ final class DaemonRig {
     let stateDirectory: FilePath
     /// What the hooks have written, a line each.
     let trace: FilePath
+    /// Where points are armed at which its processes stand still; nil if it is not to have any.
+    let stopPoints: FilePath?
     private(set) var daemon: RunningProgram
 
     /// - Parameters:
     ///   - configuration: Lines of TOML, by section, in addition to the rig's own paths.
     ///   - hooks: Shell scripts by name; `$TRACE` in them is where to write. Installed with mode 0755.
+    ///   - hasStopPoints: Whether it can be made to stand still, by `arm(_:)`.
     ///   - isStarted: Whether the daemon is started, and its registration waited for.
     init(
-        configuration sections: [String: String] = [:], hooks: [String: String] = [:], isStarted: Bool = true
+        configuration sections: [String: String] = [:], hooks: [String: String] = [:],
+        hasStopPoints: Bool = false, isStarted: Bool = true
     ) throws {
         try ScratchWorld.require()
         let name = "quiesced-\(Self.count.add(1, ordering: .relaxed).newValue)"
@@ -37,7 +41,9 @@ final class DaemonRig {
         trace = FilePath("/tmp").appending("\(name).trace")
         hookDirectory = FilePath("/etc").appending(name).appending("hooks.d")
         configuration = FilePath("/etc").appending(name).appending("quiesced.toml")
+        stopPoints = hasStopPoints ? FilePath("/tmp").appending("\(name).stop") : nil
         let device = FilePath("/run").appending("\(name).device")
+        if let stopPoints { try RunningProgram.output(of: "mkdir", [stopPoints.string]) }
         try RunningProgram.output(of: "mkdir", ["-p", hookDirectory.string])
         try RunningProgram.output(of: "truncate", ["--size", "0", trace.string])
         var all = sections
@@ -84,8 +90,16 @@ final class DaemonRig {
     /// Starts the daemon without waiting for anything.
     func launch(_ arguments: [String] = []) throws {
         daemon = try RunningProgram(
-            ScratchWorld.programs.appending("quiesced"), ["--config", configuration.string] + arguments)
+            ScratchWorld.programs.appending("quiesced"), ["--config", configuration.string] + arguments,
+            environment: environment)
         try daemon.closeInput()
+    }
+
+    /// What its programs are started with.
+    private var environment: [String: String] {
+        var environment = ProcessInfo.processInfo.environment
+        if let stopPoints { environment[StopPoint.variable] = stopPoints.string }
+        return environment
     }
 
     /// Everything this life of the daemon has logged.
@@ -155,7 +169,7 @@ final class DaemonRig {
     {
         try RunningProgram.run(
             ScratchWorld.programs.appending("quiescectl"), arguments + ["--config", configuration.string],
-            within: .seconds(40))
+            environment: environment, within: .seconds(40))
     }
 
     struct Failure: Error, CustomStringConvertible {

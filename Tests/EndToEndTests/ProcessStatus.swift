@@ -20,6 +20,18 @@ enum ProcessStatus {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/fd").count
     }
 
+    /// What they lead to, by number.
+    static func targets(of process: pid_t) throws -> [String] {
+        let directory = "/proc/\(process)/fd"
+        return try FileManager.default.contentsOfDirectory(atPath: directory).sorted().map { number in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/\(number)")
+            let details = try? String(contentsOfFile: "/proc/\(process)/fdinfo/\(number)", encoding: .utf8)
+            // Of a pidfd: the process, or -1 once that is reaped.
+            let pid = details?.split(separator: "\n").first { $0.hasPrefix("Pid:") }
+            return "\(number) → \(target ?? "closed")\(pid.map { " \($0)" } ?? "")"
+        }
+    }
+
     /// How many descriptors it has open once that has not changed for a while: what a request used is closed by
     /// several threads after the answer.
     static func settled(of process: pid_t, within limit: Duration = .seconds(5)) throws -> Int {

@@ -1,0 +1,235 @@
+import Channels
+import Foundation
+import FreezeCore
+import Ledger
+import LinuxCalls
+import SystemPackage
+import Testing
+
+/// A daemon, hooks, and filesystems on two levels, that one request after another is cut short in.
+final class KillScene {
+    /// No window is longer, and nobody stands still shorter.
+    static let window = Duration.seconds(3)
+    private static let hook = "echo \"$(basename $0) $1${QUIESCE_RESULT:+ $QUIESCE_RESULT}\" >> $TRACE"
+
+    let rig: DaemonRig
+    private let filesystems: [ScratchFilesystem]
+    private let neighbours: Neighbours
+    /// As `ProcessStatus.descriptors` counts them when a request is over.
+    private let descriptors: (daemon: [String], freezer: [String])
+
+    /// - Parameter hooks: in addition to those that write what they are called with.
+    init(hooks: [String: String] = [:]) throws {
+        let outer = try ScratchFilesystem(.ext4, mebibytes: 256)
+        // Level 0 has three: the inner one, one beside it, and the world's root.
+        filesystems = [
+            try ScratchFilesystem(.ext4, on: .image(in: outer.mountPoint)), try ScratchFilesystem(.ext4), outer,
+        ]
+        rig = try DaemonRig(
+            configuration: ["freeze": "timeout = \"2s\"\nmax_window = \"\(Self.window.components.seconds)s\""],
+            hooks: ["10-first": Self.hook, "20-second": Self.hook].merging(hooks) { $1 }, hasStopPoints: true)
+        try rig.expectHealthy(freezing: filesystems.map(\.mountPoint))
+        let freezer = try CrashScene.freezer(rig).identity.processID
+        _ = try ProcessStatus.settled(of: rig.daemon.processIdentifier)
+        descriptors = (
+            try ProcessStatus.targets(of: rig.daemon.processIdentifier), try ProcessStatus.targets(of: freezer)
+        )
+        neighbours = try Neighbours(besides: [rig.daemon.processIdentifier, freezer])
+    }
+
+    private var mountPoints: [FilePath] { filesystems.map(\.mountPoint) + ["/"] }
+
+    func remove() throws {
+        #expect(try rig.stop() == .exited(0))
+        for filesystem in filesystems { try filesystem.remove() }
+    }
+
+    // MARK: A request, cut short
+
+    /// Plays one case: a request that comes to the place, what is done to it there, and all that has to hold afterwards.
+    func play(_ injury: KillInjury, at place: KillPlace) throws {
+        try RunningProgram.output(of: "truncate", ["--size", "0", rig.trace.string])
+        if place.operation == .thaw {
+            let answer = try rig.freeze()
+            #expect(answer.status == .success, "\(answer.outcome), log: \(rig.log)")
+        }
+        try rig.arm(place.point)
+        let freezer = try CrashScene.freezer(rig)
+        let answer = PendingAnswer(place.operation, of: rig.host)
+        let stopped = place.stopped == .daemon ? rig.daemon.processIdentifier : freezer.identity.processID
+        try rig.waitForStop(of: stopped, at: place.point)
+        let ledger = try RunDirectory(rig.runDirectory, creating: false).openLedger()
+
+        let took = try hurt(injury, at: place, freezer: freezer, ledger: ledger)
+        print("MEASURED: thawed after \(Int(took.milliseconds.rounded())) ms: \(injury), \(place)")
+        let given = try answer.value(within: .seconds(30))
+        // A freezer that dies before there is anything to freeze is replaced, and the request goes on.
+        let isWhole =
+            injury == .killsFreezer && !place.isInWindow && given.status == .success && place.operation == .freeze
+        for mountPoint in mountPoints { #expect(try FreezeProof.isFrozen(mountPoint) == isWhole, "\(mountPoint)") }
+
+        if injury.endsDaemon { try startAgain(injury) }
+        try expectTruth(given, isWhole: isWhole, injury, place)
+        try rig.waitUntilReleased()
+        try expectHooksThawed(exactlyOnce: !injury.endsDaemon || injury == .terminates || injury == .hangsUp)
+        try rig.expectHealthy(freezing: filesystems.map(\.mountPoint))
+        try expectNothingLeft()
+    }
+
+    /// - Returns: How long it took, from the moment at which somebody could thaw, until nothing was frozen any more.
+    private func hurt(
+        _ injury: KillInjury, at place: KillPlace, freezer: ProcessHandle, ledger: Ledger?
+    ) throws -> Duration {
+        let daemon = rig.daemon
+        func goOn() throws {
+            if place.stopped == .daemon { daemon.send(SIGCONT) } else { try freezer.send(signal: SIGCONT) }
+        }
+        let started = Moment.now
+        switch injury {
+        case .killsDaemon:
+            daemon.send(SIGKILL)
+            if place.stopped == .freezer { try goOn() }
+            // Nobody else is there to do it.
+            #expect(freezer.waitForEnd(atMost: .seconds(10)), "the freezer lives on")
+            let took = Moment.now - started
+            #expect(try daemon.waitForExit() == .killed(signal: SIGKILL))
+            if let ledger { #expect(ledger.unsettled.isEmpty) }
+            return took
+        case .killsFreezer:
+            try freezer.send(signal: SIGKILL)
+            #expect(freezer.waitForEnd(atMost: .seconds(10)), "the freezer lives on")
+            if place.stopped == .daemon { try goOn() }
+        case .killsBoth:
+            return try killBoth(place, freezer)
+        case .terminates, .hangsUp:
+            daemon.send(injury == .terminates ? SIGTERM : SIGHUP)
+            try goOn()
+            if let ledger { try CrashScene.waitForThaw(of: ledger, since: started, within: .seconds(10)) }
+            let took = Moment.now - started
+            #expect(try daemon.waitForExit(within: .seconds(20)) == .exited(0))
+            #expect(freezer.waitForEnd(atMost: .seconds(10)), "the freezer lives on")
+            return took
+        case .standsStill:
+            // The time is the point of it. Whoever is left has to thaw meanwhile.
+            _ = pollDescriptors([], until: started + Self.window)
+            if let ledger { try CrashScene.waitForThaw(of: ledger, since: .now, within: .seconds(10)) }
+            if place.stopped == .daemon || !freezer.hasEnded { try? goOn() }
+            return Moment.now - started
+        }
+        if let ledger { try CrashScene.waitForThaw(of: ledger, since: started, within: .seconds(10)) }
+        return Moment.now - started
+    }
+
+    /// Neither can thaw before the other is dead. What systemd does then is measured.
+    private func killBoth(_ place: KillPlace, _ freezer: ProcessHandle) throws -> Duration {
+        if place.stopped == .freezer {
+            rig.daemon.send(SIGSTOP)
+            let daemon = rig.daemon.processIdentifier
+            try wait(for: "the daemon to stop") { try ProcessRecord.read(daemon)?.state == "T" }
+        }
+        try freezer.send(signal: SIGKILL)
+        #expect(freezer.waitForEnd(atMost: .seconds(10)), "the freezer lives on")
+        rig.daemon.send(SIGKILL)
+        #expect(try rig.daemon.waitForExit() == .killed(signal: SIGKILL))
+        let asked = Moment.now
+        try recover()
+        return Moment.now - asked
+    }
+
+    private func recover() throws {
+        let recovery = try rig.control("recover")
+        #expect(recovery.ending == .exited(0), "\(recovery.output) \(recovery.errors)")
+    }
+
+    /// As systemd does: ExecStopPost, then the next life.
+    private func startAgain(_ injury: KillInjury) throws {
+        if injury != .killsBoth { try recover() }
+        try rig.start()
+    }
+
+    // MARK: What has to hold
+
+    /// P2 and P3: no success of what was not whole.
+    private func expectTruth(
+        _ answer: HyperVHostAnswer, isWhole: Bool, _ injury: KillInjury, _ place: KillPlace
+    ) throws {
+        let wasKilled = injury == .killsDaemon || injury == .killsBoth
+        if wasKilled, place.stopped == .daemon, place.point != "in frozen", place.operation == .freeze {
+            #expect(answer.status == .failure, "FREEZE is told success")
+        }
+        #expect(rig.host.waitForRegistration(until: .now + .seconds(15)))
+        let thaw = try rig.thaw()
+        // To a FREEZE that this very process has answered with failure a THAW is harmless. Any other ends nothing.
+        var isHarmless = place.operation == .freeze && answer.status == .failure && !injury.endsDaemon
+        if case .answered = answer.outcome {} else { isHarmless = false }
+        #expect(
+            thaw.status == (isHarmless || isWhole ? .success : .failure),
+            "THAW after \(answer.outcome); log: \(rig.log)")
+    }
+
+    /// P4: the last that each hook was called with is its thaw, and the first to be frozen is the last to be thawed.
+    private func expectHooksThawed(exactlyOnce: Bool) throws {
+        let calls = try rig.traced().map { $0.split(separator: " ") }
+        for hook in ["10-first", "20-second"] {
+            let phases = calls.filter { $0.first == hook[...] }.map { $0[1] }
+            guard phases.contains("freeze") else { continue }
+            #expect(phases.last == "thaw", "\(hook): \(phases)")
+            if exactlyOnce { #expect(phases == ["freeze", "thaw"], "\(hook)") }
+        }
+        if let last = calls.last { #expect(last.first == "10-first" || calls.count == 1, "\(calls)") }
+    }
+
+    private func expectNothingLeft() throws {
+        let daemon = rig.daemon.processIdentifier
+        let freezer = try CrashScene.freezer(rig).identity.processID
+        for (process, before) in [(daemon, descriptors.daemon), (freezer, descriptors.freezer)] {
+            let isAsBefore = try ProcessStatus.waitForDescriptors(before.count, of: process)
+            let now = try ProcessStatus.targets(of: process)
+            #expect(isAsBefore, "before: \(before), now: \(now)")
+        }
+        #expect(try ProcessStatus.waitForThreads(1, of: freezer))
+        try neighbours.expectUnchanged(besides: [daemon, freezer])
+        let files = try FileManager.default.contentsOfDirectory(atPath: rig.runDirectory.string).sorted()
+        #expect(files == ["control.sock", "lock"])
+    }
+}
+
+/// What else is in the world: it must be the same before and after.
+private struct Neighbours {
+    private let processes: Set<pid_t>
+    private let loops: String
+    private let mounts: String
+
+    init(besides own: [pid_t]) throws {
+        processes = try Self.living().subtracting(own)
+        loops = try Self.loops()
+        mounts = try Self.mounts()
+    }
+
+    func expectUnchanged(besides own: [pid_t]) throws {
+        // An orphan is reaped a moment after its end.
+        try wait(for: "the end of other processes") {
+            try Self.living().subtracting(own).subtracting(processes).isEmpty
+        }
+        #expect(try Self.loops() == loops)
+        #expect(try Self.mounts() == mounts)
+    }
+
+    private static func living() throws -> Set<pid_t> {
+        let names = try FileManager.default.contentsOfDirectory(atPath: "/proc")
+        return Set(try names.compactMap { pid_t($0) }.filter { try ProcessRecord.read($0)?.isAlive == true })
+    }
+
+    private static func loops() throws -> String {
+        // All of the machine's are listed: another world's are not ours.
+        let devices = Set(try mounts().split(separator: "\n").map { $0.split(separator: " ")[2] })
+        let list = try RunningProgram.output(
+            of: "losetup", ["--list", "--noheadings", "--output", "BACK-MAJ:MIN,NAME,BACK-FILE"])
+        return list.split(separator: "\n").filter { devices.contains($0.split(separator: " ")[0]) }
+            .joined(separator: "\n")
+    }
+
+    private static func mounts() throws -> String {
+        try String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)
+    }
+}
