@@ -159,7 +159,10 @@ extension Coordinator {
         let mailbox = mailbox
         let runner = hookRunner
         return Task.detached {
-            let run = await runner.run(hook, context: context)
+            let run = await runner.run(hook, context: context) { process in
+                // After a crash the next life has to end it.
+                if let index { ledger?.setHookProcess(index, process) }
+            }
             if let ledger, let index {
                 switch (context.phase, run.outcome) {
                 case (.freeze, .notStarted): ledger.setHookProgress(index, .notStarted)

@@ -14,6 +14,7 @@ extension Coordinator {
             StopPoint.reach("recovering")
             do throws(RecoveryError) {
                 guard let result = try recovery.run(.atStart) else { return mailbox.post(.event(.recovered(nil))) }
+                for note in Self.endHooks(of: result.ledger) { mailbox.post(.note(note)) }
                 mailbox.post(.leftover(result))
                 result.watchStuck { mountPoint in mailbox.post(.leftoverSettled(mountPoint)) }
             } catch {
@@ -22,6 +23,17 @@ extension Coordinator {
         } orElse: { error in
             log(LogNote(.error, "no thread for recovery: \(error); it is tried again"))
             post(.recoveryDue, after: .seconds(1))
+        }
+    }
+
+    /// Ends the hooks that an earlier life has started and that still run: each is about to be called for thaw.
+    private static func endHooks(of ledger: Ledger) -> [LogNote] {
+        ledger.hooks.indices.compactMap { index in
+            guard let process = (try? ledger.hookProcess(index)?.openStored()) ?? nil else { return nil }
+            let name = ledger.hooks[index]
+            return OrphanHook(process).end()
+                ? LogNote(.warning, "hook \(name) of that request was still running: it was ended")
+                : LogNote(.error, "hook \(name) of that request is still running, and survives SIGKILL")
         }
     }
 

@@ -60,6 +60,8 @@ public final class Coordinator: @unchecked Sendable {
             runDirectory = try RunDirectory(configuration.paths.run, creating: true)
             lock = try runDirectory.lock()
             hookRunner = HookRunner(runDirectory: runDirectory.path)
+            runDirectory.removeUnfinishedLedger()
+            hookRunner.removeLeftovers()
             mailbox = try Mailbox()
             logWriter = try BackgroundWriter("log") { [logger] dropped in
                 logger.warning("\(dropped) log records were dropped: writing the log took too long")

@@ -11,6 +11,7 @@ struct HookCall: Sendable {
     /// When the call was asked for: its time runs from here.
     let called: Moment
     let cancellation: WakeUp
+    var onStart: @Sendable (ProcessIdentity) -> Void = { _ in }
     /// Fulfilled once, by whoever gets there first: the end of the hook, or somebody who will not wait for it
     /// any longer.
     let end = Promise<HookRun>()
@@ -80,6 +81,7 @@ struct HookCall: Sendable {
                 // leave open (swift-subprocess 1.0.2).
                 error: .fileDescriptor(pipe.writeEnd, closeAfterSpawningProcess: false)
             ) { execution in
+                if let process = ProcessIdentity(of: execution.processIdentifier.value) { onStart(process) }
                 // The hook has it now. Close reports only what cannot concern a pipe.
                 try? pipe.writeEnd.close()
                 let seen = await supervise(execution.processIdentifier, output: pipe.readEnd)

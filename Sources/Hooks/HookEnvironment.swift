@@ -1,4 +1,5 @@
 import Glibc
+import LinuxCalls
 import Synchronization
 import SystemPackage
 
@@ -11,6 +12,8 @@ struct HookEnvironment: Sendable {
     let rows: [[UInt8]]
     private let file: FilePath?
 
+    private static let filePrefix = "hook-mountpoints."
+
     private static let counter = Atomic<Int>(0)
 
     /// Blocks as writing a file in the run directory does, if the list is long.
@@ -22,10 +25,7 @@ struct HookEnvironment: Sendable {
             file = nil
         } else {
             let number = Self.counter.wrappingAdd(1, ordering: .relaxed).newValue
-            let file = runDirectory.appending("hook-mountpoints.\(getpid()).\(number)")
-            // One of the same name is left over from an earlier life: a crash, and the process id came round
-            // again.
-            unlink(file.string)
+            let file = runDirectory.appending("\(Self.filePrefix)\(getpid()).\(number)")
             try Self.write(mountPoints + [UInt8(ascii: "\n")], to: file)
             rows.append(Array("QUIESCE_MOUNTPOINTS_FILE=\(file.string)".utf8))
             self.file = file
@@ -37,6 +37,12 @@ struct HookEnvironment: Sendable {
 
     func remove() {
         if let file { unlink(file.string) }
+    }
+
+    /// A call that was cut short by the end of its process has left its file.
+    static func removeLeftovers(in runDirectory: FilePath) {
+        let names = (try? directoryEntries(runDirectory)) ?? []
+        for name in names where name.string.hasPrefix(filePrefix) { unlink(runDirectory.appending(name).string) }
     }
 
     private static func write(_ bytes: [UInt8], to file: FilePath) throws(Errno) {

@@ -21,6 +21,11 @@ public struct HookRunner: Sendable {
         umask(0o022)
     }
 
+    /// Removes what the calls of an earlier life have left in the run directory. Before the first call.
+    public func removeLeftovers() {
+        HookEnvironment.removeLeftovers(in: runDirectory)
+    }
+
     /// Runs one call of a hook and returns when it is over: when the hook has exited, or a few seconds after
     /// its time is up.
     ///
@@ -31,13 +36,17 @@ public struct HookRunner: Sendable {
     ///
     /// The hook's trust is checked again right before the start. Whatever prevents the start is `.notStarted`.
     /// `.exited(-1)` means that it ran and its status was lost. Nothing here blocks the cooperative pool (P9).
-    public func run(_ hook: Hook, context: HookContext) async -> HookRun {
+    ///
+    /// - Parameter onStart: Told the hook's process, before anything else is done with it.
+    public func run(
+        _ hook: Hook, context: HookContext, onStart: @escaping @Sendable (ProcessIdentity) -> Void = { _ in }
+    ) async -> HookRun {
         let started = Moment.now
         let call: HookCall
         do throws(Errno) {
             call = HookCall(
                 hook: hook, context: context, runDirectory: runDirectory, called: started,
-                cancellation: try WakeUp())
+                cancellation: try WakeUp(), onStart: onStart)
         } catch {
             return HookRun.unstarted(hook, context, called: started, reason: "no event descriptor: \(error)")
         }

@@ -94,11 +94,11 @@ public final class Ledger: Sendable {
     // MARK: Hooks
 
     public func hookProgress(_ index: Int) -> HookProgress {
-        HookProgress(rawValue: mapping.load(at: hookRecord(index))) ?? .started
+        HookProgress(rawValue: mapping.load(at: hookRecord(index) + LedgerLayout.Hook.progress)) ?? .started
     }
 
     public func setHookProgress(_ index: Int, _ progress: HookProgress) {
-        mapping.store(progress.rawValue, at: hookRecord(index))
+        mapping.store(progress.rawValue, at: hookRecord(index) + LedgerLayout.Hook.progress)
     }
 
     /// The hooks that were started and not yet called for thaw, in the order of their thaw.
@@ -106,8 +106,19 @@ public final class Ledger: Sendable {
         hooks.indices.reversed().filter { hookProgress($0) == .started }
     }
 
+    /// The process of its last call; nil before the first. It may have ended long ago.
+    public func hookProcess(_ index: Int) -> ProcessIdentity? {
+        let word = LedgerWord(rawValue: mapping.load(at: hookRecord(index) + LedgerLayout.Hook.process))
+        return word.rawValue == 0 ? nil : word.process
+    }
+
+    public func setHookProcess(_ index: Int, _ process: ProcessIdentity) {
+        mapping.store(
+            LedgerWord(.planned, by: process).rawValue, at: hookRecord(index) + LedgerLayout.Hook.process)
+    }
+
     private func hookRecord(_ index: Int) -> Int {
-        LedgerLayout.hook(index, superblocks: superblocks.count) + LedgerLayout.Hook.progress
+        LedgerLayout.hook(index, superblocks: superblocks.count)
     }
 }
 

@@ -6,12 +6,12 @@ import SystemPackage
 /// ```
 /// header        fixed words, see below
 /// superblocks   one record each: word, device, level, mount point (offset, length)
-/// hooks         one record each: progress, name (offset, length)
+/// hooks         one record each: progress, process, name (offset, length)
 /// text          the bytes that the records point to
 /// ```
 enum LedgerLayout {
     /// "QUIESCE" and the layout's version.
-    static let magic: UInt64 = 0x5155_4945_5343_4501
+    static let magic: UInt64 = 0x5155_4945_5343_4502
 
     enum Header {
         static let magic = 0
@@ -36,8 +36,9 @@ enum LedgerLayout {
 
     enum Hook {
         static let progress = 0
-        static let name = 8
-        static let length = 24
+        static let process = 8
+        static let name = 16
+        static let length = 32
     }
 
     static func superblock(_ index: Int) -> Int {

@@ -63,6 +63,12 @@ public struct RunDirectory: Sendable {
     }
 
     public var ledgerPath: FilePath { path.appending("ledger") }
+    private var temporaryPath: FilePath { path.appending("ledger.new") }
+
+    /// Removes what a daemon that was killed while it made a ledger has left. For the holder of the lock only.
+    public func removeUnfinishedLedger() {
+        unlink(temporaryPath.string)
+    }
 
     /// Takes the lock that only one daemon can hold at a time; it is held until the process ends or the descriptor
     /// is closed.
@@ -93,7 +99,6 @@ public struct RunDirectory: Sendable {
     public func createLedger(
         _ contents: LedgerContents
     ) throws(LedgerError) -> (ledger: Ledger, descriptor: FileDescriptor) {
-        let temporaryPath = path.appending("ledger.new")
         let descriptor: FileDescriptor
         do throws(Errno) {
             descriptor = try openDescriptor(

@@ -37,7 +37,8 @@ extension DaemonRig {
     /// Starts `quiescectl` without waiting for its end.
     func controlling(_ arguments: String...) throws -> RunningProgram {
         let program = try RunningProgram(
-            ScratchWorld.programs.appending("quiescectl"), arguments + ["--config", configuration.string])
+            ScratchWorld.programs.appending("quiescectl"), arguments + ["--config", configuration.string],
+            environment: environment)
         try program.closeInput()
         return program
     }

@@ -21,11 +21,12 @@ final class CrashScene {
     }
 
     /// Freezes everything, the world's root too. The one hook writes what it is called with.
-    init(configuration: [String: String] = [:]) throws {
+    init(configuration: [String: String] = [:], hasStopPoints: Bool = false) throws {
         filesystems = [try ScratchFilesystem(.ext4), try ScratchFilesystem(.xfs)]
         rig = try DaemonRig(
             configuration: configuration,
-            hooks: ["10-trace": "echo \"$1${QUIESCE_RESULT:+ $QUIESCE_RESULT}\" >> $TRACE"])
+            hooks: ["10-trace": "echo \"$1${QUIESCE_RESULT:+ $QUIESCE_RESULT}\" >> $TRACE"],
+            hasStopPoints: hasStopPoints)
         #expect(try rig.hotBackup().status == .success)
         #expect(try rig.freeze().status == .success)
         ledger = try Self.ledger(rig)

@@ -96,7 +96,7 @@ final class DaemonRig {
     }
 
     /// What its programs are started with.
-    private var environment: [String: String] {
+    var environment: [String: String] {
         var environment = ProcessInfo.processInfo.environment
         if let stopPoints { environment[StopPoint.variable] = stopPoints.string }
         return environment

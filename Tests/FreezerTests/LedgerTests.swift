@@ -57,7 +57,10 @@ import Testing
         let made = try directory.createLedger(.sample(superblocks: 1, hooks: ["1", "2", "3", "4"])).ledger
         for index in 0..<3 { made.setHookProgress(index, .started) }
         made.setHookProgress(1, .finished)
+        made.setHookProcess(1, .current)
         let opened = try #require(try directory.openLedger())
+        #expect(opened.hookProcess(0) == nil)
+        #expect(opened.hookProcess(1) == ProcessIdentity.current.asStored)
         #expect(opened.hooksOwedThaw == [2, 0])
         // Planned again: the order of the new ledger counts, the progress of the old one, from the first moment.
         _ = try directory.createLedger(.sample(superblocks: 1, hooks: ["0", "1", "3"], replacing: opened))

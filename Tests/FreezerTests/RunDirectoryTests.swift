@@ -107,6 +107,16 @@ import Testing
         #expect(access(aside.string, F_OK) == 0)
     }
 
+    @Test func `a ledger that was not finished is removed, a whole one is not`() throws {
+        let directory = try scratch.runDirectory()
+        try directory.createLedger(.sample(superblocks: 1)).descriptor.close()
+        let unfinished = directory.path.appending("ledger.new")
+        try openDescriptor(unfinished, .writeOnly, options: [.create], permissions: .ownerReadWrite).close()
+        directory.removeUnfinishedLedger()
+        #expect(access(unfinished.string, F_OK) != 0)
+        #expect(try directory.openLedger() != nil)
+    }
+
     @Test func `nobody is followed to another file`() throws {
         let directory = try scratch.runDirectory()
         let target = scratch.path.appending("target")

@@ -65,6 +65,17 @@ extension RunningHooksTests {
             #expect(await eventually { rmdir(scratch.run.string) == 0 }, "the run directory is not empty")
         }
 
+        @Test func `what an earlier life has left is removed, and nothing else`() throws {
+            let left = scratch.run.appending("hook-mountpoints.17.1")
+            let other = scratch.run.appending("ledger")
+            for file in [left, other] {
+                try FileDescriptor.open(file, .writeOnly, options: [.create], permissions: .ownerRead).close()
+            }
+            HookRunner(runDirectory: scratch.run).removeLeftovers()
+            #expect(access(left.string, F_OK) != 0)
+            #expect(access(other.string, F_OK) == 0)
+        }
+
         @Test(arguments: [("freeze", HookContext.freeze()), ("thaw", .thaw(.ok))])
         func `the phase is the only argument`(phase: String, context: HookContext) async throws {
             #expect(try await scratch.output(of: "echo \"$#:$1\"", context) == "1:\(phase)\n")

@@ -1,0 +1,34 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+
+/// A hook that an earlier life of the daemon has started, and that still runs.
+///
+/// Called for thaw while its freeze goes on, it could end up frozen: it is ended first.
+public struct OrphanHook: Sendable {
+    private let process: ProcessHandle
+    private let group: ProcessGroup
+
+    /// - Parameter process: What was started, which leads a group of its own. Once it has ended, the group's number may
+    ///   be anybody's, and what the hook has left behind is let alone.
+    public init(_ process: ProcessHandle) {
+        self.process = process
+        group = ProcessGroup(leader: process.identity.processID)
+    }
+
+    /// Sends its group TERM and, if that does not do, KILL, as at a timeout. Blocks for a few seconds at most.
+    ///
+    /// - Returns: Whether nothing of it is left. What hangs in the kernel is.
+    public func end() -> Bool {
+        guard !process.hasEnded else { return true }
+        group.signal(SIGTERM)
+        if process.waitForEnd(atMost: HookSupervisor.grace), !group.hasLivingMembers { return true }
+        group.signal(SIGKILL)
+        let deadline = Moment.now + HookSupervisor.patience
+        while group.hasLivingMembers {
+            guard Moment.now < deadline else { return false }
+            _ = pollDescriptors([], until: .now + .milliseconds(20))
+        }
+        return true
+    }
+}

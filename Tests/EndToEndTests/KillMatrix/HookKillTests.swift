@@ -1,0 +1,103 @@
+import Channels
+import Foundation
+import FreezeCore
+import History
+import LinuxCalls
+import SystemPackage
+import Testing
+
+/// P4 when hooks are killed, and when they outlive the daemon that called them.
+extension EndToEnd {
+    @Suite struct HookKillTests {
+        private static let names = ["10-first", "20-second", "30-third"]
+
+        /// Writes down its call, and its end unless it is killed by then: by its own hand, when the test says so.
+        private static let script = """
+            name=$(basename $0)
+            echo "$name $1${QUIESCE_RESULT:+ $QUIESCE_RESULT}" >> $TRACE
+            if [ -e "$TRACE.kill-$name-$1" ]; then kill -KILL $$; fi
+            """
+
+        private let filesystem: ScratchFilesystem
+        private let rig: DaemonRig
+
+        init() throws {
+            filesystem = try ScratchFilesystem(.ext4)
+            rig = try DaemonRig(
+                hooks: Dictionary(uniqueKeysWithValues: Self.names.map { ($0, Self.script) }), hasStopPoints: true)
+        }
+
+        private func finish() throws {
+            try rig.expectHealthy(freezing: [filesystem.mountPoint])
+            #expect(try rig.stop() == .exited(0))
+            try filesystem.remove()
+        }
+
+        @Test(arguments: names)
+        func `P2 P4 a hook that is killed in freeze fails the request, and is called for thaw`(name: String) throws
+        {
+            try rig.open(gate: "kill-\(name)-freeze")
+            #expect(try rig.freeze().status == .failure)
+            for mountPoint in [filesystem.mountPoint, "/"] { #expect(try !FreezeProof.isFrozen(mountPoint)) }
+            let record = try rig.record()
+            #expect(record.reason == "hook \(name) was ended by signal 9", "\(record.reason ?? "")")
+            let called = Self.names.prefix { $0 != name } + [name]
+            #expect(
+                try rig.traced() == called.map { "\($0) freeze" } + called.reversed().map { "\($0) thaw failed" })
+            try RunningProgram.output(of: "rm", [rig.gate("kill-\(name)-freeze").string])
+            try finish()
+        }
+
+        @Test(arguments: names)
+        func `P4 a hook that is killed in thaw keeps none of the others from theirs`(name: String) throws {
+            try rig.open(gate: "kill-\(name)-thaw")
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            #expect(try rig.record().result == .succeeded)
+            #expect(
+                try rig.traced() == Self.names.map { "\($0) freeze" }
+                    + Self.names.reversed().map { "\($0) thaw ok" })
+            #expect(rig.log.contains("thaw hook \(name) was ended by signal 9"))
+            try RunningProgram.output(of: "rm", [rig.gate("kill-\(name)-thaw").string])
+            try finish()
+        }
+
+        /// Its thaw must not come first: it would end up frozen.
+        @Test func `P4 a freeze hook that outlives its daemon is ended before it is called for thaw`() throws {
+            try rig.install(
+                hook: "20-second",
+                """
+                echo $$ > $TRACE.process
+                echo "begins $1" >> $TRACE
+                if [ $1 = freeze ]; then \(DaemonRig.waiting(forGate: "second")); fi
+                echo "ends $1" >> $TRACE
+                """)
+            let answer = PendingAnswer(.freeze, of: rig.host)
+            try rig.waitForTrace("begins freeze")
+            let found = try RunningProgram.output(of: "cat", [rig.gate("process").string])
+            let hook = try #require(pid_t(found))
+            rig.daemon.send(SIGKILL)
+            try rig.daemon.waitForExit()
+            #expect(try answer.value().status == .failure)
+            #expect(try ProcessRecord.read(hook)?.isAlive == true)
+
+            let started = Moment.now
+            try rig.start()
+            try rig.waitForTrace("ends thaw")
+            print(
+                "MEASURED: \(Int((Moment.now - started).milliseconds)) ms from the next start to the thaw hook's end"
+            )
+            #expect(try ProcessRecord.read(hook)?.isAlive != true)
+            #expect(
+                rig.log.contains("hook 20-second of that request was still running: it was ended"), "\(rig.log)")
+            try rig.open(gate: "second")
+            try rig.waitForTrace("10-first thaw failed")
+            #expect(
+                try rig.traced() == [
+                    "10-first freeze", "begins freeze", "begins thaw", "ends thaw", "10-first thaw failed",
+                ])
+            try rig.install(hook: "20-second", Self.script)
+            try finish()
+        }
+    }
+}
