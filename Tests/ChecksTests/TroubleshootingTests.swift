@@ -151,7 +151,7 @@ extension SwiftLiteral {
     /// (One that begins with a name, which is put in, is left as it is.) Findings and notes are sentences, and told by
     /// where they are.
     fileprivate var couldBeProblem: Bool {
-        let isNoProblem = [".ok,", ".info,", ".debug,", "subject:", "path:", "+"].contains {
+        let isNoProblem = [".ok,", ".info,", ".debug,", "subject:", "path:", "+", "StopPoint.reach("].contains {
             context.hasSuffix($0)
         }
         let stem = stem(text)
