@@ -22,6 +22,10 @@ test: ## all tests; those that freeze need root and loop devices
 harness-test: ## the tests of Tests/scratch-world itself
 	Tests/scratch-world-test
 
+soak: ## two thousand backups of a busy machine, as released; needs root
+	packaging/install-dependencies build test
+	Tests/soak
+
 lint: ## what CI checks of style
 	swift format lint --strict --recursive Sources Tests Package.swift
 	shellcheck $(SCRIPTS)
@@ -60,4 +64,4 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 clean: ## removes what was built
 	swift package clean
 
-.PHONY: help build test harness-test lint format demo install clean
+.PHONY: help build test harness-test soak lint format demo install clean

@@ -1,0 +1,106 @@
+import Channels
+import Foundation
+import FreezeCore
+import LinuxCalls
+import SystemPackage
+import Testing
+
+/// Thousands of backups of a busy machine, one after the other: none fails, and nothing grows. Run by `make soak`.
+@Suite(.serialized, .inScratchWorld, .thawWatchdog(after: .seconds(1800)))
+struct SoakTests {
+    private static let cycles =
+        ProcessInfo.processInfo.environment["QUIESCE_SOAK_CYCLES"].flatMap(Int.init) ?? 2000
+
+    /// What a process takes, at one moment.
+    private struct Footprint {
+        /// In KiB.
+        let resident: Int
+        let descriptors: Int
+        let threads: Int
+
+        init(of process: pid_t) throws {
+            resident = try ProcessStatus.number("VmRSS", of: process)
+            descriptors = try ProcessStatus.descriptors(of: process)
+            threads = try ProcessStatus.number("Threads", of: process)
+        }
+
+        var text: String {
+            let fields = [(resident, 8), (descriptors, 6), (threads, 6)]
+            return fields.map { String(repeating: " ", count: max(1, $1 - "\($0)".count)) + "\($0)" }.joined()
+        }
+    }
+
+    @Test func `P1 P2 P3 thousands of backups of busy filesystems, and none fails or leaves anything`() throws {
+        let filesystems = [
+            try ScratchFilesystem(.ext4), try ScratchFilesystem(.xfs), try ScratchFilesystem(.btrfs),
+            try ScratchFilesystem(.ext4, on: .zram),
+        ]
+        let writers = try filesystems.map { try RingWriter(in: $0.mountPoint) }
+        let rig = try DaemonRig(hooks: [
+            "10-first": "echo \"$1\" >> $TRACE",
+            "20-second": "[ $1 = freeze ] || echo \"$QUIESCE_RESULT\" >> $TRACE",
+        ])
+        print("SOAK: \(Self.cycles) cycles, \(filesystems.count + 1) filesystems, \(writers.count) busy writers")
+        print("SOAK:   cycle   daemon KiB  fds  thr   freezer KiB  fds  thr")
+        // What is made once, at the first requests, is no growth.
+        let warm = max(1, Self.cycles / 10)
+        var before: [Footprint] = []
+        var longest = Duration.zero
+        for cycle in 1...Self.cycles {
+            let freeze = try rig.freeze()
+            try #require(
+                freeze.status == .success, "cycle \(cycle): \(freeze.outcome); log: \(rig.log.suffix(2000))")
+            let thaw = try rig.thaw()
+            try #require(thaw.status == .success, "cycle \(cycle): \(thaw.outcome); log: \(rig.log.suffix(2000))")
+            longest = max(longest, freeze.duration)
+            if cycle % 50 == 0 { for writer in writers { try writer.waitForProgress() } }
+            guard cycle == warm || cycle % max(1, Self.cycles / 10) == 0 else { continue }
+            let footprints = try footprints(of: rig)
+            print("SOAK: \(String(cycle).leftPadded(to: 7))  \(footprints.map(\.text).joined(separator: "  "))")
+            if cycle == warm { before = footprints }
+        }
+        try expectNoGrowth(from: before, to: try footprints(of: rig))
+        print(
+            "SOAK: longest FREEZE \(Int(longest.milliseconds)) ms, longest write "
+                + "\(Int((writers.map(\.longestStall).max() ?? .zero).milliseconds)) ms")
+        for writer in writers {
+            try writer.stopAndVerify()
+            print("SOAK: \(writer.file): \(writer.acknowledged) records, intact")
+        }
+        try expectHooks(of: rig)
+        #expect(try rig.stop() == .exited(0))
+        for filesystem in filesystems { try filesystem.remove() }
+    }
+
+    private func footprints(of rig: DaemonRig) throws -> [Footprint] {
+        try rig.waitUntilReleased()
+        let freezer = try rig.freezerProcess()
+        // Threads and descriptors of a request go a moment after its end.
+        _ = try ProcessStatus.waitForThreads(1, of: freezer)
+        _ = try ProcessStatus.settled(of: rig.daemon.processIdentifier)
+        return [try Footprint(of: rig.daemon.processIdentifier), try Footprint(of: freezer)]
+    }
+
+    private func expectNoGrowth(from before: [Footprint], to after: [Footprint]) throws {
+        for (name, (before, after)) in zip(["daemon", "freezer"], zip(before, after)) {
+            #expect(after.descriptors == before.descriptors, "\(name)")
+            #expect(after.threads <= before.threads, "\(name)")
+            // A page here and there is the allocator's; a leak of a few hundred bytes a cycle would be more than this.
+            #expect(
+                after.resident <= before.resident + 1024, "\(name): \(before.resident) → \(after.resident) KiB")
+        }
+    }
+
+    /// Both hooks, both ways, each time.
+    private func expectHooks(of rig: DaemonRig) throws {
+        let lines = try rig.traced()
+        let counts = Dictionary(grouping: lines) { $0 }.mapValues(\.count)
+        #expect(counts == ["freeze": Self.cycles, "thaw": Self.cycles, "ok": Self.cycles])
+    }
+}
+
+extension String {
+    fileprivate func leftPadded(to width: Int) -> String {
+        String(repeating: " ", count: max(0, width - count)) + self
+    }
+}
