@@ -125,7 +125,6 @@ extension RequestMachine {
     mutating func thawFinished() {
         guard state == .thawing, request?.isThawFinished == false else { return }
         request?.isThawFinished = true
-        // What hangs gets a little more time: thawing the others usually frees it.
         deadline = now + policy.takeoverPatience
         thawMayBeComplete()
     }
@@ -148,13 +147,21 @@ extension RequestMachine {
         guard request?.isTakenOver != true else { return }
         request?.isTakenOver = true
         emit(.takeOverThaw)
-        if state == .thawing { deadline = now + policy.takeoverPatience }
+        if state == .thawing {
+            deadline = now + policy.takeoverPatience
+            thawMayBeComplete()
+        }
     }
 
     private mutating func thawMayBeComplete() {
         guard state == .thawing, let request else { return }
         let isComplete = request.progress.allSatisfy { $0 == .settled || $0 == .planned }
-        if isComplete { closeWindow() }
+        if isComplete { return closeWindow() }
+        // Nothing that is frozen is left, but a FIFREEZE hangs, and whoever could has done for it what can be done.
+        if request.isThawFinished || request.isTakenOver, !request.progress.contains(.frozen) {
+            let limit = now + policy.hangingFreezePatience
+            deadline = min(deadline ?? limit, limit)
+        }
     }
 
     private mutating func recordTarget(_ index: Int, _ change: (inout FilesystemRecord) -> Void) {

@@ -36,6 +36,9 @@ public struct RequestPolicy: Sendable, Hashable {
     public var freezerPatience = Duration.seconds(2)
     /// How long the daemon's own thaw is waited for before a filesystem counts as stuck.
     public var takeoverPatience = Duration.seconds(5)
+    /// The same once only FIFREEZEs that hang are left: thawing the others frees most of them at once. What is not free
+    /// by then may take hours, and the host is not kept waiting for it.
+    public var hangingFreezePatience = Duration.seconds(1)
     /// Grace for a hook's group kill, on top of its timeout.
     public var hookKillGrace = Duration.seconds(10)
     /// A thaw hook is given at least this, even when the others used up the budget: each is called (P4).

@@ -203,6 +203,24 @@ struct WindowTests {
         #expect(bench.machine.state == .frozen)
     }
 
+    @Test("P1: once all others are thawed, the host waits but a moment for what hangs", arguments: [false, true])
+    func hangingPatience(isTakenOver: Bool) throws {
+        var (bench, freeze) = Self.bench(in: .freezing)
+        bench.send(.froze(0, bench.result()))
+        bench.send(isTakenOver ? .freezerDied : .freezerThaws(reason: "freeze.timeout"))
+        #expect(bench.contains(.takeOverThaw) == isTakenOver)
+        // While one that is frozen is still to be thawed, there is more time.
+        let before = try #require(bench.machine.nextDeadline) - bench.now
+        #expect(before > bench.machine.policy.hangingFreezePatience)
+        bench.send(.thawed(0, bench.result()))
+        if !isTakenOver { bench.send(.thawFinished) }
+        let after = try #require(bench.machine.nextDeadline) - bench.now
+        #expect(after == bench.machine.policy.hangingFreezePatience)
+        bench.waitForDeadline()
+        #expect(bench.verdict(of: freeze) == .failure)
+        #expect(bench.machine.stuckMountPoints == ["/1"])
+    }
+
     @Test("P1: a report that the take-over overtook is not heard")
     func overtakenReport() {
         var (bench, _) = Self.bench(in: .freezing)
