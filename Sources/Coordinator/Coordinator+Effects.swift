@@ -27,7 +27,7 @@ extension Coordinator {
         case .answer(let channel, let operation, let answer, let detail):
             channels.first { $0.names.contains(channel.name) }?.answer(
                 operation, answer, detail, before: machine.frozenUntil)
-        case .thaw: command(.thaw)
+        case .thaw: thaw()
         case .takeOverThaw: takeOverThaw()
         case .reopenChannels: for channel in channels { channel.reopen() }
         case .note(let note): log(note)

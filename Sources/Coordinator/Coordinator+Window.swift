@@ -1,4 +1,5 @@
 import FreezeCore
+import FreezerProtocol
 import Ledger
 import LinuxCalls
 import LinuxSystem
@@ -23,6 +24,12 @@ extension Coordinator {
         } orElse: { error in
             mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: allFrozen))
         }
+    }
+
+    /// A freezer that was killed while its FIFREEZE hangs is not waited for: it can do nothing any more.
+    func thaw() {
+        command(.thaw)
+        if freezer.isDying { mailbox.post(.freezerDied) }
     }
 
     /// The freezer is dead, or will be: a FIFREEZE of it that hangs keeps its process, so each superblock has a

@@ -26,6 +26,7 @@ final class FreezerSupervisor {
     private var session = FreezerSessionID.none
     /// The process, as long as it has not been reaped.
     private(set) var process: ProcessHandle?
+    private var record: HeldProcessRecord?
     /// Whether it can take a request.
     private(set) var isReady = false
     /// Whether this life of it, or the last one, ever could.
@@ -90,6 +91,7 @@ final class FreezerSupervisor {
     func started(_ life: FreezerLife, processID: Int32) {
         guard life == self.life else { return }
         process = ProcessIdentity(of: processID).flatMap { ProcessHandle($0) }
+        record = process.flatMap { try? HeldProcessRecord(of: $0.identity) }
         // One that could not be killed must not be given filesystems: it ends when its connection does.
         if process == nil { disconnect() }
     }
@@ -104,6 +106,7 @@ final class FreezerSupervisor {
         disconnect()
         isOver = true
         process = nil
+        record = nil
         return true
     }
 
@@ -118,6 +121,9 @@ final class FreezerSupervisor {
             mailbox.post(.freezerDue)
         }
     }
+
+    /// Whether it was killed, but cannot end: with a FIFREEZE that hangs in the kernel its connection stays open.
+    var isDying: Bool { record?.isDying ?? false }
 
     /// Closes our end: a freezer that lives thaws what it holds and ends.
     func disconnect() {

@@ -54,11 +54,12 @@ public struct Recovery: Sendable {
     }
 
     /// A freezer whose daemon died thaws by itself, and what hangs in the kernel the moment that returns. One that
-    /// leaves a superblock frozen is stopped or broken: it is killed. Otherwise it is the best guard there is.
+    /// leaves a superblock frozen is stopped or broken: it is killed. Otherwise it is the best guard there is. One that
+    /// was killed, and cannot end because of what hangs, does nothing any more.
     private func waitForOrphan(_ freezer: ProcessHandle, _ ledger: Ledger) {
         let deadline = Moment.now + Self.patience
         while Moment.now < deadline, !ledger.unsettled.isEmpty {
-            if freezer.waitForEnd(atMost: .milliseconds(20)) { return }
+            if freezer.waitForEnd(atMost: .milliseconds(20)) || freezer.isDying { return }
         }
         if ledger.unsettled.contains(where: { ledger.word($0).state == .frozen }) {
             freezer.kill(within: .seconds(1))
