@@ -14,7 +14,6 @@ import SystemPackage
 import UnixSignals
 
 /// The daemon: puts the parts together, and runs until it is told to stop.
-@main
 struct QuiesceDaemon: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quiesced",
@@ -65,8 +64,6 @@ struct QuiesceDaemon: AsyncParsableCommand {
 
     func run() async throws {
         HookRunner.prepareProcess()
-        // A new arena would have malloc look the number of processors up: a path, and perhaps in the window (P7).
-        try? ProcessMemory.limitArenas()
         try? ProcessHandle.dieSilentlyWhenCrashing()
         // A log whose reader has gone is no reason to die, least of all while frozen; nor is a signal that other
         // programs take for a wish, such as to open their logs anew. Hooks get the default back.
