@@ -1,4 +1,5 @@
-import Synchronization
+import FreezeCore
+import LinuxCalls
 
 /// The look at the machine that HOT_BACKUP asks for: one at a time, and over before a request's window (P7).
 final class Assessment: Sendable {
@@ -9,11 +10,11 @@ final class Assessment: Sendable {
         case cancelled
     }
 
-    private let state = Mutex(State.none)
+    private let state = Monitor(State.none)
 
     /// False if one is running still.
     func begin() -> Bool {
-        state.withLock { state in
+        state.update { state in
             guard state == .none else { return false }
             state = .running
             return true
@@ -21,12 +22,17 @@ final class Assessment: Sendable {
     }
 
     func end() {
-        state.withLock { $0 = .none }
+        state.update { $0 = .none }
     }
 
     func cancel() {
-        state.withLock { if $0 == .running { $0 = .cancelled } }
+        state.update { if $0 == .running { $0 = .cancelled } }
     }
 
-    var isCancelled: Bool { state.withLock { $0 == .cancelled } }
+    var isCancelled: Bool { state.update { $0 == .cancelled } }
+
+    /// Waits until none is running; false if the moment comes first.
+    func waitForEnd(until deadline: Moment) -> Bool {
+        state.wait(until: deadline) { $0 == .none ? true : nil } ?? false
+    }
 }

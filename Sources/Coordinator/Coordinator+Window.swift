@@ -18,7 +18,12 @@ extension Coordinator {
         if isWindowOpen, !opened.mountTables.hasChanged() {
             return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
         }
+        let assessment = assessment
+        let limit = Moment.now + machine.policy.planTimeout
         blockingWork("mounts") {
+            // It opens paths, and FREEZE may come as soon as its HOT_BACKUP was answered. One that outlasts the limit
+            // has failed the request by then.
+            if !isWindowOpen { _ = assessment.waitForEnd(until: limit) }
             let change = opened.mountChange(policy, isWindowOpen: isWindowOpen)
             mailbox.post(.mountsChecked(step, change: change, allFrozen: allFrozen))
         } orElse: { error in

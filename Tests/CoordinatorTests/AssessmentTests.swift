@@ -1,3 +1,5 @@
+import FreezeCore
+import LinuxCalls
 import Testing
 
 @testable import Coordinator
@@ -20,5 +22,15 @@ import Testing
         #expect(assessment.isCancelled)
         assessment.end()
         #expect(assessment.begin() && !assessment.isCancelled)
+    }
+
+    @Test func `P7 what runs is waited for before a window`() throws {
+        let assessment = Assessment()
+        #expect(assessment.waitForEnd(until: .now))
+        #expect(assessment.begin())
+        assessment.cancel()
+        #expect(!assessment.waitForEnd(until: .now + .milliseconds(1)))
+        try OperatingSystemThread.start("assess") { assessment.end() }
+        #expect(assessment.waitForEnd(until: .now + .seconds(30)))
     }
 }
