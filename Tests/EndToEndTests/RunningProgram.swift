@@ -125,6 +125,8 @@ final class RunningProgram: @unchecked Sendable {
         input = nil
     }
 
+    var isRunning: Bool { (try? waitForExit(within: .zero)) == nil }
+
     /// - Throws: `Failure` when it still runs at the deadline; it goes on running then.
     @discardableResult
     func waitForExit(within limit: Duration = .seconds(10)) throws -> Ending {
