@@ -38,7 +38,9 @@ extension Coordinator {
             handle(.registered(channel, isStandIn: isStandIn))
         case .hotBackup(let operation): handle(.hotBackup(channel, operation))
         case .freeze(let operation): handle(.freeze(channel, operation, .unique()))
-        case .thaw(let operation, let wish): handle(.thaw(channel, operation, wish))
+        case .thaw(let operation, let wish):
+            if channel == machine.owner { lookForWrites() }
+            handle(.thaw(channel, operation, wish))
         case .lost(let reason):
             if channel.caller == nil { channelStates[channel.name] = "not registered: \(reason)" }
             handle(.channelLost(channel, reason: reason))

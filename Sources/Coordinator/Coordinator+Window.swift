@@ -14,6 +14,7 @@ extension Coordinator {
         let policy = planPolicy
         let allFrozen = freezer.process.map { ledger.allFrozen(by: $0.identity) } ?? false
         let isWindowOpen = machine.isWindowOpen
+        if isWindowOpen { self.resources?.sectorsWhenFrozen = opened.writtenSectors.map { $0?.count } }
         // The usual case in the window costs one poll for each table.
         if isWindowOpen, !opened.mountTables.hasChanged() {
             return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
@@ -28,6 +29,16 @@ extension Coordinator {
             mailbox.post(.mountsChecked(step, change: change, allFrozen: allFrozen))
         } orElse: { error in
             mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: allFrozen))
+        }
+    }
+
+    /// Before the THAW that ends the window: has anything been written meanwhile? What is written later is in no
+    /// snapshot, for the host has its own by now.
+    func lookForWrites() {
+        guard machine.state == .frozen, let resources, let opened = resources.opened else { return }
+        for (index, before) in resources.sectorsWhenFrozen.enumerated() {
+            guard let before, let now = opened.writtenSectors[index]?.count, now != before else { continue }
+            return handle(.written(opened.freezeTargets[index].filesystem.mountPoint))
         }
     }
 

@@ -13,14 +13,18 @@ final class OpenedRequest: Sendable {
     /// Freeze targets first, in the plan's order, then the ones to sync.
     let targets: [TargetOpener.Target]
     let mountTables: MountTables
+    /// Of the freeze targets, in their order.
+    let writtenSectors: [WrittenSectors?]
 
     init(
-        plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountTables: MountTables
+        plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountTables: MountTables,
+        writtenSectors: [WrittenSectors?]
     ) {
         self.plan = plan
         self.hooks = hooks
         self.targets = targets
         self.mountTables = mountTables
+        self.writtenSectors = writtenSectors
     }
 
     /// On a thread of its own: the last descriptor of a filesystem that was unmounted meanwhile, or of a mount namespace
@@ -108,7 +112,8 @@ extension OpenedRequest {
         planned: (FreezePlan) -> Void
     ) throws -> OpenedRequest {
         let tables = try MountTables(policy.mountNamespaces)
-        let plan = try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy)
+        let inventory = try StorageInventory.survey(tables)
+        let plan = try FreezePlan.make(from: inventory, policy: policy)
         planned(plan)
         try plan.requireSomethingToFreeze()
         try plan.requireComplete()
@@ -120,6 +125,8 @@ extension OpenedRequest {
         let reached = Dictionary(targets.map { ($0.filesystem.device, $0.filesystem) }) { first, _ in first }
         let opened = FreezePlan(
             filesystems: plan.filesystems.map { reached[$0.device] ?? $0 }, notes: plan.notes)
-        return OpenedRequest(plan: opened, hooks: hooks, targets: targets, mountTables: tables)
+        return OpenedRequest(
+            plan: opened, hooks: hooks, targets: targets, mountTables: tables,
+            writtenSectors: WrittenSectors.watch(opened.filesystems(.freeze), mounts: inventory.mounts))
     }
 }

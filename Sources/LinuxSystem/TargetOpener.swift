@@ -31,8 +31,8 @@ public struct TargetOpener: Sendable {
     /// - Throws: `LinuxSystemError` that names the mount point; then nothing is left open.
     public func open(_ plan: FreezePlan) throws(LinuxSystemError) -> [Target] {
         let wanted = plan.filesystems.filter { $0.action != .skip }
-        // If it fails, opening will say that descriptors ran out.
-        try? DescriptorLimit.makeRoom(for: wanted.count, reserve: Self.otherDescriptors)
+        // Each, and the count of what is written to it. If it fails, opening will say that descriptors ran out.
+        try? DescriptorLimit.makeRoom(for: 2 * wanted.count, reserve: Self.otherDescriptors)
         let roots = NamespaceRoots(root, tables)
         var targets: [Target] = []
         do throws(LinuxSystemError) {
@@ -146,7 +146,7 @@ extension LinuxSystemError {
             return LinuxSystemError(
                 .tooManyFiles, mountPoint: mount.mountPoint, subject: name,
                 problem: "no descriptor is left for it",
-                remedy: "Raise LimitNOFILE= of the service: it needs two for each filesystem.",
+                remedy: "Raise LimitNOFILE= of the service: it needs three for each filesystem.",
                 underlyingError: errno)
         case .tooManyOpenFilesInSystem:
             return LinuxSystemError(

@@ -70,6 +70,43 @@ extension EndToEnd {
             try other.remove()
         }
 
+        /// The kernel tells FITHAW nothing of what it could not write (fs/ext4/super.c: `ext4_unfreeze`; jfs alone does).
+        @Test(arguments: ScratchFilesystem.Kind.allCases)
+        func `P1 a filesystem whose device fails in the window is thawed all the same`(
+            kind: ScratchFilesystem.Kind
+        ) throws {
+            let failing = try ScratchFilesystem(kind)
+            let other = try ScratchFilesystem(.ext4)
+            try DeviceFailure.usedJournal(of: failing)
+            let rig = try DaemonRig()
+            #expect(try rig.freeze().status == .success)
+            try RunningProgram.output(of: "truncate", ["--size", "0", DeviceFailure.image(of: failing)])
+            try RunningProgram.output(of: "losetup", ["--set-capacity", failing.device.string])
+            let answer = try rig.thaw()
+            print("MEASURED: FITHAW of \(kind) without its device: THAW is answered with \(answer.status)")
+            #expect(answer.duration < .seconds(20))
+            let record = try rig.record()
+            let thaw = try #require(record.filesystems.first { $0.mountPoint == failing.mountPoint.string }?.thaw)
+            #expect((answer.status == .success) == (thaw.error == nil))
+            // The kernel says EINVAL to whoever thaws what is not frozen.
+            #expect(throws: RunningProgram.Failure.self) { try failing.thaw() }
+            for mountPoint in [other.mountPoint, "/"] { #expect(try !FreezeProof.isFrozen(mountPoint)) }
+            let writer = try RunningProgram.run(
+                "dd",
+                ["if=/dev/zero", "of=\(failing.mountPoint)/late", "count=4", "conv=fsync", "status=none"])
+            #expect(writer.ending == .exited(1), "the device is gone")
+            // The next backup says so, by name. A btrfs has become read-only.
+            #expect(try (rig.freeze().status == .failure) == (kind != .btrfs))
+            #expect(try rig.thaw().status == .success)
+            let next = try rig.record(number: 2)
+            let named = next.filesystems.first { $0.mountPoint == failing.mountPoint.string }?.reason ?? ""
+            #expect(next.reason?.contains(failing.mountPoint.string) == true || named.contains("read-only"))
+            try rig.waitUntilReleased()
+            try failing.remove()
+            try rig.expectHealthy(freezing: [other.mountPoint])
+            try other.remove()
+        }
+
         @Test(arguments: ScratchFilesystem.Kind.allCases)
         func `P2 a filesystem that cannot be flushed fails the request before anything is frozen`(
             kind: ScratchFilesystem.Kind

@@ -31,6 +31,8 @@ public enum RequestEvent: Hashable, Sendable {
     // From the freezer
     case froze(Int, TimedResult)
     case freezerThaws(reason: String)
+    /// Something was written to the filesystem's devices since all was frozen: somebody has thawed it.
+    case written(FilePath)
     /// ECANCELED: another guard had taken the superblock over, and reports it.
     case thawed(Int, TimedResult)
     /// Whatever could be thawed is; superblocks whose FIFREEZE hangs are still to come.

@@ -81,6 +81,13 @@ extension RequestMachine {
         answer(request.channel, operation, .success, detail)
     }
 
+    /// FITHAW alone would not tell: whoever thawed may have frozen it again.
+    mutating func writtenInWindow(_ mountPoint: FilePath) {
+        fail(
+            "\(mountPoint.escaped): somebody else thawed it in the window, or wrote to its device: the snapshot may be torn",
+            about: .filesystem(mountPoint))
+    }
+
     // MARK: Thawing
 
     mutating func beginThaw() {

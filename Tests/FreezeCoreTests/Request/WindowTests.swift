@@ -221,6 +221,22 @@ struct WindowTests {
         #expect(bench.machine.stuckMountPoints == ["/1"])
     }
 
+    @Test("P3: what was written to a frozen filesystem's device fails the THAW, though FITHAW succeeds")
+    func writtenInWindow() {
+        var (bench, _) = Self.bench(in: .frozen)
+        bench.send(.written("/1"))
+        #expect(bench.contains(.thaw))
+        let thaw = bench.thaw()
+        for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
+        #expect(bench.verdict(of: thaw) == .failure)
+        bench.goOn(to: .idle)
+        #expect(bench.lastRecord?.result == .failed)
+        #expect(bench.lastRecord?.reason?.hasPrefix("/1: somebody else thawed it") == true)
+        // It means nothing when nothing is frozen.
+        bench.send(.written("/1"))
+        #expect(bench.machine.state == .idle)
+    }
+
     @Test("P1: a report that the take-over overtook is not heard")
     func overtakenReport() {
         var (bench, _) = Self.bench(in: .freezing)

@@ -1,0 +1,82 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// How much has been written to the devices of one filesystem, by the kernel's count
+/// (Documentation/ABI/stable/sysfs-block: `stat`).
+///
+/// Nothing is written to a frozen one. So a count that differs betrays somebody who has thawed it in the window, and
+/// has perhaps frozen it again, which FITHAW does not tell. Opened once: no path is looked up to count again.
+public final class WrittenSectors: Sendable {
+    private let files: [FileDescriptor]
+
+    /// Nil if one cannot be opened: part of the devices would prove nothing.
+    init?(of devices: some Collection<DeviceNumber>, paths: SystemPaths = .live) {
+        let directories = devices.sorted().map(BlockDevices(paths: paths).directory(of:))
+        var files: [FileDescriptor] = []
+        for directory in directories {
+            guard let file = try? openDescriptor(directory.appending("stat"), .readOnly) else { break }
+            files.append(file)
+        }
+        self.files = files
+        // From here on the deinitializer closes them.
+        guard !files.isEmpty, files.count == devices.count else { return nil }
+    }
+
+    deinit {
+        for file in files { try? file.close() }
+    }
+
+    /// Sectors that were written until now; nil if that cannot be told. Never blocks.
+    public var count: UInt64? {
+        var sum: UInt64 = 0
+        for file in files {
+            var buffer = [UInt8](repeating: 0, count: 512)
+            let length = pread(file.rawValue, &buffer, buffer.count, 0)
+            guard length > 0 else { return nil }
+            let fields = buffer[..<length].split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
+            // Reads, merged reads, sectors read, milliseconds; the same for writes. Of these the sectors are counted
+            // before whoever has written is told that it is done (block/blk-mq.c: `blk_update_request`).
+            guard fields.count > 6, let sectors = UInt64(String(decoding: fields[6], as: UTF8.self)) else {
+                return nil
+            }
+            sum &+= sectors
+        }
+        return sum
+    }
+}
+
+extension WrittenSectors {
+    /// Counts for filesystems, in order; nil where writes prove nothing: the kernel swaps to a file past its filesystem.
+    ///
+    /// - Parameter mounts: the whole mount table.
+    public static func watch(
+        _ filesystems: [PlannedFilesystem], mounts: [MountEntry], paths: SystemPaths = .live
+    ) -> [WrittenSectors?] {
+        let topology = StorageTopology(devices: BlockDevices(paths: paths), mounts: mounts)
+        guard let swapping = devicesWithSwapFiles(paths) else { return filesystems.map { _ in nil } }
+        return filesystems.map { filesystem in
+            let isSwappedTo = swapping.contains {
+                // On btrfs, stat(2) tells the subvolume's number, which is in no mount table.
+                $0 == filesystem.device || $0.major == 0 && filesystem.device.major == 0
+            }
+            if isSwappedTo { return nil }
+            return WrittenSectors(of: topology.blockDevices(of: filesystem.mount), paths: paths)
+        }
+    }
+
+    /// Nil if the place of one cannot be found.
+    private static func devicesWithSwapFiles(_ paths: SystemPaths) -> [DeviceNumber]? {
+        // Filename, Type, Size, Used, Priority; escaped as in mountinfo.
+        let lines = (SmallFile.text(paths.proc.appending("swaps")) ?? "").split(separator: "\n").dropFirst()
+        var devices: [DeviceNumber] = []
+        for fields in lines.map({ $0.split(whereSeparator: \.isWhitespace) })
+        where fields.dropFirst().first == "file" {
+            var status = stat()
+            guard stat(String(fields[0]), &status) == 0 else { return nil }
+            devices.append(DeviceNumber(deviceType: status.st_dev))
+        }
+        return devices
+    }
+}
