@@ -199,8 +199,8 @@ private enum SilentCall {
     private static let making: Set = ["eventfd2", "timerfd_create", "epoll_create1"]
 
     private static let channels = ["UNIX", "socket:", "pipe:", "anon_inode:", "/dev/pts/"]
-    /// Opened before the window: the mount tables, and the kernel's line on the freezer.
-    private static let tables = ["/proc/"]
+    /// Opened before the window: the mount tables, the kernel's line on the freezer, and its counts of what was written.
+    private static let tables = ["/proc/", "/sys/devices/"]
 
     static func problem(of call: SystemCallTrace.Call) -> String? {
         let target = call.target
