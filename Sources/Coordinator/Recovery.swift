@@ -43,13 +43,16 @@ public struct Recovery: Sendable {
         } catch {
             throw RecoveryError(cannotLookAt: ledger, error)
         }
+        let unsettled = ledger.unsettled
         if case .byHand(let isForced) = mode, ledger.daemon.isAlive {
             guard isForced else { throw RecoveryError(ownerAlive: ledger) }
             freezer?.kill(within: .seconds(1))
         }
         ledger.fencePlanned(by: me)
         if let freezer { waitForOrphan(freezer, ledger) }
-        let outcomes = thaw(ledger, until: Moment.now + Self.patience)
+        // Another guard may have been quicker: that is told, too.
+        let outcomes = Dictionary(uniqueKeysWithValues: unsettled.map { ($0, RecoveryOutcome.thaw(.nothingToDo)) })
+            .merging(thaw(ledger, until: Moment.now + Self.patience)) { $1 }
         return RecoveryResult(ledger: ledger, outcomes: outcomes, runDirectory: runDirectory, recovery: self)
     }
 
