@@ -32,6 +32,6 @@ public struct RecoveryError: ActionableError {
         subject = error.subject
         problem = error.problem
         remedy = error.remedy
-        isLedgerDamaged = error.code == .malformed
+        isLedgerDamaged = error.code == .malformed || error.code == .untrusted
     }
 }

@@ -9,6 +9,8 @@ public struct LedgerError: ActionableError {
         case inUse
         case unreadable
         case malformed
+        /// Something that quiesce did not make.
+        case untrusted
         case cannotCreate
     }
 

@@ -127,18 +127,51 @@ public struct RunDirectory: Sendable {
     public func openLedger() throws(LedgerError) -> Ledger? {
         let descriptor: FileDescriptor
         do throws(Errno) {
-            descriptor = try openDescriptor(ledgerPath, .readWrite, options: [.noFollow])
+            descriptor = try openDescriptor(ledgerPath, .readWrite, options: [.noFollow, .nonBlocking])
         } catch {
-            if error == .noSuchFileOrDirectory { return nil }
-            throw LedgerError(.unreadable, ledgerPath, "the ledger cannot be read", underlyingError: error)
+            switch error {
+            case .noSuchFileOrDirectory: return nil
+            // A symbolic link, a directory, a socket.
+            case .tooManySymbolicLinkLevels, .isDirectory, .noSuchAddressOrDevice:
+                throw notOurs("this is not a ledger that quiesce made: it is not a file")
+            default:
+                throw LedgerError(.unreadable, ledgerPath, "the ledger cannot be read", underlyingError: error)
+            }
         }
         defer { try? descriptor.close() }
+        try requireOurs(descriptor)
         let ledger = try Ledger(mapping: descriptor, path: ledgerPath)
         guard ledger.bootID == bootID else {
             remove(ledger)
             return nil
         }
         return ledger
+    }
+
+    /// Nobody but root can put anything into the run directory. What is there all the same, and is not as we make it, is
+    /// not believed: it says what is thawed.
+    private func requireOurs(_ descriptor: FileDescriptor) throws(LedgerError) {
+        var status = stat()
+        guard fstat(descriptor.rawValue, &status) == 0 else {
+            throw LedgerError(
+                .unreadable, ledgerPath, "the ledger cannot be read", underlyingError: Errno(rawValue: errno))
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw notOurs("this is not a ledger that quiesce made: it is not a file")
+        }
+        guard status.st_uid == geteuid() else {
+            throw notOurs("this is not a ledger that quiesce made: it is owned by user \(status.st_uid)")
+        }
+        guard status.st_mode & 0o077 == 0 else {
+            throw notOurs(
+                "this is not a ledger that quiesce made: its mode is 0\(String(status.st_mode & 0o777, radix: 8))")
+        }
+    }
+
+    private func notOurs(_ problem: String) -> LedgerError {
+        LedgerError(
+            .untrusted, ledgerPath, problem,
+            remedy: "Remove it if nothing is frozen; if something is, thaw it with `fsfreeze -u`.")
     }
 
     /// Removes the ledger: its request is over. The ledger of a later request is left alone.
