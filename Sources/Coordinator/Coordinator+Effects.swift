@@ -1,5 +1,6 @@
 import FreezeCore
 import FreezerProtocol
+import Ledger
 import LinuxCalls
 import SystemPackage
 
@@ -18,8 +19,8 @@ extension Coordinator {
         case .flush(let step): flush(step)
         case .runHook(let step, let index, let phase, let succeeded, let level, let timeout):
             runHook(step, index, phase, succeeded: succeeded, level: level, timeout: timeout)
-        case .runLeftoverHook(let step, let name, let id, let channel, let timeout):
-            runLeftoverHook(step, name, id, channel, timeout: timeout)
+        case .runLeftoverHook(let step, let name, let id, let channel, let level, let timeout):
+            runLeftoverHook(step, name, id, channel, level: level, timeout: timeout)
         case .cancelHook: resources?.runningHook?.cancel()
         case .checkMounts(let step): checkMounts(step)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
@@ -30,6 +31,7 @@ extension Coordinator {
         case .thaw: thaw()
         case .takeOverThaw: takeOverThaw()
         case .reopenChannels: for channel in channels { channel.reopen() }
+        case .keepOutcome(let level): resources?.ledger?.setOutcome(level)
         case .note(let note): log(note)
         case .progress(let progress): for observer in observers { observer.observe(progress) }
         case .record(let record): write(record)

@@ -92,10 +92,10 @@ extension Coordinator {
             let (ledger, ledgerDescriptor) = try runDirectory.createLedger(
                 LedgerContents(
                     requestID: resources.requestID.text, channel: resources.channel.name, daemon: me,
-                    superblocks: targets.map { target in
+                    superblocks: zip(targets, opened.lives).map { target, life in
                         LedgerContents.Superblock(
                             device: target.filesystem.device, mountPoint: target.filesystem.mountPoint,
-                            level: target.filesystem.level ?? 0)
+                            level: target.filesystem.level ?? 0, life: life)
                     }, hooks: opened.hooks.map(\.hook.name), replacing: resources.ledger))
             defer { try? ledgerDescriptor.close() }
             self.resources?.ledger = ledger

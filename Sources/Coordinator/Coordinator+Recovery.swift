@@ -59,10 +59,12 @@ extension Coordinator {
     }
 
     func runLeftoverHook(
-        _ step: StepID, _ name: String, _ id: RequestID, _ channel: ChannelID, timeout: Duration
+        _ step: StepID, _ name: String, _ id: RequestID, _ channel: ChannelID, level: ConsistencyLevel?,
+        timeout: Duration
     ) {
         let context = HookContext(
-            requestID: id, channel: channel, phase: .thaw, result: .failed, level: nil, mountPoints: [],
+            requestID: id, channel: channel, phase: .thaw, result: level == nil ? .failed : .ok, level: level,
+            mountPoints: [],
             timeout: timeout)
         let hook = Hook(name: name, path: configuration.hooks.directory.appending(name), kind: .plain)
         let index = leftoverLedger?.hooks.firstIndex(of: name)

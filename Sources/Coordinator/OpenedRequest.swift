@@ -15,6 +15,8 @@ final class OpenedRequest: Sendable {
     let mountTables: MountTables
     /// Of the freeze targets, in their order.
     let writtenSectors: [WrittenSectors?]
+    /// The same: which life of each superblock it is.
+    let lives: [UInt64?]
 
     init(
         plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountTables: MountTables,
@@ -25,6 +27,9 @@ final class OpenedRequest: Sendable {
         self.targets = targets
         self.mountTables = mountTables
         self.writtenSectors = writtenSectors
+        lives = targets.filter { $0.filesystem.action == .freeze }.map {
+            SuperblockLife.number(of: $0.filesystem.mount)
+        }
     }
 
     /// On a thread of its own: the last descriptor of a filesystem that was unmounted meanwhile, or of a mount namespace

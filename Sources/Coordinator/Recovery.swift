@@ -103,10 +103,26 @@ public struct Recovery: Sendable {
                 return thawUnmounted(ledger, index, with: thaw, until: deadline)
             }
             defer { TargetOpener.close([target]) }
+            if isAnother(SuperblockLife.number(of: target.filesystem.mount), than: ledger.superblocks[index]) {
+                return settle(ledger, index, .replaced)
+            }
             return .thaw(thaw.thaw(index, through: target.descriptor, until: deadline))
         } catch {
             return .unreachable("\(error)")
         }
+    }
+
+    /// Whether a superblock that has the same number now is not the one that was frozen: that is not ours to thaw (P5).
+    /// What cannot be told counts as the same (P1).
+    private func isAnother(_ life: UInt64?, than superblock: LedgerContents.Superblock) -> Bool {
+        guard let before = superblock.life, let life else { return false }
+        return life != before
+    }
+
+    /// Nothing of ours can be left in it.
+    private func settle(_ ledger: Ledger, _ index: Int, _ outcome: RecoveryOutcome) -> RecoveryOutcome {
+        _ = ledger.advance(index, from: ledger.word(index), to: LedgerWord(.thawed, by: me))
+        return outcome
     }
 
     /// Finds the superblock in the mount tables of now, by its device number: in our own mount namespace or, which
@@ -129,17 +145,20 @@ public struct Recovery: Sendable {
     private func thawUnmounted(
         _ ledger: Ledger, _ index: Int, with thaw: OrphanThaw, until deadline: Moment
     ) -> RecoveryOutcome {
-        let device = ledger.superblocks[index].device
+        let superblock = ledger.superblocks[index]
         let directory = runDirectory.path
+        if isAnother(SuperblockLife.number(on: superblock.device), than: superblock) {
+            return settle(ledger, index, .replaced)
+        }
         let work: @Sendable () -> RecoveryOutcome = {
-            let finding = try? UnmountedFilesystem.reach(device, over: directory) { root in
+            let finding = try? UnmountedFilesystem.reach(
+                superblock.device, life: superblock.life, over: directory
+            ) { root in
                 thaw.thaw(index, through: root, until: deadline)
             }
             switch finding {
             case .reached(let outcome): return .thaw(outcome)
-            case .gone:
-                _ = ledger.advance(index, from: ledger.word(index), to: LedgerWord(.thawed, by: me))
-                return .gone
+            case .gone: return settle(ledger, index, .gone)
             case .unknown, nil: return .notMounted
             }
         }
@@ -154,6 +173,8 @@ public enum RecoveryOutcome: Hashable, Sendable {
     case watchedByFreezer
     /// It is in no mount table any more, and no filesystem lives on its device: nothing can be frozen.
     case gone
+    /// Its place is another filesystem's now. Nothing was done to that.
+    case replaced
     /// It is in no mount table any more: nobody can be stuck on it, but it may still be frozen.
     case notMounted
     /// It could not even be opened.
@@ -162,7 +183,7 @@ public enum RecoveryOutcome: Hashable, Sendable {
     /// Whether nothing of ours can be left in it.
     public var isSettled: Bool {
         switch self {
-        case .thaw(.thawed), .thaw(.thawedBySomebodyElse), .thaw(.nothingToDo), .gone: true
+        case .thaw(.thawed), .thaw(.thawedBySomebodyElse), .thaw(.nothingToDo), .gone, .replaced: true
         case .thaw(.failed), .thaw(.unfinished), .watchedByFreezer, .notMounted, .unreachable: false
         }
     }

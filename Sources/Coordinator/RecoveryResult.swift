@@ -37,6 +37,9 @@ public struct RecoveryResult: Sendable {
         }
     }
 
+    /// Whether its host was told that its snapshot is good: then only the thaw hooks were cut short.
+    public var wasGood: Bool { ledger.outcome != nil }
+
     public var isEverythingThawed: Bool { lines.allSatisfy(\.outcome.isSettled) }
 
     /// Removes the ledger, unless it is still needed: to thaw what hangs, or to call the hooks at the next start.
@@ -49,7 +52,7 @@ public struct RecoveryResult: Sendable {
         Leftover(
             requestID: requestID, channel: ChannelID(name: ledger.channel),
             hooksOwedThaw: hooksOwedThaw.map { PlannedHook(name: $0) },
-            stuck: lines.filter(\.mustBeWatched).map(\.mountPoint))
+            stuck: lines.filter(\.mustBeWatched).map(\.mountPoint), level: ledger.outcome)
     }
 
     /// Keeps trying what hangs; calls back for each that is done. Blocks until the last one is: for ever, if need be.
@@ -69,7 +72,12 @@ public struct RecoveryResult: Sendable {
     /// For the log.
     public var notes: [LogNote] {
         var notes = [
-            LogNote(.warning, "request \(requestID) was cut short by the end of the quiesced that served it")
+            LogNote(
+                .warning,
+                ledger.outcome == nil
+                    ? "request \(requestID) was cut short by the end of the quiesced that served it"
+                    : "request \(requestID) was a good one, but the quiesced that served it ended before its thaw hooks had"
+            )
         ]
         for line in lines {
             notes.append(LogNote(line.outcome.isSettled ? .warning : .error, line.description))
@@ -89,6 +97,7 @@ extension RecoveryResult.Line: CustomStringConvertible {
         case .thaw(.unfinished):
             "\(name): its freeze or thaw hangs in the kernel; SysRq-j thaws everything in an emergency"
         case .gone: "\(name): not mounted any more, and nothing of it is left to be frozen"
+        case .replaced: "\(name): another filesystem by now, or mounted anew since; that is left alone"
         case .watchedByFreezer: "\(name): its freeze hangs in the kernel; the freezer thaws it when that returns"
         case .notMounted:
             "\(name): it is not mounted any more, but may still be frozen. Mount its device once more: that gives "

@@ -59,6 +59,20 @@ public final class Ledger: Sendable {
         mapping.store(LedgerWord(.planned, by: process).rawValue, at: LedgerLayout.Header.freezer)
     }
 
+    // MARK: How it went
+
+    /// How good the snapshot is, once THAW has been answered with success.
+    public var outcome: ConsistencyLevel? {
+        // 0: not yet.
+        let number = mapping.load(at: LedgerLayout.Header.outcome)
+        return ConsistencyLevel.allCases.enumerated().first { UInt64($0.offset) + 1 == number }?.element
+    }
+
+    public func setOutcome(_ level: ConsistencyLevel) {
+        let index = ConsistencyLevel.allCases.firstIndex(of: level) ?? 0
+        mapping.store(UInt64(index) + 1, at: LedgerLayout.Header.outcome)
+    }
+
     // MARK: Superblocks
 
     public func word(_ index: Int) -> LedgerWord {
@@ -154,11 +168,12 @@ private struct LedgerReader {
                 LedgerWord(rawValue: mapping.load(at: record + LedgerLayout.Superblock.word)).state != nil
             else { return nil }
             let device = mapping.load(at: record + LedgerLayout.Superblock.device)
+            let life = mapping.load(at: record + LedgerLayout.Superblock.life)
             superblocks.append(
                 .init(
                     device: DeviceNumber(
                         major: UInt32(truncatingIfNeeded: device >> 32), minor: UInt32(truncatingIfNeeded: device)),
-                    mountPoint: mountPoint, level: level))
+                    mountPoint: mountPoint, level: level, life: life == 0 ? nil : life))
         }
         for index in 0..<hookCount {
             guard

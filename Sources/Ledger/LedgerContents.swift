@@ -10,9 +10,12 @@ public struct LedgerContents: Sendable {
         public let mountPoint: FilePath
         /// Freeze order: 0 is frozen first and thawed last.
         public let level: Int
+        /// Tells this life of it from any other filesystem that has the same number later; nil if that is not known.
+        public let life: UInt64?
 
-        public init(device: DeviceNumber, mountPoint: FilePath, level: Int) {
+        public init(device: DeviceNumber, mountPoint: FilePath, level: Int, life: UInt64? = nil) {
             self.device = device
+            self.life = life
             self.mountPoint = mountPoint
             self.level = level
         }

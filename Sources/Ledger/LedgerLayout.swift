@@ -5,7 +5,7 @@ import SystemPackage
 ///
 /// ```
 /// header        fixed words, see below
-/// superblocks   one record each: word, device, level, mount point (offset, length)
+/// superblocks   one record each: word, device, level, life, mount point (offset, length)
 /// hooks         one record each: progress, process, name (offset, length)
 /// text          the bytes that the records point to
 /// ```
@@ -23,15 +23,17 @@ enum LedgerLayout {
         static let bootID = 48
         static let requestID = 64
         static let channel = 80
-        static let length = 96
+        static let outcome = 96
+        static let length = 104
     }
 
     enum Superblock {
         static let word = 0
         static let device = 8
         static let level = 16
-        static let mountPoint = 24
-        static let length = 40
+        static let life = 24
+        static let mountPoint = 32
+        static let length = 48
     }
 
     enum Hook {
@@ -79,6 +81,7 @@ struct LedgerEncoder {
                 UInt64(superblock.device.major) << 32 | UInt64(superblock.device.minor),
                 at: record + LedgerLayout.Superblock.device)
             put(UInt64(superblock.level), at: record + LedgerLayout.Superblock.level)
+            put(superblock.life ?? 0, at: record + LedgerLayout.Superblock.life)
             putText(
                 superblock.mountPoint.bytes,
                 at: record + LedgerLayout.Superblock.mountPoint)

@@ -90,14 +90,17 @@ struct BlockDevices: Sendable {
     }
 
     /// Every btrfs that is mounted, as its members.
-    func btrfsMembers() -> [Set<DeviceNumber>] {
+    func btrfsMembers() -> [Set<DeviceNumber>] { btrfsDirectories().map(\.members) }
+
+    /// Every btrfs that lives, with its directory in sysfs.
+    func btrfsDirectories() -> [(directory: FilePath, members: Set<DeviceNumber>)] {
         let root = paths.sysfs.appending("fs/btrfs")
         return entries(root).compactMap { uuid in
             let devices = root.appending(uuid).appending("devices")
             let members = entries(devices).compactMap {
                 number(at: devices.appending($0).appending("dev"))
             }
-            return members.isEmpty ? nil : Set(members)
+            return members.isEmpty ? nil : (root.appending(uuid), Set(members))
         }
     }
 

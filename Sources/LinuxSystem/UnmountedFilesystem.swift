@@ -21,14 +21,20 @@ public enum UnmountedFilesystem {
     /// Blocks as long as the device does, and changes its thread for good: run it on one of its own.
     ///
     /// - Parameters:
+    ///   - life: which superblock, if that is known: a btrfs is found by it, for its number leads to no device.
     ///   - directory: one that is there, to mount over.
     ///   - body: is given the filesystem's root.
     /// - Throws: what the system refused: EPERM without root.
     public static func reach<Result: Sendable>(
-        _ device: DeviceNumber, over directory: FilePath, _ body: (FileDescriptor) -> Result
+        _ device: DeviceNumber, life: UInt64?, over directory: FilePath, _ body: (FileDescriptor) -> Result
     ) throws(Errno) -> Finding<Result> {
-        // A filesystem on several devices has a number that leads to none of them.
-        guard device.major != 0 else { return .unknown }
+        var device = device
+        if device.major == 0 {
+            // A filesystem on several devices has a number that leads to none of them.
+            guard let life else { return .unknown }
+            guard let member = SuperblockLife.members(ofBtrfs: life).first else { return .gone }
+            device = member
+        }
         try PrivateMounts.enter()
         try PrivateMounts.coverWithMemory(directory)
         defer { try? PrivateMounts.unmount(directory) }

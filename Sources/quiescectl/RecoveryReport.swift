@@ -20,7 +20,8 @@ struct RecoveryReport {
         var lines = [
             isOwnerAlive
                 ? "Request \(id) of a living quiesced was ended by force: its backup is lost."
-                : "Request \(id) was cut short."
+                : result.wasGood
+                    ? "The thaw hooks of request \(id) were cut short." : "Request \(id) was cut short."
         ]
         lines += result.lines.map { "  \(text($0))" }
         if result.lines.isEmpty { lines.append("  Nothing of it is frozen.") }

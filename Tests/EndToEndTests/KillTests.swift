@@ -26,6 +26,34 @@ extension EndToEnd {
             try scene.expectNextBackupAndCleanEnd()
         }
 
+        @Test func `P4 the daemon is killed in the thaw hooks of a good request, which stays a good one`() throws {
+            let rig = try DaemonRig(hooks: [
+                "10-slow": """
+                echo "$1 $QUIESCE_RESULT $QUIESCE_LEVEL" >> $TRACE
+                [ $1 = freeze ] || \(DaemonRig.waiting(forGate: "over"))
+                """
+            ])
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            try rig.waitForTrace("thaw ok application")
+            rig.daemon.send(SIGKILL)
+            #expect(try rig.daemon.waitForExit() == .killed(signal: SIGKILL))
+            try rig.open(gate: "over")
+            let recovery = try rig.control("recover")
+            #expect(recovery.ending == .exited(0))
+            #expect(recovery.output.hasPrefix("The thaw hooks of request"), "\(recovery.output)")
+            try rig.start()
+            try wait(for: "the hook") { try rig.traced().count == 3 }
+            #expect(try rig.traced().suffix(2) == ["thaw ok application", "thaw ok application"])
+            let record = try rig.record()
+            #expect(record.result == .succeeded && record.level == "application")
+            #expect(record.reason == "quiesced ended after the thaw, before its hooks had")
+            #expect(try HistoryFile(inStateDirectory: rig.stateDirectory).records().records.count == 1)
+            #expect(try rig.control("status").output.contains(record.id))
+            try rig.waitUntilReleased()
+            #expect(try rig.stop() == .exited(0))
+        }
+
         @Test func `P1 P3 P4 the freezer is killed and the daemon thaws`() throws {
             let scene = try CrashScene()
             let killed = Moment.now

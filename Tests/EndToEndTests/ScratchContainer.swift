@@ -43,12 +43,12 @@ struct UnheldFilesystem {
     let mountPoint: FilePath
     private let image: String
 
-    init(_ name: String) throws {
+    init(_ name: String, type: String = "ext4", mebibytes: Int = 32) throws {
         try ScratchWorld.require()
         image = "/tmp/\(name).img"
         mountPoint = FilePath("/mnt/\(name)")
-        try RunningProgram.output(of: "truncate", ["--size", "32M", image])
-        try RunningProgram.output(of: "mkfs.ext4", ["-q", "-F", image])
+        try RunningProgram.output(of: "truncate", ["--size", "\(mebibytes)M", image])
+        try RunningProgram.output(of: FilePath("mkfs.\(type)"), ["-q", type == "ext4" ? "-F" : "-f", image])
         device = FilePath(try RunningProgram.output(of: "losetup", ["--find", "--show", image]))
         try RunningProgram.output(of: "mkdir", ["-p", mountPoint.string])
     }
@@ -59,7 +59,8 @@ struct UnheldFilesystem {
     func waitForEnd() throws {
         let name = device.lastComponent?.string ?? ""
         try wait(for: "the end of the filesystem on \(device)") {
-            try RunningProgram.run("test", ["-e", "/sys/fs/ext4/\(name)"]).ending != .exited(0)
+            let places = "/sys/fs/ext4/\(name) /sys/fs/xfs/\(name) /sys/fs/btrfs/*/devices/\(name)"
+            return try RunningProgram.run("sh", ["-c", "ls -d \(places)"]).output.isEmpty
         }
     }
 

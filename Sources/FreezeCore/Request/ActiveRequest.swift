@@ -66,6 +66,8 @@ struct ActiveRequest: Sendable {
     var isTakenOver = false
     var isThawFinished = false
     var unflushed: [PlannedFilesystem] = []
+    /// Of a good request of an earlier life, whose thaw hooks were cut short.
+    var leftoverLevel: ConsistencyLevel?
     var record: RequestRecord
 }
 

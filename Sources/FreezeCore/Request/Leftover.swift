@@ -8,8 +8,14 @@ public struct Leftover: Hashable, Sendable {
     public let hooksOwedThaw: [PlannedHook]
     /// Mount points whose FIFREEZE has still not returned.
     public let stuck: [FilePath]
+    /// How good the snapshot is, if the THAW had been answered with success.
+    public let level: ConsistencyLevel?
 
-    public init(requestID: RequestID, channel: ChannelID, hooksOwedThaw: [PlannedHook], stuck: [FilePath]) {
+    public init(
+        requestID: RequestID, channel: ChannelID, hooksOwedThaw: [PlannedHook], stuck: [FilePath],
+        level: ConsistencyLevel? = nil
+    ) {
+        self.level = level
         self.requestID = requestID
         self.channel = channel
         self.hooksOwedThaw = hooksOwedThaw

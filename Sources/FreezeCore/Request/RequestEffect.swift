@@ -14,7 +14,9 @@ public enum RequestEffect: Hashable, Sendable {
     case checkMounts(StepID)
     case runHook(StepID, index: Int, HookPhase, succeeded: Bool, level: ConsistencyLevel?, timeout: Duration)
     /// A hook of an earlier life, by name, for thaw.
-    case runLeftoverHook(StepID, name: String, RequestID, ChannelID, timeout: Duration)
+    /// `level`: how good its request's snapshot is; nil if the request failed.
+    case runLeftoverHook(
+        StepID, name: String, RequestID, ChannelID, level: ConsistencyLevel?, timeout: Duration)
     case cancelHook(StepID)
     case freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment)
     case thaw
@@ -23,6 +25,9 @@ public enum RequestEffect: Hashable, Sendable {
     case answer(ChannelID, OperationID, OperationAnswer, AnswerDetail)
     /// Channels may open their devices again.
     case reopenChannels
+    /// The request was a good one, and its host knows: to be kept for the next life, should this one end before the thaw
+    /// hooks have.
+    case keepOutcome(ConsistencyLevel)
     case note(LogNote)
     /// For whoever watches.
     case progress(RequestProgress)

@@ -27,6 +27,7 @@ extension RequestMachine {
                 about: stuckMountPoints.first.map { .filesystem($0) })
         }
         answerAtEndOfWindow()
+        if request.wasFrozen, let level = consistencyLevel { emit(.keepOutcome(level)) }
         startThawHooks()
     }
 
@@ -132,6 +133,7 @@ extension RequestMachine {
 
     /// How good the snapshot is, if the request succeeds.
     var consistencyLevel: ConsistencyLevel? {
+        if let level = request?.leftoverLevel { return level }
         guard let request, request.failure == nil, let prepared = request.prepared else { return nil }
         if !onlyFlushed.isEmpty { return .crash }
         return prepared.hooks.isEmpty || !request.failedHooks.isEmpty ? .filesystem : .application
@@ -142,6 +144,7 @@ extension RequestMachine {
     }
 
     var levelReason: String? {
+        if request?.leftoverLevel != nil { return "quiesced ended after the thaw, before its hooks had" }
         guard let request, let prepared = request.prepared else { return nil }
         if request.record.isDryRun { return "dry run: nothing was frozen, and no hook was called" }
         if !onlyFlushed.isEmpty {
@@ -186,8 +189,11 @@ extension RequestMachine {
             id: leftover.requestID, channel: leftover.channel, hooksDeadline: now,
             record: RequestRecord(id: leftover.requestID, channel: leftover.channel, started: now))
         crashed.hooksOwedThaw = leftover.hooksOwedThaw.reversed().map { .leftover(name: $0.name) }
+        crashed.leftoverLevel = leftover.level
         request = crashed
-        noteFailure("quiesced ended in the middle of this request; what it had frozen is thawed")
+        if leftover.level == nil {
+            noteFailure("quiesced ended in the middle of this request; what it had frozen is thawed")
+        }
         startThawHooks()
     }
 }

@@ -159,7 +159,9 @@ extension RequestMachine {
                     step, index: index, phase, succeeded: request.failure == nil,
                     level: phase == .thaw ? consistencyLevel : nil, timeout: timeout))
         case .leftover(let name):
-            emit(.runLeftoverHook(step, name: name, request.id, request.channel, timeout: timeout))
+            emit(
+                .runLeftoverHook(
+                    step, name: name, request.id, request.channel, level: request.leftoverLevel, timeout: timeout))
         }
     }
 

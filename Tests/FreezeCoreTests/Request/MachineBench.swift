@@ -131,7 +131,7 @@ struct MachineBench {
             case .flush(let step): return .flushFinished(step)
             case .checkMounts(let step): return .mountsChecked(step, change: nil, allFrozen: true)
             case .runHook(let step, let index, let phase, _, _, _): return .hookFinished(step, run(index, phase))
-            case .runLeftoverHook(let step, _, _, _, _): return .hookFinished(step, run(0, .thaw))
+            case .runLeftoverHook(let step, _, _, _, _, _): return .hookFinished(step, run(0, .thaw))
             case .freeze(let level, _, _): return .froze(level, result())
             case .thaw, .takeOverThaw: return .thawed(0, result())
             default: continue
@@ -213,7 +213,7 @@ struct MachineBench {
             if case .runHook(_, let index, let phase, let succeeded, _, _) = effect {
                 return "\(index) \(phase.rawValue) \(succeeded ? "ok" : "failed")"
             }
-            if case .runLeftoverHook(_, let name, _, _, _) = effect { return name }
+            if case .runLeftoverHook(_, let name, _, _, _, _) = effect { return name }
         }
         return nil
     }

@@ -228,6 +228,40 @@ struct RequestTests {
         #expect(bench.effects == [.exit])
     }
 
+    @Test("P4: of a good request that was cut short in its thaw hooks, these are told so, and the record too")
+    func goodLeftover() {
+        let leftover = Leftover(
+            requestID: RequestID("old"), channel: MachineBench.host, hooksOwedThaw: [PlannedHook(name: "10-a")],
+            stuck: [], level: .application)
+        var bench = MachineBench(recovered: leftover)
+        #expect(
+            bench.effects.contains {
+                if case .runLeftoverHook(_, "10-a", _, _, .application, _) = $0 { true } else { false }
+            })
+        let pending = bench.effects
+        // It was answered by the life before.
+        let thaw = bench.thaw()
+        #expect(bench.verdict(of: thaw) == .failure)
+        bench.effects = pending
+        bench.goOn(to: .idle)
+        #expect(bench.record?.result == .succeeded)
+        #expect(bench.record?.level == .application)
+        #expect(bench.record?.reason == "quiesced ended after the thaw, before its hooks had")
+        #expect(bench.contains(.release))
+    }
+
+    @Test("P4: the outcome of a good request is kept before its thaw hooks, and of no other")
+    func keptOutcome() {
+        var good = MachineBench.request(of: MachineBench.host, in: .frozen).0
+        _ = good.thaw()
+        good.goOn(to: .thawHooks)
+        #expect(good.history.contains(.keepOutcome(.application)))
+        var bad = MachineBench.request(of: MachineBench.host, in: .frozen).0
+        bad.send(.freezerDied)
+        bad.goOn(to: .idle)
+        #expect(!bad.history.contains(.keepOutcome(.application)))
+    }
+
     @Test("P3, P4: after a crash the owed hooks are called, THAW fails, and what hangs is watched")
     func leftover() {
         let leftover = Leftover(

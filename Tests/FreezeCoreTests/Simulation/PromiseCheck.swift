@@ -82,10 +82,16 @@ extension Simulation {
         case .runHook(_, let index, let phase, let succeeded, _, _):
             inspectQuiet(effect)
             inspectHook(index, phase, succeeded: succeeded)
-        case .runLeftoverHook(_, let name, _, _, _):
+        case .runLeftoverHook(_, let name, _, _, let level, _):
             inspectQuiet(effect)
+            if (level != nil) != check.thawSucceeded {
+                violate("P4", "a leftover thaw hook is told \(String(describing: level)), the host is not")
+            }
             inspectThawHook(name)
         case .assess, .openChannels, .reopenChannels, .release: inspectQuiet(effect)
+        case .keepOutcome:
+            inspectQuiet(effect)
+            if !check.thawSucceeded { violate("P3", "success is kept, but the host is not told") }
         case .record(let record):
             inspectQuiet(effect)
             inspect(record)

@@ -16,7 +16,7 @@ extension Simulation {
             schedule(at: now + delay, .mountsAreRead(step, life: life))
         case .runHook(let step, let index, let phase, _, _, let timeout):
             runHook(step, index, phase, timeout)
-        case .runLeftoverHook(let step, let name, _, _, let timeout):
+        case .runLeftoverHook(let step, let name, _, _, _, let timeout):
             runLeftoverHook(step, name, timeout)
         case .cancelHook(let step): cancelHook(step)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
@@ -25,6 +25,7 @@ extension Simulation {
         case .thaw: order(.thaw)
         case .takeOverThaw: takeOver(isRecovering: false)
         case .answer(_, let operation, let verdict, _): answered(operation, verdict)
+        case .keepOutcome(let level): ledger?.outcome = level
         case .record: break
         case .release: release()
         case .exit: stopDaemon(restartsIn: random.milliseconds(10, 5000))

@@ -42,6 +42,8 @@ struct SimulatedLedger {
     let hooks: [PlannedHook]
     /// Started and not called for thaw to the end, in freeze order.
     var owedHooks: [PlannedHook] = []
+    /// Once THAW has been answered with success.
+    var outcome: ConsistencyLevel?
 }
 
 /// One process that freezes, with the session of one request: `FreezerService`, `FreezerSession` and `FreezeTarget`.

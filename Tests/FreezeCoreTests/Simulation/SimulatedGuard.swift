@@ -99,7 +99,7 @@ extension Simulation {
         let stuck = ledger.superblocks.indices.filter { !orphanThaw.isDone[$0] }
         let leftover = Leftover(
             requestID: ledger.id, channel: ledger.channel, hooksOwedThaw: ledger.owedHooks.reversed(),
-            stuck: stuck.map { SimulatedWorld.mountPoints[ledger.superblocks[$0]] })
+            stuck: stuck.map { SimulatedWorld.mountPoints[ledger.superblocks[$0]] }, level: ledger.outcome)
         schedule(at: now, .daemon(.recovered(leftover), life: life))
     }
 }

@@ -296,7 +296,10 @@ final class Simulation {
         orphanThaw = nil
         preparation = nil
         runningHook = nil
+        // What the host was told is remembered with the ledger.
+        let hasSucceeded = check.thawSucceeded && ledger != nil
         check = PromiseCheck()
+        check.thawSucceeded = hasSucceeded
         progress = ProgressCheck()
         for index in hosts.indices { hosts[index].daemonEnded() }
         for index in operations.indices { operations[index].isLost = true }
