@@ -117,8 +117,7 @@ extension OpenedRequest {
         planned: (FreezePlan) -> Void
     ) throws -> OpenedRequest {
         let tables = try MountTables(policy.mountNamespaces)
-        let inventory = try StorageInventory.survey(tables)
-        let plan = try FreezePlan.make(from: inventory, policy: policy)
+        let plan = try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy)
         planned(plan)
         try plan.requireSomethingToFreeze()
         try plan.requireComplete()
@@ -132,6 +131,6 @@ extension OpenedRequest {
             filesystems: plan.filesystems.map { reached[$0.device] ?? $0 }, notes: plan.notes)
         return OpenedRequest(
             plan: opened, hooks: hooks, targets: targets, mountTables: tables,
-            writtenSectors: WrittenSectors.watch(opened.filesystems(.freeze), mounts: inventory.mounts))
+            writtenSectors: WrittenSectors.watch(opened.filesystems(.freeze)))
     }
 }

@@ -49,12 +49,10 @@ public final class WrittenSectors: Sendable {
 
 extension WrittenSectors {
     /// Counts for filesystems, in order; nil where writes prove nothing: the kernel swaps to a file past its filesystem.
-    ///
-    /// - Parameter mounts: the whole mount table.
     public static func watch(
-        _ filesystems: [PlannedFilesystem], mounts: [MountEntry], paths: SystemPaths = .live
+        _ filesystems: [PlannedFilesystem], paths: SystemPaths = .live
     ) -> [WrittenSectors?] {
-        let topology = StorageTopology(devices: BlockDevices(paths: paths), mounts: mounts)
+        let topology = StorageTopology(devices: BlockDevices(paths: paths), mounts: filesystems.map(\.mount))
         guard let swapping = devicesWithSwapFiles(paths) else { return filesystems.map { _ in nil } }
         return filesystems.map { filesystem in
             let isSwappedTo = swapping.contains {

@@ -25,7 +25,7 @@ import Testing
         let filesystems = mounts.map {
             PlannedFilesystem(device: $0.device, mount: $0, action: .freeze, reason: "")
         }
-        return WrittenSectors.watch(filesystems, mounts: mounts, paths: machine.paths)
+        return WrittenSectors.watch(filesystems, paths: machine.paths)
     }
 
     private let table = """
