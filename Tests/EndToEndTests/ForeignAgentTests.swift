@@ -95,6 +95,28 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
+        /// Writers and sync(1) that wait, time stamps to be written one day, and ext4's own process that writes to the device
+        /// every second (tune2fs(8): mmp): none of it is taken for a thaw.
+        @Test func `nothing writes to what is frozen, however long the window is`() throws {
+            let guarded = try ScratchFilesystem(
+                .ext4, options: ["-O", "mmp", "-E", "mmp_update_interval=1"], mountOptions: "lazytime,strictatime")
+            let others = [try ScratchFilesystem(.xfs, mountOptions: "lazytime"), try ScratchFilesystem(.btrfs)]
+            let all = filesystems + [guarded] + others
+            let witnesses = try all.map { try BusyWitness(in: $0.mountPoint) }
+            #expect(try rig.freeze().status == .success)
+            let syncing = try RunningProgram("sync")
+            // There is nothing to wait for: that nothing happens is the point.
+            usleep(4_000_000)
+            let thaw = try rig.thaw()
+            #expect(thaw.status == .success, "\(rig.log)")
+            for witness in witnesses { witness.stop() }
+            #expect(try syncing.waitForExit() == .exited(0))
+            #expect(try rig.record().result == .succeeded)
+            try rig.waitUntilReleased()
+            for filesystem in [guarded] + others { try filesystem.remove() }
+            try end()
+        }
+
         @Test(arguments: Kind.allCases)
         func `P3 P5 an agent at work at random moments never makes a false success`(kind: Kind) throws {
             let agent = try kind.start()
