@@ -17,6 +17,8 @@ public struct Recovery: Sendable {
 
     /// How long an orphaned freezer is given to thaw by itself, and our own thaw to finish.
     private static let patience = Duration.seconds(10)
+    /// The same for a FIFREEZE that hangs, once the others are thawed: it may take hours, and is watched.
+    private static let hangingPatience = Duration.seconds(2)
 
     private let runDirectory: RunDirectory
     private let me: ProcessIdentity
@@ -60,8 +62,10 @@ public struct Recovery: Sendable {
     /// leaves a superblock frozen is stopped or broken: it is killed. Otherwise it is the best guard there is. One that
     /// was killed, and cannot end because of what hangs, does nothing any more.
     private func waitForOrphan(_ freezer: ProcessHandle, _ ledger: Ledger) {
-        let deadline = Moment.now + Self.patience
-        while Moment.now < deadline, !ledger.unsettled.isEmpty {
+        let begun = Moment.now
+        while Moment.now < begun + Self.patience, !ledger.unsettled.isEmpty {
+            let onlyHangs = ledger.unsettled.allSatisfy { ledger.word($0).state == .freezing }
+            if onlyHangs, Moment.now >= begun + Self.hangingPatience { return }
             if freezer.waitForEnd(atMost: .milliseconds(20)) || freezer.isDying { return }
         }
         if ledger.unsettled.contains(where: { ledger.word($0).state == .frozen }) {
@@ -84,10 +88,15 @@ public struct Recovery: Sendable {
             return Dictionary(uniqueKeysWithValues: unsettled.map { ($0, .watchedByFreezer) })
         }
         let thaw = OrphanThaw(ledger: ledger, me: me, freezer: freezer)
+        // FITHAW can block behind it, too.
+        let onlyHangs = unsettled.allSatisfy { ledger.word($0).state == .freezing }
+        let deadline = onlyHangs ? min(deadline, Moment.now + Self.hangingPatience) : deadline
         let started: Void? = try? OperatingSystemThread.start("recover") {
             OrphanThaw.inOrder(ledger) { index in
                 guard unsettled.contains(index) else { return }
-                outcomes.add(index, thawOne(ledger, index, with: thaw, until: deadline))
+                let isHanging = ledger.word(index).state == .freezing
+                let limit = isHanging ? min(deadline, Moment.now + Self.hangingPatience) : deadline
+                outcomes.add(index, thawOne(ledger, index, with: thaw, until: limit))
             }
         }
         guard started != nil else { return outcomes.soFar }
