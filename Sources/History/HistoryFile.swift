@@ -110,19 +110,24 @@ public final class HistoryFile: Sendable {
     private func trim() throws(HistoryError) -> Count {
         let temporaryPath = FilePath(path.string + ".new")
         do throws(Errno) {
-            let (bytes, lines) = try newestHalf()
+            let old = try openDescriptor(path, .readOnly, options: [.noFollow, .nonBlocking])
+            defer { try? old.close() }
+            let lines = try newestHalf(of: old)
             // A crash may have left one; it is worth nothing, the old file is whole.
             unlink(temporaryPath.string)
-            let descriptor = try openDescriptor(
+            let new = try openDescriptor(
                 temporaryPath, .writeOnly, options: [.create, .exclusiveCreate, .noFollow],
                 permissions: .ownerReadWrite)
-            defer { try? descriptor.close() }
-            try write(bytes, descriptor)
+            defer { try? new.close() }
+            // One after the other: what is kept in memory at a time stays with the process.
+            for line in lines.reversed() {
+                try write(try readBytes(old, at: line.start, count: line.length) + [newline], new)
+            }
             // Else a power failure may leave the new name on an empty file, and lose everything.
-            guard fsync(descriptor.rawValue) == 0, rename(temporaryPath.string, path.string) == 0 else {
+            guard fsync(new.rawValue) == 0, rename(temporaryPath.string, path.string) == 0 else {
                 throw Errno(rawValue: errno)
             }
-            return Count(size: Int64(bytes.count), lines: lines)
+            return Count(size: lines.reduce(0) { $0 + Int64($1.length) + 1 }, lines: lines.count)
         } catch {
             unlink(temporaryPath.string)
             throw HistoryError(
@@ -131,26 +136,18 @@ public final class HistoryFile: Sendable {
         }
     }
 
-    /// As many of the newest lines as fit half of both limits, but at least the last one.
-    private func newestHalf() throws(Errno) -> (bytes: [UInt8], lines: Int) {
-        let descriptor = try openDescriptor(path, .readOnly, options: [.noFollow, .nonBlocking])
-        defer { try? descriptor.close() }
+    /// As many of the newest lines as fit half of both limits, but at least the last one; the newest first.
+    private func newestHalf(of descriptor: FileDescriptor) throws(Errno) -> [(start: Int64, length: Int)] {
         var reader = ReverseLineReader(descriptor, size: try regularFileSize(descriptor))
-        var newestFirst: [[UInt8]] = []
+        var lines: [(start: Int64, length: Int)] = []
         var size = 0
-        while newestFirst.count < max(limits.records / 2, 1), let line = try reader.next() {
+        while lines.count < max(limits.records / 2, 1), let line = try reader.next() {
             guard case .line(let bytes) = line else { continue }
-            if !newestFirst.isEmpty, size + bytes.count + 1 > limits.bytes / 2 { break }
-            newestFirst.append(bytes)
+            if !lines.isEmpty, size + bytes.count + 1 > limits.bytes / 2 { break }
+            lines.append((reader.start, bytes.count))
             size += bytes.count + 1
         }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(size)
-        for line in newestFirst.reversed() {
-            bytes += line
-            bytes.append(newline)
-        }
-        return (bytes, newestFirst.count)
+        return lines
     }
 }
 

@@ -18,10 +18,13 @@ struct ReverseLineReader {
     private var pending: [UInt8] = []
     /// The present line is too long; its rest is passed over.
     private var isSkipping = false
+    /// Where in the file the line given last begins.
+    private(set) var start: Int64
 
     init(_ descriptor: FileDescriptor, size: Int64) {
         self.descriptor = descriptor
         offset = size
+        start = size
     }
 
     /// The line before the one given last, without its newline; nil at the start of the file. Empty lines are left
@@ -31,10 +34,12 @@ struct ReverseLineReader {
             if let position = pending.lastIndex(of: newline) {
                 let line = Array(pending[(position + 1)...])
                 pending.removeSubrange(position...)
+                start = offset + Int64(position) + 1
                 if let line = finish(line) { return line }
             } else if offset == 0 {
                 let line = pending
                 pending = []
+                start = 0
                 return finish(line)
             } else {
                 if pending.count > HistoryRecord.maximumLineLength {
