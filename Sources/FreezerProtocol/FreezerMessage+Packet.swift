@@ -67,17 +67,21 @@ extension FreezerNews {
         switch (fields.first, fields.count) {
         case (1, 1): self = .ready
         case (2, 1): self = .prepared
-        case (3, 2): self = .prepareFailed(Errno(rawValue: CInt(truncatingIfNeeded: fields[1])))
+        case (3, 2):
+            guard let error = CInt(exactly: fields[1]) else { return nil }
+            self = .prepareFailed(Errno(rawValue: error))
         case (4, 5) where fields[1] >= 0:
+            guard let error = CInt(exactly: fields[2]) else { return nil }
             self = .froze(
-                index: Int(fields[1]), error: errno(fields[2]), started: Moment(nanoseconds: fields[3]),
+                index: Int(fields[1]), error: errno(error), started: Moment(nanoseconds: fields[3]),
                 ended: Moment(nanoseconds: fields[4]))
         case (5, 2):
             guard let cause = UInt8(exactly: fields[1]).flatMap(ThawCause.init) else { return nil }
             self = .thawing(cause)
         case (6, 5) where fields[1] >= 0:
+            guard let error = CInt(exactly: fields[2]) else { return nil }
             self = .thawed(
-                index: Int(fields[1]), error: errno(fields[2]), started: Moment(nanoseconds: fields[3]),
+                index: Int(fields[1]), error: errno(error), started: Moment(nanoseconds: fields[3]),
                 ended: Moment(nanoseconds: fields[4]))
         case (7, 1): self = .thawFinished
         case (8, 1): self = .released
@@ -97,6 +101,7 @@ private func decode(_ packet: [UInt8]) -> [Int64]? {
     }
 }
 
-private func errno(_ field: Int64) -> Errno? {
-    field == 0 ? nil : Errno(rawValue: CInt(truncatingIfNeeded: field))
+/// Zero is success.
+private func errno(_ field: CInt) -> Errno? {
+    field == 0 ? nil : Errno(rawValue: field)
 }

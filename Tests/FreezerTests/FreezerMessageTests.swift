@@ -40,6 +40,16 @@ import Testing
         }
     }
 
+    @Test func `an error number that is none is no success`() {
+        let moment = Moment(nanoseconds: 0)
+        let news = FreezerNews.froze(index: 0, error: .resourceBusy, started: moment, ended: moment)
+        var packet = FreezerReport(.none, news).packet
+        // In the number's upper half, which an error does not have.
+        packet[24] = 0
+        packet[28] = 1
+        #expect(FreezerReport(packet: packet) == nil)
+    }
+
     @Test func `noise is dropped, or is the packet of what it is taken for`() {
         var random = SeededGenerator(seed: 6)
         var understood = 0
