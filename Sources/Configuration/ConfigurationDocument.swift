@@ -28,6 +28,10 @@ struct ConfigurationDocument {
     }
 
     private func parse() throws(ConfigurationError) -> TOMLTable {
+        if let mistake = ParserGuard.mistake(in: text) {
+            throw ConfigurationError(
+                file: file, line: mistake.line, column: mistake.column, problem: mistake.problem, remedy: nil)
+        }
         do {
             return try TOMLTable(string: text)
         } catch let error as TOMLParseError {

@@ -74,6 +74,27 @@ import Testing
         }
     }
 
+    /// For each of them TOMLKit's parser ends the process.
+    @Test(arguments: [
+        ("[=", 1, 2), ("[ .a]", 1, 3), ("\n  [[\t?", 2, 6), ("[\n", 1, 2), ("[é]", 1, 2), ("\u{FEFF}[,", 1, 2),
+        ("[filesystems]\nexclude = [ # }\n  }", 3, 3), ("[filesystems]\nexclude = [\"a\", }", 2, 17),
+        ("a = '''\n[=\n''''\n[=", 4, 2), ("a = \"\\\"[,}\"\r\n[[=", 2, 3), ("a = [[]]\n[+", 2, 2),
+        ("a = ''\n[=", 2, 2),
+    ])
+    func `a text on which the parser would end the process is refused`(text: String, line: Int, column: Int) {
+        let error = #expect(throws: ConfigurationError.self) { try Configuration(toml: text, file: "/x") }
+        #expect(error?.line == line && error?.column == column, "\(error.map { "\($0)" } ?? "")")
+    }
+
+    @Test(arguments: [
+        "[freeze]\ntimeout = \"5s\" # [= and [\"a\", }", "[ \"freeze\" ]\ntimeout = '5s'",
+        "freeze = { timeout = \"5s\" }",
+        "[filesystems]\ninclude = [\n  \"/a\",\n  \"/[=,}]\", # [}\n]\n[freeze]\ntimeout = \"\"\"5s\"\"\"",
+    ])
+    func `what looks like it in a string or comment is accepted`(text: String) throws {
+        #expect(try Configuration(toml: text, file: "/x").freeze.timeout == .seconds(5))
+    }
+
     @Test func `a directory and a FIFO in its place are refused, and do not hang`() throws {
         try withDirectory { directory in
             let inner = directory.appending("directory")
