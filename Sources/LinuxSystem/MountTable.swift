@@ -41,7 +41,7 @@ enum MountTable {
             throw .mountTable(name, "cannot be understood", Errno(rawValue: -status))
         }
         let entries = entries(of: table, namespace)
-        // libmount passes over lines that it does not understand.
+        // libmount passes over lines that it does not understand, and `entries` over what cannot be a mount.
         guard entries.count == lineCount else {
             throw .mountTable(name, "\(lineCount - entries.count) of its lines cannot be understood")
         }
@@ -71,6 +71,11 @@ enum MountTable {
         var entries: [MountEntry] = []
         var filesystem: OpaquePointer?
         while mnt_table_next_fs(table, iterator, &filesystem) == 0, let filesystem {
+            // By its first line libmount guesses what the file is. A line of an fstab has no device number.
+            guard mnt_fs_is_kernel(filesystem) == 1 else { continue }
+            let mountPoint = path(mnt_fs_get_target(filesystem))
+            // A field is missing.
+            guard mountPoint.isAbsolute else { continue }
             let device = mnt_fs_get_devno(filesystem)
             var source = text(mnt_fs_get_source(filesystem))
             if source.hasPrefix(maskPrefix) { source.removeFirst(maskPrefix.count) }
@@ -79,7 +84,7 @@ enum MountTable {
                     mountID: UInt64(clamping: mnt_fs_get_id(filesystem)),
                     parentID: UInt64(clamping: mnt_fs_get_parent_id(filesystem)),
                     device: DeviceNumber(deviceType: device),
-                    root: path(mnt_fs_get_root(filesystem)), mountPoint: path(mnt_fs_get_target(filesystem)),
+                    root: path(mnt_fs_get_root(filesystem)), mountPoint: mountPoint,
                     mountOptions: text(mnt_fs_get_vfs_options(filesystem)),
                     filesystemType: text(mnt_fs_get_fstype(filesystem)), source: source,
                     superblockOptions: text(mnt_fs_get_fs_options(filesystem)), namespace: namespace))

@@ -73,6 +73,8 @@ import Testing
     @Test(arguments: [
         "garbage\n", "36 35 98:0 / / rw - ext4 /dev/sda rw\ngarbage\n", "36 35 98:0 / /mnt rw\n",
         "36 35 / / rw - ext4 /dev/sda rw\n",
+        "/dev/sda / ext4 rw 0 0\n", "/dev/sda / ext4\n", "36 35 98:0 / rw shared:1 - ext4 /dev/sda rw\n",
+        "Filename\tType\tSize\tUsed\tPriority\n/swap file 1 0 -2\n",
     ])
     func aLineThatIsNotUnderstoodIsAnError(_ text: String) {
         let error = #expect(throws: LinuxSystemError.self) { try parse(text) }
