@@ -30,9 +30,14 @@ struct HookCall: Sendable {
         }
     }
 
-    /// Gives up waiting.
-    func abandon() {
-        end.fulfill(record(.timedOut(abandoned: true), started: called))
+    /// Gives up waiting. Whoever is to do so later does not keep the call's descriptor open until then.
+    var abandonment: @Sendable () -> Void {
+        { [hook, context, called, end] in
+            end.fulfill(
+                HookRun(
+                    name: hook.name, phase: context.phase, outcome: .timedOut(abandoned: true), output: "",
+                    isOutputTruncated: false, started: called, duration: Moment.now - called))
+        }
     }
 
     private func checkTrust() async throws(StartFailure) {
@@ -143,12 +148,12 @@ struct HookCall: Sendable {
     }
 
     private func record(
-        _ outcome: HookOutcome, started: Moment, observation: HookSupervisor.Observation? = nil
+        _ outcome: HookOutcome, started: Moment, observation: HookSupervisor.Observation
     ) -> HookRun {
         HookRun(
-            name: hook.name, phase: context.phase, outcome: outcome, output: observation?.output.text ?? "",
-            isOutputTruncated: observation?.output.isTruncated ?? false, started: started,
-            duration: (observation?.ended ?? Moment.now) - started)
+            name: hook.name, phase: context.phase, outcome: outcome, output: observation.output.text,
+            isOutputTruncated: observation.output.isTruncated, started: started,
+            duration: observation.ended - started)
     }
 }
 

@@ -57,9 +57,10 @@ public struct HookRunner: Sendable {
         }
         // A start that hangs in the kernel (the hook lies on a dead disk) must not hang the request.
         let limit = HookSupervisor.grace + HookSupervisor.patience + .seconds(3)
+        let abandon = call.abandonment
         let watchdog = Task.detached {
             try? await Task.sleep(for: context.timeout + limit)
-            if !Task.isCancelled { call.abandon() }
+            if !Task.isCancelled { abandon() }
         }
         let givingUp = Mutex<Task<Void, Never>?>(nil)
         // Both hold the call, and its descriptor.
@@ -74,7 +75,7 @@ public struct HookRunner: Sendable {
             call.cancellation.signal()
             let task = Task.detached {
                 try? await Task.sleep(for: limit)
-                call.abandon()
+                abandon()
             }
             givingUp.withLock { $0 = task }
         }

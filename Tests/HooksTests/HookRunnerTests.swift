@@ -239,7 +239,7 @@ extension RunningHooksTests {
             let call = HookCall(
                 hook: hook, context: .freeze(timeout: .seconds(1)), runDirectory: scratch.run, called: Moment.now,
                 cancellation: try WakeUp())
-            call.abandon()
+            call.abandonment()
             #expect(await call.end.value.outcome == .timedOut(abandoned: true))
         }
 
