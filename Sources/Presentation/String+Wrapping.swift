@@ -27,8 +27,10 @@ extension StringProtocol {
     public func cut(to width: Int) -> [String] {
         var pieces: [String] = []
         var rest = self[...]
-        while rest.displayWidth > width {
+        while true {
             var piece = rest.prefix(columns: width)
+            // Never the width of all the rest: for a long name that takes a time that grows with its square.
+            if piece.endIndex == rest.endIndex { return pieces + [String(rest)] }
             if piece.isEmpty { piece = rest.prefix(1) }
             if let slash = piece.lastIndex(of: "/"),
                 piece.distance(from: piece.startIndex, to: slash) >= piece.count / 2
@@ -39,6 +41,5 @@ extension StringProtocol {
             rest = rest[piece.endIndex...]
             if rest.isEmpty { return pieces }
         }
-        return pieces + [String(rest)]
     }
 }

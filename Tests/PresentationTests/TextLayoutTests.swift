@@ -40,6 +40,11 @@ import Testing
         #expect("ab".cut(to: 0) == ["a", "b"])
     }
 
+    /// With its square, this one would take ten minutes.
+    @Test(.timeLimit(.minutes(1))) func cutsALongNameInATimeThatGrowsWithItsLength() {
+        #expect(String(repeating: "x", count: 400_000).cut(to: 40).count == 10_000)
+    }
+
     @Test func shortensWhereItTellsLeast() {
         #expect(TextStyle.unicode.shortened("/srv/images/guest", to: 12) == "/srv/…/guest")
         #expect(TextStyle.ascii.shortened("/srv/images/guest", to: 12) == "/srv...guest")
