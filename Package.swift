@@ -1,12 +1,17 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-let strict: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .treatAllWarnings(as: .error),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-]
+/// Whether the fuzzer is built (Tests/fuzz).
+let isFuzzing = Context.environment["FUZZ"] != nil
+let strict: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .treatAllWarnings(as: .error),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ]
+    // The fuzzer sees inside our modules, and counts the lines that it reaches.
+    + (isFuzzing ? [.unsafeFlags(["-enable-testing", "-profile-generate", "-profile-coverage-mapping"])] : [])
 let strictC: [CSetting] = [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -182,3 +187,15 @@ let package = Package(
             swiftSettings: strict),
     ]
 )
+
+if isFuzzing {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: [
+                "Channels", "ControlProtocol", "Varlink", "History", "Presentation", "Configuration",
+                "LinuxSystem",
+                "Ledger", "FreezerProtocol", "LinuxCalls", "FreezeCore", nioCore, system,
+            ],
+            path: "Tests/Fuzz", swiftSettings: strict, linkerSettings: [.unsafeFlags(["-profile-generate"])]))
+}
