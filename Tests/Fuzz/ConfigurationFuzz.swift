@@ -1,0 +1,137 @@
+import FreezeCore
+import SystemPackage
+
+@testable import Configuration
+
+/// The configuration file, through TOMLKit.
+struct ConfigurationFuzz: ParserFuzz {
+    static let name = "configuration"
+    static let sources = [
+        "Configuration/Configuration.swift", "Configuration/Configuration+Load.swift",
+        "Configuration/Configuration+Checks.swift", "Configuration/ConfigurationDocument.swift",
+        "Configuration/ConfigurationKey.swift", "Configuration/ConfigurationValue.swift",
+        "Configuration/ConfigurationError.swift", "Configuration/KeyLocator.swift",
+        "Configuration/ParserGuard.swift",
+    ]
+
+    /// TOMLKit 0.6 frees no table that it has made. A configuration is read once in a process's life.
+    static let knownLoss = 5000
+
+    private let mutation = Mutation(
+        ConfigurationKey.all.map(\.name) + ConfigurationKey.all.map { "\($0.name) = \($0.defaultText)\n" } + [
+            "[freeze]\n", "[[freeze]]\n", "[filesystems]\n", "[hook]\n", "\n[", "\n[[", "[", "]", "{", "}", "{}",
+            "[]", "=", ".", ",",
+            "\"10s\"", "\"\"", "'''", "\"\"\"", "true", "\"true\"", "1.5", "inf", "nan", "0x1F",
+            "1979-05-27T07:32:00Z",
+            "1979-05-27", "07:32:00", "# comment\n", "\\u0000", "\\uD800", "\\U0001F9CA", "\"/dev/sd[ab]\"",
+            "\"[\"",
+            "timeout = \"10s\"\n", String(repeating: "[", count: 300), String(repeating: "a.", count: 300),
+            "\"" + String(repeating: "/long", count: 30) + "\"",
+        ])
+    private let file: ScratchFile
+
+    init() throws {
+        file = try ScratchFile()
+    }
+
+    func makeInput(_ random: inout SplitMix64) -> FuzzInput {
+        if random.oneIn(5000) {
+            return FuzzInput([UInt8](repeating: UInt8(ascii: "#"), count: 1_048_570 + random.below(12)))
+        }
+        let keys = random.list(atMost: 6) { $0.one(of: ConfigurationKey.all) }
+        var sections: [String: [String: String]] = [:]
+        for key in keys {
+            let parts = key.name.split(separator: ".")
+            sections[String(parts[0]), default: [:]][String(parts[1])] = value(of: key, &random)
+        }
+        var text = ""
+        for (section, values) in sections.sorted(by: { $0.key < $1.key }) {
+            let isDotted = text.isEmpty && random.oneIn(6)
+            if !isDotted { text += "[\(section)]\n" }
+            for (name, value) in values.sorted(by: { $0.key < $1.key }) {
+                text += (isDotted ? "\(section)." : "") + "\(name)\(random.oneIn(2) ? " = " : "=")\(value)\n"
+            }
+        }
+        let bytes = Array(text.utf8)
+        return FuzzInput(random.oneIn(2) ? bytes : mutation.mutated(bytes, &random))
+    }
+
+    /// Mostly what the key takes; the limits and what goes together are left to chance.
+    private func value(of key: ConfigurationKey, _ random: inout SplitMix64) -> String {
+        if random.oneIn(30) {
+            return random.one(of: ["1", "[]", "\"x\"", "true", "{a = 1}", "\"5\"", "-1", "1.5"])
+        }
+        switch key.value {
+        case .duration: return "\"\(1 + random.below(60))\(random.one(of: ["s", "s", "ms", "m"]))\""
+        case .path: return "\"/\(random.one(of: ["run/quiesced", "srv/../x", "a b", "ü", "etc//q/"]))\""
+        case .selectors:
+            let selectors = [
+                "/srv/*", "UUID=5A7B", "LABEL=my data", "/dev/sd[ab]?", "fstype:vfat", "/a\\\\*b", "**/x",
+            ]
+            return "[" + random.list(atMost: 4) { "\"\($0.one(of: selectors))\"" }.joined(separator: ", ") + "]"
+        case .choice(let words, _, _):
+            let word = random.one(of: words)
+            return ["true", "false"].contains(word) ? word : "\"\(word)\""
+        }
+    }
+
+    // MARK: Feeding
+
+    func check(_ input: FuzzInput) throws -> Verdict {
+        try file.fill(with: input.bytes)
+        let configuration: Configuration
+        do throws(ConfigurationError) {
+            configuration = try Configuration.load(from: file.path)
+        } catch {
+            try checkRefusal(error, input.bytes)
+            return .refused
+        }
+        try checkLimits(of: configuration)
+        try checkRoundTrip(of: configuration)
+        return .accepted
+    }
+
+    private func checkRefusal(_ error: ConfigurationError, _ bytes: [UInt8]) throws {
+        try require(error.file == file.path && error.description.contains(file.path.string), "\(error): no file")
+        try require(!error.problem.isEmpty, "\(error) does not say what is wrong")
+        if let key = error.key { try require(error.description.contains(key), "\(error): no key") }
+        for scalar in error.description.unicodeScalars {
+            try require(scalar.properties.generalCategory != .control, "\(error) controls the terminal")
+        }
+        // A place that an editor can jump to; the one after the end counts.
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        if let line = error.line {
+            try require((1...lines.count + 1).contains(line), "\(error): there is no line \(line)")
+            if let column = error.column, line <= lines.count {
+                try require(
+                    (1...lines[line - 1].count + 2).contains(column), "\(error): there is no column \(column)")
+            }
+        }
+    }
+
+    /// What the daemon relies on.
+    private func checkLimits(of configuration: Configuration) throws {
+        let paths = [
+            configuration.hooks.directory, configuration.hyperv.device, configuration.control.socket,
+            configuration.paths.run, configuration.paths.state,
+        ]
+        for path in paths { try require(path.isAbsolute, "\(path.escaped) is not absolute") }
+        let freeze = configuration.freeze
+        try require(configuration.control.socket.string.utf8.count <= 107, "the socket's name is too long")
+        try require(
+            freeze.timeout > .zero && freeze.timeout < freeze.maxWindow, "the window is over before it is frozen")
+        try require(freeze.maxWindow <= .seconds(600), "the window is too long")
+        try require(freeze.flushTimeout > .zero && configuration.hooks.timeout > .zero, "a timeout is zero")
+        let policy = RequestPolicy(configuration)
+        try require(policy.longestFreeze <= policy.freezeAnswerLimit, "FREEZE can be answered too late")
+    }
+
+    /// Every key written as it is shown gives the same configuration, if nothing had to be escaped.
+    private func checkRoundTrip(of configuration: Configuration) throws {
+        let lines = ConfigurationKey.all.map { "\($0.name) = \($0.text(in: configuration))\n" }
+        let selectors = configuration.filesystems.include + configuration.filesystems.exclude
+        guard !selectors.contains(where: { $0.description.contains("\\") }) else { return }
+        let again = try Configuration(toml: lines.joined(), file: file.path)
+        try require(again == configuration, "written again it is another:\n\(lines.joined())")
+    }
+}

@@ -1,0 +1,1 @@
+../FreezeCoreTests/Simulation/SplitMix64.swift
