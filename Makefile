@@ -26,6 +26,10 @@ soak: ## two thousand backups of a busy machine, as released; needs root
 	packaging/install-dependencies build test
 	Tests/soak
 
+fuzz: ## generated inputs, many of them damaged, for every parser of what comes from outside
+	packaging/install-dependencies build
+	Tests/fuzz
+
 lint: ## what CI checks of style
 	swift format lint --strict --recursive Sources Tests Package.swift
 	shellcheck $(SCRIPTS)
@@ -64,4 +68,4 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 clean: ## removes what was built
 	swift package clean
 
-.PHONY: help build test harness-test soak lint format demo install clean
+.PHONY: help build test harness-test soak fuzz lint format demo install clean
