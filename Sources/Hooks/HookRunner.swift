@@ -1,7 +1,6 @@
 import FreezeCore
 import Glibc
 import LinuxCalls
-import Synchronization
 import SystemPackage
 
 /// Runs hooks.
@@ -62,22 +61,16 @@ public struct HookRunner: Sendable {
             try? await Task.sleep(for: context.timeout + limit)
             if !Task.isCancelled { abandon() }
         }
-        let givingUp = Mutex<Task<Void, Never>?>(nil)
-        // Both hold the call, and its descriptor.
-        defer {
-            watchdog.cancel()
-            givingUp.withLock { $0?.cancel() }
-        }
+        defer { watchdog.cancel() }
         return await withTaskCancellationHandler {
             Task.detached { await call.perform() }
             return await call.end.value
         } onCancel: {
             call.cancellation.signal()
-            let task = Task.detached {
+            Task.detached {
                 try? await Task.sleep(for: limit)
                 abandon()
             }
-            givingUp.withLock { $0 = task }
         }
     }
 }

@@ -1,6 +1,7 @@
 import Channels
 import ControlProtocol
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage
@@ -25,7 +26,10 @@ extension EndToEnd {
             #expect(try rig.thaw().status == .success)
             #expect(try rig.record().result == .succeeded)
             try rig.waitUntilReleased()
-            #expect(try ProcessStatus.waitForDescriptors(descriptors, of: rig.daemon.processIdentifier))
+            let daemon = rig.daemon.processIdentifier
+            let isAsBefore = try ProcessStatus.waitForDescriptors(descriptors, of: daemon)
+            let after = try ProcessStatus.openFiles(of: daemon)
+            #expect(isAsBefore, "\(descriptors) before, \(after.count) now: \(after)")
             try rig.expectHealthy(freezing: [])
             #expect(try rig.stop() == .exited(0))
             #expect(!FileManager.default.fileExists(atPath: rig.socket.string))
@@ -51,16 +55,34 @@ extension EndToEnd {
             try expectUnmoved(rig, descriptors)
         }
 
-        @Test func `half messages and silent connections hold nothing up`() throws {
+        @Test func `1,000 connections that say nothing, or half of something, hold nothing up`() throws {
             let (rig, descriptors) = try frozenRig()
-            // More than there may be: status is asked in between.
+            let daemon = rig.daemon.processIdentifier
+            let request = try rig.status().request
+            try DescriptorLimit.makeRoom(for: 1000, reserve: 200)
+            let call = Array(#"{"method":"org.quiesce.Control1.Thaw","parameters":{"force":true}}"#.utf8)
             var clients: [RawClient] = []
-            for number in 0..<200 {
+            for number in 0..<1000 {
                 let client = try RawClient(rig.socket)
-                if number.isMultiple(of: 2) { try? client.send(bytes: Array("{\"method\":\"org.qui".utf8)) }
+                // Every beginning of a call that would end the window.
+                if number.isMultiple(of: 2) {
+                    try? client.send(bytes: Array(call.prefix(number / 2 % call.count)))
+                }
                 clients.append(client)
+                if number % 100 == 99 {
+                    let asked = Moment.now
+                    #expect(try rig.status().state == .frozen)
+                    #expect(Moment.now - asked < .seconds(2))
+                }
             }
-            #expect(try rig.status().state == .frozen)
+            // There may be 128 of them: the ones that were idle longest made room.
+            let open = clients.count {
+                pollOne($0.descriptor, events: .readable, atMost: .zero).isDisjoint(with: [.hangUp, .readable])
+            }
+            print("MEASURED: of 1,000 silent connections \(open) are open")
+            #expect(open <= 128 && open > 100)
+            #expect(try ProcessStatus.descriptors(of: daemon) <= descriptors + 128 + 40)
+            #expect(try rig.status().request?.id == request?.id)
             clients = []
             try expectUnmoved(rig, descriptors)
         }

@@ -20,16 +20,15 @@ enum ProcessStatus {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/fd").count
     }
 
-    /// What they lead to, by number.
-    static func targets(of process: pid_t) throws -> [String] {
+    /// What it has open, sorted; without the numbers by which the kernel tells sockets apart.
+    static func openFiles(of process: pid_t) throws -> [String] {
         let directory = "/proc/\(process)/fd"
-        return try FileManager.default.contentsOfDirectory(atPath: directory).sorted().map { number in
+        return try FileManager.default.contentsOfDirectory(atPath: directory).compactMap { number in
             let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/\(number)")
-            let details = try? String(contentsOfFile: "/proc/\(process)/fdinfo/\(number)", encoding: .utf8)
-            // Of a pidfd: the process, or -1 once that is reaped.
-            let pid = details?.split(separator: "\n").first { $0.hasPrefix("Pid:") }
-            return "\(number) → \(target ?? "closed")\(pid.map { " \($0)" } ?? "")"
-        }
+            return target.map {
+                $0.hasPrefix("socket:") || $0.hasPrefix("pipe:") ? String($0.prefix { $0 != "[" }) : $0
+            }
+        }.sorted()
     }
 
     /// How many descriptors it has open once that has not changed for a while: what a request used is closed by

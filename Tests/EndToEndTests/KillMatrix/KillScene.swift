@@ -15,8 +15,8 @@ final class KillScene {
     let rig: DaemonRig
     private let filesystems: [ScratchFilesystem]
     private let neighbours: Neighbours
-    /// As `ProcessStatus.descriptors` counts them when a request is over.
-    private let descriptors: (daemon: [String], freezer: [String])
+    /// What is open when a request is over.
+    private let openFiles: (daemon: [String], freezer: [String])
 
     /// - Parameter hooks: in addition to those that write what they are called with.
     init(hooks: [String: String] = [:]) throws {
@@ -31,8 +31,8 @@ final class KillScene {
         try rig.expectHealthy(freezing: filesystems.map(\.mountPoint))
         let freezer = try CrashScene.freezer(rig).identity.processID
         _ = try ProcessStatus.settled(of: rig.daemon.processIdentifier)
-        descriptors = (
-            try ProcessStatus.targets(of: rig.daemon.processIdentifier), try ProcessStatus.targets(of: freezer)
+        openFiles = (
+            try ProcessStatus.openFiles(of: rig.daemon.processIdentifier), try ProcessStatus.openFiles(of: freezer)
         )
         neighbours = try Neighbours(besides: [rig.daemon.processIdentifier, freezer])
     }
@@ -182,10 +182,14 @@ final class KillScene {
     private func expectNothingLeft() throws {
         let daemon = rig.daemon.processIdentifier
         let freezer = try CrashScene.freezer(rig).identity.processID
-        for (process, before) in [(daemon, descriptors.daemon), (freezer, descriptors.freezer)] {
-            let isAsBefore = try ProcessStatus.waitForDescriptors(before.count, of: process)
-            let now = try ProcessStatus.targets(of: process)
-            #expect(isAsBefore, "before: \(before), now: \(now)")
+        for (process, before) in [(daemon, openFiles.daemon), (freezer, openFiles.freezer)] {
+            let deadline = ContinuousClock.now + .seconds(5)
+            var now = try ProcessStatus.openFiles(of: process)
+            while now != before, ContinuousClock.now < deadline {
+                usleep(5_000)
+                now = try ProcessStatus.openFiles(of: process)
+            }
+            #expect(now == before)
         }
         #expect(try ProcessStatus.waitForThreads(1, of: freezer))
         try neighbours.expectUnchanged(besides: [daemon, freezer])
