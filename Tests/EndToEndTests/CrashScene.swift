@@ -59,11 +59,7 @@ final class CrashScene {
 
     /// Kills both processes of quiesce so that neither can thaw.
     func killBoth() throws {
-        rig.daemon.send(SIGSTOP)
-        try freezer.send(signal: SIGKILL)
-        guard freezer.waitForEnd(atMost: .seconds(5)) else { throw Failure(description: "the freezer lives") }
-        rig.daemon.send(SIGKILL)
-        #expect(try rig.daemon.waitForExit() == .killed(signal: SIGKILL))
+        try rig.killBoth()
         #expect(ledger.unsettled.count == mountPoints.count)
         try expectFrozen()
     }

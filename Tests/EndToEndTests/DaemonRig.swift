@@ -122,6 +122,19 @@ final class DaemonRig {
         return try daemon.waitForExit(within: .seconds(20))
     }
 
+    /// Kills both processes so that neither can thaw before the other is dead.
+    func killBoth() throws {
+        let freezer = try CrashScene.freezer(self)
+        daemon.send(SIGSTOP)
+        let process = daemon.processIdentifier
+        try wait(for: "the daemon to stop") { try ProcessRecord.read(process)?.state == "T" }
+        try freezer.send(signal: SIGKILL)
+        guard freezer.waitForEnd(atMost: .seconds(10)) else { throw Failure(description: "the freezer lives on") }
+        daemon.send(SIGKILL)
+        let ending = try daemon.waitForExit()
+        guard ending == .killed(signal: SIGKILL) else { throw Failure(description: "the daemon: \(ending)") }
+    }
+
     // MARK: The host
 
     func hotBackup() throws -> HyperVHostAnswer { try host.perform(.hotBackup) }

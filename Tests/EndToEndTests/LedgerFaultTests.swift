@@ -37,12 +37,7 @@ extension EndToEnd {
         }
 
         private static func killBoth(_ rig: DaemonRig) throws {
-            let freezer = try CrashScene.freezer(rig)
-            rig.daemon.send(SIGSTOP)
-            try freezer.send(signal: SIGKILL)
-            #expect(freezer.waitForEnd(atMost: .seconds(5)))
-            rig.daemon.send(SIGKILL)
-            try rig.daemon.waitForExit()
+            try rig.killBoth()
         }
 
         /// What `recover` says, or the daemon's log.

@@ -21,12 +21,7 @@ extension EndToEnd {
             rig = try DaemonRig()
             #expect(try rig.freeze().status == .success)
             ledger = try CrashScene.ledger(rig)
-            let freezer = try CrashScene.freezer(rig)
-            rig.daemon.send(SIGSTOP)
-            try freezer.send(signal: SIGKILL)
-            #expect(freezer.waitForEnd(atMost: .seconds(5)))
-            rig.daemon.send(SIGKILL)
-            try rig.daemon.waitForExit()
+            try rig.killBoth()
             #expect(try FreezeProof.isFrozen(container.path(filesystem.mountPoint)))
         }
 

@@ -100,7 +100,11 @@ final class KillScene {
             #expect(freezer.waitForEnd(atMost: .seconds(10)), "the freezer lives on")
             if place.stopped == .daemon { try goOn() }
         case .killsBoth:
-            return try killBoth(place, freezer)
+            try rig.killBoth()
+            // What systemd does then is measured.
+            let asked = Moment.now
+            try recover()
+            return Moment.now - asked
         case .terminates, .hangsUp:
             daemon.send(injury == .terminates ? SIGTERM : SIGHUP)
             try goOn()
@@ -118,22 +122,6 @@ final class KillScene {
         }
         if let ledger { try CrashScene.waitForThaw(of: ledger, since: started, within: .seconds(10)) }
         return Moment.now - started
-    }
-
-    /// Neither can thaw before the other is dead. What systemd does then is measured.
-    private func killBoth(_ place: KillPlace, _ freezer: ProcessHandle) throws -> Duration {
-        if place.stopped == .freezer {
-            rig.daemon.send(SIGSTOP)
-            let daemon = rig.daemon.processIdentifier
-            try wait(for: "the daemon to stop") { try ProcessRecord.read(daemon)?.state == "T" }
-        }
-        try freezer.send(signal: SIGKILL)
-        #expect(freezer.waitForEnd(atMost: .seconds(10)), "the freezer lives on")
-        rig.daemon.send(SIGKILL)
-        #expect(try rig.daemon.waitForExit() == .killed(signal: SIGKILL))
-        let asked = Moment.now
-        try recover()
-        return Moment.now - asked
     }
 
     private func recover() throws {
