@@ -12,6 +12,8 @@ let strict: [SwiftSetting] =
     ]
     // The fuzzer sees inside our modules, and counts the lines that it reaches.
     + (isFuzzing ? [.unsafeFlags(["-enable-testing", "-profile-generate", "-profile-coverage-mapping"])] : [])
+/// For what the simulation runs millions of times: 200,000 schedules take minutes in a debug build that is not optimised.
+let optimised: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
 let strictC: [CSetting] = [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -49,7 +51,7 @@ let package = Package(
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
 
         // Pure: no I/O, no clock, no Foundation.
-        .target(name: "FreezeCore", dependencies: [system], swiftSettings: strict),
+        .target(name: "FreezeCore", dependencies: [system], swiftSettings: optimised),
 
         // Text for terminals: tables, wrapping, columns. Pure.
         .target(name: "Presentation", dependencies: ["FreezeCore", system], swiftSettings: strict),
@@ -151,6 +153,7 @@ let package = Package(
             dependencies: ["Checks", "Hooks", "Configuration", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
         .testTarget(name: "FreezeCoreTests", dependencies: ["FreezeCore", system], swiftSettings: strict),
+        .testTarget(name: "SimulationTests", dependencies: ["FreezeCore", system], swiftSettings: optimised),
         .testTarget(
             name: "FreezerTests",
             dependencies: ["Freezer", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system],

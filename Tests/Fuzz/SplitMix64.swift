@@ -1,1 +1,1 @@
-../FreezeCoreTests/Simulation/SplitMix64.swift
+../SimulationTests/SplitMix64.swift

@@ -14,9 +14,11 @@ struct SimulationTests {
             #expect(simulation.violation == nil)
             return
         }
-        let schedules = setting("QUIESCE_SIMULATION_SCHEDULES") ?? 20_000
+        let schedules = setting("QUIESCE_SIMULATION_SCHEDULES") ?? 200_000
         let first = setting("QUIESCE_SIMULATION_FIRST") ?? 1
         let workers: UInt64 = 4
+        let clock = ContinuousClock()
+        let began = clock.now
         var coverage = Coverage()
         var failures: [(seed: UInt64, violation: String)] = []
         await withTaskGroup(of: (Coverage, [(seed: UInt64, violation: String)]).self) { group in
@@ -28,6 +30,7 @@ struct SimulationTests {
                 failures += failed
             }
         }
+        print("simulation: \(schedules) schedules, \(coverage.events) events, in \(clock.now - began)")
         // The first of each kind; the others are no wiser.
         var kinds: Set<String> = []
         for (seed, violation) in failures.sorted(by: { $0.seed < $1.seed })
