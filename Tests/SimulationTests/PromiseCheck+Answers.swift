@@ -21,9 +21,7 @@ extension Simulation {
         case (.thaw, .failure): inspectThawFailed(operation, detail)
         case (.hotBackup, _): coverage.note(operation.mayWait ? .startedAnew : .hotBackup)
         }
-        // For a FREEZE that never began nothing was frozen: it is refused at any moment.
-        let isRefused = operation.kind == .freeze && !operation.hasBegun
-        if verdict == .failure, waited > 0, waited < scenario.policy.thawAnswerLimit.nanoseconds, !isRefused,
+        if verdict == .failure, waited > 0, waited < scenario.policy.thawAnswerLimit.nanoseconds,
             let frozen = frozenButNotStuck
         {
             violate("P1", "\(id) is answered with failure while \(frozen) is still frozen")

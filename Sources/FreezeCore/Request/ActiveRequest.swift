@@ -11,6 +11,8 @@ struct PendingOperation: Hashable, Sendable {
         case forced
         /// HOT_BACKUP or FREEZE while frozen: failure, and the host's THAW may still come.
         case startsAnew
+        /// A FREEZE that waited for the end of this request, and never began: failure.
+        case neverBegan(RequestID, reason: String)
     }
 
     let channel: ChannelID

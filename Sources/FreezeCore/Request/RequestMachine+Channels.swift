@@ -172,15 +172,26 @@ extension RequestMachine {
         }
     }
 
-    /// At once, even while the request before is still being thawed: nothing was ever frozen for this one.
+    /// A FREEZE that failed says that nothing is left frozen: while the request before is still being thawed, it is
+    /// answered at the end of that.
     mutating func refuseWaiting(_ reason: String) {
         guard let waiting else { return }
         self.waiting = nil
-        answer(
-            waiting.channel, waiting.operation, .failure,
-            AnswerDetail(request: waiting.id, refusal: .failed, reason: reason))
-        owe(waiting.channel, .harmless)
-        note(.warning, "FREEZE from \(waiting.channel) was answered with failure: \(reason)")
+        guard state == .thawing else {
+            return answerNeverBegan(waiting.channel, waiting.operation, waiting.id, reason)
+        }
+        request?.pendingOperations.append(
+            PendingOperation(
+                channel: waiting.channel, operation: waiting.operation,
+                meaning: .neverBegan(waiting.id, reason: reason), received: now))
+    }
+
+    mutating func answerNeverBegan(
+        _ channel: ChannelID, _ operation: OperationID, _ id: RequestID, _ reason: String
+    ) {
+        answer(channel, operation, .failure, AnswerDetail(request: id, refusal: .failed, reason: reason))
+        owe(channel, .harmless)
+        note(.warning, "FREEZE from \(channel) was answered with failure: \(reason)")
     }
 
     /// How long a FREEZE may wait for the thaw hooks before it, so that it can still be answered in time.
@@ -201,6 +212,11 @@ extension RequestMachine {
         for pending in operations where now >= pending.received + policy.thawAnswerLimit {
             request?.pendingOperations.removeAll { $0 == pending }
             fail("thawing took longer than \(DurationText.text(policy.thawAnswerLimit))")
+            if case .neverBegan(let id, let reason) = pending.meaning {
+                answerNeverBegan(pending.channel, pending.operation, id, reason)
+                request?.mayThawFollow = false
+                continue
+            }
             answer(
                 pending.channel, pending.operation, .failure,
                 AnswerDetail(request: request?.id, refusal: .failed, reason: request?.failure))

@@ -44,11 +44,15 @@ extension RequestMachine {
             owe(request.channel, .lost(reason: failure))
         }
         for pending in request.pendingOperations {
+            if case .neverBegan(let id, let reason) = pending.meaning {
+                answerNeverBegan(pending.channel, pending.operation, id, reason)
+                continue
+            }
             let succeeds =
                 switch pending.meaning {
                 case .endsWindow: request.failure == nil
                 case .harmless, .forced: !isStuck
-                case .lateThaw, .startsAnew: false
+                case .lateThaw, .startsAnew, .neverBegan: false
                 }
             let detail = succeeds ? successDetail(pending.meaning) : failureDetail(pending.meaning)
             answer(pending.channel, pending.operation, succeeds ? .success : .failure, detail)

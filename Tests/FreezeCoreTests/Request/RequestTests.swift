@@ -165,6 +165,22 @@ struct RequestTests {
         #expect(bench.verdict(of: next) == .failure, "no time at all")
     }
 
+    @Test("P1: a FREEZE that waits, cancelled by THAW, is answered once all is thawed", arguments: [true, false])
+    func cancelledWhileWaiting(isThawing: Bool) {
+        var (bench, _) = WindowTests.bench(in: isThawing ? .thawing : .thawHooks)
+        let pending = bench.effects
+        let next = bench.freeze()
+        let thaw = bench.thaw()
+        #expect(bench.told(next)?.verdict == (isThawing ? nil : .failure))
+        #expect((bench.told(thaw) == nil) == isThawing)
+        bench.effects = pending
+        bench.goOn(to: .thawHooks)
+        #expect(bench.told(next)?.verdict == .failure)
+        #expect(bench.told(thaw) != nil)
+        bench.goOn(to: .idle)
+        #expect(bench.machine.state == .idle, "the FREEZE that was cancelled does not begin")
+    }
+
     @Test("FREEZE is given up in time for its answer, whatever the budgets of its steps")
     func freezeLimit() {
         var policy = RequestPolicy()
