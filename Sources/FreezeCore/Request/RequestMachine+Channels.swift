@@ -83,6 +83,8 @@ extension RequestMachine {
 
     mutating func channelLost(_ channel: ChannelID, _ reason: String) {
         if waiting?.channel == channel { waiting = nil }
+        // The host may have gone to another agent meanwhile: that its last FREEZE here failed means nothing any more.
+        if debts[channel] == .harmless { debts[channel] = nil }
         request?.pendingOperations.removeAll { $0.channel == channel }
         if let request, request.channel == channel, state != .thawHooks {
             self.request?.freezeOperation = nil

@@ -96,6 +96,16 @@ struct RequestTests {
         #expect(verdict == .failure)
     }
 
+    @Test("P3: a FREEZE that failed makes no THAW a success once its channel was lost", arguments: [true, false])
+    func lostAfterFailure(isLost: Bool) {
+        var (bench, _) = WindowTests.bench(in: .planning)
+        bench.waitForDeadline()
+        bench.goOn(to: .idle)
+        if isLost { bench.send(.channelLost(MachineBench.host, reason: "hung up")) }
+        let thaw = bench.thaw()
+        #expect(bench.verdict(of: thaw) == (isLost ? .failure : .success))
+    }
+
     @Test("P3: a THAW that takes longer than its limit is answered with failure, and nothing is LOST afterwards")
     func overdueThaw() {
         var policy = RequestPolicy()
