@@ -3,18 +3,39 @@ import FreezeCore
 /// What schedules went through, so that a generator that has become too tame is noticed.
 struct Coverage {
     enum Milestone: Int, CaseIterable {
-        case hotBackup, frozen, thawed, freezeFailed, thawFailed, harmlessThaw, refused, startedAnew
-        case secondLevel, replanned, servedAfterWaiting
+        case hotBackup, frozen, thawed, freezeFailed, thawFailed, harmlessThaw, thawOverdue, refused, startedAnew
+        case secondLevel, replanned, servedAfterWaiting, cancelledWhileWaiting
         case tookOver, stuck, lost, frozenByForeigner, thawedByForeigner
         case crash, recovered, recoveredStuck, thawHookRetried
         case busyWithOwn, busyWithForeign, notOwner, nothingFrozen
         case forcedThaw, lostByForce, holdLostFrozen, holdLostThawing
         case rehearsed, rehearsalThawed, rehearsalRefused
+        // The kernel, and others who use it.
+        case foreignThawWhileWriting, foreignThawWhileFlushing, foreignTakenForOurs
+        case guardWhileWriting, guardWhileFlushing
+        case driverGaveUp, answerDropped, overtaken, suspended, suspendedFrozen
+        case daemonStopped, daemonStoppedFrozen
+    }
+
+    /// What comes from outside, at any moment.
+    enum Intrusion: Int, CaseIterable {
+        case hotBackup, freeze, thaw, channelLost, freezerDied, shutdown
+    }
+
+    /// From one state to another.
+    struct Transition: Hashable, CustomStringConvertible {
+        let from: RequestState
+        let to: RequestState
+
+        var description: String { "\(from) → \(to)" }
     }
 
     private(set) var milestones = Array(repeating: 0, count: Milestone.allCases.count)
     private(set) var transitions = Array(repeating: 0, count: stateCount * stateCount)
-    var events = 0
+    private(set) var intrusions = Array(repeating: 0, count: stateCount * Intrusion.allCases.count)
+    /// How often FIFREEZE failed, by errno.
+    var freezeErrors = Array(repeating: 0, count: Simulation.freezeErrorCount)
+    private(set) var events = 0
     /// When the last request was over.
     var lastRecord: Int64 = 0
 
@@ -26,33 +47,78 @@ struct Coverage {
     }
 
     mutating func noteTransition(from: RequestState, to: RequestState) {
+        transitions[Self.place(of: from) * Self.stateCount + Self.place(of: to)] += 1
+    }
+
+    mutating func note(_ event: RequestEvent, in state: RequestState) {
         events += 1
-        guard from != to else { return }
-        let states = Self.states
-        guard let first = states.firstIndex(of: from), let second = states.firstIndex(of: to) else { return }
-        transitions[first * states.count + second] += 1
+        guard let intrusion = Intrusion(event) else { return }
+        intrusions[Self.place(of: state) * Intrusion.allCases.count + intrusion.rawValue] += 1
     }
 
     mutating func add(_ other: Coverage) {
         events += other.events
-        for index in milestones.indices { milestones[index] += other.milestones[index] }
-        for index in transitions.indices { transitions[index] += other.transitions[index] }
+        Self.add(other.milestones, to: &milestones)
+        Self.add(other.transitions, to: &transitions)
+        Self.add(other.intrusions, to: &intrusions)
+        Self.add(other.freezeErrors, to: &freezeErrors)
+    }
+
+    private static func add(_ others: [Int], to counts: inout [Int]) {
+        for index in counts.indices { counts[index] += others[index] }
     }
 
     func count(_ milestone: Milestone) -> Int { milestones[milestone.rawValue] }
 
-    func count(from: RequestState, to: RequestState) -> Int {
-        guard let first = Self.states.firstIndex(of: from), let second = Self.states.firstIndex(of: to) else {
-            return 0
-        }
-        return transitions[first * Self.states.count + second]
+    func count(_ intrusion: Intrusion, in state: RequestState) -> Int {
+        intrusions[Self.place(of: state) * Intrusion.allCases.count + intrusion.rawValue]
     }
 
-    var visited: Set<RequestState> {
-        var visited: Set<RequestState> = [.recovering]
-        for (index, count) in transitions.enumerated() where count > 0 {
-            visited.insert(Self.states[index % Self.states.count])
+    func count(_ transition: Transition) -> Int {
+        transitions[Self.place(of: transition.from) * Self.stateCount + Self.place(of: transition.to)]
+    }
+
+    /// Every transition that came up.
+    var seen: Set<Transition> {
+        var seen: Set<Transition> = []
+        for from in Self.states {
+            for to in Self.states where count(Transition(from: from, to: to)) > 0 {
+                seen.insert(Transition(from: from, to: to))
+            }
         }
-        return visited
+        return seen
+    }
+
+    private static func place(of state: RequestState) -> Int {
+        switch state {
+        case .recovering: 0
+        case .idle: 1
+        case .planning: 2
+        case .flushing: 3
+        case .freezeHooks: 4
+        case .flushingAgain: 5
+        case .checking: 6
+        case .freezing: 7
+        case .verifying: 8
+        case .frozen: 9
+        case .rehearsing: 10
+        case .thawing: 11
+        case .thawHooks: 12
+        case .stopped: 13
+        }
+    }
+}
+
+extension Coverage.Intrusion {
+    init?(_ event: RequestEvent) {
+        switch event {
+        case .hotBackup: self = .hotBackup
+        case .freeze: self = .freeze
+        case .thaw: self = .thaw
+        case .channelLost: self = .channelLost
+        case .freezerDied: self = .freezerDied
+        case .shutdown: self = .shutdown
+        default: return nil
+        }
     }
 }

@@ -4,6 +4,8 @@
 struct ProgressCheck {
     /// The state that the last event led to, if it was told.
     var entered: RequestState?
+    /// Where it is.
+    var state = RequestState.recovering
     private var begun: RequestID?
     private var failure: String?
     private var runningHook: (name: String, phase: HookPhase)?
@@ -64,6 +66,10 @@ struct ProgressCheck {
 
 extension Simulation {
     func inspect(_ progress: RequestProgress) {
+        if case .entered(let state) = progress.step {
+            coverage.noteTransition(from: self.progress.state, to: state)
+            self.progress.state = state
+        }
         if let problem = self.progress.problem(with: progress) { violate("progress", problem) }
     }
 

@@ -32,7 +32,7 @@ extension Simulation {
         let lateness: Int64 = faults.contains(.lateTimer) ? 3_000_000_000 : 0
         let policy = scenario.policy
         let limit = operation.kind == .freeze ? policy.freezeAnswerLimit : policy.thawAnswerLimit
-        if waited > limit.nanoseconds + lateness {
+        if waited > limit.nanoseconds + lateness + (stoodStill - operation.stoodStillBefore) {
             violate("answers", "\(operation.kind) waited \(waited / 1_000_000) ms")
         }
     }
@@ -53,6 +53,7 @@ extension Simulation {
 
     private func inspectRefused(_ operation: SimulatedOperation, _ waited: Int64, _ detail: AnswerDetail) {
         coverage.note(waited == 0 ? .refused : .freezeFailed)
+        if waited > 0, !operation.hasBegun { coverage.note(.cancelledWhileWaiting) }
         if operation.isSecond { return inspectBusy(operation, detail) }
         let isRehearsedInVain = scenario.policy.isDryRun && !hosts[operation.host].isStandIn
         if isRehearsedInVain { coverage.note(.rehearsalRefused) }
@@ -82,7 +83,10 @@ extension Simulation {
             return
         }
         coverage.note(.frozen)
-        if isTampered { violate("P2", "FREEZE is answered with success, but not all is frozen by us") }
+        // Who thaws between the last look and the answer is noticed at the end only.
+        let isIncomplete =
+            ledger?.superblocks.contains { !superblocks[$0].isFrozenByUs && !superblocks[$0].isOwedThaw } ?? true
+        if isIncomplete { violate("P2", "FREEZE is answered with success, but not all is frozen by us") }
         if !check.mountsAreAsPlanned { violate("P2", "FREEZE is answered with success after the mounts changed") }
         guard scenario.policy.onHookFailure == .abort else { return }
         for hook in scenario.hooks where !check.hooksSucceeded.contains(hook.name) {
@@ -104,6 +108,7 @@ extension Simulation {
             if superblocks.contains(where: \.isFrozenByUs) {
                 violate("P3", "THAW succeeds while something is frozen")
             }
+            if check.isTorn { violate("P3", "THAW succeeds though somebody else thawed in the window") }
         } else {
             inspectHarmless(operation)
         }
@@ -124,6 +129,7 @@ extension Simulation {
 
     private func inspectThawFailed(_ operation: SimulatedOperation, _ detail: AnswerDetail) {
         coverage.note(.thawFailed)
+        if now - operation.received >= scenario.policy.thawAnswerLimit.nanoseconds { coverage.note(.thawOverdue) }
         if detail.refusal == .notOwner {
             coverage.note(.notOwner)
             if operation.isForced { violate("answers", "a forced THAW is refused") }

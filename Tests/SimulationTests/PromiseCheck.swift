@@ -17,7 +17,10 @@ struct PromiseCheck {
     /// The mount table was read, as planned, after the last flush and before anything was frozen.
     var mountsAreAsPlanned = false
     var thawSucceeded = false
-    var isThawOverdue = false
+    /// A FITHAW of ours found a filesystem of this request thawed by somebody else.
+    var isTorn = false
+    /// After the event before.
+    var wasWindowOpen = false
 }
 
 extension Simulation {
@@ -40,7 +43,7 @@ extension Simulation {
             if result.error == .resourceBusy { coverage.note(.frozenByForeigner) }
         case .thawed(_, let result):
             if result.error == .invalidArgument { coverage.note(.thawedByForeigner) }
-        case .mountsChecked(_, let change, let allFrozen):
+        case .mountsChecked(let step, let change, let allFrozen) where step == mountCheck:
             check.mountsAreAsPlanned = change == nil && (machine.state == .checking || allFrozen)
         case .hookFinished(_, let run): noteHook(run)
         default: break
@@ -192,16 +195,34 @@ extension Simulation {
     func inspectMachine() {
         // Each look at a property of another module copies the whole machine: once is enough.
         let machine = machine
+        defer { check.wasWindowOpen = machine.isWindowOpen }
         if machine.requestID != nil, deadline == nil {
             violate("P9", "\(machine.state.rawValue) without a deadline")
         }
         if machine.isStuck { coverage.note(.stuck) }
+        inspectWindow(machine)
         if !machine.debts.isEmpty, !machine.lostChannels.isEmpty { coverage.note(.lost) }
         guard isDaemonUp, machine.state == .idle else { return }
         // Of a caller who is gone nothing is kept: there is no end to their number.
         let isKnown = { (channel: ChannelID) in self.hosts.contains { $0.channel == channel } }
         if !machine.debts.keys.allSatisfy(isKnown) { violate("memory", "debts of \(machine.debts.keys)") }
         if !machine.standIns.allSatisfy(isKnown) { violate("memory", "stand-ins \(machine.standIns)") }
+    }
+
+    /// Nothing is left frozen where the machine says that the window is closed, but what it names as stuck: and that
+    /// does hang.
+    private func inspectWindow(_ machine: RequestMachine) {
+        guard isDaemonUp, !machine.isWindowOpen, machine.state != .recovering else { return }
+        guard superblocks.contains(where: \.isFrozenByUs) || machine.isStuck else { return }
+        if let frozenButNotStuck { violate("P1", "\(frozenButNotStuck) is frozen in \(machine.state)") }
+        guard machine.state == .thawHooks, check.wasWindowOpen else { return }
+        // That the freezer died may not have been told yet; the take-over follows.
+        guard orphanThaw != nil || currentFreezer.map({ freezers[$0].acts }) ?? false else { return }
+        for (index, superblock) in superblocks.enumerated() where superblock.isFrozenByUs {
+            if superblock.inFlight == nil, !isGuardThawing(index) {
+                violate("P1", "\(SimulatedWorld.mountPoints[index]) is given up, though nothing hangs")
+            }
+        }
     }
 
     /// Everything that could happen has happened.

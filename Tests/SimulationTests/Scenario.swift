@@ -26,7 +26,10 @@ struct Faults: OptionSet {
     static let slowHost = Faults(rawValue: 1 << 18)
     static let force = Faults(rawValue: 1 << 19)
 
-    static let count: UInt32 = 20
+    static let suspend = Faults(rawValue: 1 << 20)
+    static let daemonStops = Faults(rawValue: 1 << 21)
+
+    static let count: UInt32 = 22
 }
 
 /// The fixed part of a schedule: the limits, the hooks, and which faults come up at all. Few at a time, so that each
@@ -56,7 +59,11 @@ struct Scenario {
         default: break
         }
         if random.oneIn(6) { policy.hooksTotalTimeout = .seconds(40) }
-        if random.oneIn(6) { policy.thawAnswerLimit = .seconds(12) }
+        // Shorter than a thaw may take that hangs.
+        if random.oneIn(6) {
+            policy.thawAnswerLimit = .seconds(12)
+            if random.oneIn(2) { policy.takeoverPatience = .seconds(15) }
+        }
         // Budgets which leave hardly any room in the host's.
         if random.oneIn(10) { policy.flushTimeout = .seconds(300) }
         operations = 2 + random.below(4)

@@ -12,6 +12,7 @@ extension Simulation {
         case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
         case .flush(let step): flush(step)
         case .checkMounts(let step):
+            mountCheck = step
             let delay = fails(.workHangs, 4) ? random.milliseconds(2000, 12_000) : random.milliseconds(0, 20)
             schedule(at: now + delay, .mountsAreRead(step, life: life))
         case .runHook(let step, let index, let phase, _, _, let timeout):
@@ -21,6 +22,10 @@ extension Simulation {
         case .cancelHook(let step): cancelHook(step)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
             if windowLimit < windowDeadline.nanoseconds { windowLimit = windowDeadline.nanoseconds }
+            if fails(.foreignThaw, 4) {
+                let victim = random.below(superblocks.count)
+                schedule(at: now + random.milliseconds(0, 40), .foreignThaw(victim))
+            }
             order(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
         case .thaw: order(.thaw)
         case .takeOverThaw: takeOver(isRecovering: false)
@@ -35,6 +40,7 @@ extension Simulation {
     // MARK: Preparing
 
     private func prepare(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
+        if fails(.foreignFreeze, 3) { foreignAgentComes(within: 10_000) }
         preparation = step
         let delay = fails(.workHangs, 8) ? hangs(8, 30) : random.milliseconds(0, 200)
         if fails(.workFails, 10) {

@@ -1,24 +1,6 @@
 import FreezeCore
 import SystemPackage
 
-/// What the kernel knows of one superblock.
-struct SimulatedSuperblock {
-    enum Holder: Equatable {
-        case nobody
-        /// Frozen by a freezer of ours; when that must be over (P1).
-        case us(until: Int64)
-        case foreign
-    }
-
-    var holder = Holder.nobody
-    /// The freezer whose FIFREEZE or FITHAW has not returned.
-    var inFlight: Int?
-
-    var isFrozenByUs: Bool {
-        if case .us = holder { true } else { false }
-    }
-}
-
 /// The ledger's word of one superblock.
 enum SimulatedWord: Equatable {
     case planned
@@ -167,13 +149,13 @@ extension Simulation {
             // About the deadline, or long after it.
             delay = random.oneIn(2) ? max(0, limit + random.milliseconds(0, 12) - 6_000_000) : hangs(11, 200)
         }
+        beginFreeze(superblock, for: delay)
         schedule(at: now + delay, .freezeReturns(freezer: id, index: index, superblock: superblock))
     }
 
     func freezeReturns(_ index: Int, superblock: Int, freezer id: Int) {
         superblocks[superblock].inFlight = nil
-        let error = freezeError(superblock)
-        if error == nil { superblocks[superblock].holder = .us(until: max(now, windowLimit) + slack) }
+        let error = endFreeze(superblock)
         guard freezers[id].acts else { return guardLooks() }
         guard error == nil else {
             ledger?.words[index] = .refused
@@ -187,13 +169,6 @@ extension Simulation {
         report(.froze(index, result(nil)), from: id)
         if isUnwanted { issueThaw(index, freezer: id) }
         advanceFreezer(id)
-    }
-
-    private func freezeError(_ superblock: Int) -> Errno? {
-        if superblocks[superblock].holder != .nobody { return .resourceBusy }
-        guard faults.contains(.freezeFails), random.oneIn(5) else { return nil }
-        let errors: [Errno] = [.notSupportedOnSocket, .notPermitted, .ioError, .readOnlyFileSystem]
-        return errors[random.below(errors.count)]
     }
 
     // MARK: FITHAW
@@ -254,20 +229,6 @@ extension Simulation {
         freezers[id].phases[index] = .settled
         report(.thawed(index, result(error)), from: id)
         advanceFreezer(id)
-    }
-
-    /// FITHAW by us: nil, or EINVAL for what is not frozen.
-    func thawSuperblock(_ superblock: Int) -> Errno? {
-        switch superblocks[superblock].holder {
-        case .us:
-            superblocks[superblock].holder = .nobody
-            return nil
-        case .nobody:
-            return .invalidArgument
-        case .foreign:
-            violate("P5", "\(superblock), frozen by somebody else, is thawed")
-            return nil
-        }
     }
 
     // MARK: Time

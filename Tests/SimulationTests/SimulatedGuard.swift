@@ -8,6 +8,8 @@ struct SimulatedGuard {
     /// Per superblock of the ledger.
     var isDone: [Bool]
     var isThawing: [Bool]
+    /// What was written down last was what the freezer was about to do.
+    var isUncertain: [Bool]
 }
 
 extension Simulation {
@@ -28,7 +30,7 @@ extension Simulation {
         }
         guard orphanThaw == nil else { return }
         let none = Array(repeating: false, count: ledger.words.count)
-        orphanThaw = SimulatedGuard(isRecovering: isRecovering, isDone: none, isThawing: none)
+        orphanThaw = SimulatedGuard(isRecovering: isRecovering, isDone: none, isThawing: none, isUncertain: none)
         guardLooks()
     }
 
@@ -41,23 +43,33 @@ extension Simulation {
             if ledger.words[index].isSettled {
                 guardIsDone(index, nil)
             } else if superblocks[superblock].inFlight != nil {
-                // Its FITHAW is at it, or its FIFREEZE has not returned.
-                continue
-            } else if superblocks[superblock].isFrozenByUs {
+                // Its FITHAW is at it, or its FIFREEZE has not returned: a guard's FITHAW gives EINVAL, which is not
+                // believed, or waits. Either way it comes when that returns, which is when this is called again.
+                if let freezing = superblocks[superblock].freezing {
+                    coverage.note(now < freezing.flushes ? .guardWhileWriting : .guardWhileFlushing)
+                }
+            } else if superblocks[superblock].holder != .nobody {
+                orphanThaw?.isUncertain[index] = ledger.words[index] != .frozen
                 self.ledger?.words[index] = .thawing(byFreezer: false)
                 orphanThaw?.isThawing[index] = true
                 schedule(at: now + thawDelay(), .guardThaws(index, life: life))
             } else if isFreezerGone {
                 // EINVAL can be believed now: somebody else thawed it.
-                guardIsDone(index, .invalidArgument)
+                guardIsDone(index, thawSuperblock(superblock))
             }
         }
         sendRecoveredIfAllIsDone()
     }
 
+    /// Whether the daemon's FITHAW of a superblock is on its way.
+    func isGuardThawing(_ superblock: Int) -> Bool {
+        guard let orphanThaw, let index = ledger?.superblocks.firstIndex(of: superblock) else { return false }
+        return orphanThaw.isThawing[index] && !orphanThaw.isDone[index]
+    }
+
     func guardThaws(_ index: Int) {
-        guard let superblock = ledger?.superblocks[index] else { return }
-        guardIsDone(index, thawSuperblock(superblock))
+        guard let superblock = ledger?.superblocks[index], let orphanThaw else { return }
+        guardIsDone(index, thawSuperblock(superblock, isUncertain: orphanThaw.isUncertain[index]))
         sendRecoveredIfAllIsDone()
     }
 

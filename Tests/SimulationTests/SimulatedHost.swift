@@ -17,13 +17,17 @@ struct SimulatedOperation {
     var verdict: OperationAnswer?
     /// Nobody waits for the answer any more.
     var isLost = false
+    /// How long the daemon had stood still before.
+    var stoodStillBefore: Int64 = 0
+    /// A THAW by the driver, not by the host.
+    var isFake = false
     /// A THAW that came while all was frozen for it.
     var endsWindow = false
     /// A FREEZE that comes while another is served.
     var isSecond = false
-    /// A THAW by hand of somebody else's request.
     /// A second FREEZE beside one that goes on: what it is told changes nothing for that.
     var isBesides = false
+    /// A THAW by hand of somebody else's request.
     var isForced = false
     /// A FREEZE that may wait, or an operation that ends somebody's window first.
     var mayWait = false
@@ -34,8 +38,10 @@ struct SimulatedOperation {
 /// What sends requests through one channel.
 struct SimulatedHost {
     enum Role: CaseIterable {
-        /// One host, behind a device that is opened and lost.
-        case device
+        /// One host, behind the kernel's driver: see `SimulatedVSSDriver`.
+        case hyperV
+        /// Another one, behind a device that passes on whatever is sent, whenever it is.
+        case agent
         /// The control socket: many callers, who know nothing of one another.
         case control
         /// One caller after another, each with a window that ends with its connection.
@@ -48,7 +54,7 @@ struct SimulatedHost {
         case unanswered
         case succeeded
         case failed
-        /// Its channel was lost before it was answered.
+        /// Its channel was lost before it was answered, or since it failed.
         case lost
     }
 
@@ -61,6 +67,8 @@ struct SimulatedHost {
     var isStandIn = false
     var lastFreeze = LastFreeze.none
     var outstanding = 0
+    /// The operation whose answer the kernel's driver waits for.
+    var awaited: Int?
     /// Its last THAW was answered, and nothing was begun since.
     var isThawAnswered = false
     /// Its window was ended by force, and nothing was begun since.
@@ -73,19 +81,24 @@ struct SimulatedHost {
         self.operationsLeft = operationsLeft
         channel =
             switch role {
-            case .device: ChannelID(name: "device")
+            case .hyperV: .hyperV
+            case .agent: ChannelID(name: "agent")
             case .control: .control
             case .hold: .hold(1)
             }
     }
 
     /// Whether it can send; the control socket takes orders at any moment, also while recovering.
-    var isReachable: Bool { isOpen || role != .device }
+    var isReachable: Bool { isOpen || !hasDevice }
+
+    /// Whether one host stands behind a device that is opened and lost.
+    var hasDevice: Bool { role == .hyperV || role == .agent }
 
     mutating func connectionEnded() {
         isOpen = false
         isRegistered = false
         outstanding = 0
+        awaited = nil
         isThawAnswered = false
         guard role == .hold else { return }
         // He never comes back: the next one is somebody else.
@@ -115,6 +128,7 @@ extension Simulation {
             return schedule(at: now + random.milliseconds(100, 5000), .hostActs(index))
         }
         if hosts[index].isLeaving { return loseChannel(index) }
+        if hosts[index].role == .hyperV, hosts[index].awaited != nil || isOvertaken(index) { return }
         if faults.contains(.disorder) {
             if random.oneIn(2) { schedule(at: now + anyPause(), .hostActs(index)) }
         } else if hosts[index].outstanding > 0 {
@@ -159,20 +173,24 @@ extension Simulation {
 
     func register(_ index: Int) {
         hosts[index].isRegistered = true
-        hosts[index].isStandIn = hosts[index].role != .device || random.oneIn(2)
+        hosts[index].isStandIn = !hosts[index].hasDevice || random.oneIn(2)
         deliver(.registered(hosts[index].channel, isStandIn: hosts[index].isStandIn))
     }
 
     // MARK: Operations
 
     @discardableResult
-    func send(_ kind: SimulatedOperation.Kind, from index: Int, isForced: Bool = false) -> Int {
+    func send(
+        _ kind: SimulatedOperation.Kind, from index: Int, isForced: Bool = false, isFake: Bool = false
+    ) -> Int {
         let number = operations.count
         let channel = hosts[index].channel
         let id = OperationID(number: UInt64(number))
-        let operation = operation(kind, from: index, isForced: isForced)
+        var operation = operation(kind, from: index, isForced: isForced)
+        operation.isFake = isFake
         operations.append(operation)
         hosts[index].outstanding += 1
+        driverAwaits(number, from: index)
         switch kind {
         case .hotBackup: deliver(.hotBackup(channel, id))
         case .freeze:
@@ -197,14 +215,15 @@ extension Simulation {
     ) -> SimulatedOperation {
         let host = hosts[index]
         var operation = SimulatedOperation(
-            kind: kind, host: index, channel: host.channel, received: now, state: machine.state)
+            kind: kind, host: index, channel: host.channel, received: now, state: machine.state,
+            stoodStillBefore: stoodStill)
         let isOwner = machine.owner == host.channel
         let isHeld = isOwner && (machine.state == .frozen || machine.state == .rehearsing)
         // Only a host that begins anew has given its window up.
-        let losesWindow = isHeld && host.role == .device
+        let losesWindow = isHeld && host.hasDevice
         let isEnding = machine.state == .thawing || machine.state == .thawHooks
         let isActive = machine.requestID != nil && machine.state != .thawHooks
-        operation.endsWindow = kind == .thaw && isHeld && host.lastFreeze == .succeeded && !isTampered
+        operation.endsWindow = kind == .thaw && isHeld && host.lastFreeze == .succeeded && !isThawedEarly
         operation.isForced = isForced && isActive && !isOwner
         operation.isSecond =
             kind == .freeze && machine.requestID != nil && !losesWindow
@@ -225,6 +244,10 @@ extension Simulation {
         hosts[index].lastFreeze = .unanswered
         hosts[index].isThawAnswered = false
         hosts[index].isForcedOut = false
+        // It is cancelled while it waits for the thaw before.
+        if operation.state == .thawing, fails(.disorder, 2) {
+            schedule(at: now + random.milliseconds(0, 5), .hostActs(index))
+        }
         // Another caller of the control socket comes at any moment.
         if hosts[index].role == .control, random.oneIn(3) { schedule(at: now + anyPause(), .hostActs(index)) }
     }
@@ -241,7 +264,9 @@ extension Simulation {
             if machine.state == .frozen { coverage.note(.holdLostFrozen) }
             if machine.state == .thawing { coverage.note(.holdLostThawing) }
         }
-        if hosts[index].lastFreeze == .unanswered { hosts[index].lastFreeze = .lost }
+        if hosts[index].lastFreeze == .unanswered || hosts[index].lastFreeze == .failed {
+            hosts[index].lastFreeze = .lost
+        }
         hosts[index].connectionEnded()
         for number in operations.indices where operations[number].host == index {
             operations[number].isLost = true
@@ -254,6 +279,7 @@ extension Simulation {
     func answered(_ id: OperationID, _ verdict: OperationAnswer) {
         let operation = operations[Int(id.number)]
         let index = operation.host
+        guard mayWriteAnswer(to: Int(id.number)) else { return }
         hosts[index].outstanding -= 1
         let isOtherCaller = operation.isBesides || hosts[index].role == .control && operation.isForced
         if operation.kind == .thaw, !isOtherCaller { hosts[index].isThawAnswered = true }
@@ -269,6 +295,12 @@ extension Simulation {
         hosts[index].isThawAnswered = false
         hosts[index].lastFreeze = verdict == .success ? .succeeded : .failed
         guard verdict == .success else { return }
+        // THAW just when the window ends.
+        if fails(.lateTimer, 3), let limit = machine.frozenUntil {
+            schedule(at: limit.nanoseconds + random.milliseconds(0, 8) - 4_000_000, .hostActs(index))
+        }
+        if fails(.foreignFreeze, 4) { foreignAgentComes(within: 4000) }
+        if fails(.suspend, 4) { schedule(at: now + random.milliseconds(0, 4000), .machineIsSuspended) }
         if fails(.foreignThaw, 2) {
             schedule(at: now + random.milliseconds(0, 4000), .foreignThaw(random.below(superblocks.count)))
         }
@@ -278,9 +310,9 @@ extension Simulation {
         }
     }
 
-    /// Whether something that should be frozen for the request is not.
-    var isTampered: Bool {
+    /// Whether a guard of ours has thawed something of the request already.
+    private var isThawedEarly: Bool {
         if scenario.policy.isDryRun { return false }
-        return ledger?.superblocks.contains { !superblocks[$0].isFrozenByUs } ?? true
+        return ledger?.superblocks.contains { !superblocks[$0].isOwedThaw } ?? true
     }
 }

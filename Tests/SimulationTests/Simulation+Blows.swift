@@ -8,8 +8,16 @@ extension Simulation {
         }
         if faults.contains(.shutdown) { blows.append((1 + random.below(50), .shutdown)) }
         if faults.contains(.freezerDies) { blows.append((1 + random.below(50), .freezerDies)) }
+        if faults.contains(.suspend) {
+            for _ in 0...random.below(3) { blows.append((1 + random.below(60), .suspend)) }
+        }
+        if faults.contains(.daemonStops) {
+            for _ in 0...random.below(2) { blows.append((1 + random.below(60), .daemonStops)) }
+        }
         if faults.contains(.channelLost) {
-            for _ in 0...random.below(2) { blows.append((1 + random.below(50), .channelLost(random.below(3)))) }
+            for _ in 0...random.below(2) {
+                blows.append((1 + random.below(50), .channelLost(random.below(hosts.count))))
+            }
         }
     }
 
@@ -24,12 +32,23 @@ extension Simulation {
             stopDaemon(restartsIn: random.milliseconds(10, 5000))
         case .shutdown: schedule(at: now, .daemon(.shutdown(reason: "SIGTERM"), life: life))
         case .channelLost(let channel): loseChannel(channel)
+        case .suspend: schedule(at: now, .machineIsSuspended)
+        case .daemonStops: schedule(at: now, .daemonStops)
         case .freezerDies:
-            if let id = currentFreezer {
+            if let id = currentFreezer, !freezers[id].isOrphaned {
                 killFreezer(id)
             } else {
                 schedule(at: now, .daemon(.freezerDied, life: life))
             }
         }
+    }
+
+    /// SIGSTOP, and some time later SIGCONT: what comes meanwhile waits.
+    func stopDaemonForAWhile() {
+        let pause = random.oneIn(2) ? random.milliseconds(0, 40_000) : random.milliseconds(10_000, 1_000_000)
+        coverage.note(machine.state == .frozen ? .daemonStoppedFrozen : .daemonStopped)
+        stoppedUntil = now + pause
+        stoodStill += pause
+        forgetTimer()
     }
 }

@@ -12,10 +12,28 @@ extension Simulation.Happening {
         }
     }
 
+    /// Whether it has to wait while the daemon is stopped.
+    var needsDaemon: Bool {
+        switch self {
+        case .report, .hostActs, .hostHangsUp, .channelGivesUp: true
+        default: life != nil
+        }
+    }
+
+    /// Whether it comes at a moment of CLOCK_BOOTTIME, which goes on while the machine is suspended.
+    var followsBootTime: Bool {
+        switch self {
+        case .freezerWakes, .recoveryTakesOver, .recoveryEnds, .channelGivesUp: true
+        default: false
+        }
+    }
+
     /// Whether it would not be seen in the events that the machine gets.
     var isWorthTracing: Bool {
         switch self {
-        case .daemon, .report, .hostActs, .isPrepared, .mountsAreRead, .hookEnds, .freezerWakes: false
+        case .daemon, .report, .hostActs, .isPrepared, .mountsAreRead, .hookEnds, .freezerWakes, .driverGivesUp,
+            .channelGivesUp:
+            false
         default: true
         }
     }

@@ -24,6 +24,12 @@ final class Simulation {
         case hostActs(Int)
         case hostHangsUp(Int)
         case foreignThaw(Int)
+        case foreignFreeze(Int, rounds: Int)
+        case foreignFreezeEnds(Int)
+        case driverGivesUp(Int)
+        case channelGivesUp(Int, isLate: Bool)
+        case machineIsSuspended
+        case daemonStops
         case daemonStarts
     }
 
@@ -33,6 +39,8 @@ final class Simulation {
         case shutdown
         case channelLost(Int)
         case freezerDies
+        case suspend
+        case daemonStops
     }
 
     /// What the guards' patience adds up to, for P1: freezer, levels, take-over, and timers that come late.
@@ -55,6 +63,7 @@ final class Simulation {
     var deadline: Moment?
     private var timer: (deadline: Moment, due: Int64)?
     var preparation: StepID?
+    var mountCheck: StepID?
     var planned: FreezePlan?
     var runningHook: (step: StepID, name: String, phase: HookPhase)?
     var orphanThaw: SimulatedGuard?
@@ -72,6 +81,10 @@ final class Simulation {
     var progress = ProgressCheck()
     var coverage = Coverage()
     var windowLimit: Int64 = 0
+    /// How long the daemon could do nothing, suspended or stopped, all in all.
+    var stoodStill: Int64 = 0
+    /// SIGCONT comes then.
+    var stoppedUntil: Int64 = 0
     /// How much longer FITHAWs were made to take.
     private var trouble: Int64 = 0
     var hungOnce = false
@@ -96,10 +109,14 @@ final class Simulation {
     // MARK: Running
 
     func run() {
-        if faults.contains(.foreignFreeze) { superblocks[random.below(superblocks.count)].holder = .foreign }
+        if fails(.foreignFreeze, 3) { superblocks[random.below(superblocks.count)].holder = .foreign }
+        if faults.contains(.foreignFreeze) { foreignAgentComes(within: 20_000) }
+        if faults.contains(.foreignThaw) {
+            schedule(at: now + random.milliseconds(0, 20_000), .foreignThaw(random.below(superblocks.count)))
+        }
         prepareBlows()
         startDaemon()
-        for index in hosts.indices where hosts[index].role == .device || random.oneIn(2) {
+        for index in hosts.indices where hosts[index].role == .hyperV || random.oneIn(2) {
             schedule(at: now + random.milliseconds(0, 4000), .hostActs(index))
         }
         runUntil { false }
@@ -114,6 +131,7 @@ final class Simulation {
         blows = []
         faults = []
         isHealing = true
+        stoppedUntil = 0
         scenario.hooks = [PlannedHook(name: SimulatedWorld.hookNames[0])]
         for index in superblocks.indices where superblocks[index].holder == .foreign {
             superblocks[index].holder = .nobody
@@ -151,7 +169,7 @@ final class Simulation {
                 let entry = queue[next]
                 queue.swapAt(next, queue.count - 1)
                 queue.removeLast()
-                advance(to: entry.at)
+                advance(to: max(now, entry.at))
                 happen(entry.happening)
             }
         }
@@ -175,12 +193,26 @@ final class Simulation {
         queue.append((max(moment, now), sequence, happening))
     }
 
+    /// The machine sleeps: what it waits for comes so much later, unless CLOCK_BOOTTIME tells when.
+    func postpone(by sleep: Int64) {
+        for index in queue.indices where !queue[index].happening.followsBootTime { queue[index].at += sleep }
+        if stoppedUntil > now - sleep { stoppedUntil += sleep }
+        forgetTimer()
+    }
+
+    /// When the daemon's timer is noticed has changed.
+    func forgetTimer() {
+        timer = nil
+    }
+
     /// When the driver will notice the machine's deadline.
     private var timerDue: Int64? {
         guard isDaemonUp, let deadline else { return nil }
         if let timer, timer.deadline == deadline { return timer.due }
         let lateness = fails(.lateTimer, 3) ? random.milliseconds(0, 3000) : 0
-        let due = max(now, deadline.nanoseconds + lateness)
+        var due = max(now, stoppedUntil, deadline.nanoseconds + lateness)
+        // After the daemon stood still, what has come meanwhile may be read first.
+        if deadline.nanoseconds < due, random.oneIn(2) { due += random.milliseconds(0, 5) }
         timer = (deadline, due)
         return due
     }
@@ -196,10 +228,15 @@ final class Simulation {
     private func advance(to moment: Int64) {
         now = moment
         for index in superblocks.indices {
-            if case .us(let until) = superblocks[index].holder, now > until {
+            if case .us(let until) = superblocks[index].holder, now > until, !isHelpless {
                 violate("P1", "\(SimulatedWorld.mountPoints[index]) stays frozen")
             }
         }
+    }
+
+    /// The daemon is stopped, or was a moment ago, and its freezer is gone: nobody is there who could thaw.
+    private var isHelpless: Bool {
+        now < stoppedUntil + slack && !(currentFreezer.map { freezers[$0].acts } ?? false)
     }
 
     /// FITHAW takes longer than it should: P1 waits for it.
@@ -223,6 +260,7 @@ final class Simulation {
 
     private func happen(_ happening: Happening) {
         if let lifeOfIt = happening.life, lifeOfIt != life || !isDaemonUp { return }
+        if now < stoppedUntil, happening.needsDaemon { return schedule(at: stoppedUntil, happening) }
         if happening.isWorthTracing { trace?.append("\(stamp)   \(happening)") }
         switch happening {
         case .daemon(let event, _): deliver(event)
@@ -252,9 +290,13 @@ final class Simulation {
         case .hookEnds(let step, let name, let phase, let outcome, _): hookEnds(step, name, phase, outcome)
         case .hostActs(let index): hostActs(index)
         case .hostHangsUp(let index): loseChannel(index)
-        case .foreignThaw(let index):
-            // Between the last look and the answer nobody could notice it.
-            if machine.state == .frozen, superblocks[index].isFrozenByUs { superblocks[index].holder = .nobody }
+        case .foreignThaw(let index): foreignThaw(index)
+        case .foreignFreeze(let index, let rounds): foreignFreeze(index, rounds: rounds)
+        case .foreignFreezeEnds(let index): foreignFreezeEnds(index)
+        case .driverGivesUp(let number): driverGivesUp(number)
+        case .channelGivesUp(let number, _): channelGivesUp(number)
+        case .machineIsSuspended: suspend()
+        case .daemonStops: if isDaemonUp { stopDaemonForAWhile() }
         case .daemonStarts: startDaemon()
         }
     }
@@ -267,7 +309,7 @@ final class Simulation {
         noteEvent(event)
         let effects = machine.handle(event, at: Moment(nanoseconds: now))
         deadline = machine.nextDeadline
-        coverage.noteTransition(from: before, to: machine.state)
+        coverage.note(event, in: before)
         trace?.append("\(stamp) \(event.brief) → \(machine.state)")
         for effect in effects {
             trace?.append("        \(effect.brief)")
@@ -284,6 +326,7 @@ final class Simulation {
     private func startDaemon() {
         life += 1
         isDaemonUp = true
+        stoppedUntil = 0
         machine = RequestMachine(policy: scenario.policy)
         timer = nil
         deadline = nil
@@ -293,6 +336,7 @@ final class Simulation {
     /// It ends, whatever it was at; everything that waits for it finds it gone.
     func stopDaemon(restartsIn delay: Int64) {
         isDaemonUp = false
+        mountCheck = nil
         orphanThaw = nil
         preparation = nil
         runningHook = nil
