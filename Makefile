@@ -30,6 +30,9 @@ fuzz: ## generated inputs, many of them damaged, for every parser of what comes 
 	packaging/install-dependencies build
 	Tests/fuzz
 
+mutation-test: ## shows that the simulation catches a broken state machine
+	Tests/mutation-test
+
 lint: ## what CI checks of style
 	swift format lint --strict --recursive Sources Tests Package.swift
 	shellcheck $(SCRIPTS)
@@ -68,4 +71,4 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 clean: ## removes what was built
 	swift package clean
 
-.PHONY: help build test harness-test soak fuzz lint format demo install clean
+.PHONY: help build test harness-test soak fuzz mutation-test lint format demo install clean
