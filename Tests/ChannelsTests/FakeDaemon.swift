@@ -9,7 +9,12 @@ import SystemPackage
 final class FakeDaemon: DaemonInquiry {
     /// What the channel has delivered, in order.
     let seen = Monitor<[String]>([])
-    private let channel = Mutex<ControlChannel?>(nil)
+    /// It holds this daemon, so it is not held in return.
+    private struct Link {
+        weak var channel: ControlChannel?
+    }
+
+    private let link = Mutex(Link())
     private let isFrozen = Mutex(false)
     /// Whether to tell one step of each kind when asked for the status.
     private let tellsProgress: Bool
@@ -19,7 +24,7 @@ final class FakeDaemon: DaemonInquiry {
     }
 
     func attach(_ channel: ControlChannel) {
-        self.channel.withLock { $0 = channel }
+        link.withLock { $0.channel = channel }
     }
 
     // MARK: Inquiries
@@ -65,7 +70,7 @@ final class FakeDaemon: DaemonInquiry {
 
     private func answer(_ operation: OperationID, _ refusal: AnswerDetail.Refusal?) {
         let detail = AnswerDetail(request: RequestID("r1"), refusal: refusal, reason: refusal?.rawValue)
-        channel.withLock(\.self)?.answer(operation, refusal == nil ? .success : .failure, detail, before: nil)
+        link.withLock(\.channel)?.answer(operation, refusal == nil ? .success : .failure, detail, before: nil)
     }
 
     // MARK: Progress
@@ -83,7 +88,7 @@ final class FakeDaemon: DaemonInquiry {
             .finished(Self.record),
         ]
         for step in steps {
-            channel.withLock(\.self)?.observe(
+            link.withLock(\.channel)?.observe(
                 RequestProgress(request: RequestID("r1"), channel: .control, step: step))
         }
     }

@@ -33,7 +33,12 @@ extension ChannelEvent {
 /// Stands where the coordinator does: records every event, and answers what its script answers.
 final class ScriptedCoordinator: Sendable {
     private let seen = Monitor<[ChannelEvent]>([])
-    private let channel = Mutex<HyperVChannel?>(nil)
+    /// It holds this coordinator, so it is not held in return.
+    private struct Link {
+        weak var channel: HyperVChannel?
+    }
+
+    private let link = Mutex(Link())
     private let script: @Sendable (ChannelEvent) -> OperationAnswer?
 
     /// When its answers stop being true.
@@ -55,7 +60,7 @@ final class ScriptedCoordinator: Sendable {
         let channel = try HyperVChannel(
             device: device, isRequired: isRequired, limits: limits, opening: opening
         ) { [self] in receive($0) }
-        self.channel.withLock { $0 = channel }
+        link.withLock { $0.channel = channel }
         try channel.start()
         return channel
     }
@@ -63,7 +68,7 @@ final class ScriptedCoordinator: Sendable {
     private func receive(_ event: ChannelEvent) {
         seen.update { $0.append(event) }
         guard let operation = event.operation, let verdict = script(event) else { return }
-        channel.withLock(\.self)?.answer(operation, verdict, before: limit)
+        link.withLock(\.channel)?.answer(operation, verdict, before: limit)
     }
 
     var events: [ChannelEvent] { seen.update(\.self) }
