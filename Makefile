@@ -33,6 +33,10 @@ fuzz: ## generated inputs, many of them damaged, for every parser of what comes 
 mutation-test: ## shows that the simulation catches a broken state machine
 	Tests/mutation-test
 
+sanitize: ## the unit tests under ThreadSanitizer and AddressSanitizer
+	packaging/install-dependencies build test
+	Tests/sanitize
+
 lint: ## what CI checks of style
 	swift format lint --strict --recursive Sources Tests Package.swift
 	shellcheck $(SCRIPTS)
@@ -71,4 +75,4 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 clean: ## removes what was built
 	swift package clean
 
-.PHONY: help build test harness-test soak fuzz mutation-test lint format demo install clean
+.PHONY: help build test harness-test soak fuzz mutation-test sanitize lint format demo install clean
