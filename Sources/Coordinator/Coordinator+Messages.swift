@@ -39,7 +39,11 @@ extension Coordinator {
         case .hotBackup(let operation): handle(.hotBackup(channel, operation))
         case .freeze(let operation): handle(.freeze(channel, operation, .unique()))
         case .thaw(let operation, let wish):
-            if channel == machine.owner { lookForWrites() }
+            if channel == machine.owner {
+                // First what the freezer has told: after its own thaw a write is no sign of anybody else's.
+                takeFreezerNews()
+                lookForWrites()
+            }
             handle(.thaw(channel, operation, wish))
         case .lost(let reason):
             if channel.caller == nil { channelStates[channel.name] = "not registered: \(reason)" }

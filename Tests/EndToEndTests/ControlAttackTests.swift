@@ -55,7 +55,7 @@ extension EndToEnd {
             try expectUnmoved(rig, descriptors)
         }
 
-        @Test func `1,000 connections that say nothing, or half of something, hold nothing up`() throws {
+        @Test func `P9 1,000 connections that say nothing, or half of something, hold nothing up`() throws {
             let (rig, descriptors) = try frozenRig()
             let daemon = rig.daemon.processIdentifier
             let request = try rig.status().request
@@ -101,7 +101,7 @@ extension EndToEnd {
             try expectUnmoved(rig, descriptors)
         }
 
-        @Test func `a subscriber that reads nothing holds nothing up`() throws {
+        @Test func `P9 a subscriber that reads nothing holds nothing up`() throws {
             let (rig, descriptors) = try frozenRig()
             var client: RawClient? = try RawClient(rig.socket)
             try client?.send("{\"method\":\"org.quiesce.Control1.Monitor\",\"more\":true}")
@@ -115,7 +115,8 @@ extension EndToEnd {
             #expect(try ProcessStatus.waitForDescriptors(descriptors, of: rig.daemon.processIdentifier))
         }
 
-        @Test func `who takes all connections for watching, or for the history, does not keep status out`() throws
+        @Test func `P9 who takes all connections for watching, or for the history, does not keep status out`()
+            throws
         {
             let (rig, descriptors) = try frozenRig()
             var clients: [RawClient] = []
