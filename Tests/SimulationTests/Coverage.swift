@@ -11,7 +11,7 @@ struct Coverage {
         case forcedThaw, lostByForce, holdLostFrozen, holdLostThawing
         case rehearsed, rehearsalThawed, rehearsalRefused
         // The kernel, and others who use it.
-        case foreignThawWhileWriting, foreignThawWhileFlushing, foreignTakenForOurs
+        case foreignThawWhileWriting, foreignThawWhileFlushing, foreignTakenForOurs, writtenInWindow
         case guardWhileWriting, guardWhileFlushing
         case driverGaveUp, answerDropped, overtaken, suspended, suspendedFrozen
         case daemonStopped, daemonStoppedFrozen

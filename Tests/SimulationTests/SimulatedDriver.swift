@@ -37,6 +37,16 @@ extension Simulation {
         }
     }
 
+    /// Before the owner's THAW the driver looks at what was written in the window.
+    func tellOfWrites(before channel: ChannelID) {
+        guard machine.state == .frozen, machine.owner == channel,
+            let written = ledger?.superblocks.first(where: { superblocks[$0].isWritten })
+        else { return }
+        check.isTorn = true
+        coverage.note(.writtenInWindow)
+        deliver(.written(SimulatedWorld.mountPoints[written]))
+    }
+
     // MARK: Preparing
 
     private func prepare(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {

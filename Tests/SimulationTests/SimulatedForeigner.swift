@@ -12,6 +12,7 @@ extension Simulation {
             return
         }
         superblocks[index].holder = .nobody
+        superblocks[index].isWritten = random.oneIn(2)
         if fails(.foreignFreeze, 2) { foreignAgentComes(within: 50, on: index) }
     }
 

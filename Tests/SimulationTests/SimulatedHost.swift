@@ -201,6 +201,9 @@ extension Simulation {
             if operation.mayWait, hosts[index].role == .hold, fails(.channelLost, 2) {
                 schedule(at: now + random.milliseconds(0, 10), .hostHangsUp(index))
             }
+            tellOfWrites(before: channel)
+            // A blow may have struck meanwhile.
+            guard isDaemonUp, !operations[number].isLost else { return number }
             deliver(.thaw(channel, id, ThawWish(isForced: isForced)))
         }
         if isDaemonUp, operations[number].verdict == nil, !operation.mayWait, !operations[number].isLost {

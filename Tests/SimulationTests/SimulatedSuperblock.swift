@@ -23,6 +23,8 @@ struct SimulatedSuperblock {
     var inFlight: Int?
     /// A FIFREEZE of ours succeeded, and no FITHAW of ours has returned since, whatever others did meanwhile.
     var isOwedThaw = false
+    /// Somebody thawed it while it was frozen by us, and something was written to it.
+    var isWritten = false
 
     var isFrozenByUs: Bool {
         if case .us = holder { true } else { false }
@@ -46,6 +48,7 @@ extension Simulation {
         if let error = freezeError { return error }
         superblocks[superblock].holder = .us(until: max(now, windowLimit) + slack)
         superblocks[superblock].isOwedThaw = true
+        superblocks[superblock].isWritten = false
         return nil
     }
 
