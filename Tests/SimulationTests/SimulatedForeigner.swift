@@ -13,7 +13,8 @@ extension Simulation {
         }
         superblocks[index].holder = .nobody
         superblocks[index].isWritten = random.oneIn(2)
-        if fails(.foreignFreeze, 2) { foreignAgentComes(within: 50, on: index) }
+        // One that took the freeze for its own begins anew.
+        if random.oneIn(2) { foreignAgentComes(within: 50, on: index) }
     }
 
     /// An agent that freezes one filesystem and thaws it, a few times over.
