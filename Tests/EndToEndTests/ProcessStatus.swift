@@ -20,13 +20,14 @@ enum ProcessStatus {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/fd").count
     }
 
-    /// What it has open, sorted; without the numbers by which the kernel tells sockets apart.
+    /// What it has open, sorted; without the numbers by which the kernel tells sockets and processes apart.
     static func openFiles(of process: pid_t) throws -> [String] {
         let directory = "/proc/\(process)/fd"
         return try FileManager.default.contentsOfDirectory(atPath: directory).compactMap { number in
             let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/\(number)")
-            return target.map {
-                $0.hasPrefix("socket:") || $0.hasPrefix("pipe:") ? String($0.prefix { $0 != "[" }) : $0
+            return target.map { target in
+                let isNumbered = ["socket:", "pipe:", "/proc/"].contains { target.hasPrefix($0) }
+                return isNumbered ? target.filter { !$0.isNumber } : target
             }
         }.sorted()
     }
