@@ -11,16 +11,26 @@ extension Coordinator {
         let history = history
         let written = HistoryRecord(record, clock: .current())
         let mailbox = mailbox
-        remember(written)
+        let isLeftover = leftoverLedger?.requestID == record.id.text
+        if !isLeftover { remember(written) }
         log(LogNote(summary: record))
         historyWriter.add {
             do {
+                if isLeftover {
+                    // A hook that cannot be called for thaw keeps the ledger: then an earlier start has told of it.
+                    let known = try? history.records(limit: Self.recordsOfLeftover).records
+                    if known?.contains(where: { $0.id == written.id }) == true { return }
+                    mailbox.post(.recorded(written))
+                }
                 try history.append(written)
             } catch {
                 mailbox.post(.note(LogNote(.error, "\(error)")))
             }
         }
     }
+
+    /// Where the record of a request that an earlier life left would be.
+    private static let recordsOfLeftover = 10
 
     /// A ledger that still owes a hook its thaw is kept, for the next start or until the next request.
     func release() {

@@ -8,6 +8,9 @@ import SystemPackage
 /// Around and in the window: looking at the mount table through what is open already, and thawing in the freezer's
 /// place.
 extension Coordinator {
+    /// How long the look that HOT_BACKUP has asked for is waited for before the first freeze.
+    private static let assessmentPatience = Duration.seconds(2)
+
     func checkMounts(_ step: StepID) {
         guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
         let mailbox = mailbox
@@ -20,10 +23,10 @@ extension Coordinator {
             return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
         }
         let assessment = assessment
-        let limit = Moment.now + machine.policy.planTimeout
+        let limit = Moment.now + Self.assessmentPatience
         blockingWork("mounts") {
-            // It opens paths, and FREEZE may come as soon as its HOT_BACKUP was answered. One that outlasts the limit
-            // has failed the request by then.
+            // It opens paths, and FREEZE may come as soon as its HOT_BACKUP was answered. One that hangs opens
+            // nothing more when it comes back.
             if !isWindowOpen { _ = assessment.waitForEnd(until: limit) }
             let change = opened.mountChange(policy, isWindowOpen: isWindowOpen)
             mailbox.post(.mountsChecked(step, change: change, allFrozen: allFrozen))
@@ -38,6 +41,8 @@ extension Coordinator {
         guard machine.state == .frozen, let resources, let opened = resources.opened else { return }
         for (index, before) in resources.sectorsWhenFrozen.enumerated() {
             guard let before, let now = opened.writtenSectors[index]?.count, now != before else { continue }
+            // Not by our own thaw, at the end of the window: the freezer tells of that before it begins.
+            takeFreezerNews()
             return handle(.written(opened.freezeTargets[index].filesystem.mountPoint))
         }
     }

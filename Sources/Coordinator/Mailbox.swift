@@ -1,4 +1,5 @@
 import FreezeCore
+import History
 import LinuxCalls
 import Synchronization
 import SystemPackage
@@ -26,6 +27,8 @@ enum CoordinatorMessage: Sendable {
     case statusAsked(@Sendable (DaemonStatus) -> Void)
     case historyAsked(limit: Int, @Sendable (HistoryAnswer) -> Void)
     case lastRequestsRead(last: PastRequest?, lastGood: PastRequest?)
+    /// A request that an earlier life left is in the history now.
+    case recorded(HistoryRecord)
 }
 
 /// The way into the coordinator's thread, from every other one. Never blocks.

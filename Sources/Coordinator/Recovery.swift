@@ -59,16 +59,18 @@ public struct Recovery: Sendable {
     }
 
     /// A freezer whose daemon died thaws by itself, and what hangs in the kernel the moment that returns. One that
-    /// leaves a superblock frozen is stopped or broken: it is killed. Otherwise it is the best guard there is. One that
-    /// was killed, and cannot end because of what hangs, does nothing any more.
+    /// leaves a superblock frozen, or stands still, is no guard: it is killed. Otherwise it is the best there is. One
+    /// that was killed, and cannot end because of what hangs, does nothing any more.
     private func waitForOrphan(_ freezer: ProcessHandle, _ ledger: Ledger) {
         let begun = Moment.now
         while Moment.now < begun + Self.patience, !ledger.unsettled.isEmpty {
+            if freezer.isStopped { break }
             let onlyHangs = ledger.unsettled.allSatisfy { ledger.word($0).state == .freezing }
-            if onlyHangs, Moment.now >= begun + Self.hangingPatience { return }
+            if onlyHangs, Moment.now >= begun + Self.hangingPatience { break }
             if freezer.waitForEnd(atMost: .milliseconds(20)) || freezer.isDying { return }
         }
-        if ledger.unsettled.contains(where: { ledger.word($0).state == .frozen }) {
+        // SIGSTOP takes effect when FIFREEZE returns: then the superblock is frozen, and its word still says freezing.
+        if freezer.isStopped || ledger.unsettled.contains(where: { ledger.word($0).state == .frozen }) {
             freezer.kill(within: .seconds(1))
         }
     }

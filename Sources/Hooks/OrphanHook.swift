@@ -22,9 +22,14 @@ public struct OrphanHook: Sendable {
     public func end() -> Bool {
         guard !process.hasEnded else { return true }
         group.signal(SIGTERM)
-        if process.waitForEnd(atMost: HookSupervisor.grace), !group.hasLivingMembers { return true }
+        if waitUntilGone(atMost: HookSupervisor.grace) { return true }
         group.signal(SIGKILL)
-        let deadline = Moment.now + HookSupervisor.patience
+        return waitUntilGone(atMost: HookSupervisor.patience)
+    }
+
+    /// Nobody tells when the last of the group is gone.
+    private func waitUntilGone(atMost limit: Duration) -> Bool {
+        let deadline = Moment.now + limit
         while group.hasLivingMembers {
             guard Moment.now < deadline else { return false }
             _ = pollDescriptors([], until: .now + .milliseconds(20))

@@ -10,6 +10,12 @@ extension ProcessHandle {
         return !record.isAlive
     }
 
+    /// Whether it stands still, by SIGSTOP or under a debugger (proc_pid_stat(5): T, t).
+    public var isStopped: Bool {
+        guard let record = (try? ProcessRecord.read(identity.processID)) ?? nil else { return false }
+        return !hasEnded && (record.state == "T" || record.state == "t")
+    }
+
     /// Kills it, and waits until nothing of its program runs any more; that takes no longer than a system call does
     /// to notice.
     public func kill(within limit: Duration) {

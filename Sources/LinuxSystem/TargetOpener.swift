@@ -28,15 +28,18 @@ public struct TargetOpener: Sendable {
     /// Opens everything that the plan freezes or syncs, in its order. May block for as long as a local disk takes to
     /// look a directory up: give it a thread and a deadline.
     ///
+    /// - Parameter isWanted: Asked before each; if not, nothing more is opened, and what is given is not all.
     /// - Throws: `LinuxSystemError` that names the mount point; then nothing is left open.
-    public func open(_ plan: FreezePlan) throws(LinuxSystemError) -> [Target] {
+    public func open(
+        _ plan: FreezePlan, isWanted: () -> Bool = { true }
+    ) throws(LinuxSystemError) -> [Target] {
         let wanted = plan.filesystems.filter { $0.action != .skip }
         // Each, and the count of what is written to it. If it fails, opening will say that descriptors ran out.
         try? DescriptorLimit.makeRoom(for: 2 * wanted.count, reserve: Self.otherDescriptors)
         let roots = NamespaceRoots(root, tables)
         var targets: [Target] = []
         do throws(LinuxSystemError) {
-            for filesystem in wanted {
+            for filesystem in wanted where isWanted() {
                 targets.append(try open(filesystem, below: roots))
             }
         } catch {

@@ -11,17 +11,24 @@ import SystemPackage
 public final class WrittenSectors: Sendable {
     private let files: [FileDescriptor]
 
-    /// Nil if one cannot be opened: part of the devices would prove nothing.
+    /// Nil if one cannot be opened, or does not count: part of the devices would prove nothing.
     init?(of devices: some Collection<DeviceNumber>, paths: SystemPaths = .live) {
         let directories = devices.sorted().map(BlockDevices(paths: paths).directory(of:))
         var files: [FileDescriptor] = []
         for directory in directories {
-            guard let file = try? openDescriptor(directory.appending("stat"), .readOnly) else { break }
+            guard Self.isCounted(directory), let file = try? openDescriptor(directory.appending("stat"), .readOnly)
+            else { break }
             files.append(file)
         }
         self.files = files
         // From here on the deinitializer closes them.
         guard !files.isEmpty, files.count == devices.count else { return nil }
+    }
+
+    /// The admin can switch the count off, for a whole disk.
+    private static func isCounted(_ directory: FilePath) -> Bool {
+        let queues = ["queue/iostats", "../queue/iostats"].map { directory.appending(FilePath($0).components) }
+        return queues.lazy.compactMap { SmallFile.text($0) }.first.map { !$0.hasPrefix("0") } ?? true
     }
 
     deinit {
@@ -67,7 +74,10 @@ extension WrittenSectors {
     /// Nil if the place of one cannot be found.
     private static func devicesWithSwapFiles(_ paths: SystemPaths) -> [DeviceNumber]? {
         // Filename, Type, Size, Used, Priority; escaped as in mountinfo.
-        let lines = (SmallFile.text(paths.proc.appending("swaps")) ?? "").split(separator: "\n").dropFirst()
+        let file = paths.proc.appending("swaps")
+        // There is none in a kernel without swap.
+        guard let text = SmallFile.text(file) ?? (access(file.string, F_OK) == 0 ? nil : "") else { return nil }
+        let lines = text.split(separator: "\n").dropFirst()
         var devices: [DeviceNumber] = []
         for fields in lines.map({ $0.split(whereSeparator: \.isWhitespace) })
         where fields.dropFirst().first == "file" {

@@ -55,7 +55,8 @@ extension RecoveryDocument {
             thawed: result.isEverythingThawed,
             filesystems: result.lines.map { line in
                 Filesystem(
-                    mountPoint: line.mountPoint.escaped, thawed: line.outcome.isSettled, statement: "\(line)")
+                    mountPoint: line.mountPoint.escaped,
+                    thawed: line.outcome.isSettled && line.outcome != .replaced, statement: "\(line)")
             }, hooksOwedThaw: result.hooksOwedThaw.map { escapedControlCharacters($0) })
     }
 }

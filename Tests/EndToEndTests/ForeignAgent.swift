@@ -101,7 +101,8 @@ private final class LineClient: Sendable {
     }
 }
 
-/// Writes to a file all the time, and remembers each write that was done: what is done in a window was not frozen.
+/// Writes to a file all the time, each time down to the disk, and remembers when: what reaches the disk in a window is
+/// perhaps in the snapshot. (What only reaches the page cache, between somebody's thaw and his next freeze, is not.)
 final class BusyWitness: Sendable {
     private struct Write {
         let began: Moment
@@ -128,8 +129,9 @@ final class BusyWitness: Sendable {
         let began = Moment.now
         var number = began.nanoseconds
         let count = pwrite(file.rawValue, &number, MemoryLayout.size(ofValue: number), 0)
+        let isOnDisk = count > 0 && fdatasync(file.rawValue) == 0
         let ended = Moment.now
-        if count > 0 { writes.update { $0.append(Write(began: began, ended: ended)) } }
+        if isOnDisk { writes.update { $0.append(Write(began: began, ended: ended)) } }
         usleep(300)
     }
 

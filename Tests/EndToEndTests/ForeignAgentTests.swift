@@ -136,7 +136,8 @@ extension EndToEnd {
             }
             var counts = ["refused": 0, "lost": 0, "seen to be torn": 0, "good": 0]
             var number = 0
-            while number < 60 {
+            // Sixty, and as many more as it takes until each outcome was seen.
+            while number < 60 || number < 600 && !counts.values.allSatisfy({ $0 > 0 }) {
                 number += 1
                 usleep(.random(in: 0...50_000))
                 let freeze = try rig.freeze()

@@ -28,7 +28,7 @@ extension EndToEnd {
             held = try ScratchFilesystem(.ext4)
             other = try ScratchFilesystem(.xfs)
             rig = try DaemonRig(
-                configuration: ["freeze": "timeout = \"1s\""],
+                configuration: ["freeze": "timeout = \"3s\""],
                 hooks: ["10-trace": "echo \"$1${QUIESCE_RESULT:+ $QUIESCE_RESULT}\" >> $TRACE"])
             let file = held.mountPoint.appending("agreed")
             try RunningProgram.output(of: "touch", [file.string])
@@ -61,7 +61,9 @@ extension EndToEnd {
             let killed = Moment.now
             if victim == .daemon {
                 // Not at the freeze deadline, but at once.
-                try wait(for: "the thaw of the others", within: .milliseconds(500)) { ledger.unsettled.count == 1 }
+                try wait(for: "the thaw of the others", within: .milliseconds(1500)) {
+                    ledger.unsettled.count == 1
+                }
                 print("MEASURED: \((Moment.now - killed).milliseconds) ms to the others' thaw; killed: daemon")
             }
             let answer = try pending.value()
@@ -92,7 +94,7 @@ extension EndToEnd {
             try wait(for: "the thaw of the others") { ledger.unsettled.count == 1 }
             if let recovery {
                 print("MEASURED: \((Moment.now - begun).milliseconds) ms from recover to the others' thaw")
-                #expect(Moment.now - begun < .seconds(2))
+                #expect(Moment.now - begun < .seconds(5))
                 #expect(try recovery.waitForExit(within: .seconds(30)) == .exited(1))
                 let told = recovery.text(of: .output)
                 #expect(told.contains("\(held.mountPoint): its freeze or thaw hangs in the kernel"), "\(told)")
@@ -105,9 +107,9 @@ extension EndToEnd {
         private func expectTold(_ answer: HyperVHostAnswer, _ poll: StatusPoll, _ victim: Victim) throws {
             CrashScene.expectRefused(answer)
             print(
-                "MEASURED: FREEZE answered after \(answer.duration.milliseconds) ms, freeze.timeout is 1000 ms; killed: "
+                "MEASURED: FREEZE answered after \(answer.duration.milliseconds) ms, freeze.timeout is 3000 ms; killed: "
                     + "\(victim)")
-            #expect(answer.duration >= .seconds(1) && answer.duration < .seconds(3))
+            #expect(answer.duration >= .seconds(3) && answer.duration < .seconds(7))
             #expect(try rig.status().stuck == [held.mountPoint.string])
             let record = try rig.record()
             #expect(record.reason?.contains("\(held.mountPoint): not frozen within freeze.timeout") == true)
@@ -115,7 +117,7 @@ extension EndToEnd {
             // The next one is refused at once: nobody waits for what hangs.
             let next = try rig.freeze()
             CrashScene.expectRefused(next)
-            #expect(next.duration < .milliseconds(500))
+            #expect(next.duration < .seconds(1))
             let findings = poll.expectAlwaysAnswered("while a FIFREEZE hung; killed: \(victim)")
             #expect(findings.freezing.contains(held.mountPoint.string))
             #expect(findings.stuck == [held.mountPoint.string])

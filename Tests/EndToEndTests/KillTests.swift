@@ -2,6 +2,7 @@ import Channels
 import Foundation
 import FreezeCore
 import History
+import Ledger
 import LinuxCalls
 import SystemPackage
 import Testing
@@ -130,6 +131,38 @@ extension EndToEnd {
             try scene.rig.start()
             try scene.expectThawIsRefused()
             try scene.expectNextBackupAndCleanEnd()
+        }
+
+        /// SIGSTOP takes effect when FIFREEZE returns: the superblock is frozen, and its word does not say so yet.
+        @Test(arguments: ["recover", "the next start"])
+        func `P1 a freezer that stands still behind a FIFREEZE is replaced after the daemon's death`(
+            by way: String
+        ) throws {
+            let scene = try CrashScene(hasStopPoints: true)
+            #expect(try scene.rig.thaw().status == .success)
+            _ = try scene.rig.record()
+            try scene.rig.waitUntilReleased()
+            try scene.rig.arm("after FIFREEZE 2")
+            let answer = PendingAnswer(.freeze, of: scene.rig.host)
+            try scene.rig.waitForStop(of: scene.freezer.identity.processID, at: "after FIFREEZE 2")
+            let ledger = try CrashScene.ledger(scene.rig)
+            #expect(ledger.superblocks.indices.contains { ledger.word($0).state == .freezing })
+            scene.rig.daemon.send(SIGKILL)
+            #expect(try answer.value().status == .failure)
+            let asked = Moment.now
+            if way == "recover" {
+                let recovery = try scene.rig.control("recover")
+                #expect(recovery.ending == .exited(0), "\(recovery.output) \(recovery.errors)")
+            }
+            try scene.rig.start()
+            try CrashScene.waitForThaw(of: ledger, since: asked, within: .seconds(20))
+            print("MEASURED: \(Int((Moment.now - asked).milliseconds)) ms to the thaw, by \(way)")
+            try scene.expectThawed()
+            #expect(scene.freezer.waitForEnd(atMost: .seconds(5)))
+            try scene.expectThawIsRefused()
+            try scene.rig.expectHealthy(freezing: scene.filesystems.map(\.mountPoint))
+            #expect(try scene.rig.stop() == .exited(0))
+            for filesystem in scene.filesystems { try filesystem.remove() }
         }
 
         @Test func `P1 P3 a freezer that stands still is replaced by the daemon`() throws {

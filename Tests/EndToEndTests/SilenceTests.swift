@@ -19,7 +19,7 @@ extension EndToEnd {
             filesystems = [inner, outer, try ScratchFilesystem(.ext4), try ScratchFilesystem(.btrfs)]
             for filesystem in filesystems { try Self.tellUdev(of: filesystem.device) }
             rig = try DaemonRig(
-                configuration: ["freeze": "timeout = \"5s\"\nmax_window = \"6s\""],
+                configuration: ["freeze": "timeout = \"8s\"\nmax_window = \"12s\""],
                 hooks: ["10-trace": "echo \"$1${QUIESCE_RESULT:+ $QUIESCE_RESULT}\" >> $TRACE"])
             try rig.waitForSocket()
         }
@@ -98,7 +98,9 @@ extension EndToEnd {
         @Test func `P7 P1 a window that ends by max_window`() throws {
             let trace = try attach()
             try freeze()
-            try wait(for: "the end of the window") { try rig.traced().contains("thaw failed") }
+            try wait(for: "the end of the window", within: .seconds(30)) {
+                try rig.traced().contains("thaw failed")
+            }
             try expectSilence(trace, "ended by max_window")
             try end()
         }

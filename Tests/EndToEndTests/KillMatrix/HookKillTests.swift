@@ -1,4 +1,5 @@
 import Channels
+import ControlProtocol
 import Foundation
 import FreezeCore
 import History
@@ -59,6 +60,25 @@ extension EndToEnd {
                     + Self.names.reversed().map { "\($0) thaw ok" })
             #expect(rig.log.contains("thaw hook \(name) was ended by signal 9"))
             try RunningProgram.output(of: "rm", [rig.gate("kill-\(name)-thaw").string])
+            try finish()
+        }
+
+        /// Its ledger is kept, since it is owed its thaw; told of it is once.
+        @Test func `P4 a request whose hook has gone is recorded once, however often quiesced is started`() throws
+        {
+            try rig.install(hook: "20-second", "rm \"$0\"")
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            #expect(try rig.record().result == .succeeded)
+            for _ in 0..<2 {
+                rig.daemon.send(SIGKILL)
+                try rig.daemon.waitForExit()
+                try rig.start()
+                try wait(for: "the end of recovery") { try rig.status().state == .idle }
+            }
+            let history = try rig.control("history", "--json")
+            #expect(history.output.components(separatedBy: "\"channel\"").count == 2, "\(history.output)")
+            try rig.install(hook: "20-second", Self.script)
             try finish()
         }
 
