@@ -48,10 +48,11 @@ extension RealMountNamespaceTests {
         defer { tables.close() }
         // The machine that tests may have others that cannot be looked at.
         #expect(!tables.unseen.contains { $0.contains("only a part is seen") })
-        let plan = try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy)
-        let disk = try #require(plan.filesystems(.freeze).first)
+        let plan = Result { try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy) }
+        let disk = try #require(
+            try? plan.get().filesystems(.freeze).first, "\(plan); not seen: \(tables.unseen)")
         #expect(disk.mountPoint == mountPoint)
-        let targets = try TargetOpener(tables).open(plan)
+        let targets = try TargetOpener(tables).open(try plan.get())
         defer { TargetOpener.close(targets) }
         #expect(try targets.map { try MountPointOpening.mountID(of: $0.descriptor) } == [disk.mount.mountID])
         return disk.mount.namespace

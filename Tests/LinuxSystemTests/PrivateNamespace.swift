@@ -58,10 +58,10 @@ struct PrivateNamespace: Sendable {
     }
 
     private func processes() throws -> [pid_t] {
-        let mark = Data(mark.utf8)
+        let mark = Array(mark.utf8)
         return try directoryEntries("/proc").compactMap { pid_t($0.string) }.filter { process in
-            let environment = FileManager.default.contents(atPath: "/proc/\(process)/environ") ?? Data()
-            return environment.split(separator: 0).contains(mark)
+            let environment = (try? readWholeFile(FilePath("/proc/\(process)/environ"))) ?? []
+            return environment.split(separator: 0).contains { $0.elementsEqual(mark) }
         }
     }
 
