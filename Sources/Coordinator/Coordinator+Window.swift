@@ -24,11 +24,16 @@ extension Coordinator {
         }
         let assessment = assessment
         let limit = Moment.now + Self.assessmentPatience
+        let runDirectory = runDirectory
         blockingWork("mounts") {
             // It opens paths, and FREEZE may come as soon as its HOT_BACKUP was answered. One that hangs opens
             // nothing more when it comes back.
             if !isWindowOpen { _ = assessment.waitForEnd(until: limit) }
-            let change = opened.mountChange(policy, isWindowOpen: isWindowOpen)
+            var change = opened.mountChange(policy, isWindowOpen: isWindowOpen)
+            // Without it the third guard would find nothing to thaw (P1). A new plan makes a new one.
+            if !isWindowOpen, !runDirectory.holds(ledger) {
+                change = "\(runDirectory.ledgerPath.escaped) was removed"
+            }
             mailbox.post(.mountsChecked(step, change: change, allFrozen: allFrozen))
         } orElse: { error in
             mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: allFrozen))

@@ -174,9 +174,14 @@ public struct RunDirectory: Sendable {
             remedy: "Remove it if nothing is frozen; if something is, thaw it with `fsfreeze -u`.")
     }
 
+    /// Whether a guard that has only the path would find this very ledger.
+    public func holds(_ ledger: Ledger) -> Bool {
+        (try? FileIdentity(ledgerPath)) == ledger.file
+    }
+
     /// Removes the ledger: its request is over. The ledger of a later request is left alone.
     public func remove(_ ledger: Ledger) {
-        if (try? FileIdentity(ledgerPath)) == ledger.file { unlink(ledgerPath.string) }
+        if holds(ledger) { unlink(ledgerPath.string) }
     }
 
     /// Moves a ledger that cannot be understood out of the way of the next one, but keeps it for a human.

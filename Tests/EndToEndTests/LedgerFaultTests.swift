@@ -199,6 +199,23 @@ extension EndToEnd {
                 || text.contains("\(mountPoint): not mounted any more, and nothing of it is left")
         }
 
+        @Test func `P1 a ledger that a hook removes is made again before anything is frozen`() throws {
+            try rig.install(
+                hook: "20-tidy", "[ $1 = thaw ] || rm \(ledgerPath); echo tidy $1 >> $TRACE")
+            try crash()
+            try rig.daemon.waitForLine {
+                $0.contains("planning again") && $0.contains("\(ledgerPath) was removed")
+            }
+            _ = try recover(by: .recover)
+            #expect(try !filesystem.isFrozen())
+            // Of both hooks it is known, too, that they are owed their thaw.
+            try rig.start()
+            try rig.waitForTrace("thaw failed")
+            #expect(try rig.traced() == ["freeze ", "tidy freeze", "tidy thaw", "thaw failed"])
+            #expect(try rig.stop() == .exited(0))
+            try filesystem.remove()
+        }
+
         @Test func `P1 recover thaws a btrfs that is mounted nowhere any more`() throws {
             let place = try UnheldFilesystem("nowhere", type: "btrfs", mebibytes: 256)
             let container = try ScratchContainer(place.mountCommand)

@@ -232,9 +232,9 @@ extension RequestMachine {
     private mutating func checkedBeforeFreezing(_ change: String?) {
         guard let change, let request else { return startFreezing() }
         guard request.replans < policy.maximumReplans else {
-            return fail("the mount table keeps changing: \(change)")
+            return fail("something keeps changing while hooks run: \(change)")
         }
-        note(.info, "the mount table changed while hooks ran (\(change)): planning again")
+        note(.info, "planning again, for something changed while hooks ran: \(change)")
         self.request?.replans += 1
         state = .planning
         emit(.prepare(nextStep(for: policy.planTimeout), request.id, request.channel, isAgain: true))
