@@ -4,7 +4,7 @@ import Ledger
 import LinuxCalls
 import SystemPackage
 
-/// The run directory is, or can be made, private and in memory.
+/// The run directory is, or can be made, private and in memory, and has room.
 enum RunDirectoryCheck {
     static let name = "run_directory"
 
@@ -12,11 +12,19 @@ enum RunDirectoryCheck {
         let path = subject.configuration.paths.run
         do throws(LedgerError) {
             _ = try RunDirectory(path, creating: false)
+            if let obstacle = RoomToWrite.obstacle(in: path) { return [unwritable(path, obstacle)] }
             return [Finding(name, .ok, "\(path.escaped) is in memory and root's alone.")]
         } catch {
             guard error.isMissingDirectory else { return [Finding(name, .error, error)] }
             return [missing(path)]
         }
+    }
+
+    /// Each request begins with a new ledger.
+    private static func unwritable(_ path: FilePath, _ error: Errno) -> Finding {
+        Finding(
+            name, .error, "No ledger can be made in \(path.escaped): \(error).",
+            nextStep: "Free some space there, and see that it is mounted read-write.")
     }
 
     /// The daemon makes it, but not the directories above.

@@ -38,10 +38,16 @@ extension EndToEnd {
             #expect(record.window == nil)
             let reason = try #require(record.reason)
             #expect(reason.contains("\(small)/run/ledger") && reason.contains("No space left"), "\(reason)")
+            try Self.expectCheck(of: rig, toSay: "No ledger can be made in \(small)/run: No space left on device.")
             try RunningProgram.output(of: "rm", ["\(small)/filling"])
             try rig.expectHealthy(freezing: [])
             #expect(try rig.stop() == .exited(0))
             try RunningProgram.output(of: "umount", [small])
+        }
+
+        private static func expectCheck(of rig: DaemonRig, toSay words: String) throws {
+            let (_, output, errors) = try rig.control("check", "--json")
+            #expect(output.contains(words), "\(output) \(errors)")
         }
     }
 }
