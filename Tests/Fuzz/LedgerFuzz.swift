@@ -135,6 +135,11 @@ struct LedgerFuzz: ParserFuzz {
         let neighbours = ledger.superblocks
         ledger.setFreezer(me)
         try require(ledger.freezer == me, "the freezer is not the one that was set")
+        _ = ledger.outcome
+        for level in ConsistencyLevel.allCases {
+            ledger.setOutcome(level)
+            try require(ledger.outcome == level, "the outcome is not the one that was set")
+        }
         ledger.fencePlanned(by: me)
         for index in ledger.superblocks.indices {
             let word = ledger.word(index)
@@ -148,7 +153,12 @@ struct LedgerFuzz: ParserFuzz {
             try require(ledger.word(index) == frozen, "superblock \(index) has not moved on")
         }
         try require(ledger.allFrozen(by: me), "not all frozen")
-        for index in ledger.hooks.indices { ledger.setHookProgress(index, .finished) }
+        for index in ledger.hooks.indices {
+            _ = ledger.hookProcess(index)
+            ledger.setHookProcess(index, me)
+            try require(ledger.hookProcess(index) == me, "a hook's process is not the one that was set")
+            ledger.setHookProgress(index, .finished)
+        }
         try require(ledger.hooksOwedThaw.isEmpty, "hooks are still owed a thaw")
         try require(ledger.unsettled.count == neighbours.count, "a hook's progress changed a superblock")
     }

@@ -3,6 +3,7 @@ import ControlProtocol
 import Foundation
 import FreezeCore
 import History
+import Ledger
 import LinuxCalls
 import SystemPackage
 import Testing
@@ -94,6 +95,9 @@ extension EndToEnd {
                 """)
             let answer = PendingAnswer(.freeze, of: rig.host)
             try rig.waitForTrace("begins freeze")
+            // It may be quicker than the daemon, which writes its process down.
+            let ledger = try CrashScene.ledger(rig)
+            try wait(for: "the hook's process in the ledger") { ledger.hookProcess(1) != nil }
             let found = try RunningProgram.output(of: "cat", [rig.gate("process").string])
             let hook = try #require(pid_t(found))
             rig.daemon.send(SIGKILL)
