@@ -125,6 +125,10 @@ extension OpenedRequest {
         let hooks = try hooks ?? HookDirectory(hookDirectory).scan()
         guard isWanted() else { throw CancellationError() }
         let targets = try TargetOpener(tables).open(plan, isWanted: isWanted)
+        guard isWanted() else {
+            TargetOpener.close(targets)
+            throw CancellationError()
+        }
         // A target may have had to be reached through another mount than planned.
         let reached = Dictionary(targets.map { ($0.filesystem.device, $0.filesystem) }) { first, _ in first }
         let opened = FreezePlan(
