@@ -30,7 +30,8 @@ struct ConfigurationDocument {
     private func parse() throws(ConfigurationError) -> TOMLTable {
         if let mistake = ParserGuard.mistake(in: text) {
             throw ConfigurationError(
-                file: file, line: mistake.line, column: mistake.column, problem: mistake.problem, remedy: nil)
+                file: file, line: mistake.line, column: mistake.column, problem: mistake.problem,
+                remedy: mistake.remedy)
         }
         do {
             return try TOMLTable(string: text)

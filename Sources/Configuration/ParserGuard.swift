@@ -10,6 +10,7 @@ struct ParserGuard {
         let line: Int
         let column: Int
         let problem: String
+        let remedy: String
     }
 
     private var rest: Substring.UnicodeScalarView
@@ -56,7 +57,7 @@ struct ParserGuard {
                 advance()
                 depth += 1
             case "}" where previous == "[" || previous == ",":
-                return mistake("a value or ] is expected, not a }")
+                return mistake("a value or ] is expected, not a }", remedy: "Close the list with a ].")
             case "]", "}":
                 advance()
                 depth -= 1
@@ -80,7 +81,9 @@ struct ParserGuard {
         guard let first = rest.first else { return nil }
         switch first {
         case "a"..."z", "A"..."Z", "0"..."9", "_", "-", "\"", "'", "]": return nil
-        default: return mistake("no name of a section follows the [")
+        default:
+            return mistake(
+                "no name of a section follows the [", remedy: "Name the section between brackets: [freeze].")
         }
     }
 
@@ -119,7 +122,7 @@ struct ParserGuard {
         }
     }
 
-    private func mistake(_ problem: String) -> Mistake {
-        Mistake(line: line, column: column, problem: problem)
+    private func mistake(_ problem: String, remedy: String) -> Mistake {
+        Mistake(line: line, column: column, problem: problem, remedy: remedy)
     }
 }
