@@ -154,10 +154,7 @@ extension RequestMachine {
         guard request?.isTakenOver != true else { return }
         request?.isTakenOver = true
         emit(.takeOverThaw)
-        if state == .thawing {
-            deadline = now + policy.takeoverPatience
-            thawMayBeComplete()
-        }
+        if state == .thawing { deadline = now + policy.takeoverPatience }
     }
 
     private mutating func thawMayBeComplete() {
