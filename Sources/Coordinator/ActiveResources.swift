@@ -15,8 +15,6 @@ struct ActiveResources {
     /// What hooks are told is frozen: by the last plan that could be made.
     var mountPoints: [FilePath] = []
     var ledger: Ledger?
-    /// What had been written to the targets' devices when all of them were frozen.
-    var sectorsWhenFrozen: [UInt64?] = []
     /// Whether the freezer was given what is awaited.
     var isWithFreezer = false
     var runningHook: Task<Void, Never>?

@@ -92,14 +92,15 @@ extension Coordinator {
             let (ledger, ledgerDescriptor) = try runDirectory.createLedger(
                 LedgerContents(
                     requestID: resources.requestID.text, channel: resources.channel.name, daemon: me,
-                    superblocks: zip(targets, opened.lives).map { target, life in
-                        LedgerContents.Superblock(
-                            device: target.filesystem.device, mountPoint: target.filesystem.mountPoint,
-                            level: target.filesystem.level ?? 0, life: life)
+                    superblocks: targets.map { opened in
+                        let filesystem = opened.target.filesystem
+                        return LedgerContents.Superblock(
+                            device: filesystem.device, mountPoint: filesystem.mountPoint,
+                            level: filesystem.level ?? 0, life: opened.life)
                     }, hooks: opened.hooks.map(\.hook.name), replacing: resources.ledger))
             defer { try? ledgerDescriptor.close() }
             self.resources?.ledger = ledger
-            try freezer.prepare(ledger: ledgerDescriptor, descriptors: targets.map(\.descriptor))
+            try freezer.prepare(ledger: ledgerDescriptor, descriptors: targets.map(\.target.descriptor))
         } catch Errno.brokenPipe {
             // It has just died: its successor is given the request.
             self.resources?.isWithFreezer = false

@@ -17,7 +17,7 @@ extension Coordinator {
         let policy = planPolicy
         let allFrozen = freezer.process.map { ledger.allFrozen(by: $0.identity) } ?? false
         let isWindowOpen = machine.isWindowOpen
-        if isWindowOpen { self.resources?.sectorsWhenFrozen = opened.writtenSectors.map { $0?.count } }
+        if isWindowOpen { for filesystem in opened.freezeTargets { filesystem.written?.markAsFrozen() } }
         // The usual case in the window costs one poll for each table.
         if isWindowOpen, !opened.mountTables.hasChanged() {
             return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
@@ -43,13 +43,12 @@ extension Coordinator {
     /// Before the THAW that ends the window: has anything been written meanwhile? What is written later is in no
     /// snapshot, for the host has its own by now.
     func lookForWrites() {
-        guard machine.state == .frozen, let resources, let opened = resources.opened else { return }
-        for (index, before) in resources.sectorsWhenFrozen.enumerated() {
-            guard let before, let now = opened.writtenSectors[index]?.count, now != before else { continue }
-            // Not by our own thaw, at the end of the window: the freezer tells of that before it begins.
-            takeFreezerNews()
-            return handle(.written(opened.freezeTargets[index].filesystem.mountPoint))
-        }
+        guard machine.state == .frozen,
+            let written = resources?.opened?.freezeTargets.first(where: { $0.written?.hasGrown == true })
+        else { return }
+        // Not by our own thaw, at the end of the window: the freezer tells of that before it begins.
+        takeFreezerNews()
+        handle(.written(written.target.filesystem.mountPoint))
     }
 
     /// A freezer that was killed while its FIFREEZE hangs is not waited for: it can do nothing any more.
@@ -82,7 +81,7 @@ extension Coordinator {
         blockingWork("take over") {
             OrphanThaw.inOrder(ledger) { index in
                 let started = Moment.now
-                let outcome = thaw.thaw(index, through: targets[index].descriptor, until: nil)
+                let outcome = thaw.thaw(index, through: targets[index].target.descriptor, until: nil)
                 withExtendedLifetime(opened) {}
                 let result = TimedResult(error: outcome.error, started: started, ended: Moment.now)
                 mailbox.post(.thawedInPlace(resources.requestID, index, result))

@@ -12,24 +12,18 @@ final class OpenedRequest: Sendable {
     let hooks: [HookCandidate]
     /// Freeze targets first, in the plan's order, then the ones to sync.
     let targets: [TargetOpener.Target]
+    /// Those to freeze, in the order of the ledger and of the state machine's indices.
+    let freezeTargets: [OpenedFilesystem]
     let mountTables: MountTables
-    /// Of the freeze targets, in their order.
-    let writtenSectors: [WrittenSectors?]
-    /// The same: which life of each superblock it is.
-    let lives: [UInt64?]
 
     init(
-        plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountTables: MountTables,
-        writtenSectors: [WrittenSectors?]
+        plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountTables: MountTables
     ) {
         self.plan = plan
         self.hooks = hooks
         self.targets = targets
         self.mountTables = mountTables
-        self.writtenSectors = writtenSectors
-        lives = targets.filter { $0.filesystem.action == .freeze }.map {
-            SuperblockLife.number(of: $0.filesystem.mount)
-        }
+        freezeTargets = OpenedFilesystem.all(of: targets.filter { $0.filesystem.action == .freeze })
     }
 
     /// On a thread of its own: the last descriptor of a filesystem that was unmounted meanwhile, or of a mount namespace
@@ -44,12 +38,9 @@ final class OpenedRequest: Sendable {
         if (try? OperatingSystemThread.start("close", close)) == nil { close() }
     }
 
-    /// In the order of the ledger and of the state machine's indices.
-    var freezeTargets: [TargetOpener.Target] { targets.filter { $0.filesystem.action == .freeze } }
-
     /// What hooks are told is frozen. The mount points of other namespaces would lead them to something else here.
     var ownMountPoints: [FilePath] {
-        freezeTargets.filter { $0.filesystem.mount.namespace == nil }.map(\.filesystem.mountPoint)
+        freezeTargets.map(\.target.filesystem).filter { $0.mount.namespace == nil }.map(\.mountPoint)
     }
 
     /// What has been mounted or unmounted meanwhile so that the plan is no longer the right one. May block.
@@ -133,8 +124,6 @@ extension OpenedRequest {
         let reached = Dictionary(targets.map { ($0.filesystem.device, $0.filesystem) }) { first, _ in first }
         let opened = FreezePlan(
             filesystems: plan.filesystems.map { reached[$0.device] ?? $0 }, notes: plan.notes)
-        return OpenedRequest(
-            plan: opened, hooks: hooks, targets: targets, mountTables: tables,
-            writtenSectors: WrittenSectors.watch(opened.filesystems(.freeze)))
+        return OpenedRequest(plan: opened, hooks: hooks, targets: targets, mountTables: tables)
     }
 }

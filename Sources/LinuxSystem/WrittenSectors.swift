@@ -1,6 +1,7 @@
 import FreezeCore
 import Glibc
 import LinuxCalls
+import Synchronization
 import SystemPackage
 
 /// How much has been written to the devices of one filesystem, by the kernel's count
@@ -10,6 +11,7 @@ import SystemPackage
 /// has perhaps frozen it again, which FITHAW does not tell. Opened once: no path is looked up to count again.
 public final class WrittenSectors: Sendable {
     private let files: [FileDescriptor]
+    private let mark = Mutex<UInt64?>(nil)
 
     /// Nil if one cannot be opened, or does not count: part of the devices would prove nothing.
     init?(of devices: some Collection<DeviceNumber>, paths: SystemPaths = .live) {
@@ -35,8 +37,20 @@ public final class WrittenSectors: Sendable {
         for file in files { try? file.close() }
     }
 
-    /// Sectors that were written until now; nil if that cannot be told. Never blocks.
-    public var count: UInt64? {
+    /// Takes note of the count: from now on all is frozen. Never blocks.
+    public func markAsFrozen() {
+        let count = count
+        mark.withLock { $0 = count }
+    }
+
+    /// Whether something was written since then. False if that cannot be told. Never blocks.
+    public var hasGrown: Bool {
+        guard let before = mark.withLock({ $0 }), let count else { return false }
+        return count != before
+    }
+
+    /// Sectors that were written until now; nil if that cannot be told.
+    var count: UInt64? {
         var sum: UInt64 = 0
         for file in files {
             var buffer = [UInt8](repeating: 0, count: 512)

@@ -1,4 +1,5 @@
 import FreezeCore
+import Glibc
 import SystemPackage
 import Testing
 
@@ -37,14 +38,29 @@ import Testing
     @Test func `each filesystem's own devices count, as they are at the moment`() throws {
         let watched = try watch(table)
         #expect(watched.map { $0?.count } == [48, 16])
+        for filesystem in watched { filesystem?.markAsFrozen() }
+        #expect(watched.map { $0?.hasGrown } == [false, false])
         try machine.write("sys/devices/sda/stat", Self.statistics(written: 56))
         #expect(watched.map { $0?.count } == [56, 16])
+        #expect(watched.map { $0?.hasGrown } == [true, false])
+        for filesystem in watched { filesystem?.markAsFrozen() }
+        #expect(watched.map { $0?.hasGrown } == [false, false])
+    }
+
+    @Test func `a disk whose count is switched off proves nothing`() throws {
+        try machine.write("sys/devices/sda/queue/iostats", "0\n")
+        try machine.write("sys/devices/sdb/queue/iostats", "1\n")
+        #expect(try watch(table).map { $0?.count } == [nil, 16])
     }
 
     @Test func `what cannot be counted proves nothing`() throws {
         #expect(try watch("20 1 8:32 / / rw - ext4 /dev/sdc rw\n").map { $0?.count } == [nil])
         try machine.write("sys/devices/sda/stat", "1 2 3")
-        #expect(try watch(table).map { $0?.count } == [nil, 16])
+        let watched = try watch(table)
+        #expect(watched.map { $0?.count } == [nil, 16])
+        watched.first??.markAsFrozen()
+        try machine.write("sys/devices/sda/stat", Self.statistics(written: 56))
+        #expect(watched.first??.hasGrown == false)
     }
 
     @Test func `a swap partition is no matter, a swap file somewhere unknown is`() throws {
@@ -53,5 +69,19 @@ import Testing
         #expect(try watch(table).map { $0?.count } == [48, 16])
         try machine.write("proc/swaps", head + "/gone/swap file 8 0 -2\n")
         #expect(try watch(table).map { $0 == nil } == [true, true])
+    }
+
+    /// The kernel swaps to it past the filesystem. Of btrfs only the type is known by its number.
+    @Test func `a filesystem with a swap file on it proves nothing`() throws {
+        try machine.write("swap", "")
+        var status = stat()
+        #expect(stat(machine.root.appending("swap").string, &status) == 0)
+        let device = DeviceNumber(deviceType: status.st_dev)
+        try machine.addDevice("sdc", "\(device.major):\(device.minor)")
+        try machine.write("sys/devices/sdc/stat", Self.statistics(written: 8))
+        try machine.write("proc/swaps", "Filename\n\(machine.root.appending("swap")) file 8 0 -2\n")
+        let swapping = "22 20 \(device.major):\(device.minor) / /swapping rw - ext4 /dev/sdc rw\n"
+        let watched = try watch(table + swapping).map { $0?.count }
+        #expect(watched == (device.major == 0 ? [48, nil, nil] : [48, 16, nil]))
     }
 }
