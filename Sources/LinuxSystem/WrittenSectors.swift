@@ -13,24 +13,20 @@ public final class WrittenSectors: Sendable {
     private let files: [FileDescriptor]
     private let mark = Mutex<UInt64?>(nil)
 
-    /// Nil if one cannot be opened, or does not count: part of the devices would prove nothing.
+    /// Nil if one cannot be opened: part of the devices would prove nothing.
+    ///
+    /// `queue/iostats` is not asked. Where the admin has set it to 0, the count stands still, which is no growth. zram
+    /// counts all the same.
     init?(of devices: some Collection<DeviceNumber>, paths: SystemPaths = .live) {
         let directories = devices.sorted().map(BlockDevices(paths: paths).directory(of:))
         var files: [FileDescriptor] = []
         for directory in directories {
-            guard Self.isCounted(directory), let file = try? openDescriptor(directory.appending("stat"), .readOnly)
-            else { break }
+            guard let file = try? openDescriptor(directory.appending("stat"), .readOnly) else { break }
             files.append(file)
         }
         self.files = files
         // From here on the deinitializer closes them.
         guard !files.isEmpty, files.count == devices.count else { return nil }
-    }
-
-    /// The admin can switch the count off, for a whole disk.
-    private static func isCounted(_ directory: FilePath) -> Bool {
-        let queues = ["queue/iostats", "../queue/iostats"].map { directory.appending(FilePath($0).components) }
-        return queues.lazy.compactMap { SmallFile.text($0) }.first.map { !$0.hasPrefix("0") } ?? true
     }
 
     deinit {

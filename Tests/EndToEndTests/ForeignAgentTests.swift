@@ -136,8 +136,12 @@ extension EndToEnd {
             }
             var counts = ["refused": 0, "lost": 0, "seen to be torn": 0, "good": 0]
             var number = 0
-            // Sixty, and as many more as it takes until each outcome was seen.
-            while number < 60 || number < 600 && !counts.values.allSatisfy({ $0 > 0 }) {
+            // Sixty, or as many as there is time for: FIFREEZE takes long where all processors are busy. And as many more
+            // as it takes until each outcome was seen.
+            let began = Moment.now
+            while number < 60 && Moment.now < began + .seconds(20)
+                || Moment.now < began + .seconds(40) && !counts.values.allSatisfy({ $0 > 0 })
+            {
                 number += 1
                 usleep(.random(in: 0...50_000))
                 let freeze = try rig.freeze()

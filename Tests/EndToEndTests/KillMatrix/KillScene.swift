@@ -18,8 +18,7 @@ final class KillScene {
     /// What is open when a request is over.
     private let openFiles: (daemon: [String], freezer: [String])
 
-    /// - Parameter hooks: in addition to those that write what they are called with.
-    init(hooks: [String: String] = [:]) throws {
+    init() throws {
         let outer = try ScratchFilesystem(.ext4, mebibytes: 256)
         // Level 0 has three: the inner one, one beside it, and the world's root.
         filesystems = [
@@ -27,7 +26,7 @@ final class KillScene {
         ]
         rig = try DaemonRig(
             configuration: ["freeze": "timeout = \"2s\"\nmax_window = \"\(Self.window.components.seconds)s\""],
-            hooks: ["10-first": Self.hook, "20-second": Self.hook].merging(hooks) { $1 }, hasStopPoints: true)
+            hooks: ["10-first": Self.hook, "20-second": Self.hook], hasStopPoints: true)
         try rig.expectHealthy(freezing: filesystems.map(\.mountPoint))
         let freezer = try CrashScene.freezer(rig).identity.processID
         _ = try ProcessStatus.settled(of: rig.daemon.processIdentifier)
