@@ -226,12 +226,12 @@ private struct Neighbours {
     }
 
     private static func loops() throws -> String {
-        // All of the machine's are listed: another world's are not ours.
+        // All of the machine's are listed: another world's are not ours, nor is the width of their columns.
         let devices = Set(try mounts().split(separator: "\n").map { $0.split(separator: " ")[2] })
         let list = try RunningProgram.output(
             of: "losetup", ["--list", "--noheadings", "--output", "BACK-MAJ:MIN,NAME,BACK-FILE"])
-        return list.split(separator: "\n").filter { devices.contains($0.split(separator: " ")[0]) }
-            .joined(separator: "\n")
+        return list.split(separator: "\n").map { $0.split(separator: " ") }.filter { devices.contains($0[0]) }
+            .map { $0.joined(separator: " ") }.joined(separator: "\n")
     }
 
     private static func mounts() throws -> String {
