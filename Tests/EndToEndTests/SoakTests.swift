@@ -42,8 +42,9 @@ struct SoakTests {
         ])
         print("SOAK: \(Self.cycles) cycles, \(filesystems.count + 1) filesystems, \(writers.count) busy writers")
         print("SOAK:   cycle   daemon KiB  fds  thr   freezer KiB  fds  thr")
-        // What is made once, at the first requests, is no growth.
-        let warm = max(1, Self.cycles / 10)
+        // What is made once is no growth: at the first requests, and when the history is shortened for the first time,
+        // after a thousand, which may leave the allocator some MiB more.
+        let warm = max(1, Self.cycles * 6 / 10)
         var before: [Footprint] = []
         var longest = Duration.zero
         for cycle in 1...Self.cycles {
@@ -87,7 +88,7 @@ struct SoakTests {
             #expect(after.threads <= before.threads, "\(name)")
             // A page here and there is the allocator's; a leak of a few hundred bytes a cycle would be more than this.
             #expect(
-                after.resident <= before.resident + 1024, "\(name): \(before.resident) → \(after.resident) KiB")
+                after.resident <= before.resident + 512, "\(name): \(before.resident) → \(after.resident) KiB")
         }
     }
 
