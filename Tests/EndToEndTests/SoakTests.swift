@@ -42,10 +42,7 @@ struct SoakTests {
         ])
         print("SOAK: \(Self.cycles) cycles, \(filesystems.count + 1) filesystems, \(writers.count) busy writers")
         print("SOAK:   cycle   daemon KiB  fds  thr   freezer KiB  fds  thr")
-        // What is made once is no growth: at the first requests, and when the history is shortened for the first time,
-        // after a thousand, which may leave the allocator some MiB more.
-        let warm = max(1, Self.cycles * 6 / 10)
-        var before: [Footprint] = []
+        var samples: [[Footprint]] = []
         var longest = Duration.zero
         for cycle in 1...Self.cycles {
             let freeze = try rig.freeze()
@@ -55,12 +52,14 @@ struct SoakTests {
             try #require(thaw.status == .success, "cycle \(cycle): \(thaw.outcome); log: \(rig.log.suffix(2000))")
             longest = max(longest, freeze.duration)
             if cycle % 50 == 0 { for writer in writers { try writer.waitForProgress() } }
-            guard cycle == warm || cycle % max(1, Self.cycles / 10) == 0 else { continue }
+            // The first comes when everything is there that is made once.
+            guard cycle % max(1, Self.cycles / 10) == 0 else { continue }
             let footprints = try footprints(of: rig)
+            samples.append(footprints)
             print("SOAK: \(String(cycle).leftPadded(to: 7))  \(footprints.map(\.text).joined(separator: "  "))")
-            if cycle == warm { before = footprints }
         }
-        try expectNoGrowth(from: before, to: try footprints(of: rig))
+        try expectNoGrowth("daemon", samples.map { $0[0] })
+        try expectNoGrowth("freezer", samples.map { $0[1] })
         print(
             "SOAK: longest FREEZE \(Int(longest.milliseconds)) ms, longest write "
                 + "\(Int((writers.map(\.longestStall).max() ?? .zero).milliseconds)) ms")
@@ -82,14 +81,18 @@ struct SoakTests {
         return [try Footprint(of: rig.daemon.processIdentifier), try Footprint(of: freezer)]
     }
 
-    private func expectNoGrowth(from before: [Footprint], to after: [Footprint]) throws {
-        for (name, (before, after)) in zip(["daemon", "freezer"], zip(before, after)) {
-            #expect(after.descriptors == before.descriptors, "\(name)")
-            #expect(after.threads <= before.threads, "\(name)")
-            // A page here and there is the allocator's; a leak of a few hundred bytes a cycle would be more than this.
-            #expect(
-                after.resident <= before.resident + 512, "\(name): \(before.resident) → \(after.resident) KiB")
-        }
+    /// A leak grows from each sample to the next. The heap alone rises once and again by some MiB, in a request that
+    /// needs more at a time than any before, and keeps some of that: so it is the median step that has to be nothing.
+    /// 4 KiB lost in each cycle fail in two thousand; what is lost more slowly hides for so long in what the heap keeps.
+    private func expectNoGrowth(_ name: String, _ samples: [Footprint]) throws {
+        let (first, last) = (try #require(samples.first), try #require(samples.last))
+        #expect(last.descriptors == first.descriptors, "\(name)")
+        #expect(last.threads <= first.threads, "\(name)")
+        let sizes = samples.map(\.resident)
+        let steps = zip(sizes, sizes.dropFirst()).map { $1 - $0 }.sorted()
+        // KiB in a tenth of the cycles. The heap grows by 128 at a time (M_TOP_PAD, mallopt(3)).
+        #expect(steps[steps.count / 2] < 64, "\(name): \(sizes)")
+        #expect(last.resident < first.resident + 8 * 1024, "\(name): \(sizes)")
     }
 
     /// Both hooks, both ways, each time.

@@ -59,7 +59,7 @@ extension EndToEnd {
             #expect(
                 try rig.traced() == Self.names.map { "\($0) freeze" }
                     + Self.names.reversed().map { "\($0) thaw ok" })
-            #expect(rig.log.contains("thaw hook \(name) was ended by signal 9"))
+            try rig.daemon.waitForLine { $0.contains("thaw hook \(name) was ended by signal 9") }
             try RunningProgram.output(of: "rm", [rig.gate("kill-\(name)-thaw").string])
             try finish()
         }
@@ -112,8 +112,9 @@ extension EndToEnd {
                 "MEASURED: \(Int((Moment.now - started).milliseconds)) ms from the next start to the thaw hook's end"
             )
             #expect(try ProcessRecord.read(hook)?.isAlive != true)
-            #expect(
-                rig.log.contains("hook 20-second of that request was still running: it was ended"), "\(rig.log)")
+            try rig.daemon.waitForLine {
+                $0.contains("hook 20-second of that request was still running: it was ended")
+            }
             try rig.open(gate: "second")
             try rig.waitForTrace("10-first thaw failed")
             #expect(
