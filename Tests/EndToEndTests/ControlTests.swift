@@ -127,7 +127,7 @@ extension EndToEnd {
                     "\(ScratchWorld.programs.appending("quiescectl")) freeze --config \(rig.configuration) > \(output)",
                 ])
             try program.closeInput()
-            #expect(try program.waitForExit() == ending)
+            #expect(try program.waitForExit() == ending, "\(program.text(of: .errors))")
             #expect(try !FreezeProof.isFrozen("/"))
         }
 

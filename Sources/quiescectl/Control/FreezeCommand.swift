@@ -53,7 +53,6 @@ struct FreezeCommand: AsyncParsableCommand {
         } catch {
             throw await progress.failed(error, connection)
         }
-        let answered = Moment.now
         cancel.stop()
         if cancel.wasAsked {
             // It came while the answer was on its way: what the handler has asked for may not have been heard.
@@ -68,11 +67,18 @@ struct FreezeCommand: AsyncParsableCommand {
             await giveUp(reply, progress, connection)
             throw error
         }
-        await connection.close()
         // A file on a frozen filesystem takes the text when the window is over: too late for a snapshot.
-        guard Moment.now < answered + Duration(toldMilliseconds: reply.windowLeft) else {
-            throw Self.toldTooLate(reply)
-        }
+        let isInWindow = await isInWindow(reply, connection)
+        await connection.close()
+        guard isInWindow else { throw Self.toldTooLate(reply) }
+    }
+
+    /// Whether everything is still frozen. The daemon's clock decides: who has waited for a thaw here is ahead of an
+    /// end that is counted from when the answer was read.
+    private func isInWindow(_ reply: FreezeReply, _ connection: ControlConnection) async -> Bool {
+        guard let status = try? await connection.status(), let request = status.request else { return false }
+        guard request.id == reply.request else { return false }
+        return status.state == .rehearsing || status.state == .frozen && request.windowLeft ?? 0 > 0
     }
 
     private func giveUp(
@@ -89,8 +95,8 @@ struct FreezeCommand: AsyncParsableCommand {
             ControlErrorParameters(
                 request: reply.request,
                 reason:
-                    "the window was over before this could be written: the output goes to a filesystem that was "
-                    + "frozen"))
+                    "the window was over before this could be told: the output goes to a filesystem that was frozen, "
+                    + "or somebody has thawed"))
     }
 
     private func lines(_ reply: FreezeReply) -> [String] {
