@@ -131,6 +131,22 @@ extension EndToEnd {
             #expect(try !FreezeProof.isFrozen("/"))
         }
 
+        /// Long before its end: it is the daemon that knows, and no clock of the caller.
+        @Test func `P2 a freeze that can be told only because somebody has thawed is no success`() throws {
+            let rig = try rig()
+            let program = try RunningProgram(
+                "sh",
+                [
+                    "-c",
+                    "\(ScratchWorld.programs.appending("quiescectl")) freeze --config \(rig.configuration) > /freeze-output",
+                ])
+            try program.closeInput()
+            try rig.waitUntil(.frozen)
+            #expect(try rig.control("thaw").ending == .exited(0))
+            #expect(try program.waitForExit() == .exited(5), "\(program.text(of: .errors))")
+            #expect(program.text(of: .errors).contains("somebody has thawed"))
+        }
+
         @Test func `freeze shows which hook and which filesystem`() throws {
             let filesystem = try ScratchFilesystem(.xfs)
             let rig = try rig()
