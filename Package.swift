@@ -48,6 +48,8 @@ let package = Package(
         .target(name: "CLinux", cSettings: strictC),
         .systemLibrary(name: "CLibmount", pkgConfig: "mount", providers: [.apt(["libmount-dev"])]),
         .systemLibrary(name: "CLibblkid", pkgConfig: "blkid", providers: [.apt(["libblkid-dev"])]),
+        .systemLibrary(name: "CLibseccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+        .systemLibrary(name: "CLibcap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
 
         // Pure: no I/O, no clock, no Foundation.
@@ -63,7 +65,10 @@ let package = Package(
         .target(name: "FreezerProtocol", dependencies: ["FreezeCore", system], swiftSettings: strict),
         .target(
             name: "Freezer",
-            dependencies: ["FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system],
+            dependencies: [
+                "CLibseccomp", "CLibcap", "CLinux", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore",
+                system,
+            ],
             swiftSettings: strict),
         .target(
             name: "LinuxSystem",
@@ -109,6 +114,9 @@ let package = Package(
             name: "SystemJournal", dependencies: ["CSystemd", "FreezeCore", logging, system],
             swiftSettings: strict),
 
+        // What systemd is told of the daemon.
+        .target(name: "ServiceManager", dependencies: ["FreezeCore", system], swiftSettings: strict),
+
         // What `quiescectl check` looks at.
         .target(
             name: "Checks",
@@ -121,8 +129,9 @@ let package = Package(
         .executableTarget(
             name: "quiesced",
             dependencies: [
-                "Channels", "Coordinator", "Hooks", "Configuration", "History", "SystemJournal", "LinuxSystem",
-                "LinuxCalls", "FreezeCore", argumentParser, logging, serviceLifecycle, unixSignals, system,
+                "Channels", "Coordinator", "Hooks", "Configuration", "History", "SystemJournal", "ServiceManager",
+                "LinuxSystem", "LinuxCalls", "FreezeCore", argumentParser, logging, serviceLifecycle, unixSignals,
+                system,
             ],
             swiftSettings: strict),
         .executableTarget(
@@ -145,6 +154,9 @@ let package = Package(
         .testTarget(
             name: "SystemJournalTests",
             dependencies: ["SystemJournal", "LinuxCalls", "FreezeCore", logging, system], swiftSettings: strict),
+        .testTarget(
+            name: "ServiceManagerTests", dependencies: ["ServiceManager", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
         .testTarget(
             name: "VarlinkTests", dependencies: ["Varlink", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),

@@ -13,7 +13,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -39,6 +41,8 @@ static int negated(int result) { return result < 0 ? -errno : result; }
 
 int clinux_freeze(int descriptor) { return negated(ioctl(descriptor, FIFREEZE, 0)); }
 int clinux_thaw(int descriptor) { return negated(ioctl(descriptor, FITHAW, 0)); }
+const unsigned long clinux_freeze_request = FIFREEZE;
+const unsigned long clinux_thaw_request = FITHAW;
 int clinux_syncfs(int descriptor) { return negated(syncfs(descriptor)); }
 
 const uint64_t clinux_resolve_no_symlinks = RESOLVE_NO_SYMLINKS;
@@ -155,6 +159,43 @@ int clinux_pidfd_kill(int pidfd, int signal) {
     return negated((int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }
 int clinux_set_dumpable(bool dumpable) { return negated(prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0)); }
+
+int clinux_allow_locking_all(void) {
+    struct rlimit unlimited = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    return negated(setrlimit(RLIMIT_MEMLOCK, &unlimited));
+}
+
+int clinux_set_descriptor_limits(pid_t process, uint64_t soft, uint64_t hard) {
+    struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
+    return negated(prlimit(process, RLIMIT_NOFILE, &limit, NULL));
+}
+
+int clinux_watch_directory(const char *path) {
+    int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (watch < 0) return -errno;
+    uint32_t events = IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+    if (inotify_add_watch(watch, path, events) >= 0) return watch;
+    int error = errno;
+    close(watch);
+    return -error;
+}
+
+int clinux_take_directory_events(int watch, const char *name) {
+    _Alignas(struct inotify_event) char buffer[4096];
+    int matches = 0;
+    for (;;) {
+        ssize_t count = read(watch, buffer, sizeof buffer);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return errno == EAGAIN ? matches : -errno;
+        for (char *next = buffer; next < buffer + count;) {
+            struct inotify_event *event = (struct inotify_event *)next;
+            // Without a name: about the directory, or events were lost (IN_Q_OVERFLOW).
+            if (event->len == 0 || strcmp(event->name, name) == 0) matches = 1;
+            next += sizeof *event + event->len;
+        }
+    }
+}
+
 const char *clinux_error_name(int error) { return strerrorname_np(error); }
 int clinux_limit_malloc_arenas(void) { return mallopt(M_ARENA_MAX, 1) == 1 ? 0 : -EINVAL; }
 
@@ -199,6 +240,8 @@ int64_t clinux_boot_clock(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+const uint64_t clinux_clone_thread = CLONE_THREAD;
+const uint64_t clinux_name_thread_option = PR_SET_NAME;
 void clinux_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
 int clinux_is_on_memory_filesystem(const char *path) {

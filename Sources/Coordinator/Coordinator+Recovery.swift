@@ -89,5 +89,6 @@ extension Coordinator {
                 log(LogNote(.error, "\(error)"))
             }
         }
+        lifeObserver?.isServing()
     }
 }

@@ -33,6 +33,9 @@ public final class Coordinator: @unchecked Sendable {
     var channelStates: [String: String] = [:]
     /// Who watches requests.
     var observers: [any RequestObserver] = []
+    /// Who is told that the daemon lives, and when next.
+    var lifeObserver: (any LifeObserver)?
+    var nextHeartbeat: Moment?
     /// The last requests, for `status`.
     var last: PastRequest?
     var lastGood: PastRequest?
@@ -90,6 +93,12 @@ public final class Coordinator: @unchecked Sendable {
         observers.append(observer)
     }
 
+    /// Adds the one who watches over this process, before `run`.
+    public func add(lifeObserver: any LifeObserver) {
+        self.lifeObserver = lifeObserver
+        nextHeartbeat = lifeObserver.heartbeatInterval.map { _ in Moment.now }
+    }
+
     /// The way in for a channel's events; never blocks.
     public var delivery: @Sendable (ChannelID, ChannelEvent) -> Void {
         let mailbox = mailbox
@@ -105,6 +114,7 @@ public final class Coordinator: @unchecked Sendable {
 
     /// Serves until `stop`. Blocks: give it a thread of its own.
     public func run() {
+        lifeObserver?.isStarting()
         readLastRequests()
         freezer.start()
         perform(machine.start(at: Moment.now))
@@ -113,6 +123,7 @@ public final class Coordinator: @unchecked Sendable {
             for message in mailbox.takeAll() { take(message) }
             takeFreezerNews()
             if let deadline = machine.nextDeadline, Moment.now >= deadline { timePassed() }
+            showLife()
         }
         for channel in channels { channel.stop() }
         freezer.disconnect()
@@ -123,10 +134,20 @@ public final class Coordinator: @unchecked Sendable {
 
     private func waitForWork() {
         _ = pollDescriptors(
-            [(mailbox.wakeUp.descriptor, .readable), (freezer.descriptor, .readable)], until: machine.nextDeadline)
+            [(mailbox.wakeUp.descriptor, .readable), (freezer.descriptor, .readable)],
+            until: [machine.nextDeadline, nextHeartbeat].compactMap(\.self).min())
+    }
+
+    private func showLife() {
+        guard let due = nextHeartbeat, let interval = lifeObserver?.heartbeatInterval, Moment.now >= due else {
+            return
+        }
+        lifeObserver?.isAlive()
+        nextHeartbeat = Moment.now + interval
     }
 
     func handle(_ event: RequestEvent) {
+        if case .shutdown = event { lifeObserver?.isStopping() }
         let before = machine.state
         let effects = machine.handle(event, at: Moment.now)
         let state = machine.state

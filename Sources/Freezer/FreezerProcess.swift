@@ -22,7 +22,9 @@ public enum FreezerProcess {
             try ProcessMemory.lockAll()
             // Two descriptors for each filesystem of a machine that may have many.
             try DescriptorLimit.raise()
-            try FreezerService(socket: .standardInput).run()
+            let service = try FreezerService(socket: .standardInput)
+            try FreezerSandbox.enter()
+            service.run()
             return 0
         } catch {
             complain("cannot get ready: \(error); it needs root (CAP_SYS_ADMIN and CAP_IPC_LOCK)")

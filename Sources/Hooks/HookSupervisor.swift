@@ -58,7 +58,7 @@ struct HookSupervisor: Sendable {
 
     /// Blocks until the call is over: at the latest a few seconds after the deadline.
     func watch() -> Observation {
-        group.resetPriorities()
+        group.resetWhatIsInherited()
         var state = State(stageEnd: deadline)
         var isAbandoned = false
         while true {

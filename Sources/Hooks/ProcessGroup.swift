@@ -30,13 +30,14 @@ struct ProcessGroup: Sendable {
         }
     }
 
-    /// Gives the hook the priority and the oom score of a process that nobody has touched. The daemon's own are
-    /// those of something that must not be killed or starved, and they are inherited.
+    /// Gives the hook the priority, the oom score and the limit of descriptors of a process that nobody has touched.
+    /// The daemon's own are those of something that must not be killed or starved and has much open, and they are
+    /// inherited. (Programs that use select(2) may fail with a high limit.)
     ///
     /// swift-subprocess lets nothing run between fork and exec, so this is done from outside, an instant after
     /// the start: what the hook starts in this instant keeps the daemon's values. Nothing is done where the
     /// daemon's own are the usual ones.
-    func resetPriorities() {
+    func resetWhatIsInherited() {
         // Errors: it has exited already, or we are not root and could not have raised our own either.
         let process = __priority_which_t(PRIO_PROCESS.rawValue)
         if getpriority(process, 0) != 0 { setpriority(process, id_t(leader), 0) }
@@ -51,5 +52,6 @@ struct ProcessGroup: Sendable {
             try? writeAll(zero, to: descriptor)
             try? descriptor.close()
         }
+        DescriptorLimit.restore(of: leader)
     }
 }

@@ -21,6 +21,13 @@ public enum ProcessMemory {
         try Errno.check(clinux_set_default_stack_size(bytes))
     }
 
+    /// Lets this process lock as much as it likes, with or without CAP_IPC_LOCK (RLIMIT_MEMLOCK).
+    ///
+    /// - Returns: False without CAP_SYS_RESOURCE, if there is a limit.
+    public static func allowLockingAll() -> Bool {
+        clinux_allow_locking_all() == 0
+    }
+
     /// Keeps everything in memory that is there, and whatever comes (mlockall(2)): a page that has to be read from a
     /// frozen filesystem's device, or written there to make room, comes too late.
     ///

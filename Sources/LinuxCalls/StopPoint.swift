@@ -29,6 +29,14 @@ public enum StopPoint {
         return [:]
     }
 
+    /// What a sandbox has to allow for it (seccomp(2)): unlink, by either name, and raise.
+    public static var systemCalls: [String] {
+        #if DEBUG
+            if directory != nil { return ["unlink", "unlinkat", "tgkill"] }
+        #endif
+        return []
+    }
+
     #if DEBUG
         public static let variable = "QUIESCE_STOP_POINTS"
         private static let directory = getenv(variable).map { String(cString: $0) }

@@ -9,6 +9,7 @@ import LinuxCalls
 import LinuxSystem
 import Logging
 import ServiceLifecycle
+import ServiceManager
 import SystemJournal
 import SystemPackage
 import UnixSignals
@@ -64,6 +65,7 @@ struct QuiesceDaemon: AsyncParsableCommand {
 
     func run() async throws {
         HookRunner.prepareProcess()
+        let serviceManager = ServiceManager.fromEnvironment()
         try? ProcessHandle.dieSilentlyWhenCrashing()
         // A log whose reader has gone is no reason to die, least of all while frozen; nor is a signal that other
         // programs take for a wish, such as to open their logs anew. Hooks get the default back.
@@ -78,6 +80,10 @@ struct QuiesceDaemon: AsyncParsableCommand {
                 configuration: configuration, freezerExecutable: try findFreezer(), isDryRun: dryRun,
                 logger: logger)
             try addChannels(to: coordinator, configuration)
+            if let serviceManager {
+                coordinator.add(lifeObserver: serviceManager)
+                coordinator.add(observer: serviceManager)
+            }
             let services = ServiceGroup(
                 services: [CoordinatorService(coordinator: coordinator)],
                 gracefulShutdownSignals: [.sigterm, .sigint, .sighup, .sigquit], logger: logger)

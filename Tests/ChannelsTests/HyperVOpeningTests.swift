@@ -130,6 +130,25 @@ struct HyperVOpeningTests {
         }
     }
 
+    @Test func aDeviceIsOpenedWhenItComes() throws {
+        let directory = try TemporaryDirectory()
+        let device = directory.path.appending("vmbus").appending("hv_vss")
+        let coordinator = ScriptedCoordinator()
+        // Without being told it would look again after the end of this test.
+        let limits = HyperVChannelLimits(firstRetry: .seconds(600), longestRetry: .seconds(600))
+        let channel = try coordinator.startChannel(device, isRequired: false, limits: limits)
+        #expect(try coordinator.wait(\.note).message.contains("there is no such device"))
+        mkdir(device.removingLastComponent().string, 0o755)
+        symlink("/nowhere", device.removingLastComponent().appending("hv_kvp").string)
+        let host = try HyperVHostSimulator()
+        symlink(host.devicePath.string, device.string)
+        #expect(host.waitForRegistration(until: .now + patience))
+        channel.stop()
+        #expect(channel.waitUntilEnded(.now + patience))
+        unlink(device.string)
+        unlink(device.removingLastComponent().appending("hv_kvp").string)
+    }
+
     @Test("A character device that is not the driver", arguments: ["/dev/zero", "/dev/null"])
     func refusesAnotherDevice(path: String) throws {
         let coordinator = ScriptedCoordinator()

@@ -24,6 +24,8 @@ final class DaemonRig {
     /// Where points are armed at which its processes stand still; nil if it is not to have any.
     let stopPoints: FilePath?
     private(set) var daemon: RunningProgram
+    /// What its programs are started with besides the test's own environment.
+    var additionalEnvironment: [String: String] = [:]
 
     /// - Parameters:
     ///   - configuration: Lines of TOML, by section, in addition to the rig's own paths.
@@ -97,7 +99,7 @@ final class DaemonRig {
 
     /// What its programs are started with.
     var environment: [String: String] {
-        var environment = ProcessInfo.processInfo.environment
+        var environment = ProcessInfo.processInfo.environment.merging(additionalEnvironment) { $1 }
         if let stopPoints { environment[StopPoint.variable] = stopPoints.string }
         return environment
     }

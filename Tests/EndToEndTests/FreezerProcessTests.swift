@@ -35,6 +35,33 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
+        @Test func `it keeps no privilege but the one to freeze, and no way to a file, a process or the network`()
+            throws
+        {
+            let rig = try FreezerRig()
+            let process = rig.process.identity.processID
+            let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+            func value(_ field: String) -> UInt64? {
+                let line = status.split(separator: "\n").first { $0.hasPrefix("\(field):") }
+                return line?.split(whereSeparator: \.isWhitespace).last.flatMap { UInt64($0, radix: 16) }
+            }
+            // CAP_SYS_ADMIN is 21. Whoever cannot lift the limit of locked memory (CAP_SYS_RESOURCE, 24) keeps
+            // CAP_IPC_LOCK, 14.
+            let own = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+            let ownLine = own.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+            let mine = try #require(
+                ownLine?.split(whereSeparator: \.isWhitespace).last.flatMap { UInt64($0, radix: 16) })
+            let canLiftLimit = mine & 1 << 24 != 0
+            let expected: UInt64 = 1 << 21 | (canLiftLimit ? 0 : 1 << 14)
+            #expect(value("CapEff") == expected)
+            #expect(value("CapPrm") == expected)
+            #expect(value("CapInh") == 0)
+            #expect(value("CapAmb") == 0)
+            #expect(value("CapBnd") == 0)
+            #expect(value("NoNewPrivs") == 1)
+            #expect(value("Seccomp") == 2, "a filter")
+        }
+
         @Test func `it sleeps until something happens`() throws {
             let filesystem = try ScratchFilesystem(.ext4)
             let rig = try FreezerRig()

@@ -65,19 +65,3 @@ extension JournalSocket.Record {
         }
     }
 }
-
-/// A Unix datagram socket, which is a file of its own kind as well (unix(7)).
-func bindDatagramSocket(at path: String) throws -> FileDescriptor {
-    let descriptor = FileDescriptor(
-        rawValue: socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
-    guard descriptor.rawValue >= 0 else { throw Errno(rawValue: errno) }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    let size = socklen_t(MemoryLayout.size(ofValue: address))
-    let isBound = withUnsafePointer(to: &address) { address in
-        address.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor.rawValue, $0, size) == 0 }
-    }
-    guard isBound else { throw Errno(rawValue: errno) }
-    return descriptor
-}

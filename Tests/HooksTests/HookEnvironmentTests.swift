@@ -4,6 +4,7 @@ import SystemPackage
 import Testing
 
 @testable import Hooks
+@testable import LinuxCalls
 
 extension RunningHooksTests {
     /// What a hook finds when it starts.
@@ -136,6 +137,27 @@ extension RunningHooksTests {
             let script =
                 "until read -r score </proc/$$/oom_score_adj && [ \"$score\" = 0 ]; do :; done; echo reset"
             #expect(try await scratch.output(of: script) == "reset\n")
+        }
+
+        @Test func `its limit of descriptors is reset`() async throws {
+            func limits() throws -> rlimit {
+                var limit = rlimit()
+                guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+                    throw Errno(rawValue: errno)
+                }
+                return limit
+            }
+            var lowered = try limits()
+            let hard = lowered.rlim_max
+            lowered.rlim_cur = hard / 2
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &lowered)
+            try DescriptorLimit.raise()
+            #expect(try limits().rlim_cur == hard)
+            // Another test may have raised it before.
+            let original = try #require(DescriptorLimit.original?.rlim_cur)
+            #expect(original < hard)
+            let script = "until [ $(ulimit -Sn) = \(original) ]; do :; done; ulimit -Hn"
+            #expect(try await scratch.output(of: script) == "\(hard)\n")
         }
 
         @Test(arguments: [HookContext.freeze(), .thaw(.ok), .thaw(.failed)])

@@ -12,6 +12,8 @@
 int clinux_freeze(int descriptor);
 int clinux_thaw(int descriptor);
 int clinux_syncfs(int descriptor);
+extern const unsigned long clinux_freeze_request;
+extern const unsigned long clinux_thaw_request;
 
 // Opening without surprises (openat2(2)); RESOLVE_* flags of <linux/openat2.h>.
 extern const uint64_t clinux_resolve_no_symlinks;
@@ -46,6 +48,10 @@ int clinux_pidfd_kill(int pidfd, int signal);
 int clinux_set_dumpable(bool dumpable);
 int clinux_limit_malloc_arenas(void);
 int clinux_set_default_stack_size(size_t bytes);
+int clinux_allow_locking_all(void);  // RLIMIT_MEMLOCK, which glibc hides from strict headers
+int clinux_set_descriptor_limits(pid_t process, uint64_t soft, uint64_t hard);  // prlimit(2), RLIMIT_NOFILE
+extern const uint64_t clinux_clone_thread;        // CLONE_THREAD
+extern const uint64_t clinux_name_thread_option;  // PR_SET_NAME
 void clinux_name_thread(const char *name);  // cut to 15 bytes
 
 // Pipes: both ends close-on-exec from the start, the read end not blocking.
@@ -59,6 +65,11 @@ int clinux_eventfd(void);
 int clinux_boot_timer(void);
 int clinux_boot_timer_arm(int timer, int64_t nanoseconds_since_boot);  // 0 disarms
 int64_t clinux_boot_clock(void);                                        // CLOCK_BOOTTIME, nanoseconds
+
+// Files that come and go (inotify(7)): what is put into a directory, and the end of the directory itself.
+int clinux_watch_directory(const char *path);
+// Reads what there is, and tells whether anything was about this name, or about the directory itself: 1 or 0.
+int clinux_take_directory_events(int watch, const char *name);
 
 // Atomics on shared memory.
 static inline uint64_t clinux_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }

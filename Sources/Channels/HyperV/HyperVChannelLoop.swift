@@ -1,4 +1,5 @@
 import FreezeCore
+import Glibc
 import LinuxCalls
 import SystemPackage
 
@@ -24,6 +25,8 @@ struct HyperVChannelLoop {
     private var nextAttempt = Moment.now
     private var registered = Moment.now
     private var failures = HyperVOpeningFailures()
+    /// Tells when the device comes, as long as there is none.
+    private var arrival: PathArrival?
 
     init(
         path: FilePath, isRequired: Bool, limits: HyperVChannelLimits, opening: any HyperVDeviceOpening,
@@ -53,14 +56,31 @@ struct HyperVChannelLoop {
     }
 
     /// Waits until the device may be opened and the pause is over; false when it is time to stop.
-    private func waitUntilDue() -> Bool {
+    private mutating func waitUntilDue() -> Bool {
         while true {
             // What was answered meanwhile belongs to operations that are lost.
             if mailbox.take().isStopping { return false }
             let mayOpen = mailbox.mayOpen
             if mayOpen && .now >= nextAttempt { return true }
-            _ = pollDescriptors(
-                [(mailbox.wakeUp.descriptor, .readable)], until: mayOpen ? nextAttempt : nil)
+            let ready = pollDescriptors(
+                [(mailbox.wakeUp.descriptor, .readable), (mayOpen ? arrival?.descriptor : nil, .readable)],
+                until: mayOpen ? nextAttempt : nil)
+            if !ready[1].isEmpty { lookAtArrival() }
+        }
+    }
+
+    private mutating func awaitArrival() {
+        arrival = try? PathArrival(at: path)
+        // It may have come in between.
+        if access(path.string, F_OK) == 0 { nextAttempt = .now }
+    }
+
+    private mutating func lookAtArrival() {
+        do throws(Errno) {
+            if try arrival?.hasComeNearer() == true { nextAttempt = .now }
+        } catch {
+            // No more watches: the pauses remain.
+            arrival = nil
         }
     }
 }
@@ -70,7 +90,9 @@ struct HyperVChannelLoop {
 extension HyperVChannelLoop {
     private mutating func openDevice() -> HyperVDevice? {
         do throws(Errno) {
-            return try HyperVDevice(path: path, opening: opening)
+            let device = try HyperVDevice(path: path, opening: opening)
+            arrival = nil
+            return device
         } catch {
             // Whose descriptor it is takes a walk through /proc: only when it will be said.
             if failures.isNews(.opening(error)) {
@@ -82,6 +104,7 @@ extension HyperVChannelLoop {
                     HyperVOpeningFailures.explain(error, device: path, holders: holders).description)
             }
             nextAttempt = .now + pauses.takeNext()
+            if error != .noSuchFileOrDirectory { arrival = nil } else if arrival == nil { awaitArrival() }
             return nil
         }
     }

@@ -1,0 +1,15 @@
+/// One who watches over the daemon's process: systemd.
+public protocol LifeObserver: Sendable {
+    /// How often it wants to hear that the daemon is alive; nil if never.
+    var heartbeatInterval: Duration? { get }
+
+    /// What an earlier life left is about to be thawed. Called on the coordinator's thread, as all the others: it must
+    /// return at once.
+    func isStarting()
+    /// Requests can come from now on.
+    func isServing()
+    /// The coordinator's thread does its work. Called in the window too.
+    func isAlive()
+    /// The daemon is about to end.
+    func isStopping()
+}

@@ -1,0 +1,61 @@
+import FreezeCore
+import LinuxCalls
+import SystemPackage
+import Testing
+
+@testable import ServiceManager
+
+@Suite struct ServiceStatusTests {
+    private static let request = RequestID("20260102T030405-1")
+
+    private static func status(after steps: RequestProgress.Step..., of request: RequestID? = request)
+        -> ServiceStatus
+    {
+        var status = ServiceStatus()
+        for step in steps {
+            _ = status.take(RequestProgress(request: request, channel: request.map { _ in .hyperV }, step: step))
+        }
+        return status
+    }
+
+    private static func record(_ change: (inout RequestRecord) -> Void) -> RequestRecord {
+        var record = RequestRecord(id: request, channel: .hyperV, started: .now)
+        change(&record)
+        return record
+    }
+
+    @Test func `it says what is done for whom`() {
+        #expect(ServiceStatus().text == "Starting; what an earlier life left is thawed first.")
+        #expect(Self.status(after: .entered(.recovering), of: nil).text == "Thawing what an earlier life left.")
+        #expect(Self.status(after: .entered(.idle), of: nil).text == "Waiting for a request.")
+        #expect(
+            Self.status(after: .entered(.frozen)).text == "Frozen: request 20260102T030405-1 of hyperv.")
+        #expect(
+            Self.status(after: .entered(.freezeHooks)).text
+                == "Running freeze hooks: request 20260102T030405-1 of hyperv.")
+    }
+
+    @Test func `the last end stays`() {
+        let good = Self.record {
+            $0.result = .succeeded
+            $0.level = .application
+        }
+        var status = Self.status(after: .finished(good), .entered(.idle))
+        #expect(
+            status.text == "Waiting for a request. Last: 20260102T030405-1 succeeded, level application.")
+        let bad = Self.record { $0.reason = "/data: it broke\nin two" }
+        let isNews = status.take(RequestProgress(request: nil, channel: nil, step: .finished(bad)))
+        #expect(isNews)
+        #expect(
+            status.text == "Waiting for a request. Last: 20260102T030405-1 failed: /data: it broke\\012in two.")
+    }
+
+    @Test func `what changes nothing is no news`() {
+        var status = Self.status(after: .entered(.freezing))
+        let froze = RequestProgress(
+            request: Self.request, channel: .hyperV,
+            step: .froze("/", TimedResult(error: nil, started: .now, ended: .now)))
+        let isNews = status.take(froze)
+        #expect(!isNews)
+    }
+}
