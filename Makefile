@@ -47,6 +47,21 @@ format: ## formats the Swift code in place
 demo: ## a freeze and thaw to watch, in a scratch world
 	Tests/Demo/run
 
+man: ## the man pages, into .build/man; needs `make build`
+	packaging/install-dependencies package
+	packaging/man/build $(BUILD) .build/man
+
+deb: build man ## the Debian package, into .build/deb
+	packaging/build-deb
+
+deb-test: ## installs, upgrades and removes the package in a scratch Debian; needs `make deb` and root
+	packaging/install-dependencies package
+	Tests/deb-test
+
+vm-test: ## the package on a booted machine, with the kernel's own VSS driver; needs `make deb`
+	packaging/install-dependencies vm
+	Tests/VM/run
+
 install: ## what `make build` made, into DESTDIR and PREFIX
 	install -D -m 755 $(BUILD)/quiesced $(DESTDIR)$(PREFIX)/sbin/quiesced
 	install -D -m 755 $(BUILD)/quiescectl $(DESTDIR)$(PREFIX)/bin/quiescectl
@@ -62,11 +77,15 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 	# What completes quiescectl's commands in a shell.
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(ZSH_COMPLETIONS) \
 	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	$(BUILD)/quiescectl --generate-completion-script bash \
+	$(BUILD)/quiescectl --generate-completion-script bash | sed '1{/^#!/d}' \
 	    > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/quiescectl
 	$(BUILD)/quiescectl --generate-completion-script zsh > $(DESTDIR)$(ZSH_COMPLETIONS)/_quiescectl
 	$(BUILD)/quiescectl --generate-completion-script fish \
 	    > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/quiescectl.fish
+	# Those that `make man` has made.
+	for page in $(wildcard .build/man/*.[578]); do \
+	    install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/quiesced/hooks hooks/*
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/quiesced/LICENSE
 	# With the paths they have here, which their links need.
 	set -e; for file in $(wildcard *.md docs/*.md) hooks/sample-hook packaging/quiesced.toml; do \
@@ -75,4 +94,5 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 clean: ## removes what was built
 	swift package clean
 
-.PHONY: help build test harness-test soak fuzz mutation-test sanitize lint format demo install clean
+.PHONY: help build test harness-test soak fuzz mutation-test sanitize lint format demo man deb deb-test vm-test \
+    install clean
