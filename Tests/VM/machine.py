@@ -121,7 +121,7 @@ class Machine:
         ]
         for name in ["system", *self.extra_disks]:
             arguments += [
-                "-drive", f"file={self.disk(name)},format=raw,if=none,id={name},cache=writeback",
+                "-drive", f"file={self.disk(name)},format=raw,if=none,id={name},cache=unsafe",
                 "-device", f"virtio-blk-pci,drive={name},serial={name}"]
         # It dies with the test: nobody else would end it.
         self.process = subprocess.Popen(
