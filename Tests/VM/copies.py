@@ -1,0 +1,79 @@
+"""Copies of the machine's disks, as the host's snapshot takes them, and what is in them."""
+from __future__ import annotations
+
+import re
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Iterator
+
+from machine import Failure, Machine, copy_sparse
+
+
+class Copies:
+    """The disks of a machine at one moment, one after the other, as a snapshot without quiesce's help has them."""
+
+    def __init__(self, machine: Machine, names: list[str]) -> None:
+        self.directory = machine.directory
+        self.names = names
+        for name in names:
+            copy_sparse(machine.disk(name), self.path(name))
+
+    def path(self, name: str) -> Path:
+        return self.directory / f"{name}.copy"
+
+    def remove(self) -> None:
+        for name in self.names:
+            self.path(name).unlink(missing_ok=True)
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess:
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def output(*command: str | Path) -> str:
+    done = run(*command)
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def needs_recovery(copy: Path, kind: str) -> bool:
+    """Whether the copy, as it is, would have to be recovered by whoever mounts it."""
+    if kind == "ext4":
+        return "needs_recovery" in output("dumpe2fs", "-h", copy)
+    if kind == "xfs":
+        # A frozen one has only the record that an unmount leaves, and one that keeps orphans for the next mount.
+        found = re.search(r"log tail.*|dirty|clean", output("xfs_logprint", "-t", copy))
+        return "dirty" in output("xfs_logprint", "-t", copy) if found else True
+    raise ValueError(kind)
+
+
+@contextmanager
+def mounted(copy: Path, kind: str) -> Iterator[Path]:
+    """Read-write: what is to be recovered is recovered. In a mount namespace of nobody's but this process's."""
+    with TemporaryDirectory() as directory:
+        options = "loop,nouuid" if kind == "xfs" else "loop"
+        output("mount", "-t", kind, "-o", options, copy, directory)
+        try:
+            yield Path(directory)
+        finally:
+            output("umount", directory)
+
+
+def check(copy: Path, kind: str) -> None:
+    """The filesystem's own checker finds nothing, after one read-write mount."""
+    commands = {
+        "ext4": ["e2fsck", "-fn", copy], "xfs": ["xfs_repair", "-n", copy], "btrfs": ["btrfs", "check", copy],
+    }
+    output(*commands[kind])
+
+
+def last_number(root: Path) -> int:
+    """How far the writer was: the last whole line; every number before it has to be there."""
+    text = (root / "numbers").read_text()
+    numbers = text[: text.rfind("\n") + 1].split()
+    if numbers != [str(number) for number in range(1, len(numbers) + 1)]:
+        raise Failure(f"{root}: there are gaps among the numbers")
+    return len(numbers)

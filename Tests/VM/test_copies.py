@@ -1,0 +1,55 @@
+"""Item by item, what a snapshot of a frozen machine is worth, and one of a machine that was not frozen."""
+from __future__ import annotations
+
+from case import FROZEN, Group, expect
+from copies import Copies, check, last_number, mounted, needs_recovery
+from writers import Writers
+
+# By disk: what is on it, and where the machine has it.
+KINDS = {"system": ("ext4", "/"), "xfs": ("xfs", "/srv/xfs"), "btrfs": ("btrfs", "/srv/btrfs")}
+
+
+class Snapshots(Group):
+    """The host copies the disks of a busy machine."""
+
+    def set_up(self) -> None:
+        self.make_filesystems()
+        self.load_driver()
+        self.install()
+
+    def case_frozen(self) -> None:
+        """The copies are consistent, and hold every write that was acknowledged before FREEZE was answered."""
+        writers = Writers(self.machine, FROZEN)
+        before = writers.acknowledged()
+        self.freeze()
+        acknowledged = writers.acknowledged()
+        copies = Copies(self.machine, list(KINDS))
+        self.thaw()
+        writers.wait_for_more()
+        writers.stop()
+        try:
+            for disk, (kind, mount_point) in KINDS.items():
+                expect(acknowledged[mount_point] >= before[mount_point], f"{mount_point} went back")
+                copy = copies.path(disk)
+                if kind == "ext4":
+                    expect(not needs_recovery(copy, kind), f"{mount_point} needs recovery")
+                with mounted(copy, kind) as root:
+                    # One more may have been written and not yet been acknowledged.
+                    found = last_number(root)
+                    expect(found >= acknowledged[mount_point],
+                           f"{mount_point} has {found} of {acknowledged[mount_point]} numbers")
+                    if kind == "btrfs":
+                        expect((root / "inner").is_dir(), "btrfs lost its subvolume")
+                check(copy, kind)
+        finally:
+            copies.remove()
+
+    def case_not_frozen(self) -> None:
+        """The same without freezing needs recovery: so the case above can fail."""
+        writers = Writers(self.machine, FROZEN)
+        copies = Copies(self.machine, list(KINDS))
+        writers.stop()
+        try:
+            expect(needs_recovery(copies.path("system"), "ext4"), "a copy of a busy ext4 looks clean")
+        finally:
+            copies.remove()

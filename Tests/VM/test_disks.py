@@ -1,0 +1,98 @@
+"""f) Disks that stall, and disks that fail, under a filesystem of a machine in service."""
+from __future__ import annotations
+
+import time
+
+from case import FROZEN, Group, expect, expect_equal
+
+# A filesystem that cannot be frozen is to be given up soon.
+CONFIGURATION = '[freeze]\ntimeout = "4s"\nflush_timeout = "8s"\nmax_window = "20s"\n'
+
+
+class Disks(Group):
+    """One filesystem more, on a disk that can be made to misbehave."""
+
+    def set_up(self) -> None:
+        self.make_filesystems()
+        self.load_driver()
+        self.install()
+        self.configure(CONFIGURATION)
+        self.machine.run("mkdir /srv/odd")
+
+    def mount_odd(self) -> None:
+        """An ext4 on a device-mapper device over the spare disk."""
+        self.machine.run(
+            "disk=$(readlink -f /dev/disk/by-id/virtio-spare); size=$(blockdev --getsz $disk);"
+            "dmsetup create odd --table \"0 $size linear $disk 0\"; mkfs.ext4 -q -F /dev/mapper/odd;"
+            "mount /dev/mapper/odd /srv/odd; sync")
+
+    def replace_table(self, target: str) -> None:
+        """`target` with {size} and {disk}."""
+        target = target.format(size="$size", disk="$disk")
+        self.machine.run(
+            "disk=$(readlink -f /dev/disk/by-id/virtio-spare); size=$(blockdev --getsz $disk);"
+            f"dmsetup suspend --noflush --nolockfs odd; dmsetup load odd --table \"{target}\"; dmsetup resume odd")
+
+    def unmount_odd(self) -> None:
+        self.machine.run("umount /srv/odd; dmsetup remove odd")
+
+    def dirty(self) -> None:
+        self.machine.run("dd if=/dev/zero of=/srv/odd/dirty bs=1M count=4 status=none")
+
+    def case_suspended(self) -> None:
+        """A disk that stands still: given up in time, the others thawed, its name in the log; thawed when it goes on."""
+        self.mount_odd()
+        cursor = self.journal_cursor()
+        self.dirty()
+        self.machine.run("dmsetup suspend --noflush --nolockfs odd")
+        began = time.monotonic()
+        self.freeze(success=False)
+        took = time.monotonic() - began
+        expect(took < 40, f"FREEZE was answered after {took:.1f} s")
+        self.expect_thawed(FROZEN)
+        self.machine.run("dmsetup resume odd")
+        self.expect_thawed(["/srv/odd"])
+        line = self.wait_for_journal(cursor, "failed: .*/srv/odd")
+        print(f"        answered after {took:.1f} s: {line.strip()}")
+        self.thaw()
+        self.backup()
+        self.unmount_odd()
+
+    def case_slow(self) -> None:
+        """A disk that takes 0.3 s for each write: frozen all the same."""
+        self.mount_odd()
+        self.replace_table("0 {size} delay {disk} 0 0 {disk} 0 300")
+        self.machine.run("echo change >/srv/odd/file")
+        self.backup()
+        self.unmount_odd()
+
+    def case_fails(self) -> None:
+        """A disk that fails: FREEZE fails, the others are thawed, its name in the log."""
+        self.mount_odd()
+        cursor = self.journal_cursor()
+        self.dirty()
+        self.replace_table("0 {size} error")
+        self.freeze(success=False)
+        self.expect_thawed(FROZEN)
+        print("        " + self.wait_for_journal(cursor, "failed: .*/srv/odd").strip())
+        self.thaw()
+        self.unmount_odd()
+        self.backup()
+
+    def case_fails_now_and_then(self) -> None:
+        """A disk whose writes fail half of the time: never a false success, nothing stays frozen."""
+        self.mount_odd()
+        self.replace_table("0 {size} flakey {disk} 0 1 1 1 error_writes")
+        for _ in range(4):
+            self.machine.run("dd if=/dev/zero of=/srv/odd/dirty bs=1M count=4 status=none", check=False)
+            self.machine.ask_host(5)
+            answer = self.machine.host_answer()
+            if answer.is_success:
+                self.expect_frozen(["/srv/odd"])
+            self.machine.ask_host(6)
+            expect_equal(self.machine.host_answer().is_success, True, "THAW")
+            self.expect_thawed(FROZEN)
+            self.wait_until_idle()
+        self.replace_table("0 {size} linear {disk} 0")
+        self.unmount_odd()
+        self.backup()
