@@ -29,9 +29,13 @@ enum FreezerSandbox {
             // EPERM, without CAP_SETPCAP: only a program that is executed could get one of these back, and none can be.
             guard errno == EPERM else { throw Errno(rawValue: errno) }
         }
-        guard let set = cap_init() else { throw Errno(rawValue: errno) }
-        defer { cap_free(UnsafeMutableRawPointer(set)) }
-        let kept = [CAP_SYS_ADMIN] + (isLockingLimited ? [CAP_IPC_LOCK] : [])
+        guard let own = cap_get_proc(), let set = cap_init() else { throw Errno(rawValue: errno) }
+        defer { for each in [own, set] { cap_free(UnsafeMutableRawPointer(each)) } }
+        // What it does not have it cannot keep: then the first FIFREEZE says so, by the filesystem's name.
+        let kept = ([CAP_SYS_ADMIN] + (isLockingLimited ? [CAP_IPC_LOCK] : [])).filter { capability in
+            var isThere = CAP_CLEAR
+            return cap_get_flag(own, cap_value_t(capability), CAP_PERMITTED, &isThere) == 0 && isThere == CAP_SET
+        }
         for flag in [CAP_EFFECTIVE, CAP_PERMITTED] {
             let values = kept.map { cap_value_t($0) }
             guard cap_set_flag(set, flag, CInt(values.count), values, CAP_SET) == 0 else {
