@@ -15,13 +15,9 @@ final class NotificationSocket: Sendable {
         let type = CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue)
         let number = socket(AF_UNIX, type, 0)
         guard number >= 0 else { throw Errno(rawValue: errno) }
+        // From here on `deinit` closes it, also if this throws.
         descriptor = FileDescriptor(rawValue: number)
-        do throws(Errno) {
-            try connect(address)
-        } catch {
-            try? descriptor.close()
-            throw error
-        }
+        try connect(address)
     }
 
     deinit {
