@@ -65,7 +65,8 @@ struct HyperVChannelLoop {
             let ready = pollDescriptors(
                 [(mailbox.wakeUp.descriptor, .readable), (mayOpen ? arrival?.descriptor : nil, .readable)],
                 until: mayOpen ? nextAttempt : nil)
-            if !ready[1].isEmpty { lookAtArrival() }
+            // Meanwhile a window may have begun, in which nothing is opened.
+            if !ready[1].isEmpty, mailbox.mayOpen { lookAtArrival() }
         }
     }
 
