@@ -31,6 +31,7 @@ extension Coordinator {
     private func take(_ channel: ChannelID, _ event: ChannelEvent) {
         switch event {
         case .registered(let isStandIn):
+            if channel == .control { lifeObserver?.isServing() }
             if channel.caller == nil {
                 channelStates[channel.name] =
                     channel == .control
@@ -47,6 +48,8 @@ extension Coordinator {
             }
             handle(.thaw(channel, operation, wish))
         case .lost(let reason):
+            // Without its socket, too: the host needs none.
+            if channel == .control { lifeObserver?.isServing() }
             if channel.caller == nil { channelStates[channel.name] = "not registered: \(reason)" }
             handle(.channelLost(channel, reason: reason))
         case .note(let note): log(note)

@@ -89,6 +89,5 @@ extension Coordinator {
                 log(LogNote(.error, "\(error)"))
             }
         }
-        lifeObserver?.isServing()
     }
 }

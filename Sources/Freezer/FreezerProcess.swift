@@ -27,7 +27,9 @@ public enum FreezerProcess {
             service.run()
             return 0
         } catch {
-            complain("cannot get ready: \(error); it needs root (CAP_SYS_ADMIN and CAP_IPC_LOCK)")
+            complain(
+                "cannot get ready: \(error); it needs root (CAP_SYS_ADMIN and CAP_IPC_LOCK), and a kernel with seccomp filters"
+            )
             return 1
         }
     }

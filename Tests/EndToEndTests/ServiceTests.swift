@@ -16,7 +16,7 @@ extension EndToEnd {
         init() throws {
             filesystem = try ScratchFilesystem(.ext4)
             systemd = try NotificationListener(at: "/run/notify-\(UInt32.random(in: 0...UInt32.max))")
-            rig = try DaemonRig(hooks: ["10-shows": "env >>$TRACE"], isStarted: false)
+            rig = try DaemonRig(hooks: ["10-shows": "env >>$TRACE"], hasStopPoints: true, isStarted: false)
         }
 
         private func start(watchdog: Duration? = nil) throws {
@@ -38,6 +38,8 @@ extension EndToEnd {
         @Test func `it is ready when requests can come, and tells what it does`() throws {
             try start()
             #expect(try messages(until: "READY=1").last == "READY=1\nSTATUS=Waiting for a request.")
+            // So it answers at once.
+            #expect(try rig.control("status").ending == .exited(0))
             #expect(try rig.freeze().status == .success)
             let whileFreezing = try messages(until: "STATUS=Frozen:")
             #expect(
@@ -57,16 +59,31 @@ extension EndToEnd {
         @Test func `P1 it is ready only after an earlier life's filesystems are thawed`() throws {
             try rig.start()
             #expect(try rig.freeze().status == .success)
-            let ledger = try CrashScene.ledger(rig)
             try rig.killBoth()
+            // It stands still before it thaws anything.
+            try rig.arm("recovering")
+            rig.additionalEnvironment["NOTIFY_SOCKET"] = systemd.address
+            try rig.launch()
+            try rig.waitForStop(of: rig.daemon.processIdentifier, at: "recovering")
             #expect(try FreezeProof.isFrozen(filesystem.mountPoint))
-            try start()
-            #expect(
-                try messages(until: "READY=1").contains {
-                    $0.hasPrefix("STATUS=Starting; what an earlier life left")
-                })
-            try CrashScene.waitForThaw(of: ledger, since: .now, within: .seconds(10))
+            #expect(try systemd.next() == "STATUS=Starting; what an earlier life left is thawed first.")
+            #expect(try systemd.next(within: .zero) == nil)
+            rig.daemon.send(SIGCONT)
+            _ = try messages(until: "READY=1")
             #expect(try !FreezeProof.isFrozen(filesystem.mountPoint))
+            #expect(try rig.stop() == .exited(0))
+            try filesystem.remove()
+        }
+
+        @Test func `it is ready without a control socket, too`() throws {
+            let taken = rig.runDirectory.appending("control.sock").string
+            try RunningProgram.output(of: "mkdir", ["--mode", "700", rig.runDirectory.string])
+            // What is no socket is in its place, and is nobody's to remove.
+            try RunningProgram.output(of: "mkdir", [taken])
+            try start()
+            _ = try messages(until: "READY=1")
+            // Written by a thread of its own.
+            try rig.daemon.waitForLine(in: .errors) { $0.contains("the control socket is not there") }
             #expect(try rig.stop() == .exited(0))
             try filesystem.remove()
         }

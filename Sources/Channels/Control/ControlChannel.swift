@@ -36,7 +36,7 @@ public final class ControlChannel: RequestChannel, RequestObserver {
             takeNote: { notes.take($0) })
     }
 
-    /// Listens. A socket that cannot be made is told as a note: backups go on without it.
+    /// Listens. A socket that cannot be made is noted, and told as a loss: backups go on without it.
     public func start() {
         let (server, deliver) = (server, deliver)
         Task.detached {
@@ -46,6 +46,7 @@ public final class ControlChannel: RequestChannel, RequestObserver {
                 deliver(.control, .registered(isStandIn: true))
             } catch {
                 deliver(.control, .note(LogNote(.error, "the control socket is not there: \(error)")))
+                deliver(.control, .lost(reason: "\(error)"))
             }
         }
     }

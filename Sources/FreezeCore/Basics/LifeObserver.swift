@@ -6,7 +6,8 @@ public protocol LifeObserver: Sendable {
     /// What an earlier life left is about to be thawed. Called on the coordinator's thread, as all the others: it must
     /// return at once.
     func isStarting()
-    /// Requests can come from now on.
+    /// Requests can come from now on: the control socket listens, unless it cannot, and the device is opened when it
+    /// is there.
     func isServing()
     /// The coordinator's thread does its work. Called in the window too.
     func isAlive()
