@@ -1,7 +1,6 @@
 """Copies of the machine's disks, as the host's snapshot takes them, and what is in them."""
 from __future__ import annotations
 
-import re
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,15 +38,9 @@ def output(*command: str | Path) -> str:
     return done.stdout
 
 
-def needs_recovery(copy: Path, kind: str) -> bool:
-    """Whether the copy, as it is, would have to be recovered by whoever mounts it."""
-    if kind == "ext4":
-        return "needs_recovery" in output("dumpe2fs", "-h", copy)
-    if kind == "xfs":
-        # A frozen one has only the record that an unmount leaves, and one that keeps orphans for the next mount.
-        found = re.search(r"log tail.*|dirty|clean", output("xfs_logprint", "-t", copy))
-        return "dirty" in output("xfs_logprint", "-t", copy) if found else True
-    raise ValueError(kind)
+def needs_recovery(copy: Path) -> bool:
+    """Whether an ext4, as it is, would have to be recovered by whoever mounts it."""
+    return "needs_recovery" in output("dumpe2fs", "-h", copy)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Item by item, what a snapshot of a frozen machine is worth, and one of a machine that was not frozen."""
+"""What a snapshot of a frozen machine is worth, and one of a machine that was not frozen."""
 from __future__ import annotations
 
 from case import FROZEN, Group, expect
@@ -32,7 +32,7 @@ class Snapshots(Group):
                 expect(acknowledged[mount_point] >= before[mount_point], f"{mount_point} went back")
                 copy = copies.path(disk)
                 if kind == "ext4":
-                    expect(not needs_recovery(copy, kind), f"{mount_point} needs recovery")
+                    expect(not needs_recovery(copy), f"{mount_point} needs recovery")
                 with mounted(copy, kind) as root:
                     # One more may have been written and not yet been acknowledged.
                     found = last_number(root)
@@ -50,6 +50,6 @@ class Snapshots(Group):
         copies = Copies(self.machine, list(KINDS))
         writers.stop()
         try:
-            expect(needs_recovery(copies.path("system"), "ext4"), "a copy of a busy ext4 looks clean")
+            expect(needs_recovery(copies.path("system")), "a copy of a busy ext4 looks clean")
         finally:
             copies.remove()
