@@ -32,7 +32,9 @@ static DEFINE_SPINLOCK(ring_lock);
 static DECLARE_WAIT_QUEUE_HEAD(host_waits);
 
 static struct hv_driver *driver;
+static const struct hv_vmbus_device_id *device_id;
 static struct hv_device *device;
+static bool is_present;
 static bool is_open;
 
 static bool ring_put(struct ring *ring, const void *bytes, size_t length)
@@ -182,6 +184,8 @@ int __vmbus_driver_register(struct hv_driver *new_driver, struct module *owner, 
 		return error;
 	}
 	driver = new_driver;
+	device_id = id;
+	is_present = true;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(__vmbus_driver_register);
@@ -190,7 +194,8 @@ void vmbus_driver_unregister(struct hv_driver *old_driver)
 {
 	if (driver != old_driver)
 		return;
-	driver->remove(device);
+	if (is_present)
+		driver->remove(device);
 	tasklet_kill(&device->channel->callback_event);
 	driver = NULL;
 	kfree(device->channel);
@@ -212,6 +217,29 @@ static int set_suspended(const char *value, const struct kernel_param *unused)
 }
 static const struct kernel_param_ops suspended_operations = { .set = set_suspended };
 module_param_cb(suspended, &suspended_operations, NULL, 0200);
+
+// Write 0 to take the device from its driver, 1 to give it back, as the host does that switches the service off and on.
+static int set_present(const char *value, const struct kernel_param *unused)
+{
+	bool shall_be_present;
+	int error = kstrtobool(value, &shall_be_present);
+
+	if (error)
+		return error;
+	if (!driver)
+		return -ENODEV;
+	if (shall_be_present == is_present)
+		return 0;
+	if (shall_be_present)
+		error = driver->probe(device, device_id);
+	else
+		driver->remove(device);
+	if (!error)
+		is_present = shall_be_present;
+	return error;
+}
+static const struct kernel_param_ops present_operations = { .set = set_present };
+module_param_cb(present, &present_operations, NULL, 0200);
 
 // --- The host's end -----------------------------------------------------------------------------------------------
 
