@@ -28,6 +28,10 @@ class Group:
     def set_up(self) -> None:
         """Done once, after the machine has come up."""
 
+    def say(self, text: str) -> None:
+        """Something measured, or seen, that whoever reads the output wants to know."""
+        print(f"        {type(self).__name__}: {text}", flush=True)
+
     @classmethod
     def cases(cls) -> list[str]:
         return [name for name in vars(cls) if name.startswith("case_")]

@@ -66,7 +66,7 @@ class Service(Group):
         entries = self.machine.run("journalctl --sync; journalctl -t vm-numbers -o cat --no-pager")
         expect_equal(entries.split("\n"), [f"entry {number}" for number in range(1, 501)], "the journal")
         stalls = writers.longest_stalls()
-        print("        longest stalls of writers, held 1 s and more: "
+        self.say("longest stalls of writers, held 1 s and more: "
               + ", ".join(f"{directory} {stall:.2f} s" for directory, stall in stalls.items()))
         writers.stop()
         self.machine.run("rm /run/enough /run/session /var/tmp/session")
@@ -168,7 +168,7 @@ class Service(Group):
         self.wait_for_registration()
         self.thaw(success=False)
         self.backup()
-        print("        " + self.wait_for_journal(cursor, "hv_vss: .*").strip())
+        self.say(self.wait_for_journal(cursor, "hv_vss: .*").strip())
 
     def case_too_late(self) -> None:
         """A FREEZE that is answered when the driver has given up: the write fails, everything is thawed.
@@ -185,7 +185,7 @@ class Service(Group):
         answer = self.machine.perform(FREEZE)
         expect_equal(answer.status, vss_host.E_FAIL, "what the driver says for a daemon that is late")
         line = self.wait_for_journal(cursor, "(Invalid argument|failed: )")
-        print(f"        {line.strip()}")
+        self.say(f"{line.strip()}")
         self.machine.run("rm /etc/quiesced/hooks.d/10-slow")
         self.expect_thawed(FROZEN)
         self.wait_for_registration()

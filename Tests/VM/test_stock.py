@@ -59,7 +59,7 @@ class Stock(Group):
         """The stock daemon freezes this machine's root through the distribution's driver."""
         self.answers = self.all_answers(f"systemctl start {STOCK_UNIT}", f"systemctl stop {STOCK_UNIT}")
         for name, packet in self.answers.items():
-            print(f"        {name}: {vss_host.parse(packet).status:#x}")
+            self.say(f"{name}: {vss_host.parse(packet).status:#x}")
         self.machine.run(f"systemctl start {STOCK_UNIT}")
 
     def case_install(self) -> None:
