@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/major.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/loop.h>
@@ -153,6 +154,8 @@ int clinux_enter_mounts(int mount_namespace) {
 int clinux_make_block_node(const char *path, uint32_t major_number, uint32_t minor_number) {
     return negated(mknod(path, S_IFBLK | 0600, makedev(major_number, minor_number)));
 }
+
+bool clinux_is_misc_device(uint64_t device) { return major(device) == MISC_MAJOR; }
 
 int clinux_pidfd_open(pid_t process) { return negated((int)syscall(SYS_pidfd_open, process, 0)); }
 int clinux_pidfd_kill(int pidfd, int signal) {

@@ -8,6 +8,10 @@ public struct HyperVChannelLimits: Hashable, Sendable {
     public var otherAge: Duration
     /// The driver replies to a registration at once; a stand-in may take as long as this.
     public var handshake: Duration
+    /// A driver's device is left alone until it is this old. The driver makes it a moment before it can take a
+    /// registration, which crashes the kernel if it comes too early: hv_vss_init sets `hvt` after that, and up to
+    /// Linux 6.12 the channel's ring came later still ("Avoid accessing a ringbuffer not initialized yet").
+    public var settling: Duration
     /// A stand-in may split a message, but not leave it unfinished for longer than this.
     public var partialMessage: Duration
     /// The pause before the first attempt to open the device again. It doubles each time …
@@ -17,13 +21,14 @@ public struct HyperVChannelLimits: Hashable, Sendable {
 
     public init(
         freezeAge: Duration = RequestPolicy().freezeAnswerLimit, otherAge: Duration = .seconds(25),
-        handshake: Duration = .seconds(5),
+        handshake: Duration = .seconds(5), settling: Duration = .seconds(1),
         partialMessage: Duration = .seconds(1), firstRetry: Duration = .milliseconds(100),
         longestRetry: Duration = .seconds(30)
     ) {
         self.freezeAge = freezeAge
         self.otherAge = otherAge
         self.handshake = handshake
+        self.settling = settling
         self.partialMessage = partialMessage
         self.firstRetry = firstRetry
         self.longestRetry = longestRetry

@@ -17,10 +17,13 @@ final class CountingOpening: HyperVDeviceOpening {
 
     private let state: Monitor<State>
     private let found: [DeviceHolder]
+    private let made: Moment?
 
-    init(failures: [Errno] = [], holders: [DeviceHolder] = []) {
+    /// - Parameter made: When the driver is said to have made the device.
+    init(failures: [Errno] = [], holders: [DeviceHolder] = [], made: Moment? = nil) {
         state = Monitor(State(failures: failures.reversed()))
         found = holders
+        self.made = made
     }
 
     func open(_ device: FilePath) throws(Errno) -> FileDescriptor {
@@ -35,6 +38,10 @@ final class CountingOpening: HyperVDeviceOpening {
     func holders(of device: FilePath) -> [DeviceHolder] {
         state.update { $0.scans += 1 }
         return found
+    }
+
+    func age(of device: FilePath) -> Duration? {
+        made.map { .now - $0 }
     }
 
     var attempts: [Moment] { state.update(\.attempts) }
@@ -147,6 +154,36 @@ struct HyperVOpeningTests {
         #expect(channel.waitUntilEnded(.now + patience))
         unlink(device.string)
         unlink(device.removingLastComponent().appending("hv_kvp").string)
+    }
+
+    @Test func aDeviceIsLeftAloneUntilItsDriverIsDoneWithMakingIt() throws {
+        let host = try HyperVHostSimulator()
+        var limits = HyperVChannelLimits.quick
+        limits.settling = .milliseconds(300)
+        let made = Moment.now
+        let opening = CountingOpening(made: made)
+        let channel = try ScriptedCoordinator().startChannel(host.devicePath, limits: limits, opening: opening)
+        #expect(host.waitForRegistration(until: .now + patience))
+        #expect(try #require(opening.attempts.first) - made >= limits.settling)
+        channel.stop()
+    }
+
+    @Test(.needsRoot(toTest: "how old a driver's device is"))
+    func onlyADriversDeviceHasAnAge() throws {
+        let directory = try TemporaryDirectory()
+        // The numbers of nobody (miscdevice.h has 10 for the major one).
+        let device = directory.path.appending("device")
+        let before = Moment.now
+        #expect(mknod(device.string, S_IFCHR | 0o600, 10 << 8 | 1) == 0)
+        defer { unlink(device.string) }
+        let age = try #require(SystemDeviceOpening().age(of: device))
+        // The filesystem's clock ticks more coarsely than this one.
+        #expect(age <= .now - before + .milliseconds(20))
+        #expect(SystemDeviceOpening().age(of: "/dev/null") == nil)
+        #expect(SystemDeviceOpening().age(of: "/etc/passwd") == nil)
+        #expect(SystemDeviceOpening().age(of: "/nowhere") == nil)
+        let host = try HyperVHostSimulator()
+        #expect(SystemDeviceOpening().age(of: host.devicePath) == nil)
     }
 
     @Test("A character device that is not the driver", arguments: ["/dev/zero", "/dev/null"])

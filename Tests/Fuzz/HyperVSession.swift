@@ -177,6 +177,8 @@ private final class FuzzedDevice: HyperVDeviceOpening {
         self.outcomes = Mutex(outcomes)
     }
 
+    func age(of device: FilePath) -> Duration? { nil }
+
     func open(_ device: FilePath) throws(Errno) -> FileDescriptor {
         let outcome = outcomes.withLock { $0.isEmpty ? nil : $0.removeFirst() }
         return try (outcome ?? .failure(.noSuchFileOrDirectory)).get()

@@ -30,6 +30,8 @@ int clinux_unshare_mounts(void);
 int clinux_enter_mounts(int mount_namespace);  // the calling thread enters another one's, at its root (setns(2))
 extern const int clinux_open_path;             // O_PATH
 int clinux_make_block_node(const char *path, uint32_t major_number, uint32_t minor_number);
+// Whether a character device is one of those that share the major number of miscdevice.h.
+bool clinux_is_misc_device(uint64_t device);
 
 // 1 if the path lies on a filesystem that lives in memory (tmpfs or ramfs, by statfs(2)), else 0.
 int clinux_is_on_memory_filesystem(const char *path);

@@ -43,7 +43,7 @@ struct HyperVChannelLoop {
 
     mutating func run() {
         while waitUntilDue() {
-            guard var device = openDevice() else { continue }
+            guard isSettled(), var device = openDevice() else { continue }
             guard register(&device) else {
                 device.close()
                 continue
@@ -89,6 +89,13 @@ struct HyperVChannelLoop {
 // MARK: - Opening
 
 extension HyperVChannelLoop {
+    /// Whether the driver is done with making the device; if it is not, the next attempt is when it will be.
+    private mutating func isSettled() -> Bool {
+        guard let age = opening.age(of: path), age < limits.settling else { return true }
+        nextAttempt = .now + (limits.settling - age)
+        return false
+    }
+
     private mutating func openDevice() -> HyperVDevice? {
         do throws(Errno) {
             let device = try HyperVDevice(path: path, opening: opening)

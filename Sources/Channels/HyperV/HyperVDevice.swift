@@ -10,6 +10,8 @@ protocol HyperVDeviceOpening: Sendable {
     ///   driver goes away (hv_utils_transport.c, hvt_op_open).
     func open(_ device: FilePath) throws(Errno) -> FileDescriptor
     func holders(of device: FilePath) -> [DeviceHolder]
+    /// How long ago the driver made the device; nil for what is no driver's, or if it cannot be told.
+    func age(of device: FilePath) -> Duration?
 }
 
 struct SystemDeviceOpening: HyperVDeviceOpening {
@@ -28,6 +30,10 @@ struct SystemDeviceOpening: HyperVDeviceOpening {
 
     func holders(of device: FilePath) -> [DeviceHolder] {
         DeviceHolder.holders(of: device)
+    }
+
+    func age(of device: FilePath) -> Duration? {
+        MiscellaneousDevice.age(of: device)
     }
 }
 
