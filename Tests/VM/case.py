@@ -20,6 +20,8 @@ class Group:
     and is what its docstring says; they run in the order in which they are written."""
 
     disks: ClassVar[dict[str, int]] = DISKS
+    # Whether the machine's disk already has the package on it.
+    is_installed: ClassVar[bool] = True
 
     def __init__(self, machine: Machine, package: Path) -> None:
         self.machine = machine
@@ -43,6 +45,7 @@ class Group:
         self.machine.wait_until("[ -c /dev/vmbus/hv_vss ]")
 
     def install(self) -> None:
+        """On the machine as it runs."""
         self.machine.copy_in(self.package, "/run/quiesce.deb")
         self.machine.run("dpkg -i /run/quiesce.deb")
         self.wait_for_registration()

@@ -15,7 +15,7 @@ class Snapshots(Group):
     def set_up(self) -> None:
         self.make_filesystems()
         self.load_driver()
-        self.install()
+        self.wait_for_registration()
 
     def case_frozen(self) -> None:
         """The copies are consistent, and hold every write that was acknowledged before FREEZE was answered."""

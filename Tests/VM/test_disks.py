@@ -16,7 +16,7 @@ class Disks(Group):
     def set_up(self) -> None:
         self.make_filesystems()
         self.load_driver()
-        self.install()
+        self.wait_for_registration()
         self.configure(CONFIGURATION)
         self.machine.run("mkdir /srv/odd")
 

@@ -19,7 +19,7 @@ class Service(Group):
     def set_up(self) -> None:
         self.make_filesystems()
         self.load_driver()
-        self.install()
+        self.wait_for_registration()
 
     # --- a) Backups ---
 

@@ -14,7 +14,7 @@ class Shutdown(Group):
     def set_up(self) -> None:
         self.make_filesystems()
         self.load_driver()
-        self.install()
+        self.wait_for_registration()
 
     def freeze_everything(self) -> None:
         self.machine.expect(FREEZE, True)

@@ -9,6 +9,8 @@ from vss_host import FREEZE, GET_DM_INFO, HOT_BACKUP, THAW
 class Stock(Group):
     """The stock daemon first: what it does is the measure."""
 
+    is_installed = False
+
     def set_up(self) -> None:
         self.make_filesystems()
         # Of the driver or of nobody, with neither daemon.
