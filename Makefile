@@ -6,6 +6,9 @@ BUILD := .build/release
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/vendor-completions
 # Every shell script, by its first line: they have no suffix.
 SCRIPTS = $(shell git ls-files -z | xargs -0 awk 'FNR == 1 && /^\#!\/bin\/(ba)?sh/ { print FILENAME } { nextfile }')
+# The same for Python, whose modules have one.
+PYTHON = $(shell git ls-files '*.py') \
+    $(shell git ls-files -z | xargs -0 awk 'FNR == 1 && /^\#!.*python3/ { print FILENAME } { nextfile }')
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,6 +43,7 @@ sanitize: ## the unit tests under ThreadSanitizer and AddressSanitizer
 lint: ## what CI checks of style
 	swift format lint --strict --recursive Sources Tests Package.swift
 	shellcheck $(SCRIPTS)
+	pyflakes3 $(PYTHON)
 
 format: ## formats the Swift code in place
 	swift format format --in-place --recursive Sources Tests Package.swift
