@@ -43,7 +43,8 @@ class Service(Group):
         self.machine.expect(HOT_BACKUP, True)
         # A shell that somebody works in.
         shell = self.machine.start(
-            "i=0; until [ -e /run/enough ]; do i=$((i + 1)); echo $i >>/var/tmp/session; echo $i >/run/session; done",
+            "i=0; until [ -e /run/enough ]; do i=$((i + 1)); echo $i >>/var/tmp/session; echo $i >/run/session;"
+            " sleep 0.05; done",
             timeout=120)
         self.machine.wait_until("[ -s /run/session ]")
         self.freeze()
