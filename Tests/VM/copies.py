@@ -1,6 +1,7 @@
 """Copies of the machine's disks, as the host's snapshot takes them, and what is in them."""
 from __future__ import annotations
 
+import re
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,9 +39,15 @@ def output(*command: str | Path) -> str:
     return done.stdout
 
 
-def needs_recovery(copy: Path) -> bool:
-    """Whether an ext4, as it is, would have to be recovered by whoever mounts it."""
-    return "needs_recovery" in output("dumpe2fs", "-h", copy)
+def needs_recovery(copy: Path, kind: str) -> bool:
+    """Whether an ext4 or a btrfs, as it is, would have to be recovered by whoever mounts it.
+
+    An xfs has that written in its log even when it is frozen, on purpose: so that orphans are removed.
+    """
+    if kind == "ext4":
+        return "needs_recovery" in output("dumpe2fs", "-h", copy)
+    superblock = output("btrfs", "inspect-internal", "dump-super", copy)
+    return not re.search(r"^log_root\s+0$", superblock, re.MULTILINE)
 
 
 @contextmanager
