@@ -204,9 +204,6 @@ class Machine:
             raise Failure(f"exit status {done.status}: {command}\n{done.out}{done.err}")
         return done.out.rstrip("\n")
 
-    def succeeds(self, command: str, *, timeout: float = PATIENCE) -> bool:
-        return self.start(command, timeout=timeout).done(timeout + 10).status == 0
-
     def wait_until(self, condition: str, *, timeout: float = PATIENCE) -> None:
         """Waits until a command of the guest succeeds; it is tried there again and again."""
         loop = f"until {{ {condition}; }} >/dev/null 2>&1; do sleep 0.1; done"
