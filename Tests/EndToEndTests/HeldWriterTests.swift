@@ -50,7 +50,12 @@ extension EndToEnd {
                 let states = try CrashScene.ledger(rig).superblocks.indices.map {
                     try CrashScene.ledger(rig).word($0).state
                 }
-                return states.count { $0 == .frozen } == 2 && states.count { $0 == .freezing } == 1
+                guard states.count(where: { $0 == .frozen }) == 2, states.count(where: { $0 == .freezing }) == 1
+                else {
+                    return false
+                }
+                // What the freezer has not yet told when it is killed, the daemon takes for not frozen.
+                return try rig.status().request?.filesystems.count { $0.progress == "frozen" } == 2
             }
             let ledger = try CrashScene.ledger(rig)
             if victim == .freezer || victim == .both { try freezer.send(signal: SIGKILL) }
@@ -112,7 +117,8 @@ extension EndToEnd {
             #expect(answer.duration >= .seconds(3) && answer.duration < .seconds(7))
             #expect(try rig.status().stuck == [held.mountPoint.string])
             let record = try rig.record()
-            #expect(record.reason?.contains("\(held.mountPoint): not frozen within freeze.timeout") == true)
+            let reason = try #require(record.reason)
+            #expect(reason.contains("\(held.mountPoint): not frozen within freeze.timeout"), "\(reason)")
             try rig.waitForTrace("thaw failed")
             // The next one is refused at once: nobody waits for what hangs.
             let next = try rig.freeze()

@@ -133,15 +133,6 @@ class Stock(Group):
         expect(self.property("MainPID") != before, "it was not started again")
         self.backup()
 
-    def case_a_stopped_one_stays_so(self) -> None:
-        """Who has stopped and disabled it finds it so after an upgrade."""
-        self.machine.run("systemctl disable --now quiesced")
-        self.machine.run("dpkg -i /run/quiesce.deb")
-        expect_equal(self.property("ActiveState"), "inactive", "quiesced")
-        expect_equal(self.property("UnitFileState"), "disabled", "quiesced")
-        self.machine.run("systemctl enable --now quiesced")
-        self.wait_for_registration()
-
     def case_remove_and_purge(self) -> None:
         """The stock daemon is back as before; nothing of ours is left."""
         self.machine.run("dpkg --remove quiesce")
