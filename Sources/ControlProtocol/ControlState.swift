@@ -14,6 +14,7 @@ public enum ControlState: String, Codable, Hashable, Sendable, CaseIterable {
     case frozen
     case rehearsing
     case thawing
+    case releasing
     case thawHooks = "thaw_hooks"
     case stopped
 
@@ -32,6 +33,7 @@ public enum ControlState: String, Codable, Hashable, Sendable, CaseIterable {
             case .frozen: .frozen
             case .rehearsing: .rehearsing
             case .thawing: .thawing
+            case .releasing: .releasing
             case .thawHooks: .thawHooks
             case .stopped: .stopped
             }
@@ -42,6 +44,7 @@ public enum ControlState: String, Codable, Hashable, Sendable, CaseIterable {
         switch self {
         case .freezeHooks: RequestState.freezeHooks.rawValue
         case .flushingAgain: RequestState.flushingAgain.rawValue
+        case .releasing: RequestState.releasing.rawValue
         case .thawHooks: RequestState.thawHooks.rawValue
         default: rawValue
         }

@@ -18,4 +18,6 @@ struct ActiveResources {
     /// Whether the freezer was given what is awaited.
     var isWithFreezer = false
     var runningHook: Task<Void, Never>?
+    /// The session hooks that are held, by their index. Whatever is dropped is released.
+    var sessions: [Int: HeldSession] = [:]
 }

@@ -19,6 +19,8 @@ extension Coordinator {
         case .flush(let step): flush(step)
         case .runHook(let step, let index, let phase, let succeeded, let level, let timeout):
             runHook(step, index, phase, succeeded: succeeded, level: level, timeout: timeout)
+        case .startSession(let step, let index, let timeout): startSession(step, index, timeout: timeout)
+        case .releaseSessions(let timeout): releaseSessions(timeout: timeout)
         case .runLeftoverHook(let step, let name, let id, let channel, let level, let timeout):
             runLeftoverHook(step, name, id, channel, level: level, timeout: timeout)
         case .cancelHook: resources?.runningHook?.cancel()

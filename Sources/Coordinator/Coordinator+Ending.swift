@@ -1,12 +1,17 @@
 import FreezeCore
 import FreezerProtocol
 import History
+import Hooks
 import Ledger
 import LinuxCalls
 import SystemPackage
 
-/// After the last thaw hook: the record, and letting go of everything.
+/// After the last thaw: session hooks let go; after the last thaw hook: the record, and letting go of everything.
 extension Coordinator {
+    func releaseSessions(timeout: Duration) {
+        for session in resources?.sessions.values.map(\.self) ?? [] { session.release(within: timeout) }
+    }
+
     func write(_ record: RequestRecord) {
         let history = history
         let written = HistoryRecord(record, clock: .current())

@@ -13,6 +13,12 @@ extension Coordinator {
         case .thawedInPlace(let id, let index, let result):
             // The indices are that request's.
             if resources?.requestID == id { handle(.thawed(index, result)) }
+        case .sessionStarted(let step, let index, let run, let session):
+            // One that became ready when nobody waited for it any more is released by being dropped.
+            if let session, machine.isAwaited(step) { resources?.sessions[index] = session }
+            handle(.hookFinished(step, run))
+        case .sessionEnded(let id, let index, let run):
+            if resources?.requestID == id { handle(.sessionEnded(index: index, run)) }
         case .freezerStarted(let life, let processID): freezer.started(life, processID: processID)
         case .freezerEnded(let life, let how): freezerEnded(life, how: how)
         case .freezerDue: startFreezerIfIdle()

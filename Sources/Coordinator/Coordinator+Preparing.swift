@@ -143,16 +143,33 @@ extension Coordinator {
         // A plan that could not be made again leaves nothing open, but what was started is owed its thaw all the same.
         guard let resources, let ledger = resources.ledger, resources.hooks.indices.contains(index) else { return }
         let context = HookContext(
-            requestID: resources.requestID, channel: resources.channel, phase: phase,
-            result: phase == .thaw ? (succeeded ? .ok : .failed) : nil, level: level,
-            mountPoints: resources.mountPoints, timeout: timeout)
+            of: resources, phase, result: phase == .thaw ? (succeeded ? .ok : .failed) : nil, level: level,
+            timeout: timeout)
         let hook = resources.hooks[index].hook
         // Before it runs: after a crash it is better called for thaw in vain than not at all.
         if phase == .freeze { ledger.setHookProgress(index, .started) }
         self.resources?.runningHook = call(hook, context, step, ledger, index)
     }
 
-    /// Calls a hook, and writes into the ledger what is still owed to it afterwards.
+    func startSession(_ step: StepID, _ index: Int, timeout: Duration) {
+        guard let resources, let ledger = resources.ledger, resources.hooks.indices.contains(index) else { return }
+        let context = HookContext(of: resources, .freeze, result: nil, level: nil, timeout: timeout)
+        let hook = resources.hooks[index].hook
+        ledger.setHookProgress(index, .started)
+        let mailbox = mailbox
+        let runner = hookRunner
+        self.resources?.runningHook = Task.detached {
+            // After a crash it ends with its standard input; what does not is ended by the next life.
+            var (run, session) = await runner.start(hook, context: context) { ledger.setHookProcess(index, $0) }
+            let end = session?.end
+            mailbox.post(.sessionStarted(step, index: index, run, session))
+            // From here on only the coordinator holds it.
+            session = nil
+            if let end { mailbox.post(.sessionEnded(context.requestID, index: index, await end())) }
+        }
+    }
+
+    /// Calls a plain hook, and writes into the ledger what is still owed to it afterwards.
     @discardableResult
     func call(
         _ hook: Hook, _ context: HookContext, _ step: StepID, _ ledger: Ledger?, _ index: Int?
@@ -175,5 +192,16 @@ extension Coordinator {
             }
             mailbox.post(.hookFinished(step, run))
         }
+    }
+}
+
+extension HookContext {
+    fileprivate init(
+        of resources: ActiveResources, _ phase: HookPhase, result: Result?, level: ConsistencyLevel?,
+        timeout: Duration
+    ) {
+        self.init(
+            requestID: resources.requestID, channel: resources.channel, phase: phase, result: result, level: level,
+            mountPoints: resources.mountPoints, timeout: timeout)
     }
 }

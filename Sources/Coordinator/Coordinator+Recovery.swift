@@ -31,7 +31,7 @@ extension Coordinator {
         ledger.hooks.indices.compactMap { index in
             guard let process = (try? ledger.hookProcess(index)?.openStored()) ?? nil else { return nil }
             let name = ledger.hooks[index]
-            return OrphanHook(process).end()
+            return OrphanHook(process).end(HookKind(hookName: name))
                 ? LogNote(.warning, "hook \(name) of that request was still running: it was ended")
                 : LogNote(.error, "hook \(name) of that request is still running, and survives SIGKILL")
         }

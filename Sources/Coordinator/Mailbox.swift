@@ -1,5 +1,6 @@
 import FreezeCore
 import History
+import Hooks
 import LinuxCalls
 import Synchronization
 import SystemPackage
@@ -13,6 +14,9 @@ enum CoordinatorMessage: Sendable {
     case opened(StepID, Result<OpenedRequest, PreparationFailure>)
     /// What became of a superblock that the daemon thawed in the freezer's place.
     case thawedInPlace(RequestID, Int, TimedResult)
+    /// How the start of a session hook went, and the session if that was well.
+    case sessionStarted(StepID, index: Int, HookRun, HeldSession?)
+    case sessionEnded(RequestID, index: Int, HookRun)
     case freezerStarted(FreezerLife, processID: Int32)
     case freezerEnded(FreezerLife, how: String)
     /// Time to start the freezer again.

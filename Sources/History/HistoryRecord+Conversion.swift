@@ -105,6 +105,11 @@ extension HistoryRecord.Hook {
         case .exited(let status):
             outcome = .exited
             self.status = status
+        case .ready:
+            outcome = .ready
+        case .neverReady(let timedOut):
+            outcome = .neverReady
+            killed = timedOut ? true : nil
         case .signalled(let signal):
             outcome = .signalled
             self.signal = signal

@@ -162,6 +162,10 @@ extension HistoryRecord {
     public enum HookOutcome: String, Codable, Hashable, Sendable {
         /// By itself: `status` tells how.
         case exited
+        /// Not at all yet: a session hook has said READY. Its end is another call, for thaw.
+        case ready
+        /// A session hook ended without having said READY; `killed` if its time was up.
+        case neverReady = "never_ready"
         /// By `signal`.
         case signalled
         /// It was killed at its timeout; `abandoned` if that did not end it.
@@ -180,6 +184,7 @@ extension HistoryRecord {
         public var outcome: HookOutcome
         public var status: Int32?
         public var signal: Int32?
+        public var killed: Bool?
         public var abandoned: Bool?
         public var problem: String?
         /// The end of what it wrote to both streams. Absent if it wrote nothing.
@@ -191,11 +196,11 @@ extension HistoryRecord {
             case name, phase
             case offset = "offset_ms"
             case duration = "duration_ms"
-            case outcome, status, signal, abandoned, problem, output
+            case outcome, status, signal, killed, abandoned, problem, output
             case outputTruncated = "output_truncated"
         }
 
-        public var succeeded: Bool { outcome == .exited && status == 0 }
+        public var succeeded: Bool { outcome == .exited && status == 0 || outcome == .ready }
         public var span: Span { Span(offset: offset, duration: duration) }
     }
 

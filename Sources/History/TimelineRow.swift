@@ -132,6 +132,8 @@ extension HistoryRecord.Hook {
     public var failure: String? {
         switch outcome {
         case .exited: status == 0 ? nil : "exit \(status ?? -1)"
+        case .ready: nil
+        case .neverReady: "NOT READY"
         case .signalled: "signal \(signal ?? 0)"
         case .timedOut: "TIMED OUT"
         case .notStarted: "NOT RUN"
@@ -143,6 +145,8 @@ extension HistoryRecord.Hook {
         let ended: FreezeCore.HookOutcome =
             switch outcome {
             case .exited: .exited(status: status ?? -1)
+            case .ready: .ready
+            case .neverReady: .neverReady(timedOut: killed == true)
             case .signalled: .signalled(signal: signal ?? 0)
             case .timedOut: .timedOut(abandoned: abandoned == true)
             case .notStarted: .notStarted(reason: problem ?? "no reason is recorded")

@@ -11,6 +11,10 @@ struct CapturedOutput: Sendable {
 
     private var bytes: [UInt8] = []
     private(set) var isTruncated = false
+    private var readyLine = ReadyLine()
+
+    /// Whether a line of it, capped or not, was `READY`.
+    var saysReady: Bool { readyLine.wasSeen }
 
     /// Hooks write what they like: invalid UTF-8 is repaired.
     var text: String { String(decoding: bytes, as: UTF8.self) }
@@ -29,6 +33,7 @@ struct CapturedOutput: Sendable {
                 filled = try descriptor.read(into: UnsafeMutableRawBufferPointer(buffer))
             }
             count = part.count
+            readyLine.scan(part)
             let room = Self.limit - bytes.count
             bytes += part.prefix(room)
             if count > room { isTruncated = true }
@@ -39,6 +44,15 @@ struct CapturedOutput: Sendable {
             return .end
         }
         return count == 0 ? .end : .some(count)
+    }
+
+    /// What was captured so far; from here on it is captured anew.
+    mutating func take() -> CapturedOutput {
+        defer {
+            bytes = []
+            isTruncated = false
+        }
+        return self
     }
 
     /// Reads what the pipe holds now. Bounded, because a child that the hook left behind may go on writing for

@@ -12,9 +12,17 @@ struct HookCall: Sendable {
     let called: Moment
     let cancellation: WakeUp
     var onStart: @Sendable (ProcessIdentity) -> Void = { _ in }
-    /// Fulfilled once, by whoever gets there first: the end of the hook, or somebody who will not wait for it
-    /// any longer.
-    let end = Promise<HookRun>()
+    /// Fulfilled once, by whoever gets there first: the end of the hook, its word that it is ready, or somebody who will
+    /// not wait for it any longer.
+    let end = Promise<Answer>()
+    /// Fulfilled once if a session hook was ready: by its end.
+    let sessionEnd = Promise<HookRun>()
+
+    struct Answer: Sendable {
+        let run: HookRun
+        /// Of a session hook that is ready.
+        var session: HeldSession?
+    }
 
     /// Always fulfils ``end``; returns only when the hook is gone, even if it was abandoned long before, so
     /// that no zombie is left.
@@ -26,18 +34,22 @@ struct HookCall: Sendable {
             // On a thread, as every use of a path; if there is none to be had, a small file stays on the tmpfs.
             if environment.needsRemoval { try? await onOwnThread("hook-files") { environment.remove() } }
         } catch {
-            end.fulfill(.unstarted(hook, context, called: called, reason: error.reason))
+            fulfillUnstarted(error.reason)
         }
     }
 
     /// Gives up waiting. Whoever is to do so later does not keep the call's descriptor open until then.
     var abandonment: @Sendable () -> Void {
         { [hook, context, called, end] in
-            end.fulfill(
-                HookRun(
-                    name: hook.name, phase: context.phase, outcome: .timedOut(abandoned: true), output: "",
-                    isOutputTruncated: false, started: called, duration: Moment.now - called))
+            let run = HookRun(
+                name: hook.name, phase: context.phase, outcome: .timedOut(abandoned: true), output: "",
+                isOutputTruncated: false, started: called, duration: Moment.now - called)
+            end.fulfill(Answer(run: run))
         }
+    }
+
+    private func fulfillUnstarted(_ reason: String) {
+        end.fulfill(Answer(run: .unstarted(hook, context, called: called, reason: reason)))
     }
 
     private func checkTrust() async throws(StartFailure) {
@@ -46,9 +58,9 @@ struct HookCall: Sendable {
     }
 
     private func makeEnvironment() async throws(StartFailure) -> HookEnvironment {
-        let result = try await onThread { [context, runDirectory] () -> Result<HookEnvironment, Errno> in
+        let result = try await onThread { [context, argument, runDirectory] () -> Result<HookEnvironment, Errno> in
             do throws(Errno) {
-                return .success(try HookEnvironment(context, runDirectory: runDirectory))
+                return .success(try HookEnvironment(context, argument: argument, runDirectory: runDirectory))
             } catch {
                 return .failure(error)
             }
@@ -60,18 +72,18 @@ struct HookCall: Sendable {
         }
     }
 
+    private var argument: String { hook.kind == .session ? "session" : context.phase.rawValue }
+
     private func run(_ environment: HookEnvironment) async {
-        let pipe: OutputPipe
+        let streams: HookStreams
         do throws(Errno) {
-            pipe = try OutputPipe()
+            streams = try HookStreams(of: hook.kind)
         } catch {
-            end.fulfill(.unstarted(hook, context, called: called, reason: "no pipe for its output: \(error)"))
-            return
+            return fulfillUnstarted("no pipe for it: \(error)")
         }
         if let reason = reasonNotToStart {
-            pipe.close()
-            end.fulfill(.unstarted(hook, context, called: called, reason: reason))
-            return
+            streams.close()
+            return fulfillUnstarted(reason)
         }
         let started = Moment.now
         var observation: HookSupervisor.Observation?
@@ -79,29 +91,31 @@ struct HookCall: Sendable {
             var options = PlatformOptions()
             options.processGroupID = 0
             let result = try await Subprocess.run(
-                .path(hook.path), arguments: [context.phase.rawValue], environment: .custom(environment.rows),
-                workingDirectory: "/", platformOptions: options, input: .none,
-                output: .fileDescriptor(pipe.writeEnd, closeAfterSpawningProcess: false),
+                .path(hook.path), arguments: [argument], environment: .custom(environment.rows),
+                workingDirectory: "/", platformOptions: options,
+                input: .fileDescriptor(streams.input, closeAfterSpawningProcess: false),
+                output: .fileDescriptor(streams.output.writeEnd, closeAfterSpawningProcess: false),
                 // Not .combinedWithOutput: it duplicates the descriptor, and never closes one that it was told to
                 // leave open (swift-subprocess 1.0.2).
-                error: .fileDescriptor(pipe.writeEnd, closeAfterSpawningProcess: false)
+                error: .fileDescriptor(streams.output.writeEnd, closeAfterSpawningProcess: false)
             ) { execution in
                 if let process = ProcessIdentity(of: execution.processIdentifier.value) { onStart(process) }
-                // The hook has it now. Close reports only what cannot concern a pipe.
-                try? pipe.writeEnd.close()
-                let seen = await supervise(execution.processIdentifier, output: pipe.readEnd)
+                streams.closeHooksEnds()
+                let seen = await supervise(execution.processIdentifier, streams, started: started)
                 observation = seen
                 // The library goes on waiting for what hangs in the kernel, and reaps it some day. The request
                 // does not.
-                if seen.isAbandoned { report(seen, status: nil, started: started) }
+                if seen.isAbandoned { report(seen, streams, status: nil, started: started) }
             }
-            if let observation { report(observation, status: result.terminationStatus, started: started) }
+            if let observation {
+                report(observation, streams, status: result.terminationStatus, started: started)
+            }
         } catch {
             if let observation {
-                report(observation, status: nil, started: started)
+                report(observation, streams, status: nil, started: started)
             } else {
-                pipe.close()
-                end.fulfill(.unstarted(hook, context, called: called, reason: startFailure(error).reason))
+                streams.close()
+                fulfillUnstarted(startFailure(error).reason)
             }
         }
     }
@@ -117,12 +131,18 @@ struct HookCall: Sendable {
     private var deadline: Moment { called + context.timeout }
 
     private func supervise(
-        _ process: ProcessIdentifier, output: FileDescriptor
+        _ process: ProcessIdentifier, _ streams: HookStreams, started: Moment
     ) async -> HookSupervisor.Observation {
         let supervisor = HookSupervisor(
             group: ProcessGroup(leader: process.value),
-            processDescriptor: FileDescriptor(rawValue: process.processDescriptor), output: output,
-            cancellation: cancellation, deadline: deadline)
+            processDescriptor: FileDescriptor(rawValue: process.processDescriptor),
+            output: streams.output.readEnd, cancellation: cancellation, deadline: deadline,
+            session: streams.session
+        ) { output in
+            guard let session = streams.session else { return }
+            let run = record(.ready, context.phase, output, started: started, ended: Moment.now)
+            end.fulfill(Answer(run: run, session: HeldSession(session, ended: sessionEnd)))
+        }
         while true {
             do throws(Errno) {
                 return try await onOwnThread("hook-watch") { supervisor.watch() }
@@ -134,26 +154,40 @@ struct HookCall: Sendable {
     }
 
     private func report(
-        _ observation: HookSupervisor.Observation, status: TerminationStatus?, started: Moment
+        _ observation: HookSupervisor.Observation, _ streams: HookStreams, status: TerminationStatus?,
+        started: Moment
     ) {
-        let outcome: HookOutcome
-        switch (observation.cause, status) {
-        case (_, _) where observation.isAbandoned: outcome = .timedOut(abandoned: true)
-        case (.timeout, _): outcome = .timedOut(abandoned: false)
-        case (_, .exited(let status)): outcome = .exited(status: status)
-        case (_, .signaled(let signal)): outcome = .signalled(signal: signal)
-        case (_, nil): outcome = .exited(status: -1)
+        let outcome = outcome(observation, status)
+        guard observation.wasReady else {
+            return end.fulfill(
+                Answer(
+                    run: record(
+                        outcome, context.phase, observation.output, started: started, ended: observation.ended)))
         }
-        end.fulfill(record(outcome, started: started, observation: observation))
+        // One that was not released has taken no time for it.
+        let released = streams.session?.released ?? observation.ended
+        sessionEnd.fulfill(
+            record(outcome, .thaw, observation.output, started: released, ended: observation.ended))
+    }
+
+    private func outcome(_ observation: HookSupervisor.Observation, _ status: TerminationStatus?) -> HookOutcome {
+        let isNeverReady = hook.kind == .session && !observation.wasReady
+        return switch (observation.cause, status) {
+        case (_, _) where observation.isAbandoned: .timedOut(abandoned: true)
+        case (.timeout, _): isNeverReady ? .neverReady(timedOut: true) : .timedOut(abandoned: false)
+        case (_, .exited(status: 0)) where isNeverReady: .neverReady(timedOut: false)
+        case (_, .exited(let status)): .exited(status: status)
+        case (_, .signaled(let signal)): .signalled(signal: signal)
+        case (_, nil): .exited(status: -1)
+        }
     }
 
     private func record(
-        _ outcome: HookOutcome, started: Moment, observation: HookSupervisor.Observation
+        _ outcome: HookOutcome, _ phase: HookPhase, _ output: CapturedOutput, started: Moment, ended: Moment
     ) -> HookRun {
         HookRun(
-            name: hook.name, phase: context.phase, outcome: outcome, output: observation.output.text,
-            isOutputTruncated: observation.output.isTruncated, started: started,
-            duration: observation.ended - started)
+            name: hook.name, phase: phase, outcome: outcome, output: output.text,
+            isOutputTruncated: output.isTruncated, started: started, duration: ended - started)
     }
 }
 

@@ -37,11 +37,13 @@ public struct HookContext: Hashable, Sendable {
     }
 
     /// The whole environment but for the mount points, one `NAME=value` each. Nothing of the daemon's own gets in.
-    var environment: [String] {
+    ///
+    /// - Parameter argument: The hook's.
+    func environment(argument: String) -> [String] {
         var environment = [
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "LANG=C.UTF-8",
-            "QUIESCE_PHASE=\(phase.rawValue)",
+            "QUIESCE_PHASE=\(argument)",
             "QUIESCE_REQUEST_ID=\(requestID.text)",
             "QUIESCE_CHANNEL=\(channel.name)",
             // Whole seconds for a shell's arithmetic; rounded down, so that it never promises more than there

@@ -22,17 +22,13 @@ public struct HookDirectory: Hashable, Sendable {
     public func scan() throws(HookError) -> [HookCandidate] {
         try entries().map { entry in
             let name = entry.string
-            let hook = Hook(name: name, path: path.appending(name), kind: Self.kind(of: name))
+            let hook = Hook(name: name, path: path.appending(name), kind: HookKind(hookName: name))
             guard name.utf8.elementsEqual(entry.bytes) else {
                 return HookCandidate(
                     hook: hook, verdict: .refused(reason: "\(hook.path): its name is not UTF-8. Rename it"))
             }
             return HookCandidate(hook: hook, verdict: HookVerdict.check(hook))
         }
-    }
-
-    static func kind(of name: String) -> HookKind {
-        name.hasSuffix(".session") ? .session : .plain
     }
 
     /// Names that are no hooks, whatever the file is.

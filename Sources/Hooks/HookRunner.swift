@@ -40,6 +40,23 @@ public struct HookRunner: Sendable {
     public func run(
         _ hook: Hook, context: HookContext, onStart: @escaping @Sendable (ProcessIdentity) -> Void = { _ in }
     ) async -> HookRun {
+        await perform(hook, context, onStart).run
+    }
+
+    /// Starts a session hook and returns when it has said READY, or has failed to: as ``run(_:context:onStart:)`` does,
+    /// whose limits hold until then. From then on it runs until it is released.
+    ///
+    /// - Returns: How it started. The session if that was well (`.ready`): to be held on to.
+    public func start(
+        _ hook: Hook, context: HookContext, onStart: @escaping @Sendable (ProcessIdentity) -> Void = { _ in }
+    ) async -> (run: HookRun, session: HeldSession?) {
+        let answer = await perform(hook, context, onStart)
+        return (answer.run, answer.session)
+    }
+
+    private func perform(
+        _ hook: Hook, _ context: HookContext, _ onStart: @escaping @Sendable (ProcessIdentity) -> Void
+    ) async -> HookCall.Answer {
         let started = Moment.now
         let call: HookCall
         do throws(Errno) {
@@ -47,12 +64,12 @@ public struct HookRunner: Sendable {
                 hook: hook, context: context, runDirectory: runDirectory, called: started,
                 cancellation: try WakeUp(), onStart: onStart)
         } catch {
-            return HookRun.unstarted(hook, context, called: started, reason: "no event descriptor: \(error)")
+            let reason = "no event descriptor: \(error)"
+            return HookCall.Answer(run: .unstarted(hook, context, called: started, reason: reason))
         }
         guard context.timeout > .zero else {
-            return HookRun.unstarted(
-                hook, context, called: started,
-                reason: "no time was left for it. Raise hooks.total_timeout, or speed up the hooks before it")
+            let reason = "no time was left for it. Raise hooks.total_timeout, or speed up the hooks before it"
+            return HookCall.Answer(run: .unstarted(hook, context, called: started, reason: reason))
         }
         // A start that hangs in the kernel (the hook lies on a dead disk) must not hang the request.
         let limit = HookSupervisor.grace + HookSupervisor.patience + .seconds(3)

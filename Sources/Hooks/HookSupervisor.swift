@@ -9,6 +9,9 @@ import SystemPackage
 /// The end of the call is the exit of the hook itself. A child it left behind may keep the pipe open for ever
 /// (it daemonised), and is none of our business - unless the hook was ended: then everything in its process
 /// group is.
+///
+/// A session hook is watched through its whole life: until it has said READY as every other hook, then without a
+/// deadline until it is released, and from there on with that of its release.
 struct HookSupervisor: Sendable {
     /// Between TERM and KILL: enough for a hook to release its lock, and little beside the 20 s in which a thaw
     /// has to be answered.
@@ -24,6 +27,10 @@ struct HookSupervisor: Sendable {
     /// Readable once cancelled, and then for ever.
     let cancellation: WakeUp
     let deadline: Moment
+    /// Of a session hook.
+    var session: SessionControl?
+    /// Called once, when a session hook is ready, with what it wrote until then.
+    var onReady: @Sendable (CapturedOutput) -> Void = { _ in }
 
     enum Cause: Sendable {
         /// It exited by itself.
@@ -34,6 +41,8 @@ struct HookSupervisor: Sendable {
 
     struct Observation: Sendable {
         let cause: Cause
+        /// A session hook had said READY in time; the output is what came after that.
+        let wasReady: Bool
         /// Something survived KILL and was left behind.
         let isAbandoned: Bool
         let output: CapturedOutput
@@ -42,28 +51,42 @@ struct HookSupervisor: Sendable {
 
     private enum Stage {
         case running
+        /// It is a session hook, and has said READY.
+        case held
+        /// Its standard input has ended.
+        case releasing
         case terminating
         case killing
+
+        /// Whether it is let run, and its exit is its own.
+        var isUndisturbed: Bool {
+            switch self {
+            case .running, .held, .releasing: true
+            case .terminating, .killing: false
+            }
+        }
     }
 
     /// What is known so far.
     private struct State {
         var stage = Stage.running
         var cause = Cause.exit
-        var stageEnd: Moment
+        /// Nil for never.
+        var stageEnd: Moment?
+        var wasReady = false
         var output = CapturedOutput()
         var isPipeOpen = true
         var hasExited = false
     }
 
-    /// Blocks until the call is over: at the latest a few seconds after the deadline.
+    /// Blocks until the call is over: at the latest a few seconds after the deadline, or after a session's release.
     func watch() -> Observation {
         group.resetWhatIsInherited()
         var state = State(stageEnd: deadline)
         var isAbandoned = false
         while true {
-            if state.hasExited && (state.stage == .running || !group.hasLivingMembers) { break }
-            if Moment.now >= state.stageEnd {
+            if state.hasExited && (state.stage.isUndisturbed || !group.hasLivingMembers) { break }
+            if let end = state.stageEnd, Moment.now >= end {
                 if state.stage == .killing {
                     isAbandoned = true
                     break
@@ -76,12 +99,13 @@ struct HookSupervisor: Sendable {
         // Whoever still writes gets SIGPIPE. Close reports only what cannot concern a pipe.
         try? output.close()
         return Observation(
-            cause: state.cause, isAbandoned: isAbandoned, output: state.output, ended: Moment.now)
+            cause: state.cause, wasReady: state.wasReady, isAbandoned: isAbandoned, output: state.output,
+            ended: Moment.now)
     }
 
     private func escalate(_ state: inout State, because cause: Cause) {
         switch state.stage {
-        case .running:
+        case .running, .held, .releasing:
             state.cause = cause
             state.stage = .terminating
             state.stageEnd = Moment.now + Self.grace
@@ -100,14 +124,29 @@ struct HookSupervisor: Sendable {
                 (state.isPipeOpen ? output : nil, .readable),
                 (state.hasExited ? nil : processDescriptor, .readable),
                 (state.stage == .running ? cancellation.descriptor : nil, .readable),
+                (state.stage == .held ? session?.signal.descriptor : nil, .readable),
             ], until: nextLook(state))
         if !ready[0].isEmpty, case .end = state.output.read(from: output) { state.isPipeOpen = false }
         if !ready[1].isEmpty { state.hasExited = true }
         if !ready[2].isEmpty, !state.hasExited { escalate(&state, because: .cancellation) }
+        if state.stage == .running, session != nil, state.output.saysReady { hold(&state) }
+        if !ready[3].isEmpty, state.stage == .held {
+            state.stage = .releasing
+            state.stageEnd = session?.deadline
+        }
     }
 
-    private func nextLook(_ state: State) -> Moment {
+    private func hold(_ state: inout State) {
+        state.stage = .held
+        state.stageEnd = nil
+        state.wasReady = true
+        onReady(state.output.take())
+    }
+
+    private func nextLook(_ state: State) -> Moment? {
         // The rest of the group is nobody's child of ours, so nothing tells when it is gone: look again and again.
-        state.hasExited ? min(state.stageEnd, .now + .milliseconds(20)) : state.stageEnd
+        guard state.hasExited else { return state.stageEnd }
+        let soon = Moment.now + .milliseconds(20)
+        return min(state.stageEnd ?? soon, soon)
     }
 }

@@ -16,11 +16,13 @@ public struct OrphanHook: Sendable {
         group = ProcessGroup(leader: process.identity.processID)
     }
 
-    /// Sends its group TERM and, if that does not do, KILL, as at a timeout. Blocks for a few seconds at most.
+    /// Sends its group TERM and, if that does not do, KILL, as at a timeout. A session hook, whose standard input has
+    /// ended with the daemon, is first given the time to end by itself. Blocks for a few seconds at most.
     ///
     /// - Returns: Whether nothing of it is left. What hangs in the kernel is.
-    public func end() -> Bool {
+    public func end(_ kind: HookKind = .plain) -> Bool {
         guard !process.hasEnded else { return true }
+        if kind == .session, process.waitForEnd(atMost: HookSupervisor.grace) { return true }
         group.signal(SIGTERM)
         if waitUntilGone(atMost: HookSupervisor.grace) { return true }
         group.signal(SIGKILL)

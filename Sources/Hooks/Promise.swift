@@ -1,11 +1,13 @@
 import Synchronization
 
-/// A value that comes once, from whoever has it first; what comes later is dropped.
+/// A value that comes once, from whoever has it first; what comes later is dropped. It is handed on, not kept: a session
+/// hook lives as long as somebody holds it.
 final class Promise<Value: Sendable>: Sendable {
     private enum State {
         case empty
         case awaited(CheckedContinuation<Value, Never>)
         case fulfilled(Value)
+        case handedOn
     }
 
     private let state = Mutex(State.empty)
@@ -17,9 +19,9 @@ final class Promise<Value: Sendable>: Sendable {
                 state = .fulfilled(value)
                 return nil
             case .awaited(let continuation):
-                state = .fulfilled(value)
+                state = .handedOn
                 return continuation
-            case .fulfilled:
+            case .fulfilled, .handedOn:
                 return nil
             }
         }
@@ -31,9 +33,12 @@ final class Promise<Value: Sendable>: Sendable {
         get async {
             await withCheckedContinuation { continuation in
                 let value = state.withLock { state -> Value? in
-                    if case .fulfilled(let value) = state { return value }
-                    state = .awaited(continuation)
-                    return nil
+                    guard case .fulfilled(let value) = state else {
+                        state = .awaited(continuation)
+                        return nil
+                    }
+                    state = .handedOn
+                    return value
                 }
                 if let value { continuation.resume(returning: value) }
             }

@@ -115,9 +115,10 @@ public final class Ledger: Sendable {
         mapping.store(progress.rawValue, at: hookRecord(index) + LedgerLayout.Hook.progress)
     }
 
-    /// The hooks that were started and not yet called for thaw, in the order of their thaw.
+    /// The hooks that were started and not yet called for thaw, in the order of their thaw. Session hooks are not called:
+    /// they end when their standard input does, with the daemon's life if need be.
     public var hooksOwedThaw: [Int] {
-        hooks.indices.reversed().filter { hookProgress($0) == .started }
+        hooks.indices.reversed().filter { hookProgress($0) == .started && HookKind(hookName: hooks[$0]) == .plain }
     }
 
     /// The process of its last call; nil before the first. It may have ended long ago.

@@ -24,7 +24,7 @@ struct ServiceStatus {
         case .idle: return "Waiting for a request."
         case .stopped: return "Stopped."
         case .planning, .flushing, .freezeHooks, .flushingAgain, .checking, .freezing, .verifying, .frozen,
-            .rehearsing, .thawing, .thawHooks:
+            .rehearsing, .thawing, .releasing, .thawHooks:
             let word = state.rawValue.prefix(1).uppercased() + state.rawValue.dropFirst()
             guard let request = progress.request, let channel = progress.channel else { return "\(word)." }
             return "\(word): request \(request) of \(channel)."

@@ -85,7 +85,7 @@ import Testing
 
     @Test func hooksAreLookedAtWhereTheyAre() throws {
         try fixture.write("hooks.d/10-db", "#!/bin/sh", mode: 0o644)
-        try fixture.write("hooks.d/20-db.session", "#!/bin/sh", mode: 0o755)
+        try fixture.write("hooks.d/20-db.session", "#!/bin/sh", mode: 0o757)
         #expect(HookCheck.findings(fixture.subject).verdicts == [.error, .error])
     }
 

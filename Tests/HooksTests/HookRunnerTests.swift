@@ -149,12 +149,11 @@ extension RunningHooksTests {
 
         @Test(arguments: [
             ("echo no interpreter", "10-a", "#!/bin/sh"), ("#!/no/such/interpreter\n", "10-a", "interpreter"),
-            ("#!/bin/sh\n", "10-a.session", "session hooks"),
         ])
         func `what cannot be run is not started`(content: String, name: String, words: String) async throws {
             try scratch.file(name, content)
             let run = await scratch.run(
-                Hook(name: name, path: scratch.hooks.appending(name), kind: HookDirectory.kind(of: name)))
+                Hook(name: name, path: scratch.hooks.appending(name), kind: .plain))
             guard case .notStarted(let reason) = run.outcome else {
                 Issue.record("\(run)")
                 return
@@ -226,7 +225,7 @@ extension RunningHooksTests {
                 hook: hook, context: .freeze(timeout: .seconds(1)), runDirectory: scratch.run,
                 called: Moment.now + .seconds(-10), cancellation: try WakeUp())
             await call.perform()
-            guard case .notStarted(let reason) = await call.end.value.outcome else {
+            guard case .notStarted(let reason) = await call.end.value.run.outcome else {
                 Issue.record("started")
                 return
             }
@@ -240,7 +239,7 @@ extension RunningHooksTests {
                 hook: hook, context: .freeze(timeout: .seconds(1)), runDirectory: scratch.run, called: Moment.now,
                 cancellation: try WakeUp())
             call.abandonment()
-            #expect(await call.end.value.outcome == .timedOut(abandoned: true))
+            #expect(await call.end.value.run.outcome == .timedOut(abandoned: true))
         }
 
         @Test func `what survives KILL is abandoned in bounded time`() async throws {

@@ -30,7 +30,7 @@ final class HookScratch: Sendable {
     @discardableResult
     func hook(_ name: String, _ script: String = "", mode: mode_t = 0o755) throws -> Hook {
         try file(name, "#!/bin/sh\n\(script)\n", mode: mode)
-        return Hook(name: name, path: hooks.appending(name), kind: HookDirectory.kind(of: name))
+        return Hook(name: name, path: hooks.appending(name), kind: HookKind(hookName: name))
     }
 
     func file(_ name: String, _ content: String = "", mode: mode_t = 0o755) throws {

@@ -9,17 +9,19 @@ extension Coverage {
         // A request; what a crash or a hanging FIFREEZE leaves to be done; SIGTERM.
         .idle: [.planning, .thawHooks, .stopped],
         // With hooks to run; with the mount table changed after they ran; in a dry run; failed.
-        .planning: [.flushing, .flushingAgain, .rehearsing, .thawHooks],
+        .planning: [.flushing, .flushingAgain, .rehearsing, .releasing, .thawHooks],
         .flushing: [.freezeHooks, .thawHooks],
-        .freezeHooks: [.flushingAgain, .thawHooks],
-        .flushingAgain: [.checking, .thawHooks],
-        .checking: [.freezing, .planning, .thawHooks],
+        // From the first session hook on what it holds is let go of.
+        .freezeHooks: [.flushingAgain, .releasing, .thawHooks],
+        .flushingAgain: [.checking, .releasing, .thawHooks],
+        .checking: [.freezing, .planning, .releasing, .thawHooks],
         // From the first FIFREEZE on there is no way around the thaw.
         .freezing: [.verifying, .thawing],
         .verifying: [.frozen, .thawing],
         .frozen: [.thawing],
         .rehearsing: [.thawHooks],
-        .thawing: [.thawHooks],
+        .thawing: [.releasing, .thawHooks],
+        .releasing: [.thawHooks],
         .thawHooks: [.idle],
         .stopped: [],
     ]

@@ -6,6 +6,7 @@ struct Coverage {
         case hotBackup, frozen, thawed, freezeFailed, thawFailed, harmlessThaw, thawOverdue, refused, startedAnew
         case secondLevel, replanned, servedAfterWaiting, cancelledWhileWaiting
         case tookOver, stuck, lost, frozenByForeigner, thawedByForeigner
+        case sessionsReleased, sessionLostEarly, sessionLostInWindow, sessionLostFrozen, sessionFailedAtRelease
         case crash, recovered, recoveredStuck, thawHookRetried
         case busyWithOwn, busyWithForeign, notOwner, nothingFrozen
         case forcedThaw, lostByForce, holdLostFrozen, holdLostThawing
@@ -103,8 +104,9 @@ struct Coverage {
         case .frozen: 9
         case .rehearsing: 10
         case .thawing: 11
-        case .thawHooks: 12
-        case .stopped: 13
+        case .releasing: 12
+        case .thawHooks: 13
+        case .stopped: 14
         }
     }
 }

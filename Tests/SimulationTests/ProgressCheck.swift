@@ -9,6 +9,8 @@ struct ProgressCheck {
     private var begun: RequestID?
     private var failure: String?
     private var runningHook: (name: String, phase: HookPhase)?
+    /// Session hooks that were ready: they end when they will, all at once if need be.
+    private var heldSessions: Set<String> = []
     private var finished: Set<RequestID> = []
     private var record: RequestRecord?
 
@@ -27,14 +29,18 @@ struct ProgressCheck {
         switch progress.step {
         case .entered(let state):
             entered = state
+        case .hookStarted(let name, .thaw) where heldSessions.contains(name): break
         case .hookStarted(let name, let phase):
             if let runningHook { return "\(name) is started while \(runningHook.name) runs" }
             runningHook = (name, phase)
+        case .hookEnded(let run) where run.phase == .thaw && heldSessions.contains(run.name):
+            heldSessions.remove(run.name)
         case .hookEnded(let run):
             guard let hook = runningHook, hook.name == run.name, hook.phase == run.phase else {
                 return "\(run.name) ends without having been started"
             }
             runningHook = nil
+            if run.outcome == .ready { heldSessions.insert(run.name) }
         case .failed(let reason):
             if failure != nil { return "it fails twice" }
             failure = reason
@@ -48,6 +54,7 @@ struct ProgressCheck {
 
     private mutating func problem(with record: RequestRecord) -> String? {
         if let runningHook { return "it is finished while \(runningHook.name) runs" }
+        if let session = heldSessions.first { return "it is finished while \(session) is held" }
         if !finished.insert(record.id).inserted { return "\(record.id) is finished twice" }
         if let begun, begun != record.id { return "\(record.id) is finished, \(begun) has begun" }
         if self.record?.id != record.id { return "\(record.id) is finished, and not recorded" }

@@ -108,6 +108,8 @@ extension Simulation {
             if superblocks.contains(where: \.isFrozenByUs) {
                 violate("P3", "THAW succeeds while something is frozen")
             }
+            if check.isSessionLost { violate("P3", "THAW succeeds though a session hook was lost") }
+            if !heldSessions.isEmpty { violate("P3", "THAW succeeds before every session hook has ended well") }
             if check.isTorn { violate("P3", "THAW succeeds though somebody else thawed in the window") }
         } else {
             inspectHarmless(operation)

@@ -11,6 +11,9 @@ struct PromiseCheck {
     var thawHooksBegan: Int64?
     var freezeHooksStarted: [String] = []
     var hooksSucceeded: [String] = []
+    var areSessionsReleased = false
+    /// A session hook that the window relied on has ended too early, or badly.
+    var isSessionLost = false
     /// As told to the machine, in the plan's order.
     var frozen: [Bool] = []
     var lastLevel = -1
@@ -46,6 +49,7 @@ extension Simulation {
         case .mountsChecked(let step, let change, let allFrozen) where step == mountCheck:
             check.mountsAreAsPlanned = change == nil && (machine.state == .checking || allFrozen)
         case .hookFinished(_, let run): noteHook(run)
+        case .sessionEnded(_, let run): noteSessionEnd(run)
         default: break
         }
     }
@@ -56,6 +60,20 @@ extension Simulation {
         guard case .notStarted = run.outcome else { return }
         for index in check.owedHooks.indices where check.owedHooks[index].name == run.name {
             check.owedHooks[index].isOptional = true
+        }
+    }
+
+    private func noteSessionEnd(_ run: HookRun) {
+        let state = machine.state
+        if check.areSessionsReleased {
+            if !run.outcome.succeeded { coverage.note(.sessionFailedAtRelease) }
+            check.isSessionLost = check.isSessionLost || !run.outcome.succeeded
+        } else if machine.isWindowOpen {
+            coverage.note(state == .frozen ? .sessionLostFrozen : .sessionLostInWindow)
+            check.isSessionLost = true
+        } else {
+            coverage.note(.sessionLostEarly)
+            check.hooksSucceeded.removeAll { $0 == run.name }
         }
     }
 
@@ -85,6 +103,13 @@ extension Simulation {
         case .runHook(_, let index, let phase, let succeeded, _, _):
             inspectQuiet(effect)
             inspectHook(index, phase, succeeded: succeeded)
+        case .startSession(_, let index, _):
+            inspectQuiet(effect)
+            inspectFreezeHook(index)
+        case .releaseSessions:
+            inspectQuiet(effect)
+            check.areSessionsReleased = true
+            coverage.note(.sessionsReleased)
         case .runLeftoverHook(_, let name, _, _, let level, _):
             inspectQuiet(effect)
             if (level != nil) != check.thawSucceeded {
@@ -118,7 +143,8 @@ extension Simulation {
     /// A dry run looks, and does nothing.
     private func inspectRehearsal(_ effect: RequestEffect) {
         switch effect {
-        case .flush, .checkMounts, .runHook, .runLeftoverHook, .cancelHook, .freeze, .thaw, .takeOverThaw:
+        case .flush, .checkMounts, .runHook, .startSession, .releaseSessions, .runLeftoverHook, .cancelHook,
+            .freeze, .thaw, .takeOverThaw:
             violate("dry run", "\(effect)")
         default: break
         }
@@ -144,17 +170,25 @@ extension Simulation {
             return violate("P4", "there is no hook \(index)")
         }
         guard phase == .freeze else {
+            if hooks[index].kind == .session { violate("P4", "a session hook is called for thaw") }
             if succeeded != check.thawSucceeded {
                 violate("P4", "a thaw hook is told \(succeeded), the host is not")
             }
             return inspectThawHook(hooks[index].name)
+        }
+        inspectFreezeHook(index)
+        check.owedHooks.append((hooks[index].name, false))
+    }
+
+    private func inspectFreezeHook(_ index: Int) {
+        guard let hooks = ledger?.hooks, hooks.indices.contains(index) else {
+            return violate("P4", "there is no hook \(index)")
         }
         if hooks[index].refusal != nil { violate("P4", "a refused hook is run") }
         if let last = check.freezeHooksStarted.last, last >= hooks[index].name {
             violate("P4", "hook \(hooks[index].name) is run for freeze after \(last)")
         }
         check.freezeHooksStarted.append(hooks[index].name)
-        check.owedHooks.append((hooks[index].name, false))
     }
 
     private func inspectThawHook(_ name: String) {
@@ -171,6 +205,7 @@ extension Simulation {
         progress.recorded(record)
         for owed in check.owedHooks where !owed.isOptional { violate("P4", "\(owed.name) is not called for thaw") }
         check.owedHooks = []
+        if !heldSessions.isEmpty, !check.areSessionsReleased { violate("P4", "a session hook is not released") }
         coverage.lastRecord = now
         if (record.result == .succeeded) != check.thawSucceeded {
             violate("P3", "the record says \(record.result), the host was told otherwise")
@@ -215,7 +250,7 @@ extension Simulation {
         guard isDaemonUp, !machine.isWindowOpen, machine.state != .recovering else { return }
         guard superblocks.contains(where: \.isFrozenByUs) || machine.isStuck else { return }
         if let frozenButNotStuck { violate("P1", "\(frozenButNotStuck) is frozen in \(machine.state)") }
-        guard machine.state == .thawHooks, check.wasWindowOpen else { return }
+        guard machine.state == .thawHooks || machine.state == .releasing, check.wasWindowOpen else { return }
         // That the freezer died may not have been told yet; the take-over follows.
         guard orphanThaw != nil || currentFreezer.map({ freezers[$0].acts }) ?? false else { return }
         for (index, superblock) in superblocks.enumerated() where superblock.isFrozenByUs {

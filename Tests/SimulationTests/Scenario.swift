@@ -29,7 +29,10 @@ struct Faults: OptionSet {
     static let suspend = Faults(rawValue: 1 << 20)
     static let daemonStops = Faults(rawValue: 1 << 21)
 
-    static let count: UInt32 = 22
+    /// Session hooks end too early, or badly.
+    static let sessionsEnd = Faults(rawValue: 1 << 22)
+
+    static let count: UInt32 = 23
 }
 
 /// The fixed part of a schedule: the limits, the hooks, and which faults come up at all. Few at a time, so that each
@@ -69,7 +72,7 @@ struct Scenario {
         operations = 2 + random.below(4)
         for index in 0..<random.below(4) {
             let refusal = faults.contains(.hooksRefused) && random.oneIn(3) ? "writable by others" : nil
-            hooks.append(PlannedHook(name: SimulatedWorld.hookNames[index], refusal: refusal))
+            hooks.append(SimulatedWorld.hook(index, random.oneIn(3) ? .session : .plain, refusal: refusal))
         }
     }
 }
@@ -77,7 +80,8 @@ struct Scenario {
 /// Names and filesystems that schedules draw from, made once: a debug build spends most of its time making strings.
 enum SimulatedWorld {
     static let superblockCount = 6
-    static let hookNames = ["10-a", "20-b", "30-c", "40-d"]
+    private static let hookNames = ["10-a", "20-b", "30-c", "40-d"]
+    private static let sessionNames = ["10-a.session", "20-b.session", "30-c.session", "40-d.session"]
     static let mountPoints: [FilePath] = ["/", "/b", "/c", "/d", "/e", "/f"]
 
     /// Every superblock in every role: at level 0 to 3, flushed only, skipped.
@@ -87,6 +91,10 @@ enum SimulatedWorld {
                 device: DeviceNumber(major: 8, minor: UInt32(index)), mount: mount(index),
                 action: role < 4 ? .freeze : role == 4 ? .sync : .skip, reason: "", level: role < 4 ? role : nil)
         }
+    }
+
+    static func hook(_ index: Int, _ kind: HookKind, refusal: String? = nil) -> PlannedHook {
+        PlannedHook(name: (kind == .plain ? hookNames : sessionNames)[index], kind: kind, refusal: refusal)
     }
 
     private static func mount(_ index: Int) -> MountEntry {

@@ -17,6 +17,8 @@ extension Simulation {
             schedule(at: now + delay, .mountsAreRead(step, life: life))
         case .runHook(let step, let index, let phase, _, _, let timeout):
             runHook(step, index, phase, timeout)
+        case .startSession(let step, let index, let timeout): startSession(step, index, timeout)
+        case .releaseSessions(let timeout): releaseSessions(timeout)
         case .runLeftoverHook(let step, let name, _, _, _, let timeout):
             runLeftoverHook(step, name, timeout)
         case .cancelHook(let step): cancelHook(step)
@@ -100,6 +102,7 @@ extension Simulation {
 
     private func release() {
         giveUpOnRunningHook()
+        heldSessions = []
         preparation = nil
         isLeftover = false
         orphanThaw = nil
@@ -143,17 +146,40 @@ extension Simulation {
     private func runHook(_ step: StepID, _ index: Int, _ phase: HookPhase, _ timeout: Duration) {
         guard let hook = ledger?.hooks[index] else { return violate("P4", "hook \(index) of no request") }
         if phase == .freeze { ledger?.owedHooks.append(hook) }
-        start(hook.name, phase, step, timeout)
+        start(hook.name, phase, .exited(status: 0), step, timeout)
+    }
+
+    private func startSession(_ step: StepID, _ index: Int, _ timeout: Duration) {
+        guard let hook = ledger?.hooks[index] else { return violate("P4", "hook \(index) of no request") }
+        start(hook.name, .freeze, .ready, step, timeout)
+    }
+
+    /// Each ends by itself, at once or slowly, badly or not in time.
+    private func releaseSessions(_ timeout: Duration) {
+        guard let ledger else { return violate("P4", "sessions of no request") }
+        for index in heldSessions.sorted() {
+            var outcome = HookOutcome.exited(status: 0)
+            var delay = random.milliseconds(0, 1500)
+            if fails(.sessionsEnd, 4) {
+                outcome = random.oneIn(2) ? .exited(status: 1) : .signalled(signal: 9)
+            } else if fails(.hooksHang, 4) {
+                outcome = .timedOut(abandoned: random.oneIn(2))
+                delay = timeout.nanoseconds + random.milliseconds(0, 30_000)
+            }
+            schedule(at: now + delay, .sessionEnds(ledger.id, index, outcome, life: life))
+        }
     }
 
     private func runLeftoverHook(_ step: StepID, _ name: String, _ timeout: Duration) {
-        start(name, .thaw, step, timeout)
+        start(name, .thaw, .exited(status: 0), step, timeout)
     }
 
-    private func start(_ name: String, _ phase: HookPhase, _ step: StepID, _ timeout: Duration) {
+    private func start(
+        _ name: String, _ phase: HookPhase, _ success: HookOutcome, _ step: StepID, _ timeout: Duration
+    ) {
         giveUpOnRunningHook()
         runningHook = (step, name, phase)
-        var outcome = HookOutcome.exited(status: 0)
+        var outcome = success
         var delay = random.milliseconds(0, 3000)
         if fails(.hooksFail, 3) {
             let outcomes: [HookOutcome] = [
@@ -194,10 +220,32 @@ extension Simulation {
         } else if case .notStarted = outcome {
             ledger?.owedHooks.removeAll { $0.name == name }
         }
-        let run = HookRun(
+        // One that became ready too late is let go of.
+        if outcome == .ready, machine.isAwaited(step) { hold(name) }
+        deliver(.hookFinished(step, run(name, phase, outcome)))
+    }
+
+    private func run(_ name: String, _ phase: HookPhase, _ outcome: HookOutcome) -> HookRun {
+        HookRun(
             name: name, phase: phase, outcome: outcome, output: "", isOutputTruncated: false,
             started: Moment(nanoseconds: now), duration: .zero)
-        deliver(.hookFinished(step, run))
+    }
+
+    private func hold(_ name: String) {
+        guard let ledger, let index = ledger.hooks.firstIndex(where: { $0.name == name }) else { return }
+        heldSessions.insert(index)
+        guard fails(.sessionsEnd, 3) else { return }
+        // Among the hooks after it, about the window, or in it.
+        let outcome: HookOutcome = random.oneIn(2) ? .exited(status: 0) : .signalled(signal: 9)
+        let delay = random.oneIn(2) ? random.milliseconds(0, 8000) : random.milliseconds(0, 40_000)
+        schedule(at: now + delay, .sessionEnds(ledger.id, index, outcome, life: life))
+    }
+
+    func sessionEnds(_ id: RequestID, _ index: Int, _ outcome: HookOutcome) {
+        guard ledger?.id == id, heldSessions.remove(index) != nil, let name = ledger?.hooks[index].name else {
+            return
+        }
+        deliver(.sessionEnded(index: index, run(name, .thaw, outcome)))
     }
 
     // MARK: Chance

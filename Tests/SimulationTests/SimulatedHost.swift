@@ -224,7 +224,7 @@ extension Simulation {
         let isHeld = isOwner && (machine.state == .frozen || machine.state == .rehearsing)
         // Only a host that begins anew has given its window up.
         let losesWindow = isHeld && host.hasDevice
-        let isEnding = machine.state == .thawing || machine.state == .thawHooks
+        let isEnding = [.thawing, .releasing, .thawHooks].contains(machine.state)
         let isActive = machine.requestID != nil && machine.state != .thawHooks
         operation.endsWindow = kind == .thaw && isHeld && host.lastFreeze == .succeeded && !isThawedEarly
         operation.isForced = isForced && isActive && !isOwner

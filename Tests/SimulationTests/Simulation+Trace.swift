@@ -6,7 +6,8 @@ extension Simulation.Happening {
     var life: Int? {
         switch self {
         case .daemon(_, let life), .guardThaws(_, let life), .recoveryTakesOver(let life), .recoveryEnds(let life),
-            .isPrepared(_, _, _, let life), .mountsAreRead(_, let life), .hookEnds(_, _, _, _, let life):
+            .isPrepared(_, _, _, let life), .mountsAreRead(_, let life), .hookEnds(_, _, _, _, let life),
+            .sessionEnds(_, _, _, let life):
             life
         default: nil
         }
@@ -31,7 +32,8 @@ extension Simulation.Happening {
     /// Whether it would not be seen in the events that the machine gets.
     var isWorthTracing: Bool {
         switch self {
-        case .daemon, .report, .hostActs, .isPrepared, .mountsAreRead, .hookEnds, .freezerWakes, .driverGivesUp,
+        case .daemon, .report, .hostActs, .isPrepared, .mountsAreRead, .hookEnds, .sessionEnds, .freezerWakes,
+            .driverGivesUp,
             .channelGivesUp:
             false
         default: true
@@ -49,6 +51,7 @@ extension RequestEvent {
                 + "hooks \(prepared.hooks.map(\.name)))"
         case .hookFinished(let step, let run):
             "hookFinished(\(step.number), \(run.name) \(run.phase) \(run.outcome))"
+        case .sessionEnded(let index, let run): "sessionEnded(\(index), \(run.outcome))"
         case .flushed(let step, let result):
             "flushed(\(step.number), \(result.device), \(result.error.map { "\($0)" } ?? "done"))"
         case .froze(let index, let result): "froze(\(index), \(result.error.map { "\($0)" } ?? "done"))"

@@ -21,6 +21,7 @@ final class Simulation {
         case isPrepared(StepID, RequestID, ChannelID, life: Int)
         case mountsAreRead(StepID, life: Int)
         case hookEnds(StepID, String, HookPhase, HookOutcome, life: Int)
+        case sessionEnds(RequestID, Int, HookOutcome, life: Int)
         case hostActs(Int)
         case hostHangsUp(Int)
         case foreignThaw(Int)
@@ -66,6 +67,8 @@ final class Simulation {
     var mountCheck: StepID?
     var planned: FreezePlan?
     var runningHook: (step: StepID, name: String, phase: HookPhase)?
+    /// The session hooks that run and have said READY, by their index.
+    var heldSessions: Set<Int> = []
     var orphanThaw: SimulatedGuard?
     var isLeftover = false
 
@@ -132,7 +135,7 @@ final class Simulation {
         faults = []
         isHealing = true
         stoppedUntil = 0
-        scenario.hooks = [PlannedHook(name: SimulatedWorld.hookNames[0])]
+        scenario.hooks = [SimulatedWorld.hook(0, .plain), SimulatedWorld.hook(1, .session)]
         for index in superblocks.indices where superblocks[index].holder == .foreign {
             superblocks[index].holder = .nobody
         }
@@ -288,6 +291,7 @@ final class Simulation {
         case .isPrepared(let step, let id, let channel, _): isPrepared(step, id, channel)
         case .mountsAreRead(let step, _): mountsAreRead(step)
         case .hookEnds(let step, let name, let phase, let outcome, _): hookEnds(step, name, phase, outcome)
+        case .sessionEnds(let id, let index, let outcome, _): sessionEnds(id, index, outcome)
         case .hostActs(let index): hostActs(index)
         case .hostHangsUp(let index): loseChannel(index)
         case .foreignThaw(let index): foreignThaw(index)
@@ -340,6 +344,8 @@ final class Simulation {
         orphanThaw = nil
         preparation = nil
         runningHook = nil
+        // They end with their standard input.
+        heldSessions = []
         // What the host was told is remembered with the ledger.
         let hasSucceeded = check.thawSucceeded && ledger != nil
         check = PromiseCheck()

@@ -44,7 +44,9 @@ struct ActiveRequest: Sendable {
     var progress: [TargetProgress] = []
     /// The level that is being frozen.
     var level = 0
-    /// Hooks that were started, in order, and not yet called for thaw.
+    /// Session hooks that hold what they hold, in the order of their start.
+    var sessionsHeld: [Int] = []
+    /// Plain hooks that were started, in order, and not yet called for thaw.
     var hooksOwedThaw: [HookReference] = []
     /// The hook that runs.
     var runningHook: HookReference?

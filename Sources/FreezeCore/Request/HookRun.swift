@@ -10,11 +10,19 @@ public enum HookKind: String, Sendable, Hashable {
     case plain
     /// `NN-name.session`: started once and held through the window.
     case session
+
+    public init(hookName: String) {
+        self = hookName.hasSuffix(".session") ? .session : .plain
+    }
 }
 
 /// How one call of a hook ended.
 public enum HookOutcome: Hashable, Sendable {
     case exited(status: Int32)
+    /// A session hook has said READY: it holds what it is to hold, and runs on.
+    case ready
+    /// A session hook ended without having said READY: by itself, or because its time was up.
+    case neverReady(timedOut: Bool)
     case signalled(signal: Int32)
     /// It did not end within its budget: its process group was sent TERM, then KILL. `abandoned` when not even
     /// that ended it (it hangs in the kernel) and it was left behind.
@@ -22,13 +30,15 @@ public enum HookOutcome: Hashable, Sendable {
     /// It never ran: the exec failed.
     case notStarted(reason: String)
 
-    public var succeeded: Bool { self == .exited(status: 0) }
+    public var succeeded: Bool { self == .exited(status: 0) || self == .ready }
 
     /// What went wrong, to follow the hook's name; nil if nothing.
     public var failureClause: String? {
         switch self {
-        case .exited(status: 0): nil
+        case .exited(status: 0), .ready: nil
         case .exited(let status): "exited with status \(status)"
+        case .neverReady(timedOut: false): "ended without having said READY"
+        case .neverReady(timedOut: true): "did not say READY within its timeout and was killed"
         case .signalled(let signal): "was ended by signal \(signal)"
         case .timedOut(abandoned: false): "did not end within its timeout and was killed"
         case .timedOut(abandoned: true): "did not end within its timeout and could not be killed"

@@ -13,6 +13,11 @@ public enum RequestEffect: Hashable, Sendable {
     /// Compare the mount table with the plan.
     case checkMounts(StepID)
     case runHook(StepID, index: Int, HookPhase, succeeded: Bool, level: ConsistencyLevel?, timeout: Duration)
+    /// Start a session hook. Answered by `hookFinished` with the outcome `ready`, and later by `sessionEnded`; or by
+    /// `hookFinished` with what went wrong.
+    case startSession(StepID, index: Int, timeout: Duration)
+    /// Let go of all session hooks that are held, at once. Each answers with `sessionEnded`.
+    case releaseSessions(timeout: Duration)
     /// A hook of an earlier life, by name, for thaw.
     /// `level`: how good its request's snapshot is; nil if the request failed.
     case runLeftoverHook(

@@ -27,6 +27,8 @@ public enum RequestEvent: Hashable, Sendable {
     /// `allFrozen`: every word of the ledger says frozen, by the freezer.
     case mountsChecked(StepID, change: String?, allFrozen: Bool)
     case hookFinished(StepID, HookRun)
+    /// A session hook of this request that was ready has ended: released, or too early.
+    case sessionEnded(index: Int, HookRun)
 
     // From the freezer
     case froze(Int, TimedResult)

@@ -19,8 +19,7 @@ extension RequestMachine {
         }
         guard let request else { return begin(channel, operation, id, received: now) }
         if beginningLosesWindow(of: channel) { return loseWindow(to: "FREEZE", channel, operation) }
-        let isEnding = state == .thawing || state == .thawHooks
-        guard isEnding, request.channel == channel, waiting == nil else {
+        guard isEndingWindow || state == .thawHooks, request.channel == channel, waiting == nil else {
             return refuse(
                 channel, operation, "busy: request \(request.id) of \(request.channel) is \(state.rawValue)", .busy
             )
@@ -59,7 +58,7 @@ extension RequestMachine {
         case .frozen, .rehearsing:
             if let failure = wish.failure { return fail(failure) }
             if state == .frozen { beginThaw() } else { closeWindow() }
-        case .thawing: break
+        case .thawing, .releasing: break
         default: fail("THAW came before everything was frozen")
         }
     }
@@ -69,7 +68,7 @@ extension RequestMachine {
     private mutating func thawByForce(_ channel: ChannelID, _ operation: OperationID) {
         request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: .forced, received: now))
-        if state != .thawing { fail("it was thawed by hand (quiescectl thaw --force)") }
+        if !isEndingWindow { fail("it was thawed by hand (quiescectl thaw --force)") }
     }
 
     private mutating func refuseForeign(
@@ -210,10 +209,11 @@ extension RequestMachine {
 
     /// Operations that the thaw did not finish in time for are answered with failure; the thaw goes on.
     mutating func answerOverdueOperations() {
-        guard state == .thawing, let operations = request?.pendingOperations else { return }
+        guard isEndingWindow, let operations = request?.pendingOperations else { return }
+        let work = state == .releasing ? "releasing session hooks" : "thawing"
         for pending in operations where now >= pending.received + policy.thawAnswerLimit {
             request?.pendingOperations.removeAll { $0 == pending }
-            fail("thawing took longer than \(DurationText.text(policy.thawAnswerLimit))")
+            fail("\(work) took longer than \(DurationText.text(policy.thawAnswerLimit))")
             if case .neverBegan(let id, let reason) = pending.meaning {
                 answerNeverBegan(pending.channel, pending.operation, id, reason)
                 request?.mayThawFollow = false

@@ -1,8 +1,10 @@
 import SystemPackage
 
-/// From the last FITHAW to idle: answers, thaw hooks, the record; and what is left of a crash or a hanging FIFREEZE.
+/// From the last FITHAW to idle: session hooks, answers, thaw hooks, the record; and what is left of a crash or a
+/// hanging FIFREEZE.
 extension RequestMachine {
-    /// Nothing more can be thawed now: names what hangs, answers the channel, and goes on with the thaw hooks.
+    /// Nothing more can be thawed now: names what hangs, lets go of the session hooks, answers the channel, and goes on
+    /// with the thaw hooks.
     mutating func closeWindow() {
         guard let request else { return }
         if request.record.windowOpened != nil { self.request?.record.windowClosed = now }
@@ -26,8 +28,49 @@ extension RequestMachine {
                 "\(names): not thawed; it is watched and thawed as soon as the kernel allows",
                 about: stuckMountPoints.first.map { .filesystem($0) })
         }
+        releaseSessions()
+    }
+
+    // MARK: Session hooks
+
+    /// All at once, and before the answer: no application waits longer than the filesystems, and what was lost is known
+    /// in time.
+    private mutating func releaseSessions() {
+        guard let request, !request.sessionsHeld.isEmpty else { return endWindow() }
+        state = .releasing
+        _ = nextStep(for: policy.sessionReleaseTimeout + policy.hookKillGrace)
+        for index in request.sessionsHeld { report(.hookStarted(hookName(.planned(index: index)), .thaw)) }
+        emit(.releaseSessions(timeout: policy.sessionReleaseTimeout))
+    }
+
+    mutating func sessionEnded(_ index: Int, _ run: HookRun) {
+        guard let position = request?.sessionsHeld.firstIndex(of: index) else { return }
+        request?.sessionsHeld.remove(at: position)
+        request?.record.hooks.append(run)
+        report(.hookEnded(run))
+        guard state == .releasing else { return sessionLost(run) }
+        if !run.outcome.succeeded { sessionNotReleased(run) }
+        if request?.sessionsHeld.isEmpty == true { endWindow() }
+    }
+
+    /// The runner, which keeps the timeout itself, did not come back.
+    mutating func releaseTimedOut() {
+        for index in request?.sessionsHeld ?? [] {
+            let run = HookRun(
+                name: hookName(.planned(index: index)), phase: .thaw, outcome: .timedOut(abandoned: true),
+                output: "",
+                isOutputTruncated: false, started: stateSince, duration: now - stateSince)
+            sessionEnded(index, run)
+        }
+    }
+
+    // MARK: Answers
+
+    private mutating func endWindow() {
+        // Late answers are not heard any more.
+        _ = nextStep(for: nil)
         answerAtEndOfWindow()
-        if request.wasFrozen, let level = consistencyLevel { emit(.keepOutcome(level)) }
+        if request?.wasFrozen == true, let level = consistencyLevel { emit(.keepOutcome(level)) }
         startThawHooks()
     }
 

@@ -143,7 +143,7 @@ extension RequestMachine {
             self.request?.record.hooks.append(run)
             return freezeHookFailed(run)
         }
-        self.request?.hooksOwedThaw.append(.planned(index: index))
+        if hooks[index].kind == .plain { self.request?.hooksOwedThaw.append(.planned(index: index)) }
         run(.planned(index: index), .freeze, timeout: min(policy.hookTimeout, remaining))
     }
 
@@ -153,6 +153,8 @@ extension RequestMachine {
         report(.hookStarted(hookName(hook), phase))
         let step = nextStep(for: timeout + policy.hookKillGrace)
         switch hook {
+        case .planned(let index) where request.prepared?.hooks[index].kind == .session:
+            emit(.startSession(step, index: index, timeout: timeout))
         case .planned(let index):
             emit(
                 .runHook(
@@ -181,6 +183,7 @@ extension RequestMachine {
     private mutating func freezeHookFinished(_ hook: HookReference, _ run: HookRun) {
         // A program that could not even be executed has nothing to take back.
         if case .notStarted = run.outcome { request?.hooksOwedThaw.removeAll { $0 == hook } }
+        if run.outcome == .ready, case .planned(let index) = hook { request?.sessionsHeld.append(index) }
         if request?.failure != nil { return endWithoutWindow() }
         if run.outcome.succeeded { runNextFreezeHook() } else { freezeHookFailed(run) }
     }
@@ -210,8 +213,31 @@ extension RequestMachine {
     }
 
     static func hookFailure(_ run: HookRun) -> String {
-        let lastLine = run.output.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
-        return "hook \(run.name) \(run.outcome.failureClause ?? "succeeded")\(lastLine)"
+        "hook \(run.name) \(run.outcome.failureClause ?? "succeeded")\(lastLine(of: run))"
+    }
+
+    /// To follow a clause; empty if the hook wrote nothing.
+    private static func lastLine(of run: HookRun) -> String {
+        run.output.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
+    }
+
+    /// A session hook that is held has ended: before the window that may cost no more than its level, later it is lost.
+    mutating func sessionLost(_ run: HookRun) {
+        let reason =
+            "hook \(run.name) \(run.outcome.failureClause ?? "ended") before it was released, so what it held is lost"
+            + Self.lastLine(of: run)
+        if policy.onHookFailure == .proceed, !isWindowOpen {
+            request?.failedHooks.append(run.name)
+            return note(.warning, reason)
+        }
+        fail(reason, about: .hook(run.name))
+    }
+
+    /// A session hook that was released has ended otherwise than well: it may have lost in the window what it held.
+    mutating func sessionNotReleased(_ run: HookRun) {
+        fail(
+            "hook \(run.name) \(run.outcome.failureClause ?? "ended") when it was released, so what it held may have been lost"
+                + Self.lastLine(of: run), about: .hook(run.name))
     }
 
     // MARK: Checking
@@ -260,7 +286,7 @@ extension RequestMachine {
             }
         case .freezing, .verifying, .frozen:
             beginThaw()
-        case .thawing, .thawHooks, .recovering, .idle, .stopped:
+        case .thawing, .releasing, .thawHooks, .recovering, .idle, .stopped:
             break
         }
     }

@@ -5,9 +5,10 @@ import SystemPackage
 /// ```
 /// recovering → idle → planning → flushing → freezeHooks → flushingAgain → checking → freezing → verifying
 ///                ↑                                                                                 ↓
-///                └──────────────── thawHooks ←──────────── thawing ←──────────────────────────── frozen
+///                └──────────────── thawHooks ←── releasing ←── thawing ←──────────────────────── frozen
 /// ```
-/// Any failure leads to `thawing` if a FIFREEZE was issued, else straight to `thawHooks`. The states are handled in
+/// Any failure leads to `thawing` if a FIFREEZE was issued, else to `releasing` if a session hook is held, else
+/// straight to `thawHooks`. The states are handled in
 /// the files `RequestMachine+Preparing`, `+Window` and `+Ending`, in this order; what channels send at any moment
 /// is handled in `+Channels`.
 ///
@@ -65,7 +66,7 @@ public struct RequestMachine: Sendable {
     /// When `timePassed` is due; nil if nothing is timed.
     public var nextDeadline: Moment? {
         var moments = [deadline, freezeLimit, waiting.map(waitingLimit)].compactMap(\.self)
-        if state == .thawing {
+        if isEndingWindow {
             moments += (request?.pendingOperations ?? []).map { $0.received + policy.thawAnswerLimit }
         }
         return moments.min()
@@ -78,6 +79,9 @@ public struct RequestMachine: Sendable {
         default: false
         }
     }
+
+    /// Whether operations wait for what is thawed and released right now.
+    var isEndingWindow: Bool { state == .thawing || state == .releasing }
 
     /// Until when "frozen" is true: then the freezer thaws, whatever this process does.
     public var frozenUntil: Moment? { state == .frozen ? request?.windowDeadline : nil }
@@ -119,6 +123,7 @@ public struct RequestMachine: Sendable {
         case .mountsChecked(let step, let change, let allFrozen):
             if step == self.step { mountsChecked(change, allFrozen: allFrozen) }
         case .hookFinished(let step, let run): if step == self.step { hookFinished(run) }
+        case .sessionEnded(let index, let run): sessionEnded(index, run)
 
         case .froze(let index, let result): froze(index, result)
         case .freezerThaws(let reason): if isWindowOpen { fail(reason) }
@@ -133,6 +138,8 @@ public struct RequestMachine: Sendable {
     }
 
     private mutating func timePassed() {
+        // Last of all once more: what a deadline leads to may have been waited for too long already.
+        defer { answerOverdueOperations() }
         if let waiting, now >= waitingLimit(waiting) {
             refuseWaiting("the hooks of the request before took too long")
         }
@@ -151,6 +158,7 @@ public struct RequestMachine: Sendable {
         case .frozen: fail(Self.windowExpired(policy))
         case .rehearsing: fail("THAW did not come within freeze.max_window")
         case .thawing: thawTimedOut()
+        case .releasing: releaseTimedOut()
         case .recovering, .idle, .stopped: break
         }
     }
@@ -165,6 +173,9 @@ public struct RequestMachine: Sendable {
     mutating func emit(_ effect: RequestEffect) {
         effects.append(effect)
     }
+
+    /// Whether the answer to this piece of work is still heard.
+    public func isAwaited(_ step: StepID) -> Bool { step == self.step }
 
     /// Answers an operation.
     mutating func answer(

@@ -34,10 +34,17 @@ extension RequestMachine {
             state: state, since: stateSince, request: request?.id, channel: request?.channel,
             started: request?.record.started, failure: request?.failure,
             windowDeadline: isWindowOpen ? request?.windowDeadline : nil,
-            runningHook: request?.runningHook.map(hookName),
+            runningHook: runningHook,
             targets: zip(request?.targets ?? [], request?.progress ?? []).map { target, progress in
                 RequestOverview.Target(mountPoint: target.mountPoint, progress: progress)
             }, isDryRun: policy.isDryRun, stuck: stuckMountPoints, lost: lostChannels)
+    }
+
+    /// The hook that is waited for; of several that are released at once, the first.
+    private var runningHook: String? {
+        let awaited =
+            state == .releasing ? request?.sessionsHeld.first.map { HookReference.planned(index: $0) } : nil
+        return (request?.runningHook ?? awaited).map(hookName)
     }
 
     func hookName(_ hook: HookReference) -> String {

@@ -41,6 +41,8 @@ public struct RequestPolicy: Sendable, Hashable {
     public var hangingFreezePatience = Duration.seconds(1)
     /// Grace for a hook's group kill, on top of its timeout.
     public var hookKillGrace = Duration.seconds(10)
+    /// From the release of the session hooks until all have ended; counts towards the answer to THAW.
+    public var sessionReleaseTimeout = Duration.seconds(10)
     /// A thaw hook is given at least this, even when the others used up the budget: each is called (P4).
     public var minimumThawHookTimeout = Duration.seconds(5)
     /// How often a thaw hook is tried that cannot be started; it is owed its call (P4).

@@ -16,6 +16,8 @@ public enum RequestState: String, Sendable, Hashable, CaseIterable {
     /// A dry run that has answered FREEZE: nothing is frozen, and THAW is awaited.
     case rehearsing
     case thawing
+    /// Everything is thawed; session hooks let go of what they hold, before THAW is answered.
+    case releasing = "releasing session hooks"
     case thawHooks = "running thaw hooks"
     case stopped
 }

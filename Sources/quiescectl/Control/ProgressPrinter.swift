@@ -84,6 +84,7 @@ struct ProgressPrinter {
         case .flushing, .flushingAgain: "flushing"
         case .freezing: "freezing"
         case .thawing: "thawing"
+        case .releasing: "releasing session hooks"
         case .recovering, .idle, .freezeHooks, .checking, .verifying, .frozen, .rehearsing, .thawHooks, .stopped:
             nil
         }

@@ -40,6 +40,7 @@ struct HookRehearsal {
     func perform() async -> Result {
         HookRunner.prepareProcess()
         let interruption = Interruption()
+        if hook.kind == .session { return await performSession(interruption) }
         let freezing = Task { await runner.run(hook, context: context(.freeze, isOK: true)) }
         interruption.handle { freezing.cancel() }
         let freeze = await freezing.value
@@ -53,6 +54,16 @@ struct HookRehearsal {
             attempts += 1
         } while thaw.wasNotStarted && attempts < Self.thawAttempts
         return result([freeze, thaw], interruption)
+    }
+
+    /// It is released as soon as it is ready.
+    private func performSession(_ interruption: Interruption) async -> Result {
+        let starting = Task { await runner.start(hook, context: context(.freeze, isOK: true)) }
+        interruption.handle { starting.cancel() }
+        let (start, session) = await starting.value
+        guard let session else { return result([start], interruption) }
+        session.release(within: RequestPolicy().sessionReleaseTimeout)
+        return result([start, await session.end()], interruption)
     }
 
     private func result(_ calls: [HookRun], _ interruption: Interruption) -> Result {
