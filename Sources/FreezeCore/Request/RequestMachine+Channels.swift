@@ -210,10 +210,12 @@ extension RequestMachine {
     /// Operations that the thaw did not finish in time for are answered with failure; the thaw goes on.
     mutating func answerOverdueOperations() {
         guard isEndingWindow, let operations = request?.pendingOperations else { return }
-        let work = state == .releasing ? "releasing session hooks" : "thawing"
+        let limit = DurationText.text(policy.thawAnswerLimit)
         for pending in operations where now >= pending.received + policy.thawAnswerLimit {
             request?.pendingOperations.removeAll { $0 == pending }
-            fail("\(work) took longer than \(DurationText.text(policy.thawAnswerLimit))")
+            fail(
+                state == .releasing
+                    ? "releasing session hooks took longer than \(limit)" : "thawing took longer than \(limit)")
             if case .neverBegan(let id, let reason) = pending.meaning {
                 answerNeverBegan(pending.channel, pending.operation, id, reason)
                 request?.mayThawFollow = false

@@ -131,6 +131,7 @@ struct MachineBench {
             case .flush(let step): return .flushFinished(step)
             case .checkMounts(let step): return .mountsChecked(step, change: nil, allFrozen: true)
             case .runHook(let step, let index, let phase, _, _, _): return .hookFinished(step, run(index, phase))
+            case .startSession(let step, let index, _): return .hookFinished(step, run(index, .freeze, .ready))
             case .runLeftoverHook(let step, _, _, _, _, _): return .hookFinished(step, run(0, .thaw))
             case .freeze(let level, _, _): return .froze(level, result())
             case .thaw, .takeOverThaw: return .thawed(0, result())
