@@ -85,7 +85,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Hooks",
-            dependencies: ["LinuxSystem", "LinuxCalls", "FreezeCore", subprocess, system],
+            dependencies: ["Configuration", "LinuxSystem", "LinuxCalls", "FreezeCore", subprocess, system],
             swiftSettings: strict),
         .target(
             name: "Coordinator",

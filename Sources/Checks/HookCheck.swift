@@ -12,7 +12,7 @@ enum HookCheck {
         let hooks = subject.configuration.hooks
         do throws(HookError) {
             return findings(
-                try HookDirectory(hooks.directory).scan(), in: hooks.directory, onFailure: hooks.onFailure)
+                try HookSources(subject.configuration).scan(), in: hooks.directory, onFailure: hooks.onFailure)
         } catch {
             return [Finding(name, .error, error)]
         }
@@ -31,7 +31,7 @@ enum HookCheck {
         let refused = candidates.compactMap { candidate -> Finding? in
             guard case .refused(let reason) = candidate.verdict else { return nil }
             // It ends in what to do about it, where anything can be done.
-            let isFatal = onFailure == .abort
+            let isFatal = (candidate.hook.style.onFailure ?? onFailure) == .abort
             return Finding(
                 name, isFatal ? .error : .warning, "Hook \(candidate.hook.name) is refused. \(reason).",
                 nextStep: isFatal

@@ -47,6 +47,8 @@ public struct Configuration: Hashable, Sendable {
         /// For all hooks of one phase together.
         public var totalTimeout = RequestPolicy().hooksTotalTimeout
         public var onFailure = RequestPolicy().onHookFailure
+        /// Directories of hooks that were written for other agents; one of each style.
+        public var imports: [HookImport] = []
 
         public init() {}
     }
@@ -77,6 +79,17 @@ public struct Configuration: Hashable, Sendable {
         public var state: FilePath = "/var/lib/quiesced"
 
         public init() {}
+    }
+}
+
+/// `[[hooks.import]]`: a directory of hooks that were written for another agent, and are called as that calls them.
+public struct HookImport: Hashable, Sendable {
+    public let style: HookStyle
+    public let directory: FilePath
+
+    public init(_ style: HookStyle, _ directory: FilePath) {
+        self.style = style
+        self.directory = directory
     }
 }
 

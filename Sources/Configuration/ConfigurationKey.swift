@@ -52,6 +52,9 @@ public struct ConfigurationKey: Sendable {
             "hooks.on_failure", .choice(\.hooks.onFailure),
             "a hook that fails or is refused fails the request, or only lowers the level of its result"),
         ConfigurationKey(
+            "hooks.import", .imports(\.hooks.imports),
+            "directories of hooks that were written for other agents, and are called as those call them"),
+        ConfigurationKey(
             "hyperv.enabled", .choice(\.hyperv.enabled), "answer the Hyper-V host; auto: if the device is there"),
         ConfigurationKey("hyperv.device", .path(\.hyperv.device), "the Hyper-V VSS device"),
         ConfigurationKey(

@@ -9,6 +9,7 @@ enum ConfigurationValue: Sendable {
     case duration(Place<Duration>)
     case path(Place<FilePath>)
     case selectors(Place<[FilesystemSelector]>)
+    case imports(Place<[HookImport]>)
     case choice(
         words: [String], get: @Sendable (Configuration) -> String,
         set: @Sendable (inout Configuration, String) -> Void)
@@ -29,6 +30,7 @@ enum ConfigurationValue: Sendable {
         case .duration: "a duration such as \"10s\" or \"2m\""
         case .path: "an absolute path"
         case .selectors: "a list of strings"
+        case .imports: "sections [[hooks.import]] with style and directory"
         case .choice(let words, _, _): words.map(Self.written).joined(separator: " or ")
         }
     }
@@ -39,6 +41,11 @@ enum ConfigurationValue: Sendable {
         case .path(let place): Self.quoted(configuration[keyPath: place].string)
         case .selectors(let place):
             "[" + configuration[keyPath: place].map { Self.quoted($0.description) }.joined(separator: ", ") + "]"
+        case .imports(let place):
+            "["
+                + configuration[keyPath: place].map {
+                    "{ style = \(Self.quoted($0.style.rawValue)), directory = \(Self.quoted($0.directory.string)) }"
+                }.joined(separator: ", ") + "]"
         case .choice(_, let get, _): Self.written(get(configuration))
         }
     }
@@ -53,10 +60,7 @@ enum ConfigurationValue: Sendable {
             configuration[keyPath: place] = try Self.duration(text)
         case .path(let place):
             guard let text = value.string else { throw wrongType(value) }
-            guard text.hasPrefix("/"), !text.utf8.contains(0) else {
-                throw Complaint("\(Self.quoted(text)) is not an absolute path", remedy: "Write it from / on")
-            }
-            configuration[keyPath: place] = FilePath(text).lexicallyNormalized()
+            configuration[keyPath: place] = try Self.path(text)
         case .selectors(let place):
             guard let array = value.array else { throw wrongType(value) }
             var selectors: [FilesystemSelector] = []
@@ -65,6 +69,19 @@ enum ConfigurationValue: Sendable {
                 selectors.append(try Self.selector(string))
             }
             configuration[keyPath: place] = selectors
+        case .imports(let place):
+            guard let array = value.array else { throw wrongType(value) }
+            var imports: [HookImport] = []
+            for element in array {
+                guard let table = element.table else { throw wrongType(element) }
+                imports.append(try Self.hookImport(table))
+            }
+            for style in HookStyle.allCases where imports.count(where: { $0.style == style }) > 1 {
+                throw Complaint(
+                    "two imports have the style \(Self.quoted(style.rawValue))",
+                    remedy: "Put the hooks of both into one directory")
+            }
+            configuration[keyPath: place] = imports
         case .choice(let words, _, let set):
             let word: String
             if let boolean = value.bool {
@@ -82,6 +99,29 @@ enum ConfigurationValue: Sendable {
             }
             set(&configuration, word)
         }
+    }
+
+    private static func path(_ text: String) throws(Complaint) -> FilePath {
+        guard text.hasPrefix("/"), !text.utf8.contains(0) else {
+            throw Complaint("\(quoted(text)) is not an absolute path", remedy: "Write it from / on")
+        }
+        return FilePath(text).lexicallyNormalized()
+    }
+
+    private static func hookImport(_ table: TOMLTable) throws(Complaint) -> HookImport {
+        let styles = HookStyle.allCases.filter { $0 != .quiesce }
+        for key in table.keys where key != "style" && key != "directory" {
+            throw Complaint(
+                "an import has no key \(quoted(key))", remedy: "Its keys are \"style\" and \"directory\"")
+        }
+        guard let style = styles.first(where: { $0.rawValue == table["style"]?.string }) else {
+            let words = styles.map { quoted($0.rawValue) }.joined(separator: " or ")
+            throw Complaint("an import has no style that is known", remedy: "Write style = \(words)")
+        }
+        guard let directory = table["directory"]?.string else {
+            throw Complaint("an import has no directory", remedy: "Write directory = \"/…\"")
+        }
+        return HookImport(style, try path(directory))
     }
 
     private static func duration(_ text: String) throws(Complaint) -> Duration {

@@ -21,7 +21,8 @@ struct KeyLocator {
             let indentation = line.prefix { $0 == " " || $0 == "\t" }.count
             let content = String(String.UnicodeScalarView(line.dropFirst(indentation)))
             if content.hasPrefix("[") {
-                section = Self.bare(content.dropFirst().prefix { $0 != "]" })
+                // A list of tables has two brackets.
+                section = Self.bare(content.drop { $0 == "[" }.prefix { $0 != "]" })
                 if section == key { return (index + 1, indentation + 1) }
             } else if let equals = content.firstIndex(of: "="), !content.hasPrefix("#") {
                 let name = Self.bare(content[..<equals])

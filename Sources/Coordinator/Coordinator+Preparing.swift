@@ -14,7 +14,7 @@ extension Coordinator {
         guard assessment.begin() else { return }
         let mailbox = mailbox
         let policy = planPolicy
-        let directory = configuration.hooks.directory
+        let hookSources = hookSources
         let isFreezerReady = freezer.isReady
         let assessment = assessment
         blockingWork("assess") {
@@ -25,7 +25,7 @@ extension Coordinator {
             if !isFreezerReady { warn("the freezer is not running") }
             do throws(PreparationFailure) {
                 let opened = try OpenedRequest.open(
-                    policy: policy, hookDirectory: directory, isWanted: { !assessment.isCancelled })
+                    policy: policy, hookSources: hookSources, isWanted: { !assessment.isCancelled })
                 for hook in opened.plannedHooks {
                     if let refusal = hook.refusal { warn("hook \(hook.name) is refused: \(refusal)") }
                 }
@@ -50,12 +50,12 @@ extension Coordinator {
         assessment.cancel()
         let mailbox = mailbox
         let policy = planPolicy
-        let directory = configuration.hooks.directory
+        let hookSources = hookSources
         // At the first plan there is no ledger yet: then they are looked for.
         let hooks = resources?.ledger == nil ? nil : resources?.hooks
         blockingWork("plan") {
             do throws(PreparationFailure) {
-                let opened = try OpenedRequest.open(policy: policy, hookDirectory: directory, keeping: hooks)
+                let opened = try OpenedRequest.open(policy: policy, hookSources: hookSources, keeping: hooks)
                 mailbox.post(.opened(step, .success(opened)))
             } catch {
                 mailbox.post(.opened(step, .failure(error)))

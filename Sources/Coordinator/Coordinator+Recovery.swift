@@ -66,9 +66,8 @@ extension Coordinator {
             requestID: id, channel: channel, phase: .thaw, result: level == nil ? .failed : .ok, level: level,
             mountPoints: [],
             timeout: timeout)
-        let hook = Hook(name: name, path: configuration.hooks.directory.appending(name), kind: .plain)
         let index = leftoverLedger?.hooks.firstIndex(of: name)
-        call(hook, context, step, leftoverLedger, index)
+        call(hookSources.hook(named: name), context, step, leftoverLedger, index)
     }
 
     // MARK: Channels

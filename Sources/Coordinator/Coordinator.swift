@@ -19,6 +19,7 @@ public final class Coordinator: @unchecked Sendable {
     // Confined to the coordinator's thread, but for the mailbox and the writers, which take care of themselves.
     let configuration: Configuration
     let planPolicy: PlanPolicy
+    let hookSources: HookSources
     let runDirectory: RunDirectory
     let hookRunner: HookRunner
     let logger: Logger
@@ -60,6 +61,7 @@ public final class Coordinator: @unchecked Sendable {
         self.logger = logger
         do {
             planPolicy = PlanPolicy(configuration)
+            hookSources = HookSources(configuration)
             runDirectory = try RunDirectory(configuration.paths.run, creating: true)
             lock = try runDirectory.lock()
             hookRunner = HookRunner(runDirectory: runDirectory.path)

@@ -59,7 +59,9 @@ final class OpenedRequest: Sendable {
     var plannedHooks: [PlannedHook] {
         hooks.map { candidate in
             let refusal: String? = if case .refused(let reason) = candidate.verdict { reason } else { nil }
-            return PlannedHook(name: candidate.hook.name, kind: candidate.hook.kind, refusal: refusal)
+            let hook = candidate.hook
+            return PlannedHook(
+                name: hook.name, kind: hook.kind, refusal: refusal, onFailure: hook.style.onFailure)
         }
     }
 }
@@ -83,14 +85,14 @@ extension OpenedRequest {
     ///   - hooks: The hooks of the request's first plan, when it is planned again: they have run already.
     ///   - isWanted: Asked between the steps; if not, nothing more is opened.
     static func open(
-        policy: PlanPolicy, hookDirectory: FilePath, keeping hooks: [HookCandidate]? = nil,
+        policy: PlanPolicy, hookSources: HookSources, keeping hooks: [HookCandidate]? = nil,
         isWanted: () -> Bool = { true }
     ) throws(PreparationFailure) -> OpenedRequest {
         var attempt = 1
         while true {
             var plan: FreezePlan?
             do {
-                return try open(policy, hookDirectory, hooks, isWanted) { plan = $0 }
+                return try open(policy, hookSources, hooks, isWanted) { plan = $0 }
             } catch let error as LinuxSystemError
                 where attempt < attempts && (error.code == .unmounted || error.code == .replaced)
             {
@@ -104,7 +106,7 @@ extension OpenedRequest {
     }
 
     private static func open(
-        _ policy: PlanPolicy, _ hookDirectory: FilePath, _ hooks: [HookCandidate]?, _ isWanted: () -> Bool,
+        _ policy: PlanPolicy, _ hookSources: HookSources, _ hooks: [HookCandidate]?, _ isWanted: () -> Bool,
         planned: (FreezePlan) -> Void
     ) throws -> OpenedRequest {
         let tables = try MountTables(policy.mountNamespaces)
@@ -113,7 +115,7 @@ extension OpenedRequest {
         try plan.requireSomethingToFreeze()
         try plan.requireComplete()
         guard isWanted() else { throw CancellationError() }
-        let hooks = try hooks ?? HookDirectory(hookDirectory).scan()
+        let hooks = try hooks ?? hookSources.scan()
         guard isWanted() else { throw CancellationError() }
         let targets = try TargetOpener(tables).open(plan, isWanted: isWanted)
         guard isWanted() else {

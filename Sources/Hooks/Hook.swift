@@ -1,4 +1,5 @@
 import FreezeCore
+import Glibc
 import SystemPackage
 
 /// An admin's program that is run around the freeze.
@@ -7,12 +8,49 @@ public struct Hook: Hashable, Sendable {
     public let name: String
     public let path: FilePath
     public let kind: HookKind
+    public let style: HookStyle
+    /// What is called for thaw, where that is another program. Of the two one may be missing.
+    let thawPath: FilePath?
 
-    public init(name: String, path: FilePath, kind: HookKind) {
+    public init(
+        name: String, path: FilePath, kind: HookKind, style: HookStyle = .quiesce, thawPath: FilePath? = nil
+    ) {
         self.name = name
         self.path = path
         self.kind = kind
+        self.style = style
+        self.thawPath = thawPath
     }
+
+    /// Where the settings of `NN-name` and `NN-name.session` are: `../hooks.conf.d/name`. They may be missing.
+    public var settings: FilePath? {
+        guard style == .quiesce else { return nil }
+        return path.removingLastComponent().removingLastComponent().appending("hooks.conf.d").appending(plainName)
+    }
+
+    /// Without the number and the kind.
+    public var plainName: String {
+        let kindless = kind == .session ? String(name.dropLast(".session".count)) : name
+        let numberless = kindless.drop { $0.isASCII && $0.isNumber }
+        return numberless.hasPrefix("-") && numberless.count < kindless.count && numberless.count > 1
+            ? String(numberless.dropFirst()) : kindless
+    }
+
+    /// What is run in a phase; nil if nothing is to be.
+    func program(for phase: HookPhase) -> FilePath? {
+        guard let thawPath else { return path }
+        let program = phase == .freeze ? path : thawPath
+        return Self.exists(program) ? program : nil
+    }
+
+    /// Every file that has to be trusted.
+    var files: [FilePath] {
+        let optional = [settings, thawPath, thawPath == nil ? nil : path].compactMap(\.self).filter(Self.exists)
+        return thawPath == nil ? [path] + optional : optional
+    }
+
+    /// Blocks as access(2) does.
+    static func exists(_ path: FilePath) -> Bool { path.withPlatformString { access($0, F_OK) } == 0 }
 }
 
 /// Whether a hook may be run as root.

@@ -29,8 +29,15 @@ struct HookCall: Sendable {
     func perform() async {
         do throws(StartFailure) {
             try await checkTrust()
+            guard let program = try await onThread({ [hook, context] in hook.program(for: context.phase) }) else {
+                return end.fulfill(
+                    Answer(
+                        run: HookRun(
+                            name: hook.name, phase: context.phase, outcome: .exited(status: 0), output: "",
+                            isOutputTruncated: false, started: called, duration: Moment.now - called)))
+            }
             let environment = try await makeEnvironment()
-            await run(environment)
+            await run(program, environment)
             // On a thread, as every use of a path; if there is none to be had, a small file stays on the tmpfs.
             if environment.needsRemoval { try? await onOwnThread("hook-files") { environment.remove() } }
         } catch {
@@ -58,9 +65,12 @@ struct HookCall: Sendable {
     }
 
     private func makeEnvironment() async throws(StartFailure) -> HookEnvironment {
-        let result = try await onThread { [context, argument, runDirectory] () -> Result<HookEnvironment, Errno> in
+        let result = try await onThread {
+            [context, argument, hook, runDirectory] () -> Result<HookEnvironment, Errno> in
             do throws(Errno) {
-                return .success(try HookEnvironment(context, argument: argument, runDirectory: runDirectory))
+                return .success(
+                    try HookEnvironment(
+                        context, argument: argument, settings: hook.settings, runDirectory: runDirectory))
             } catch {
                 return .failure(error)
             }
@@ -72,9 +82,11 @@ struct HookCall: Sendable {
         }
     }
 
-    private var argument: String { hook.kind == .session ? "session" : context.phase.rawValue }
+    private var argument: String {
+        hook.style.argument(hook.kind, context.phase, hasFailed: context.result == .failed)
+    }
 
-    private func run(_ environment: HookEnvironment) async {
+    private func run(_ program: FilePath, _ environment: HookEnvironment) async {
         let streams: HookStreams
         do throws(Errno) {
             streams = try HookStreams(of: hook.kind)
@@ -91,7 +103,7 @@ struct HookCall: Sendable {
             var options = PlatformOptions()
             options.processGroupID = 0
             let result = try await Subprocess.run(
-                .path(hook.path), arguments: [argument], environment: .custom(environment.rows),
+                .path(program), arguments: [argument], environment: .custom(environment.rows),
                 workingDirectory: "/", platformOptions: options,
                 input: .fileDescriptor(streams.input, closeAfterSpawningProcess: false),
                 output: .fileDescriptor(streams.output.writeEnd, closeAfterSpawningProcess: false),

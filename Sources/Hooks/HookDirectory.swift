@@ -6,10 +6,22 @@ import SystemPackage
 /// The directory that hooks are dropped into.
 public struct HookDirectory: Hashable, Sendable {
     public let path: FilePath
+    /// Whose conventions its hooks follow.
+    public let style: HookStyle
 
-    public init(_ path: FilePath) {
+    public init(_ path: FilePath, style: HookStyle = .quiesce) {
         self.path = path
+        self.style = style
     }
+
+    /// The hook that is called so, whether it is there or not.
+    func hook(named name: String) -> Hook {
+        let kind = style == .quiesce ? HookKind(hookName: name) : .plain
+        return Hook(name: prefix + name, path: path.appending(name), kind: kind, style: style)
+    }
+
+    /// Tells the names of imported hooks from the names of our own.
+    var prefix: String { style == .quiesce ? "" : "\(style.rawValue)/" }
 
     /// Lists the hooks in bytewise order of their names, each with its verdict. Blocks as readdir(3) and
     /// stat(2) do: from asynchronous code call it on a thread that may.
@@ -22,7 +34,7 @@ public struct HookDirectory: Hashable, Sendable {
     public func scan() throws(HookError) -> [HookCandidate] {
         try entries().map { entry in
             let name = entry.string
-            let hook = Hook(name: name, path: path.appending(name), kind: HookKind(hookName: name))
+            let hook = hook(named: name)
             guard name.utf8.elementsEqual(entry.bytes) else {
                 return HookCandidate(
                     hook: hook, verdict: .refused(reason: "\(hook.path): its name is not UTF-8. Rename it"))
@@ -41,13 +53,17 @@ public struct HookDirectory: Hashable, Sendable {
     private func entries() throws(HookError) -> [FilePath.Component] {
         do throws(Errno) {
             return try directoryEntries(path)
-                .filter { !Self.isIgnored($0.string) && !isDirectory($0) }
+                .filter { !Self.isIgnored($0.string) && !isDirectory($0) && !isPassedOver($0) }
                 .sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
         } catch .noSuchFileOrDirectory {
             return []
         } catch {
             throw HookError(directory: path, errno: error)
         }
+    }
+
+    private func isPassedOver(_ entry: FilePath.Component) -> Bool {
+        style == .qemu && path.appending(entry).withPlatformString { access($0, X_OK) } != 0
     }
 
     private func isDirectory(_ entry: FilePath.Component) -> Bool {

@@ -10,26 +10,33 @@ extension HookVerdict {
     /// missing from the backup without a word.
     static func check(_ hook: Hook) -> HookVerdict {
         do throws(TrustError) {
-            try TrustCheck.verify(hook.path)
+            for file in hook.files { try TrustCheck.verify(file) }
         } catch {
             return .refused(reason: error.description)
         }
+        for program in Set(HookPhase.allCases.compactMap(hook.program)) {
+            if case .refused(let reason) = check(program) { return .refused(reason: reason) }
+        }
+        return .trusted
+    }
+
+    private static func check(_ program: FilePath) -> HookVerdict {
         var status = stat()
-        guard hook.path.withPlatformString({ stat($0, &status) }) == 0 else {
-            return .refused(reason: "\(hook.path): it cannot be checked: \(Errno(rawValue: errno))")
+        guard program.withPlatformString({ stat($0, &status) }) == 0 else {
+            return .refused(reason: "\(program): it cannot be checked: \(Errno(rawValue: errno))")
         }
         guard status.st_mode & S_IFMT == S_IFREG else {
-            return .refused(reason: "\(hook.path): it is not a regular file. Remove it")
+            return .refused(reason: "\(program): it is not a regular file. Remove it")
         }
         guard status.st_mode & 0o111 != 0 else {
             return .refused(
-                reason: "\(hook.path): it is not executable. Run: chmod +x \(hook.path) - or remove it")
+                reason: "\(program): it is not executable. Run: chmod +x \(program) - or remove it")
         }
         // The permission bits do not tell of a mount with noexec; access(2) does.
-        guard hook.path.withPlatformString({ access($0, X_OK) }) == 0 else {
+        guard program.withPlatformString({ access($0, X_OK) }) == 0 else {
             return .refused(
                 reason: """
-                    \(hook.path): it cannot be executed: \(Errno(rawValue: errno)). Is its filesystem mounted noexec?
+                    \(program): it cannot be executed: \(Errno(rawValue: errno)). Is its filesystem mounted noexec?
                     """)
         }
         return .trusted

@@ -9,7 +9,7 @@ enum Completions {
     /// - Parameter arguments: the command line so far.
     static func hookNames(_ arguments: [String]) -> [String] {
         guard let configuration = configuration(arguments) else { return [] }
-        return (try? HookDirectory(configuration.hooks.directory).scan())?.map(\.hook.name) ?? []
+        return (try? HookSources(configuration).scan())?.map(\.hook.name) ?? []
     }
 
     /// - Parameter arguments: the command line so far.

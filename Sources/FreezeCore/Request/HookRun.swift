@@ -11,8 +11,9 @@ public enum HookKind: String, Sendable, Hashable {
     /// `NN-name.session`: started once and held through the window.
     case session
 
+    /// Imported hooks, which have a slash in their names, are plain.
     public init(hookName: String) {
-        self = hookName.hasSuffix(".session") ? .session : .plain
+        self = hookName.hasSuffix(".session") && !hookName.contains("/") ? .session : .plain
     }
 }
 

@@ -4,11 +4,16 @@ public struct PlannedHook: Hashable, Sendable {
     public let kind: HookKind
     /// Why it must not be run; nil if it is trusted.
     public let refusal: String?
+    /// What becomes of the request when this one fails; nil for what the policy says of all.
+    public let onFailure: RequestPolicy.HookFailure?
 
-    public init(name: String, kind: HookKind = .plain, refusal: String? = nil) {
+    public init(
+        name: String, kind: HookKind = .plain, refusal: String? = nil, onFailure: RequestPolicy.HookFailure? = nil
+    ) {
         self.name = name
         self.kind = kind
         self.refusal = refusal
+        self.onFailure = onFailure
     }
 }
 

@@ -48,7 +48,7 @@ extension RequestMachine {
         request?.sessionsHeld.remove(at: position)
         request?.record.hooks.append(run)
         report(.hookEnded(run))
-        guard state == .releasing else { return sessionLost(run) }
+        guard state == .releasing else { return sessionLost(index, run) }
         if !run.outcome.succeeded { sessionNotReleased(run) }
         if request?.sessionsHeld.isEmpty == true { endWindow() }
     }

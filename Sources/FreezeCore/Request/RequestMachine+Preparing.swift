@@ -38,9 +38,7 @@ extension RequestMachine {
         } catch {
             return fail(error.description)
         }
-        if !isAgain, policy.onHookFailure == .abort,
-            let refused = hooks.first(where: { $0.refusal != nil })
-        {
+        if !isAgain, let refused = hooks.first(where: { $0.refusal != nil && endsRequest($0) }) {
             return fail("hook \(refused.name) is refused: \(refused.refusal ?? "")", about: .hook(refused.name))
         }
         if policy.isDryRun { return rehearse() }
@@ -76,6 +74,11 @@ extension RequestMachine {
         fail(
             "making the plan took longer than \(DurationText.text(policy.planTimeout)); a device or filesystem does not "
                 + "answer")
+    }
+
+    /// Whether it does when it fails.
+    private func endsRequest(_ hook: PlannedHook) -> Bool {
+        (hook.onFailure ?? policy.onHookFailure) == .abort
     }
 
     // MARK: Flushing
@@ -141,7 +144,7 @@ extension RequestMachine {
                 outcome: .notStarted(reason: "hooks.total_timeout (\(total)) was used up before it"), output: "",
                 isOutputTruncated: false, started: now, duration: .zero)
             self.request?.record.hooks.append(run)
-            return freezeHookFailed(run)
+            return freezeHookFailed(index, run)
         }
         if hooks[index].kind == .plain { self.request?.hooksOwedThaw.append(.planned(index: index)) }
         run(.planned(index: index), .freeze, timeout: min(policy.hookTimeout, remaining))
@@ -183,13 +186,16 @@ extension RequestMachine {
     private mutating func freezeHookFinished(_ hook: HookReference, _ run: HookRun) {
         // A program that could not even be executed has nothing to take back.
         if case .notStarted = run.outcome { request?.hooksOwedThaw.removeAll { $0 == hook } }
-        if run.outcome == .ready, case .planned(let index) = hook { request?.sessionsHeld.append(index) }
+        guard case .planned(let index) = hook else { return }
+        if run.outcome == .ready { request?.sessionsHeld.append(index) }
         if request?.failure != nil { return endWithoutWindow() }
-        if run.outcome.succeeded { runNextFreezeHook() } else { freezeHookFailed(run) }
+        if run.outcome.succeeded { runNextFreezeHook() } else { freezeHookFailed(index, run) }
     }
 
-    private mutating func freezeHookFailed(_ run: HookRun) {
-        guard policy.onHookFailure == .proceed else { return fail(Self.hookFailure(run), about: .hook(run.name)) }
+    private mutating func freezeHookFailed(_ index: Int, _ run: HookRun) {
+        if let hook = request?.prepared?.hooks[index], endsRequest(hook) {
+            return fail(Self.hookFailure(run), about: .hook(run.name))
+        }
         request?.failedHooks.append(run.name)
         runNextFreezeHook()
     }
@@ -222,11 +228,11 @@ extension RequestMachine {
     }
 
     /// A session hook that is held has ended: before the window that may cost no more than its level, later it is lost.
-    mutating func sessionLost(_ run: HookRun) {
+    mutating func sessionLost(_ index: Int, _ run: HookRun) {
         let reason =
             "hook \(run.name) \(run.outcome.failureClause ?? "ended") before it was released, so what it held is lost"
             + Self.lastLine(of: run)
-        if policy.onHookFailure == .proceed, !isWindowOpen {
+        if let hook = request?.prepared?.hooks[index], !endsRequest(hook), !isWindowOpen {
             request?.failedHooks.append(run.name)
             return note(.warning, reason)
         }

@@ -26,7 +26,7 @@ struct HooksListCommand: ParsableCommand {
 
     func run() throws {
         let configuration = try options.load()
-        let candidates = try HookDirectory(configuration.hooks.directory).scan()
+        let candidates = try HookSources(configuration).scan()
         let past = pastRequests(configuration)
         let hooks = candidates.enumerated().map { index, candidate in
             HookDocument(

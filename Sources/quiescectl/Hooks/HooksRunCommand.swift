@@ -50,7 +50,7 @@ struct HooksRunCommand: AsyncParsableCommand {
     }
 
     private func find(in configuration: Configuration) throws -> Hook {
-        let candidates = try HookDirectory(configuration.hooks.directory).scan()
+        let candidates = try HookSources(configuration).scan()
         guard let candidate = candidates.first(where: { $0.hook.name == name }) else {
             printError(HookUnusable.unknown(name, in: configuration.hooks.directory, candidates.map(\.hook.name)))
             throw ExitCode.wrongUsage
