@@ -89,7 +89,10 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 	# Those that `make man` has made.
 	for page in $(wildcard .build/man/*.[578]); do \
 	    install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/quiesced/hooks hooks/*
+	# What can be enabled, its settings, what hooks begin with, and what other agents call them by.
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/quiesced/hooks hooks/[0-9]* hooks/sample-*
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/quiesced/hooks/settings hooks/settings/*
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/quiesced/hooks/adapters hooks/adapters/*
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/quiesced/LICENSE
 	# With the paths they have here, which their links need.
 	set -e; for file in $(wildcard *.md docs/*.md) hooks/sample-hook packaging/quiesced.toml; do \

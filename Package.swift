@@ -85,7 +85,9 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Hooks",
-            dependencies: ["Configuration", "LinuxSystem", "LinuxCalls", "FreezeCore", subprocess, system],
+            dependencies: [
+                "Configuration", "Ledger", "LinuxSystem", "LinuxCalls", "FreezeCore", subprocess, system,
+            ],
             swiftSettings: strict),
         .target(
             name: "Coordinator",

@@ -44,7 +44,7 @@ public struct HookDirectory: Hashable, Sendable {
     }
 
     /// Names that are no hooks, whatever the file is.
-    static func isIgnored(_ name: String) -> Bool {
+    public static func isIgnored(_ name: String) -> Bool {
         let suffixes = ["~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".sample"]
         return name.hasPrefix(".") || suffixes.contains { name.hasSuffix($0) } || name.contains(".dpkg-")
     }

@@ -12,6 +12,10 @@ enum Completions {
         return (try? HookSources(configuration).scan())?.map(\.hook.name) ?? []
     }
 
+    static func shippedHooks() -> [String] {
+        (try? ShippedHooks.ofThisProgram().all())?.map(\.plainName) ?? []
+    }
+
     /// - Parameter arguments: the command line so far.
     static func requestIDs(_ arguments: [String]) -> [String] {
         guard let configuration = configuration(arguments) else { return [] }

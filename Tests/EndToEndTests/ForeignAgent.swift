@@ -54,13 +54,16 @@ final class StockQEMUAgent: ForeignAgent {
     private let agent: RunningProgram
     private let client: LineClient
 
-    init() throws {
+    /// - Parameter hook: what it calls before it freezes and after it thaws.
+    init(hook: FilePath? = nil) throws {
         try ScratchWorld.require()
         let socket = Self.directory.appending("socket")
         try RunningProgram.output(of: "rm", ["-rf", Self.directory.string])
         try RunningProgram.output(of: "mkdir", ["-p", Self.directory.string])
         let agent = try RunningProgram(
-            "qemu-ga", ["-m", "unix-listen", "-p", socket.string, "-t", Self.directory.string])
+            "qemu-ga",
+            ["-m", "unix-listen", "-p", socket.string, "-t", Self.directory.string]
+                + (hook.map { ["--fsfreeze-hook=\($0)"] } ?? []))
         try agent.closeInput()
         self.agent = agent
         try wait(for: "qemu-ga's socket; it says: \(agent.text(of: .errors))") {

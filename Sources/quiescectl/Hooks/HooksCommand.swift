@@ -4,13 +4,18 @@ import ArgumentParser
 struct HooksCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hooks",
-        abstract: "List the hooks, and rehearse one of them.",
+        abstract: "List, enable, make and rehearse hooks; call them for another agent.",
         discussion: """
             A hook is an executable in /etc/quiesced/hooks.d that gets an application ready for a backup.
 
             Examples:
               quiescectl hooks list
+              quiescectl hooks enable postgresql
+              quiescectl hooks new 50-myapp
               quiescectl hooks run 50-myapp
             """,
-        subcommands: [HooksListCommand.self, HooksRunCommand.self])
+        subcommands: [
+            HooksListCommand.self, HooksRunCommand.self, HooksEnableCommand.self, HooksDisableCommand.self,
+            HooksNewCommand.self, HooksFreezeCommand.self, HooksThawCommand.self,
+        ])
 }

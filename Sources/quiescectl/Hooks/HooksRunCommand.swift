@@ -14,7 +14,8 @@ struct HooksRunCommand: AsyncParsableCommand {
         abstract: "Call one hook for freeze and then for thaw, without freezing anything.",
         discussion: """
             The hook finds what it finds in a backup: the same environment, limits and user. Only QUIESCE_CHANNEL is \
-            "rehearsal". It is called for thaw whatever became of freeze, also when this command is interrupted.
+            "rehearsal". It is called for thaw whatever became of freeze, also when this command is interrupted. A \
+            session hook is started, and released as soon as it is ready.
 
             Exit status: 0 both calls succeeded; 1 one failed, or the hook is refused; 2 there is no such hook, wrong \
             usage or configuration; 4 a request is under way.
@@ -35,10 +36,10 @@ struct HooksRunCommand: AsyncParsableCommand {
     func run() async throws {
         try RootNeeded.require(for: "hooks run")
         let configuration = try options.load()
-        let hook = try find(in: configuration)
+        let candidate = try find(in: configuration)
         try requireIdle(configuration)
         let plan = try FreezePlan.ofThisMachine(configuration, for: "hooks run")
-        let rehearsal = HookRehearsal(hook, configuration, plan: plan)
+        let rehearsal = HookRehearsal(candidate, configuration, plan: plan)
         if !output.json { try printLines(["Rehearsing \(escapedControlCharacters(name)). Nothing is frozen."]) }
         // From here on nothing may end this before the hook was called for thaw: not even a reader that has gone.
         signal(SIGPIPE, SIG_IGN)
@@ -49,14 +50,14 @@ struct HooksRunCommand: AsyncParsableCommand {
         if !result.succeeded { throw ExitCode.failed }
     }
 
-    private func find(in configuration: Configuration) throws -> Hook {
+    private func find(in configuration: Configuration) throws -> HookCandidate {
         let candidates = try HookSources(configuration).scan()
         guard let candidate = candidates.first(where: { $0.hook.name == name }) else {
             printError(HookUnusable.unknown(name, in: configuration.hooks.directory, candidates.map(\.hook.name)))
             throw ExitCode.wrongUsage
         }
         if case .refused(let reason) = candidate.verdict { throw HookUnusable.refused(name, reason) }
-        return candidate.hook
+        return candidate
     }
 
     /// A hook is not to be called by two at a time.

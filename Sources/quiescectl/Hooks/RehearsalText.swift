@@ -63,11 +63,7 @@ struct RehearsalDocument: Encodable {
         requestID = result.requestID.text
         succeeded = result.succeeded
         interrupted = result.wasInterrupted
-        let clock = WallClock.current()
-        var record = RequestRecord(
-            id: result.requestID, channel: ChannelID(name: "rehearsal"),
-            started: result.calls.first?.started ?? clock.moment)
-        record.hooks = result.calls
-        calls = HistoryRecord(record, clock: clock).hooks
+        calls = HistoryRecord.Hook.documents(
+            of: result.calls, in: result.requestID, channel: ChannelID(name: "rehearsal"))
     }
 }

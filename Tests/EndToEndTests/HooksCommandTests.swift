@@ -1,0 +1,314 @@
+import Channels
+import Foundation
+import History
+import SystemPackage
+import Testing
+
+/// Making, enabling and listing hooks, and calling them for other agents.
+extension EndToEnd {
+    @Suite struct HooksCommandTests {
+        private static let shipped: FilePath = "/quiesce/share/quiesced/hooks"
+
+        private func exists(_ path: FilePath) -> Bool { FileManager.default.fileExists(atPath: path.string) }
+
+        // MARK: Enabling
+
+        @Test func `a hook that comes with quiesce is enabled and disabled by its name`() throws {
+            let rig = try DaemonRig(isStarted: false)
+            let list = try rig.control("hooks", "enable")
+            for name in ["mariadb", "mysql", "postgresql", "redis", "sqlite", "systemd-units"] {
+                #expect(list.output.contains("\n\(name) "), "\(list)")
+            }
+            let enabled = try rig.control("hooks", "enable", "redis")
+            #expect(enabled.ending == .exited(0), "\(enabled)")
+            let link = rig.hookDirectory.appending("50-redis")
+            #expect(
+                try FileManager.default.destinationOfSymbolicLink(atPath: link.string)
+                    == Self.shipped.appending("50-redis").string)
+            let settings = rig.hookDirectory.removingLastComponent().appending("hooks.conf.d/redis")
+            #expect(exists(settings))
+            #expect(enabled.output.contains("quiescectl hooks run 50-redis"))
+            #expect(enabled.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
+            let listed = try rig.control("hooks", "list")
+            #expect(listed.output.contains("50-redis") && listed.output.contains("trusted"), "\(listed)")
+
+            // What the admin has set stays, and once more changes nothing.
+            try Data("INSTANCES=/nowhere\n".utf8).write(to: URL(fileURLWithPath: settings.string))
+            let again = try rig.control("hooks", "enable", "redis", "--json")
+            #expect(again.ending == .exited(0) && again.output.contains("\"changed\" : false"), "\(again)")
+            #expect(try String(contentsOfFile: settings.string, encoding: .utf8) == "INSTANCES=/nowhere\n")
+
+            #expect(try rig.control("hooks", "disable", "redis").ending == .exited(0))
+            #expect(!exists(link) && exists(settings))
+            let nothing = try rig.control("hooks", "disable", "redis")
+            #expect(nothing.ending == .exited(0) && nothing.output.contains("not enabled"))
+        }
+
+        @Test func `a hook of one's own is not replaced and not removed`() throws {
+            let rig = try DaemonRig(hooks: ["50-redis": "exit 0", "70-postgresql": "exit 0"], isStarted: false)
+            for name in ["redis", "postgresql"] {
+                let enabled = try rig.control("hooks", "enable", name)
+                #expect(enabled.ending == .exited(1) && enabled.errors.contains("of your own"), "\(enabled)")
+            }
+            #expect(try rig.control("hooks", "disable", "redis").ending == .exited(1))
+            let unknown = try rig.control("hooks", "enable", "oracle")
+            #expect(unknown.ending == .exited(2) && unknown.errors.contains("sqlite"), "\(unknown)")
+        }
+
+        @Test(arguments: ["mariadb", "mysql", "postgresql", "redis", "sqlite", "systemd-units"])
+        func `without its program a hook that comes with quiesce has nothing to do, and says so`(name: String)
+            throws
+        {
+            let rig = try DaemonRig(isStarted: false)
+            let enabled = try rig.control("hooks", "enable", name, "--json")
+            let path = try #require(enabled.output.firstMatch(of: /"path" : "(.*)"/)).1
+            let hook = try #require(FilePath(String(path)).lastComponent).string
+            let run = try rig.control("hooks", "run", hook)
+            #expect(run.ending == .exited(0) && run.output.contains("nothing to do"), "\(run)")
+        }
+
+        @Test func `new writes a template that is a good hook, and overwrites nothing`() throws {
+            let rig = try DaemonRig(isStarted: false)
+            for (arguments, name) in [(["50-myapp"], "50-myapp"), (["--session", "60-db"], "60-db.session")] {
+                let new = try RunningProgram.run(
+                    ScratchWorld.programs.appending("quiescectl"),
+                    ["hooks", "new"] + arguments + ["--config", rig.configuration.string])
+                #expect(new.ending == .exited(0), "\(new)")
+                let run = try rig.control("hooks", "run", name)
+                #expect(run.ending == .exited(0), "\(run)")
+                let again = try rig.control("hooks", "new", name)
+                #expect(again.ending == .exited(1) && again.errors.contains("Choose another name"), "\(again)")
+            }
+            for name in ["50-my app", "../50-myapp", "50-myapp.bak", ".50-myapp"] {
+                #expect(try rig.control("hooks", "new", name).ending == .exited(2), "\(name)")
+            }
+        }
+
+        // MARK: Settings
+
+        @Test func `a hook is told where its settings are, and is refused if others can write to them`() throws {
+            let rig = try DaemonRig(
+                hooks: ["50-my-app": "echo \"settings $QUIESCE_HOOK_SETTINGS\""], isStarted: false)
+            #expect(try rig.control("hooks", "run", "50-my-app").output.contains("settings \n"))
+            let directory = rig.hookDirectory.removingLastComponent().appending("hooks.conf.d")
+            try RunningProgram.output(of: "mkdir", [directory.string])
+            let settings = directory.appending("my-app")
+            try RunningProgram.output(of: "touch", [settings.string])
+            #expect(try rig.control("hooks", "run", "50-my-app").output.contains("settings \(settings)\n"))
+            try RunningProgram.output(of: "chmod", ["666", settings.string])
+            let refused = try rig.control("hooks", "run", "50-my-app")
+            #expect(refused.ending == .exited(1) && refused.errors.contains("\(settings)"), "\(refused)")
+        }
+
+        // MARK: Imports
+
+        private func install(
+            _ name: String, in directory: FilePath, tracing trace: FilePath, _ script: String = ""
+        )
+            throws
+        {
+            let path = directory.appending(name).string
+            try RunningProgram.output(of: "mkdir", ["-p", directory.string])
+            try Data("#!/bin/sh\necho \"\(name) $*\" >> \(trace)\n\(script)\n".utf8).write(
+                to: URL(fileURLWithPath: path))
+            try RunningProgram.output(of: "chmod", ["755", path])
+        }
+
+        @Test func `QEMU's and VMware's hooks are called as those call them`() throws {
+            let (qemu, vmware): (FilePath, FilePath) = (
+                "/etc/import-1/fsfreeze-hook.d", "/etc/import-1/backupScripts.d"
+            )
+            let rig = try DaemonRig(
+                configuration: ["hooks": Self.imports(qemu, vmware)],
+                hooks: ["10-own": "echo \"own $1\" >> $TRACE"])
+            try install("b", in: qemu, tracing: rig.trace)
+            try install("a.session", in: qemu, tracing: rig.trace)
+            try RunningProgram.output(of: "touch", [qemu.appending("README").string])
+            try install("2", in: vmware, tracing: rig.trace)
+            try install("1", in: vmware, tracing: rig.trace)
+            try install("pre-freeze-script", in: "/usr/sbin", tracing: rig.trace)
+            try install("post-thaw-script", in: "/usr/sbin", tracing: rig.trace)
+            defer { for name in ["pre-freeze", "post-thaw"] { unlinkScript(name) } }
+            let freezes = [
+                "own freeze", "a.session freeze", "b freeze", "pre-freeze-script freeze", "1 freeze", "2 freeze",
+            ]
+            let thaws = ["2 thaw", "1 thaw", "post-thaw-script thaw", "b thaw", "a.session thaw", "own thaw"]
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.traced() == freezes)
+            #expect(try rig.thaw().status == .success)
+            let record = try rig.record()
+            #expect(try rig.traced() == freezes + thaws)
+            #expect(record.level == "application")
+            #expect(record.hooks.prefix(3).map(\.name) == ["10-own", "qemu/a.session", "qemu/b"])
+
+            // A script of VMware's that fails ends the backup; one of QEMU's does not.
+            try install("b", in: qemu, tracing: rig.trace, "exit 1")
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            #expect(try rig.record(number: 2).level == "filesystem")
+            try install("2", in: vmware, tracing: rig.trace, "[ $1 != freeze ]")
+            #expect(try rig.freeze().status == .failure)
+            #expect(try rig.thaw().status == .success)
+            #expect(try rig.record(number: 3).reason?.contains("vmware/2 exited with status 1") == true)
+            let last = try rig.traced().suffix(6)
+            #expect(
+                last == [
+                    "2 freezeFail", "1 freezeFail", "post-thaw-script freezeFail", "b thaw", "a.session thaw",
+                    "own thaw",
+                ])
+        }
+
+        private func unlinkScript(_ name: String) { unlink("/usr/sbin/\(name)-script") }
+
+        private static func imports(_ qemu: FilePath, _ vmware: FilePath) -> String {
+            // The rig puts its own key behind it.
+            """
+            import = [
+              { style = "qemu", directory = "\(qemu)" }, { style = "vmware", directory = "\(vmware)" },
+            ]
+            """
+        }
+
+        @Test func `P4 an imported hook that a crash left is called for thaw, by its own convention`() throws {
+            let vmware: FilePath = "/etc/import-2/backupScripts.d"
+            let rig = try DaemonRig(
+                configuration: ["hooks": "import = [{ style = \"vmware\", directory = \"\(vmware)\" }]"])
+            try install("1", in: vmware, tracing: rig.trace)
+            #expect(try rig.freeze().status == .success)
+            try rig.killBoth()
+            try rig.start()
+            try rig.waitForTrace("1 freezeFail")
+            #expect(try rig.thaw().status == .failure)
+        }
+
+        // MARK: For other agents
+
+        private static func hooks() -> [String: String] {
+            [
+                "10-plain": HookFaultTests.hook("10", writingTo: ["/"]),
+                "20-db.session": SessionHookTests.session("20"),
+            ]
+        }
+
+        @Test func `hooks freeze holds what hooks thaw releases`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+            let freeze = try rig.control("hooks", "freeze")
+            #expect(freeze.ending == .exited(0), "\(freeze)")
+            #expect(try rig.traced() == ["10 freeze", "20 session"])
+            let process = try #require(pid_t(try RunningProgram.output(of: "cat", ["\(rig.trace).20"])))
+            #expect(kill(process, 0) == 0)
+            let busy = try rig.control("hooks", "freeze")
+            #expect(busy.ending == .exited(4), "\(busy)")
+            let thaw = try rig.control("hooks", "thaw")
+            #expect(thaw.ending == .exited(0), "\(thaw)")
+            #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw ok"])
+            #expect(kill(process, 0) != 0)
+            let nothing = try rig.control("hooks", "thaw")
+            #expect(nothing.ending == .exited(0) && nothing.output.contains("Nothing is held"), "\(nothing)")
+            #expect(try RunningProgram.run("pgrep", ["-f", "hooks freeze --as-child"]).ending == .exited(1))
+        }
+
+        @Test func `hooks freeze that fails has called for thaw what it had started`() throws {
+            var hooks = Self.hooks()
+            hooks["30-bad"] = "exit 3"
+            let rig = try DaemonRig(hooks: hooks, isStarted: false)
+            let freeze = try rig.control("hooks", "freeze")
+            #expect(
+                freeze.ending == .exited(1) && freeze.output.contains("30-bad exited with status 3"), "\(freeze)")
+            #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw failed"])
+            #expect(try rig.control("hooks", "thaw").ending == .exited(0))
+        }
+
+        @Test func `hooks thaw tells of a session that was lost`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+            #expect(try rig.control("hooks", "freeze").ending == .exited(0))
+            try RunningProgram.output(of: "kill", [try RunningProgram.output(of: "cat", ["\(rig.trace).20"])])
+            let thaw = try rig.control("hooks", "thaw")
+            #expect(thaw.ending == .exited(5), "\(thaw)")
+            #expect(thaw.output.contains("was ended by signal 15"))
+            #expect(try rig.traced().last == "10 thaw failed")
+        }
+
+        @Test func `P4 hooks thaw calls what a killed holder has left`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+            #expect(try rig.control("hooks", "freeze").ending == .exited(0))
+            try RunningProgram.output(
+                of: "pkill", ["-KILL", "-f", "hooks freeze --as-child.*\(rig.configuration)"])
+            let thaw = try rig.control("hooks", "thaw")
+            #expect(thaw.ending == .exited(5) && thaw.output.contains("was killed"), "\(thaw)")
+            #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw failed"])
+        }
+
+        @Test func `what is held is let go of when hooks thaw does not come`() throws {
+            let rig = try DaemonRig(
+                configuration: ["freeze": "timeout = \"1s\"\nmax_window = \"2s\""], hooks: Self.hooks(),
+                isStarted: false)
+            #expect(try rig.control("hooks", "freeze").ending == .exited(0))
+            try rig.waitForTrace("10 thaw failed")
+            let thaw = try rig.control("hooks", "thaw")
+            #expect(thaw.ending == .exited(5) && thaw.output.contains("did not come within"), "\(thaw)")
+        }
+
+        @Test func `while quiesced runs the hooks are its own`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks())
+            let freeze = try rig.control("hooks", "freeze")
+            #expect(
+                freeze.ending == .exited(4) && freeze.errors.contains("stop and disable quiesced"), "\(freeze)")
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.control("hooks", "thaw").ending == .exited(4))
+            #expect(try rig.thaw().status == .success)
+        }
+
+        /// With the default configuration, as the adapters call it.
+        private func withDefaults(_ rig: DaemonRig, _ body: () throws -> Void) throws {
+            try RunningProgram.output(of: "mkdir", ["-p", "/etc/quiesced"])
+            try RunningProgram.output(of: "ln", ["-sf", rig.configuration.string, "/etc/quiesced/quiesced.toml"])
+            try RunningProgram.output(of: "ln", ["-sf", "/quiesce/bin/quiescectl", "/usr/bin/quiescectl"])
+            defer {
+                unlink("/etc/quiesced/quiesced.toml")
+                unlink("/usr/bin/quiescectl")
+            }
+            try body()
+        }
+
+        @Test func `QEMU's guest agent calls our hooks through its adapter`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+            try withDefaults(rig) {
+                let agent = try StockQEMUAgent(hook: Self.shipped.appending("adapters/qemu-guest-agent"))
+                #expect(try agent.freeze())
+                #expect(try FreezeProof.isFrozen("/"))
+                #expect(try rig.traced() == ["10 freeze", "20 session"])
+                #expect(try agent.thaw())
+                #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw ok"])
+                // A hook that fails keeps it from freezing.
+                try rig.install(hook: "10-plain", "exit 3")
+                #expect(try !agent.freeze())
+                #expect(try !FreezeProof.isFrozen("/"))
+            }
+        }
+
+        @Test func `the adapters for VMware and Google translate their words`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+            let round = ["10 freeze", "20 session", "20 released"]
+            try withDefaults(rig) {
+                let vmware = Self.shipped.appending("adapters/vmware-tools")
+                #expect(try RunningProgram.run(vmware, ["freeze"], within: .seconds(30)).ending == .exited(0))
+                #expect(try RunningProgram.run(vmware, ["thaw"], within: .seconds(30)).ending == .exited(0))
+                #expect(try RunningProgram.run(vmware, ["freeze"], within: .seconds(30)).ending == .exited(0))
+                #expect(try RunningProgram.run(vmware, ["freezeFail"], within: .seconds(30)).ending == .exited(0))
+                let google = "/etc/google/snapshots"
+                try RunningProgram.output(of: "mkdir", ["-p", google])
+                for name in ["pre.sh", "post.sh"] {
+                    try RunningProgram.output(
+                        of: "cp", [Self.shipped.appending("adapters/google-snapshot").string, "\(google)/\(name)"])
+                    let run = try RunningProgram.run(FilePath("\(google)/\(name)"), ["sda"], within: .seconds(30))
+                    #expect(run.ending == .exited(0), "\(run)")
+                }
+                #expect(
+                    try rig.traced() == round + ["10 thaw ok"] + round + ["10 thaw failed"] + round + [
+                        "10 thaw ok"
+                    ])
+            }
+        }
+    }
+}
