@@ -1,0 +1,325 @@
+"""The databases: how a server of each is made, written to, and opened on a copy.
+
+Each has `filesystems`, `hook` (its name), `settings`, `start()`, `connect()` (which gives a function that writes the row
+with a number, and returns when that is acknowledged), `open(copy)` (which gives the numbers on a copy, and has to raise
+`Failed` if anything is wrong with it), `stop()`, and `difference`: what is seen on the copy that tells a backup with the
+hook from one without.
+"""
+
+import contextlib
+import re
+import socket
+import sqlite3
+import time
+
+import psycopg2
+import pymysql
+
+from scratch import Failed, Filesystem, Program, fresh_directory, run, wait_until
+
+
+class PostgreSQL:
+    """A cluster as Debian makes it, on one filesystem."""
+
+    hook = "postgresql"
+    settings = ""
+    # What its documentation names for a copy of a running server: recovery from the WAL.
+    errors = re.compile(r"\b(ERROR|FATAL|PANIC|WARNING):(?!.*the database system is starting up)")
+
+    def __init__(self):
+        self.filesystems = [Filesystem("postgresql", 768)]
+        self.data = self.filesystems[0].path / "data"
+        self.difference = ""
+
+    def start(self):
+        """Makes it and starts it; root is let in."""
+        fresh_directory("/tmp/postgresql", "postgres")
+        run("pg_createcluster", "--datadir", self.data, "--socketdir", "/tmp/postgresql", "15", "proof")
+        run("pg_ctlcluster", "15", "proof", "start")
+        run("runuser", "-u", "postgres", "--", "createuser", "--cluster=15/proof", "--superuser", "root")
+        with self._session("/tmp/postgresql", 5432) as cursor:
+            cursor.execute("CREATE TABLE numbered (number integer PRIMARY KEY, filler text)")
+
+    @staticmethod
+    def _connection(directory, port):
+        connection = psycopg2.connect(host=directory, port=port, dbname="postgres", user="root")
+        connection.autocommit = True
+        return connection
+
+    @contextlib.contextmanager
+    def _session(self, directory, port):
+        with contextlib.closing(self._connection(directory, port)) as connection, connection.cursor() as cursor:
+            yield cursor
+
+    def connect(self):
+        """A connection that writes rows."""
+        cursor = self._connection("/tmp/postgresql", 5432).cursor()
+        return lambda number: cursor.execute("INSERT INTO numbered VALUES (%s, repeat('x', 200))", (number,))
+
+    def open(self, copy):
+        """Recovers it, and gives its rows."""
+        data = copy.paths[0] / "data"
+        fresh_directory("/tmp/postgresql-copy", "postgres")
+        # A restored machine has no server that runs.
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        begun = time.monotonic()
+        server = Program("/usr/lib/postgresql/15/bin/postgres", "-D", data,
+                         "--config-file=/etc/postgresql/15/proof/postgresql.conf", "-c", f"data_directory={data}",
+                         "-c", "external_pid_file=", "-c", "unix_socket_directories=/tmp/postgresql-copy",
+                         "-c", "port=5433", log="/tmp/postgresql-copy.log", user="postgres")
+        try:
+            wait_until("the copy accepts connections", lambda: self._is_ready(server))
+            self.difference = f"ready after {time.monotonic() - begun:.2f} s, {self._replayed(server.text)}"
+            with self._session("/tmp/postgresql-copy", 5433) as cursor:
+                cursor.execute("SELECT number FROM numbered ORDER BY number")
+                rows = [row[0] for row in cursor.fetchall()]
+        finally:
+            server.end(2)
+        if wrong := [line for line in server.text.splitlines() if self.errors.search(line)]:
+            raise Failed(f"the copy's server says: {wrong[:5]}")
+        return rows
+
+    @staticmethod
+    def _is_ready(server):
+        server.require()
+        return "ready to accept connections" in server.text
+
+    @staticmethod
+    def _replayed(log):
+        begin = re.search(r"redo starts at (\w+)/(\w+)", log)
+        end = re.search(r"redo done at (\w+)/(\w+)", log)
+        if not begin or not end:
+            return "nothing replayed"
+        position = [int(match[1], 16) << 32 | int(match[2], 16) for match in (begin, end)]
+        return f"{(position[1] - position[0]) / 1024:.0f} KiB of WAL replayed"
+
+    def stop(self):
+        """Ends it, and removes its cluster."""
+        run("pg_ctlcluster", "15", "proof", "stop", "--mode", "immediate")
+        run("pg_dropcluster", "15", "proof")
+
+
+class MariaDB:
+    """A server with its tables on one filesystem, its redo log and binary log on another. Every number is written to a
+    table of InnoDB and, before the commit, to one without transactions."""
+
+    hook = "mariadb"
+    settings = "SOCKET=/tmp/mariadb/socket\n"
+
+    def __init__(self):
+        self.filesystems = [Filesystem("mariadb-data", 640), Filesystem("mariadb-logs", 320)]
+        self.server = None
+        self.difference = ""
+
+    @staticmethod
+    def _server(data, logs, name, log):
+        fresh_directory(f"/tmp/{name}", "mysql")
+        return Program("mariadbd", "--no-defaults", f"--datadir={data / 'data'}",
+                       f"--innodb-log-group-home-dir={logs / 'redo'}", f"--log-bin={logs / 'binlog' / 'log'}",
+                       "--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M", "--sync-binlog=1",
+                       f"--socket=/tmp/{name}/socket", f"--pid-file=/tmp/{name}/pid", "--skip-networking",
+                       "--server-id=1", "--user=mysql", log=log)
+
+    def start(self):
+        """Makes it and starts it; root is let in by the socket, as in Debian."""
+        data, logs = (filesystem.path for filesystem in self.filesystems)
+        for directory in (data / "data", logs / "redo", logs / "binlog"):
+            fresh_directory(directory, "mysql")
+        run("mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={data / 'data'}", "--skip-test-db",
+            "--auth-root-authentication-method=socket", "--innodb-log-file-size=16M",
+            f"--innodb-log-group-home-dir={logs / 'redo'}")
+        self.server = self._server(data, logs, "mariadb", "/tmp/mariadb.log")
+        self._wait(self.server, "mariadb")
+        with self._session("mariadb") as cursor:
+            cursor.execute("CREATE DATABASE proof")
+            cursor.execute("CREATE TABLE proof.numbered (number INT PRIMARY KEY, filler TEXT) ENGINE=InnoDB")
+            cursor.execute("CREATE TABLE proof.plain (number INT PRIMARY KEY, filler TEXT) ENGINE=MyISAM")
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _session(name):
+        connection = pymysql.connect(unix_socket=f"/tmp/{name}/socket", user="root", autocommit=True)
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            yield cursor
+
+    def _wait(self, server, name):
+        def is_ready():
+            server.require()
+            try:
+                with self._session(name) as cursor:
+                    cursor.execute("SELECT 1")
+            except pymysql.err.OperationalError:
+                return False
+            return True
+        wait_until(f"{name} accepts connections", is_ready)
+
+    def connect(self):
+        """A connection that writes rows."""
+        connection = pymysql.connect(unix_socket="/tmp/mariadb/socket", user="root", database="proof")
+        cursor = connection.cursor()
+
+        def write(number):
+            cursor.execute("INSERT INTO plain VALUES (%s, REPEAT('x', 200))", (number,))
+            cursor.execute("INSERT INTO numbered VALUES (%s, REPEAT('x', 200))", (number,))
+            connection.commit()
+        return write
+
+    def open(self, copy):
+        """Recovers it, and gives its rows; looks at the table without transactions."""
+        server = self._server(*copy.paths, "mariadb-copy", "/tmp/mariadb-copy.log")
+        try:
+            self._wait(server, "mariadb-copy")
+            with self._session("mariadb-copy") as cursor:
+                cursor.execute("SELECT number FROM proof.numbered ORDER BY number")
+                rows = [row[0] for row in cursor.fetchall()]
+                cursor.execute("CHECK TABLE proof.numbered")
+                if (verdict := cursor.fetchall()[-1][-1]) != "OK":
+                    raise Failed(f"CHECK TABLE numbered: {verdict}")
+                cursor.execute("CHECK TABLE proof.plain")
+                complaints = [row[-1] for row in cursor.fetchall() if row[-1] != "OK"]
+        finally:
+            server.end()
+        self.difference = f"table without transactions: {'; '.join(complaints) or 'OK'}"
+        if wrong := [line for line in server.text.splitlines() if "[ERROR]" in line and "proof/plain" not in line
+                     and "./proof/plain" not in line]:
+            raise Failed(f"the copy's server says: {wrong[:5]}")
+        return rows
+
+    def require_hook(self):
+        """What a backup with the hook must show besides."""
+        if not self.difference.endswith("OK"):
+            raise Failed(self.difference)
+
+    def stop(self):
+        """Ends it."""
+        if self.server:
+            self.server.end()
+
+
+class MySQL(MariaDB):
+    """The same server, held as MySQL is. (MySQL's own server is not in Debian.)"""
+
+    hook = "mysql"
+    settings = MariaDB.settings + "LOCK=tables\n"
+
+
+class Redis:
+    """A server that saves when it is told to."""
+
+    hook = "redis"
+    settings = "INSTANCES=/tmp/redis/socket\n"
+    options = ("--save", "", "--appendonly", "no")
+
+    def __init__(self):
+        self.filesystems = [Filesystem("redis", 512)]
+        self.server = None
+        self.difference = ""
+
+    def _server(self, directory, name):
+        fresh_directory(f"/tmp/{name}", "redis")
+        return Program("redis-server", "--port", "0", "--unixsocket", f"/tmp/{name}/socket", "--dir", directory,
+                       *self.options, log=f"/tmp/{name}.log", user="redis")
+
+    def start(self):
+        """Starts it."""
+        self.server = self._server(fresh_directory(self.filesystems[0].path / "data", "redis"), "redis")
+        wait_until("redis accepts connections", lambda: self._is_ready(self.server))
+
+    @staticmethod
+    def _is_ready(server):
+        server.require()
+        return "accept connections" in server.text
+
+    @staticmethod
+    def _ask(name):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(f"/tmp/{name}/socket")
+        stream = connection.makefile("rwb")
+
+        def ask(command):
+            stream.write(command.encode() + b"\r\n")
+            stream.flush()
+            line = stream.readline().decode().rstrip()
+            if line[0] == "*":
+                return [stream.read(int(stream.readline()[1:]) + 2)[:-2].decode() for _ in range(int(line[1:]))]
+            if line[0] != ":":
+                raise Failed(f"redis: {line}")
+            return int(line[1:])
+        return ask
+
+    def connect(self):
+        """A connection that writes rows."""
+        ask = self._ask("redis")
+        return lambda number: ask(f"RPUSH rows {number}")
+
+    def open(self, copy):
+        """Loads it, and gives its rows."""
+        server = self._server(copy.paths[0] / "data", "redis-copy")
+        try:
+            wait_until("the copy accepts connections", lambda: self._is_ready(server))
+            rows = [int(row) for row in self._ask("redis-copy")("LRANGE rows 0 -1")]
+        finally:
+            server.end(9)
+        self.difference = f"{len(rows)} rows"
+        if wrong := [line for line in server.text.splitlines()
+                     if re.search(r"corrupt|truncat|\bbad\b|fatal|short read", line, re.I)]:
+            raise Failed(f"the copy's server says: {wrong[:5]}")
+        return rows
+
+    def stop(self):
+        """Ends it."""
+        if self.server:
+            self.server.end(9)
+
+
+class RedisWithAppendOnlyFile(Redis):
+    """A server that writes down every command."""
+
+    options = ("--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
+
+
+class SQLite:
+    """A database with a write-ahead log."""
+
+    hook = "sqlite"
+
+    def __init__(self):
+        self.filesystems = [Filesystem("sqlite", 512)]
+        self.database = self.filesystems[0].path / "app.db"
+        self.settings = f"DATABASES={self.database}\n"
+        self.connection = None
+        self.difference = ""
+
+    def start(self):
+        """Makes it; it is nobody's."""
+        self.filesystems[0].path.chmod(0o777)
+        run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sqlite3", self.database,
+            "PRAGMA journal_mode = WAL; CREATE TABLE numbered (number INTEGER PRIMARY KEY, filler TEXT);")
+
+    def connect(self):
+        """A connection that writes rows. Its checkpoints are left to the hook."""
+        self.connection = sqlite3.connect(self.database, isolation_level=None, timeout=60, check_same_thread=False)
+        self.connection.execute("PRAGMA synchronous = FULL")
+        self.connection.execute("PRAGMA wal_autocheckpoint = 0")
+        return lambda number: self.connection.execute("INSERT INTO numbered VALUES (?, ?)", (number, "x" * 200))
+
+    def open(self, copy):
+        """Recovers it, and gives its rows."""
+        database = copy.paths[0] / "app.db"
+        connection = sqlite3.connect(database)
+        pages = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+        if (verdict := connection.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+            raise Failed(f"PRAGMA integrity_check: {verdict}")
+        rows = [row[0] for row in connection.execute("SELECT number FROM numbered ORDER BY number")]
+        connection.close()
+        self.difference = f"{pages} pages were still in the log"
+        return rows
+
+    def stop(self):
+        """Only the client has it open."""
+        if self.connection:
+            self.connection.close()
+
+
+ALL = {"postgresql": PostgreSQL, "mariadb": MariaDB, "mysql": MySQL, "redis": Redis,
+       "redis-aof": RedisWithAppendOnlyFile, "sqlite": SQLite}
