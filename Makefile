@@ -25,6 +25,11 @@ test: ## all tests; those that freeze need root and loop devices
 harness-test: ## the tests of Tests/scratch-world itself
 	Tests/scratch-world-test
 
+database-test: ## live backups of real databases, with their hooks and without; needs root
+	packaging/install-dependencies build test
+	swift build
+	Tests/Databases/run
+
 soak: ## two thousand backups of a busy machine, as released; needs root
 	packaging/install-dependencies build test
 	Tests/soak
@@ -101,5 +106,5 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 clean: ## removes what was built
 	swift package clean
 
-.PHONY: help build test harness-test soak fuzz mutation-test sanitize lint format demo man deb deb-test vm-test \
+.PHONY: help build test harness-test database-test soak fuzz mutation-test sanitize lint format demo man deb deb-test vm-test \
     install clean

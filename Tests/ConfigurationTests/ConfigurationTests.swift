@@ -173,4 +173,46 @@ import Testing
     @Test func `lines end as in DOS too`() {
         #expect(refusal("[freeze]\r\n\r\ntimeout = 1\r\n")?.line == 3)
     }
+
+    // MARK: Imports
+
+    @Test func `hooks of other agents are imported with their style and directory`() throws {
+        let text = """
+            [hooks]
+            timeout = "5s"
+
+            [[hooks.import]]
+            style = "qemu"
+            directory = "/etc/qemu/fsfreeze-hook.d"
+
+            [[hooks.import]]
+            style = "vmware"
+            directory = "/etc/vmware-tools/backupScripts.d/"
+            """
+        let configuration = try Configuration(toml: text, file: "/c.toml")
+        #expect(
+            configuration.hooks.imports == [
+                HookImport(.qemu, "/etc/qemu/fsfreeze-hook.d"),
+                HookImport(.vmware, "/etc/vmware-tools/backupScripts.d"),
+            ])
+        #expect(configuration.hooks.timeout == .seconds(5))
+    }
+
+    @Test(arguments: [
+        ("style = \"azure\"\ndirectory = \"/a\"", "style"), ("style = \"qemu\"", "no directory"),
+        ("style = \"qemu\"\ndirectory = \"a\"", "absolute"),
+        ("style = \"qemu\"\ndirectory = \"/a\"\ntimeout = \"5s\"", "timeout"), ("style = \"quiesce\"", "style"),
+        (
+            "style = \"qemu\"\ndirectory = \"/a\"\n[[hooks.import]]\nstyle = \"qemu\"\ndirectory = \"/b\"",
+            "two imports"
+        ),
+    ])
+    func `an import that is wrong is told with its place`(lines: String, words: String) throws {
+        let error = #expect(throws: ConfigurationError.self) {
+            try Configuration(toml: "[hooks]\n[[hooks.import]]\n\(lines)\n", file: "/c.toml")
+        }
+        #expect(error?.description.contains(words) == true, "\(String(describing: error))")
+        #expect(error?.description.contains("hooks.import") == true)
+        #expect(error?.line == 2, "\(String(describing: error))")
+    }
 }

@@ -38,6 +38,10 @@ import Testing
             }
         }
         #expect(
-            settings == ConfigurationKey.all.map { Entry(name: $0.name, type: "", defaultText: $0.defaultText) })
+            // A list of tables has no line of its own; the file shows it in a comment.
+            settings
+                == ConfigurationKey.all.filter { $0.name != "hooks.import" }.map {
+                    Entry(name: $0.name, type: "", defaultText: $0.defaultText)
+                })
     }
 }

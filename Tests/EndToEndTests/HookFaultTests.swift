@@ -106,13 +106,17 @@ extension EndToEnd {
 
         /// Why a hook is not run at all.
         enum Distrust: String, CaseIterable, Sendable {
-            case writableByEverybody, linkToUntrusted, notExecutable
+            case writableByEverybody, linkToUntrusted, notExecutable, ownedByAnother, linkInACircle,
+                parentIsWritable
 
             var words: String {
                 switch self {
                 case .writableByEverybody: "is writable by everybody"
                 case .linkToUntrusted: "/tmp is writable by everybody"
                 case .notExecutable: "is not executable"
+                case .ownedByAnother: "is owned by user 65534"
+                case .linkInACircle: "symbolic links"
+                case .parentIsWritable: "is writable by its group"
                 }
             }
 
@@ -123,6 +127,14 @@ extension EndToEnd {
                     try rig.install(hook: "20-distrusted", "echo 20 ran >> $TRACE", mode: "777")
                 case .notExecutable:
                     try rig.install(hook: "20-distrusted", "echo 20 ran >> $TRACE", mode: "644")
+                case .ownedByAnother:
+                    try rig.install(hook: "20-distrusted", "echo 20 ran >> $TRACE")
+                    try RunningProgram.output(of: "chown", ["nobody", path])
+                case .linkInACircle:
+                    try RunningProgram.output(of: "ln", ["-s", "20-distrusted", path])
+                case .parentIsWritable:
+                    try rig.install(hook: "20-distrusted", "echo 20 ran >> $TRACE")
+                    try RunningProgram.output(of: "chmod", ["775", rig.hookDirectory.string])
                 case .linkToUntrusted:
                     let target = "\(rig.trace).hook"
                     try Data("#!/bin/sh\necho 20 ran >> \(rig.trace)\n".utf8).write(
@@ -142,9 +154,11 @@ extension EndToEnd {
             let record = try rig.record()
             #expect(try rig.traced().isEmpty)
             let reason = try #require(record.reason)
-            #expect(reason.contains("20-distrusted is refused") && reason.contains(distrust.words), "\(reason)")
-            #expect(record.refusedHooks.map(\.name) == ["20-distrusted"])
+            let isAbout = distrust == .parentIsWritable ? "10-first" : "20-distrusted"
+            #expect(reason.contains("\(isAbout) is refused") && reason.contains(distrust.words), "\(reason)")
+            #expect(record.refusedHooks.contains { $0.name == "20-distrusted" })
             #expect(record.window == nil)
+            try RunningProgram.output(of: "chmod", ["755", rig.hookDirectory.string])
             try RunningProgram.output(of: "rm", [rig.hookDirectory.appending("20-distrusted").string])
             try rig.expectHealthy(freezing: [])
         }

@@ -27,7 +27,8 @@ import Testing
             HookContext.freeze(mountPoints: ["/"]), HookContext.freeze(mountPoints: long), HookContext.thaw(.ok),
         ]
         return try contexts.flatMap { context in
-            let environment = try HookEnvironment(context, argument: "freeze", runDirectory: scratch.run)
+            let environment = try HookEnvironment(
+                context, argument: "freeze", settings: scratch.hooks, runDirectory: scratch.run)
             defer { environment.remove() }
             return environment.rows.map { String(decoding: $0.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self) }
         }

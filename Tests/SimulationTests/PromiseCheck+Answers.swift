@@ -88,8 +88,10 @@ extension Simulation {
             ledger?.superblocks.contains { !superblocks[$0].isFrozenByUs && !superblocks[$0].isOwedThaw } ?? true
         if isIncomplete { violate("P2", "FREEZE is answered with success, but not all is frozen by us") }
         if !check.mountsAreAsPlanned { violate("P2", "FREEZE is answered with success after the mounts changed") }
-        guard scenario.policy.onHookFailure == .abort else { return }
-        for hook in scenario.hooks where !check.hooksSucceeded.contains(hook.name) {
+        for hook in scenario.hooks
+        where (hook.onFailure ?? scenario.policy.onHookFailure) == .abort
+            && !check.hooksSucceeded.contains(hook.name)
+        {
             violate("P2", "FREEZE is answered with success though hook \(hook.name) did not succeed")
         }
     }

@@ -72,7 +72,9 @@ struct Scenario {
         operations = 2 + random.below(4)
         for index in 0..<random.below(4) {
             let refusal = faults.contains(.hooksRefused) && random.oneIn(3) ? "writable by others" : nil
-            hooks.append(SimulatedWorld.hook(index, random.oneIn(3) ? .session : .plain, refusal: refusal))
+            let kind: HookKind = random.oneIn(3) ? .session : .plain
+            let onFailure: RequestPolicy.HookFailure? = random.oneIn(4) ? random.oneIn(2) ? .abort : .proceed : nil
+            hooks.append(SimulatedWorld.hook(index, kind, refusal: refusal, onFailure: onFailure))
         }
     }
 }
@@ -93,8 +95,12 @@ enum SimulatedWorld {
         }
     }
 
-    static func hook(_ index: Int, _ kind: HookKind, refusal: String? = nil) -> PlannedHook {
-        PlannedHook(name: (kind == .plain ? hookNames : sessionNames)[index], kind: kind, refusal: refusal)
+    static func hook(
+        _ index: Int, _ kind: HookKind, refusal: String? = nil, onFailure: RequestPolicy.HookFailure? = nil
+    ) -> PlannedHook {
+        PlannedHook(
+            name: (kind == .plain ? hookNames : sessionNames)[index], kind: kind, refusal: refusal,
+            onFailure: onFailure)
     }
 
     private static func mount(_ index: Int) -> MountEntry {
