@@ -93,6 +93,16 @@ class Daemon:
         wait_until("the request is over", lambda: '"idle"' in run(CONTROL, "status", "--json"))
         return copies, json.loads(run(CONTROL, "show", "--json"))
 
+    @staticmethod
+    def expect_loss(command):
+        """What the hook holds is ended in the window, and that is told."""
+        done = subprocess.run([CONTROL, "exec", "--", "sh", "-c", command], text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+        if done.returncode != 5:
+            raise Failed(f"exit status {done.returncode}, not 5, though the lock was lost: {done.stdout}")
+        wait_until("the request is over", lambda: '"idle"' in run(CONTROL, "status", "--json"))
+        print(f"  its lock lost in the window: {json.loads(run(CONTROL, 'show', '--json'))['reason']}")
+
     def end(self):
         """Ends it."""
         self.program.end()
@@ -148,6 +158,8 @@ def prove(name, daemon):
         daemon.enable(database)
         for has_hook, count in ((True, BACKUPS), (False, WITHOUT_HOOK)):
             if not has_hook:
+                if hasattr(database, "break_hook"):
+                    daemon.expect_loss(database.break_hook())
                 daemon.disable(database)
             stalls, windows = [], []
             for number in range(1, count + 1):

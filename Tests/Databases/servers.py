@@ -7,6 +7,7 @@ hook from one without.
 """
 
 import contextlib
+import pathlib
 import re
 import socket
 import sqlite3
@@ -190,6 +191,13 @@ class MariaDB:
         if not self.difference.endswith("OK"):
             raise Failed(self.difference)
 
+    @staticmethod
+    def break_hook():
+        """A command for the window that ends the hook's connection, and with it the lock."""
+        return ("mariadb --socket=/tmp/mariadb/socket --batch --skip-column-names --execute='SELECT CONCAT(\"KILL \", id)"
+                " FROM information_schema.processlist WHERE user = \"root\" AND command = \"Sleep\" AND db IS NULL'"
+                " | mariadb --socket=/tmp/mariadb/socket")
+
     def stop(self):
         """Ends it."""
         if self.server:
@@ -209,6 +217,7 @@ class Redis:
     hook = "redis"
     settings = "INSTANCES=/tmp/redis/socket\n"
     options = ("--save", "", "--appendonly", "no")
+    password = ""
 
     def __init__(self):
         self.filesystems = [Filesystem("redis", 512)]
@@ -230,8 +239,7 @@ class Redis:
         server.require()
         return "accept connections" in server.text
 
-    @staticmethod
-    def _ask(name):
+    def _ask(self, name):
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(f"/tmp/{name}/socket")
         stream = connection.makefile("rwb")
@@ -242,9 +250,14 @@ class Redis:
             line = stream.readline().decode().rstrip()
             if line[0] == "*":
                 return [stream.read(int(stream.readline()[1:]) + 2)[:-2].decode() for _ in range(int(line[1:]))]
+            if line == "+OK":
+                return line
             if line[0] != ":":
                 raise Failed(f"redis: {line}")
             return int(line[1:])
+        if self.password:
+            quoted = self.password.replace("\\", "\\\\").replace('"', '\\"')
+            ask(f'AUTH "{quoted}"')
         return ask
 
     def connect(self):
@@ -273,9 +286,15 @@ class Redis:
 
 
 class RedisWithAppendOnlyFile(Redis):
-    """A server that writes down every command."""
+    """A server that writes down every command, and asks for a password."""
 
-    options = ("--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
+    password = 'with "quotes" and \\'
+    options = ("--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--requirepass", password)
+    settings = Redis.settings + "PASSWORD_FILE=/etc/quiesced/redis.password\n"
+
+    def __init__(self):
+        super().__init__()
+        pathlib.Path("/etc/quiesced/redis.password").write_text(self.password + "\n", encoding="utf-8")
 
 
 class SQLite:

@@ -19,7 +19,8 @@ struct ConfigurationFuzz: ParserFuzz {
 
     private let mutation = Mutation(
         ConfigurationKey.all.map(\.name) + ConfigurationKey.all.map { "\($0.name) = \($0.defaultText)\n" } + [
-            "[freeze]\n", "[[freeze]]\n", "[filesystems]\n", "[hook]\n", "\n[", "\n[[", "[", "]", "{", "}", "{}",
+            "[freeze]\n", "[[freeze]]\n", "[[hooks.import]]\n", "style = \"qemu\"\n", "[filesystems]\n",
+            "[hook]\n", "\n[", "\n[[", "[", "]", "{", "}", "{}",
             "[]", "=", ".", ",",
             "\"10s\"", "\"\"", "'''", "\"\"\"", "true", "\"true\"", "1.5", "inf", "nan", "0x1F",
             "1979-05-27T07:32:00Z",
@@ -69,6 +70,18 @@ struct ConfigurationFuzz: ParserFuzz {
                 "/srv/*", "UUID=5A7B", "LABEL=my data", "/dev/sd[ab]?", "fstype:vfat", "/a\\\\*b", "**/x",
             ]
             return "[" + random.list(atMost: 4) { "\"\($0.one(of: selectors))\"" }.joined(separator: ", ") + "]"
+        case .imports:
+            let imports = random.list(atMost: 3) { random in
+                let parts = [
+                    "style = \"\(random.one(of: ["qemu", "qemu", "vmware", "vmware", "quiesce", "x"]))\"",
+                    "directory = \(random.one(of: ["\"/etc/a\"", "\"/etc/b/\"", "\"a\"", "1"]))",
+                    "timeout = \"1s\"",
+                ]
+                let chosen =
+                    random.oneIn(4) ? random.list(atMost: 3) { $0.one(of: parts) } : Array(parts.prefix(2))
+                return random.oneIn(20) ? "1" : "{ \(Set(chosen).sorted().joined(separator: ", ")) }"
+            }
+            return "[" + imports.joined(separator: ", ") + "]"
         case .choice(let words, _, _):
             let word = random.one(of: words)
             return ["true", "false"].contains(word) ? word : "\"\(word)\""
@@ -111,10 +124,12 @@ struct ConfigurationFuzz: ParserFuzz {
 
     /// What the daemon relies on.
     private func checkLimits(of configuration: Configuration) throws {
-        let paths = [
-            configuration.hooks.directory, configuration.hyperv.device, configuration.control.socket,
-            configuration.paths.run, configuration.paths.state,
-        ]
+        let paths =
+            [
+                configuration.hooks.directory, configuration.hyperv.device, configuration.control.socket,
+                configuration.paths.run, configuration.paths.state,
+            ]
+            + configuration.hooks.imports.map(\.directory)
         for path in paths { try require(path.isAbsolute, "\(path.escaped) is not absolute") }
         let freeze = configuration.freeze
         try require(configuration.control.socket.string.utf8.count <= 107, "the socket's name is too long")

@@ -43,7 +43,7 @@ extension HistoryRecord {
         Hook(
             name: text(&random), phase: random.one(of: ["freeze", "thaw", ""]), offset: number(&random),
             duration: number(&random),
-            outcome: random.one(of: [.exited, .signalled, .timedOut, .notStarted]),
+            outcome: random.one(of: [.exited, .ready, .neverReady, .signalled, .timedOut, .notStarted]),
             status: random.maybe { Int32(truncatingIfNeeded: $0.oddNumber()) },
             signal: random.maybe { Int32(truncatingIfNeeded: $0.oddNumber()) },
             abandoned: random.maybe { $0.oneIn(2) }, problem: random.maybe { text(&$0) },

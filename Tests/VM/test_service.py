@@ -81,6 +81,27 @@ class Service(Group):
         expect_equal(self.last_record()["level"], "filesystem", "the level")
         self.machine.run("mount /dev/disk/by-id/virtio-vfat /srv/vfat")
 
+    def case_systemd_units(self) -> None:
+        """The hook that comes with quiesce stops the listed units over the window; those that do not run stay so."""
+        unit = "[Service]\nExecStart=/usr/bin/sleep infinity\n"
+        for name in ("runs", "rests"):
+            self.machine.put(f"/run/systemd/system/vm-{name}.service", unit)
+        self.machine.run("systemctl daemon-reload && systemctl start vm-runs && quiescectl hooks enable systemd-units")
+        self.machine.put(
+            "/etc/quiesced/hooks.conf.d/systemd-units", 'UNITS="vm-rests.service vm-runs.service nowhere.service"\n')
+        self.freeze()
+        self.expect_frozen(["/"])
+        for name in ("runs", "rests"):
+            expect_equal(self.property("ActiveState", f"vm-{name}.service"), "inactive", f"vm-{name} in the window")
+        self.thaw()
+        self.wait_until_idle()
+        expect_equal(self.property("ActiveState", "vm-runs.service"), "active", "vm-runs afterwards")
+        expect_equal(self.property("ActiveState", "vm-rests.service"), "inactive", "vm-rests afterwards")
+        output = " ".join(call.get("output", "") for call in self.last_record()["hooks"])
+        for words in ("vm-runs.service: stopped", "not running", "vm-runs.service: started"):
+            expect(words in output, f"the hook says {output}")
+        self.machine.run("quiescectl hooks disable systemd-units && systemctl stop vm-runs")
+
     # --- c) What becomes of the service in the window ---
 
     def lose_window(self, blow: str, comes_back: bool = True, same_daemon: bool = False) -> None:

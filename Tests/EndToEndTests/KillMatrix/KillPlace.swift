@@ -47,7 +47,7 @@ struct KillPlace: Sendable, CustomStringConvertible {
         daemon([.freezing, .verifying, .frozen], .freeze)
         + freezer(turns.flatMap { ["before FIFREEZE \($0)", "after FIFREEZE \($0)"] }, .freeze)
     static let thawing =
-        daemon([.thawing, .thawHooks, .idle], .thaw)
+        daemon([.thawing, .releasing, .thawHooks, .idle], .thaw)
         + freezer(turns.map { "before FITHAW \($0)" } + ["after a FITHAW"], .thaw)
     static let all = preparing + freezing + thawing
 }

@@ -12,6 +12,13 @@ final class KillScene {
     static let window = Duration.seconds(3)
     private static let hook = "echo \"$(basename $0) $1${QUIESCE_RESULT:+ $QUIESCE_RESULT}\" >> $TRACE"
 
+    private static let session = """
+        echo "$(basename $0) session" >> $TRACE
+        echo READY
+        cat > /dev/null
+        echo "$(basename $0) released" >> $TRACE
+        """
+
     let rig: DaemonRig
     private let filesystems: [ScratchFilesystem]
     private let neighbours: Neighbours
@@ -26,7 +33,8 @@ final class KillScene {
         ]
         rig = try DaemonRig(
             configuration: ["freeze": "timeout = \"2s\"\nmax_window = \"\(Self.window.components.seconds)s\""],
-            hooks: ["10-first": Self.hook, "20-second": Self.hook], hasStopPoints: true)
+            hooks: ["10-first": Self.hook, "20-second": Self.hook, "30-third.session": Self.session],
+            hasStopPoints: true)
         try rig.expectHealthy(freezing: filesystems.map(\.mountPoint))
         let freezer = try CrashScene.freezer(rig).identity.processID
         _ = try ProcessStatus.settled(of: rig.daemon.processIdentifier)
@@ -168,6 +176,8 @@ final class KillScene {
             #expect(phases.last == "thaw", "\(hook): \(phases)")
             if exactlyOnce { #expect(phases == ["freeze", "thaw"], "\(hook)") }
         }
+        let session = calls.filter { $0.first == "30-third.session" }.map { $0[1] }
+        #expect(session.isEmpty || session == ["session", "released"], "\(session)")
         if let last = calls.last { #expect(last.first == "10-first" || calls.count == 1, "\(calls)") }
     }
 
