@@ -37,9 +37,12 @@ struct HookCall: Sendable {
                             isOutputTruncated: false, started: called, duration: Moment.now - called)))
             }
             let environment = try await makeEnvironment()
-            await run(program, environment)
-            // On a thread, as every use of a path; if there is none to be had, a small file stays on the tmpfs.
-            if environment.needsRemoval { try? await onOwnThread("hook-files") { environment.remove() } }
+            let wasReady = await run(program, environment)
+            // On a thread, as every use of a path; if there is none to be had, a small file stays on the tmpfs. A session
+            // hook may end in the window, when no path is used (P7): its file has gone when it was ready.
+            if environment.needsRemoval, !wasReady {
+                try? await onOwnThread("hook-files") { environment.remove() }
+            }
         } catch {
             fulfillUnstarted(error.reason)
         }
@@ -86,16 +89,19 @@ struct HookCall: Sendable {
         hook.style.argument(hook.kind, context.phase, hasFailed: context.result == .failed)
     }
 
-    private func run(_ program: FilePath, _ environment: HookEnvironment) async {
+    /// - Returns: Whether a session hook has been ready.
+    private func run(_ program: FilePath, _ environment: HookEnvironment) async -> Bool {
         let streams: HookStreams
         do throws(Errno) {
             streams = try HookStreams(of: hook.kind)
         } catch {
-            return fulfillUnstarted("no pipe for it: \(error)")
+            fulfillUnstarted("no pipe for it: \(error)")
+            return false
         }
         if let reason = reasonNotToStart {
             streams.close()
-            return fulfillUnstarted(reason)
+            fulfillUnstarted(reason)
+            return false
         }
         let started = Moment.now
         var observation: HookSupervisor.Observation?
@@ -113,7 +119,8 @@ struct HookCall: Sendable {
             ) { execution in
                 if let process = ProcessIdentity(of: execution.processIdentifier.value) { onStart(process) }
                 streams.closeHooksEnds()
-                let seen = await supervise(execution.processIdentifier, streams, started: started)
+                let seen = await supervise(
+                    execution.processIdentifier, streams, environment, started: started)
                 observation = seen
                 // The library goes on waiting for what hangs in the kernel, and reaps it some day. The request
                 // does not.
@@ -130,6 +137,7 @@ struct HookCall: Sendable {
                 fulfillUnstarted(startFailure(error).reason)
             }
         }
+        return observation?.wasReady ?? false
     }
 
     /// Whoever gave up waiting may have called the hook for thaw by now: it must not start any more.
@@ -143,7 +151,7 @@ struct HookCall: Sendable {
     private var deadline: Moment { called + context.timeout }
 
     private func supervise(
-        _ process: ProcessIdentifier, _ streams: HookStreams, started: Moment
+        _ process: ProcessIdentifier, _ streams: HookStreams, _ environment: HookEnvironment, started: Moment
     ) async -> HookSupervisor.Observation {
         let supervisor = HookSupervisor(
             group: ProcessGroup(leader: process.value),
@@ -152,6 +160,7 @@ struct HookCall: Sendable {
             session: streams.session
         ) { output in
             guard let session = streams.session else { return }
+            environment.remove()
             let run = record(.ready, context.phase, output, started: started, ended: Moment.now)
             end.fulfill(Answer(run: run, session: HeldSession(session, ended: sessionEnd)))
         }

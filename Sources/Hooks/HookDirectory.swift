@@ -29,8 +29,8 @@ public struct HookDirectory: Hashable, Sendable {
     /// Directories, dot files and what editors and package managers leave behind are ignored, as QEMU's wrapper
     /// does. Everything else is a hook. A directory that others can write to taints every hook in it.
     ///
-    /// - Returns: Nothing if the directory does not exist: having no hooks is in order.
-    /// - Throws: ``HookError`` if it exists but cannot be read.
+    /// - Returns: Nothing if the directory does not exist: having no hooks is in order. But who imports hooks has some.
+    /// - Throws: ``HookError`` if it exists but cannot be read, or if it is imported and does not exist.
     public func scan() throws(HookError) -> [HookCandidate] {
         try entries().map { entry in
             let name = entry.string
@@ -55,7 +55,7 @@ public struct HookDirectory: Hashable, Sendable {
             return try directoryEntries(path)
                 .filter { !Self.isIgnored($0.string) && !isDirectory($0) && !isPassedOver($0) }
                 .sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
-        } catch .noSuchFileOrDirectory {
+        } catch .noSuchFileOrDirectory where style == .quiesce {
             return []
         } catch {
             throw HookError(directory: path, errno: error)

@@ -11,6 +11,7 @@ public struct HookError: ActionableError, Hashable {
     public var remedy: String? {
         switch errno {
         case .notDirectory: "hooks.directory must name a directory"
+        case .noSuchFileOrDirectory: "The directory of a [[hooks.import]] must be there"
         default: nil
         }
     }

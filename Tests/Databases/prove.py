@@ -172,6 +172,7 @@ def prove(name, daemon):
                 if wrong:
                     print(f"  copy {number}: {wrong}", flush=True)
                     is_good = is_good and not has_hook
+            print("  stalls, ms: " + " ".join(f"{stall * 1000:.0f}" for stall in stalls))
             print(f"  {'with' if has_hook else 'without'} the hook: {count} backups; client stall median "
                   f"{statistics.median(stalls) * 1000:.0f} ms, worst {max(stalls) * 1000:.0f} ms; window median "
                   f"{statistics.median(windows) * 1000:.0f} ms, worst {max(windows) * 1000:.0f} ms;\n"

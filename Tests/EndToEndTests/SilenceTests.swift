@@ -155,6 +155,19 @@ extension EndToEnd {
             try end()
         }
 
+        @Test func `P7 a session hook writes all the time, and dies in the window`() throws {
+            // It is traced, too, as the daemon's child: it does nothing but write.
+            try rig.install(
+                hook: "20-chatty.session", "echo $$ > $TRACE.session; echo READY; exec yes 'I am here'")
+            let trace = try attach()
+            try freeze()
+            try RunningProgram.output(
+                of: "kill", ["-KILL", try RunningProgram.output(of: "cat", ["\(rig.trace).session"])])
+            try rig.waitForTrace("thaw failed")
+            try expectSilence(trace, "a session hook that dies")
+            try end()
+        }
+
         /// Something is mounted while one FIFREEZE waits for a writer: the mount table is read once more before the answer.
         @Test func `P7 mounts change meanwhile`() throws {
             let file = filesystems[2].mountPoint.appending("agreed")

@@ -53,6 +53,40 @@ struct HookDirectoryTests {
             ])
     }
 
+    @Test func `hooks are imported by the conventions of their style`() throws {
+        try scratch.hook("10-own")
+        let (qemu, vmware) = (scratch.hooks.appending("qemu"), scratch.hooks.appending("vmware"))
+        let sources = HookSources(
+            scratch.hooks, imports: [HookDirectory(qemu, style: .qemu), HookDirectory(vmware, style: .vmware)])
+        // Whoever imports hooks has some.
+        #expect(throws: HookError.self) { try sources.scan() }
+        scratch.directory("qemu")
+        scratch.directory("vmware")
+        try scratch.hook("qemu/b.session")
+        try scratch.file("qemu/README", mode: 0o644)
+        try scratch.file("vmware/a", mode: 0o644)
+        let found = try sources.scan()
+        #expect(found.map(\.hook.name) == ["10-own", "qemu/b.session", "vmware/a"])
+        #expect(found.allSatisfy { $0.hook.kind == .plain })
+        #expect(found.map(\.hook.style) == [.quiesce, .qemu, .vmware])
+        guard case .refused(let reason) = found[2].verdict else {
+            Issue.record("trusted")
+            return
+        }
+        #expect(reason.contains("is not executable"))
+        for candidate in found { #expect(sources.hook(named: candidate.hook.name) == candidate.hook) }
+    }
+
+    @Test(arguments: [
+        ("50-my-app", "my-app"), ("60-db.session", "db"), ("plain", "plain"), ("7", "7"), ("10-", "10-"),
+        ("a-b", "a-b"), ("60-.session", "60-"),
+    ])
+    func `settings go by the name without number and kind`(name: String, plainName: String) {
+        let hook = Hook(name: name, path: FilePath("/etc/q/hooks.d/\(name)"), kind: HookKind(hookName: name))
+        #expect(hook.plainName == plainName)
+        #expect(hook.settings == FilePath("/etc/q/hooks.conf.d/\(plainName)"))
+    }
+
     @Test func `a session hook is known by its name`() throws {
         try scratch.hook("10-db.session")
         let candidate = try #require(try HookDirectory(scratch.hooks).scan().first)
