@@ -193,10 +193,12 @@ class MariaDB:
 
     @staticmethod
     def break_hook():
-        """A command for the window that ends the hook's connection, and with it the lock."""
-        return ("mariadb --socket=/tmp/mariadb/socket --batch --skip-column-names --execute='SELECT CONCAT(\"KILL \", id)"
-                " FROM information_schema.processlist WHERE user = \"root\" AND command = \"Sleep\" AND db IS NULL'"
-                " | mariadb --socket=/tmp/mariadb/socket")
+        """A command for the window that ends the hook's connection, and with it the lock. Another one of the hook's may
+        still be ending."""
+        client = "mariadb --socket=/tmp/mariadb/socket --batch --skip-column-names"
+        sleeping = ("SELECT id FROM information_schema.processlist"
+                    " WHERE user = 'root' AND command = 'Sleep' AND db IS NULL")
+        return f'for id in $({client} --execute="{sleeping}"); do {client} --execute="KILL $id"; done; true'
 
     def stop(self):
         """Ends it."""
