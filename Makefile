@@ -30,6 +30,11 @@ database-test: ## live backups of real databases, with their hooks and without; 
 	swift build
 	Tests/Databases/run
 
+bench: ## how long writers wait, beside the stock agents; needs root and zram
+	packaging/install-dependencies build test
+	$(MAKE) --no-print-directory build
+	Tests/Bench/run
+
 soak: ## two thousand backups of a busy machine, as released; needs root
 	packaging/install-dependencies build test
 	Tests/soak
@@ -106,5 +111,5 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 clean: ## removes what was built
 	swift package clean
 
-.PHONY: help build test harness-test database-test soak fuzz mutation-test sanitize lint format demo man deb deb-test vm-test \
+.PHONY: help build test harness-test database-test bench soak fuzz mutation-test sanitize lint format demo man deb deb-test vm-test \
     install clean

@@ -1,0 +1,72 @@
+// What no agent can be quicker than: everything open, a thread for each filesystem, syncfs in parallel and then FIFREEZE
+// in parallel.
+//
+//   lower-bound MOUNTPOINT...
+//
+// Reads "freeze" and "thaw", a line each, and answers each with how long it took, in nanoseconds: of freeze first from
+// the order to the answer, then from the first FIFREEZE to the answer.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+static pthread_barrier_t turn;
+static enum { SYNC, FREEZE, THAW } order;
+static int failed;
+
+static int64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+static void *serve(void *argument) {
+    int descriptor = (int)(intptr_t)argument;
+    for (;;) {
+        pthread_barrier_wait(&turn);
+        int result = order == SYNC ? syncfs(descriptor) : ioctl(descriptor, order == FREEZE ? FIFREEZE : FITHAW, 0);
+        if (result) failed = errno;
+        pthread_barrier_wait(&turn);
+    }
+    return NULL;
+}
+
+static void have_done(int what) {
+    order = what;
+    pthread_barrier_wait(&turn);
+    pthread_barrier_wait(&turn);
+}
+
+int main(int argc, char **argv) {
+    pthread_barrier_init(&turn, NULL, argc);
+    for (int i = 1; i < argc; i++) {
+        int descriptor = open(argv[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        pthread_t thread;
+        if (descriptor < 0 || pthread_create(&thread, NULL, serve, (void *)(intptr_t)descriptor)) return perror(argv[i]), 1;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    puts("ready");
+    char line[16];
+    while (fgets(line, sizeof line, stdin)) {
+        int64_t begun = now(), window = begun;
+        if (!strcmp(line, "freeze\n")) {
+            have_done(SYNC);
+            window = now();
+            have_done(FREEZE);
+        } else {
+            have_done(THAW);
+        }
+        int64_t ended = now();
+        if (failed) return fprintf(stderr, "%s: %s", line, strerror(failed)), 1;
+        printf("%lld %lld\n", (long long)(ended - begun), (long long)(ended - window));
+    }
+    return 0;
+}
