@@ -313,7 +313,7 @@ class SQLite:
 
     def start(self):
         """Makes it; it is nobody's."""
-        self.filesystems[0].path.chmod(0o777)
+        run("chown", "nobody", self.filesystems[0].path)
         run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sqlite3", self.database,
             "PRAGMA journal_mode = WAL; CREATE TABLE numbered (number INTEGER PRIMARY KEY, filler TEXT);")
 
