@@ -178,8 +178,11 @@ class LowerBound:
     name = "lower bound"
 
     def __init__(self, filesystems):
-        self.program = Lines(PROGRAMS / "lower-bound", *(filesystem.path for filesystem in filesystems), "/")
+        # The root holds the files of loop devices.
+        level = ["-"] if filesystems[0].backing == "loop" else []
+        self.program = Lines(PROGRAMS / "lower-bound", *(filesystem.path for filesystem in filesystems), *level, "/")
         self.last_window = 0.0
+        self.freeze_window = 0.0
 
     def _ask(self, order):
         self.program.send(order)

@@ -1,7 +1,9 @@
 // What no agent can be quicker than: everything open, a thread for each filesystem, syncfs in parallel and then FIFREEZE
-// in parallel.
+// in parallel, level by level.
 //
-//   lower-bound MOUNTPOINT...
+//   lower-bound MOUNTPOINT... [- MOUNTPOINT...]...
+//
+// What stands before a dash is stored on what stands behind it: it is frozen before, and thawed after that.
 //
 // Reads "freeze" and "thaw", a line each, and answers each with how long it took, in nanoseconds: of freeze first from
 // the order to the answer, then from the first FIFREEZE to the answer.
@@ -20,7 +22,11 @@
 
 static pthread_barrier_t turn;
 static enum { SYNC, FREEZE, THAW } order;
-static int failed;
+static int level, levels = 1, failed;
+
+struct target {
+    int descriptor, level;
+};
 
 static int64_t now(void) {
     struct timespec time;
@@ -29,10 +35,14 @@ static int64_t now(void) {
 }
 
 static void *serve(void *argument) {
-    int descriptor = (int)(intptr_t)argument;
+    struct target *target = argument;
     for (;;) {
         pthread_barrier_wait(&turn);
-        int result = order == SYNC ? syncfs(descriptor) : ioctl(descriptor, order == FREEZE ? FIFREEZE : FITHAW, 0);
+        int result = 0;
+        if (order == SYNC)
+            result = syncfs(target->descriptor);
+        else if (level == target->level)
+            result = ioctl(target->descriptor, order == FREEZE ? FIFREEZE : FITHAW, 0);
         if (result) failed = errno;
         pthread_barrier_wait(&turn);
     }
@@ -46,11 +56,20 @@ static void have_done(int what) {
 }
 
 int main(int argc, char **argv) {
-    pthread_barrier_init(&turn, NULL, argc);
+    int dashes = 0;
+    for (int i = 1; i < argc; i++) dashes += !strcmp(argv[i], "-");
+    pthread_barrier_init(&turn, NULL, argc - dashes);
     for (int i = 1; i < argc; i++) {
-        int descriptor = open(argv[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (!strcmp(argv[i], "-")) {
+            levels++;
+            continue;
+        }
+        struct target *target = malloc(sizeof *target);
         pthread_t thread;
-        if (descriptor < 0 || pthread_create(&thread, NULL, serve, (void *)(intptr_t)descriptor)) return perror(argv[i]), 1;
+        if (!target) return 1;
+        target->level = levels - 1;
+        target->descriptor = open(argv[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (target->descriptor < 0 || pthread_create(&thread, NULL, serve, target)) return perror(argv[i]), 1;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     puts("ready");
@@ -60,9 +79,9 @@ int main(int argc, char **argv) {
         if (!strcmp(line, "freeze\n")) {
             have_done(SYNC);
             window = now();
-            have_done(FREEZE);
+            for (level = 0; level < levels; level++) have_done(FREEZE);
         } else {
-            have_done(THAW);
+            for (level = levels - 1; level >= 0; level--) have_done(THAW);
         }
         int64_t ended = now();
         if (failed) return fprintf(stderr, "%s: %s", line, strerror(failed)), 1;
