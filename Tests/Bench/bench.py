@@ -1,4 +1,5 @@
-"""How long writers wait for quiesce, for the stock agents, and for what nobody can be quicker than. Prints JSON.
+"""How long writers wait for quiesce, for the stock agents, and for what nobody can be quicker than. Prints JSON, a line for
+each part.
 
     bench.py [stall | clean | mounts | memory | kill]...     all of it if nothing is named
 """
@@ -113,7 +114,7 @@ def mounts():
         with Field(4, "zram", []) as field:
             for number in range(count):
                 target = pathlib.Path(f"/run/bind/{number}")
-                target.mkdir(parents=True)
+                target.mkdir(parents=True, exist_ok=True)
                 run("mount", "--bind", field.filesystems[number % 4].path, target)
             for namespaces in ("own", "all"):
                 kinds = [lambda all_, how=namespaces: agents.Quiesce(all_, how)]
@@ -193,7 +194,10 @@ PARTS = {"stall": stall, "clean": clean, "mounts": mounts, "memory": memory, "ki
 def main():
     """All that is wanted."""
     wanted = sys.argv[1:] or list(PARTS)
-    print(json.dumps({"rounds": ROUNDS, "hold_ms": HOLD * 1000, **{name: PARTS[name]() for name in wanted}}))
+    print(json.dumps({"rounds": ROUNDS, "hold_ms": HOLD * 1000}), flush=True)
+    for name in wanted:
+        # What is done is kept, whatever becomes of the rest.
+        print(json.dumps({name: PARTS[name]()}), flush=True)
 
 
 if __name__ == "__main__":
