@@ -20,7 +20,6 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
-let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -93,8 +92,7 @@ let package = Package(
             name: "Coordinator",
             dependencies: [
                 "Hooks", "Configuration", "History", "LinuxSystem", "FreezerProtocol", "Ledger", "LinuxCalls",
-                "FreezeCore",
-                subprocess, logging, system,
+                "FreezeCore", logging, system,
             ],
             swiftSettings: strict),
         // Varlink, server and client; knows nothing of freezing.
@@ -132,8 +130,7 @@ let package = Package(
             name: "quiesced",
             dependencies: [
                 "Channels", "Coordinator", "Hooks", "Configuration", "History", "SystemJournal", "ServiceManager",
-                "LinuxSystem", "LinuxCalls", "FreezeCore", argumentParser, logging, serviceLifecycle, unixSignals,
-                system,
+                "LinuxSystem", "LinuxCalls", "FreezeCore", argumentParser, logging, system,
             ],
             swiftSettings: strict),
         .executableTarget(

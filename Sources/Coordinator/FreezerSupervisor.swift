@@ -3,7 +3,6 @@ import FreezerProtocol
 import Glibc
 import Ledger
 import LinuxCalls
-import Subprocess
 import SystemPackage
 
 /// One life of the freezer, so that news of an earlier one is not taken for news of this one.
@@ -64,27 +63,24 @@ final class FreezerSupervisor {
     }
 
     private func spawn(_ life: FreezerLife, connection: FileDescriptor) {
-        var options = PlatformOptions()
-        // Its own session: what a terminal sends to the daemon's group does not reach it.
-        options.createSession = true
         let executable = executable
         let mailbox = mailbox
-        let environment = Environment.custom(
-            Dictionary(uniqueKeysWithValues: StopPoint.environment.map { (.init(stringLiteral: $0), $1) }))
-        Task.detached {
-            do {
-                let result = try await Subprocess.run(
-                    .path(executable), environment: environment, platformOptions: options,
-                    input: .fileDescriptor(connection, closeAfterSpawningProcess: true), output: .discarded,
-                    error: .fileDescriptor(.standardError, closeAfterSpawningProcess: false)
-                ) { execution in
-                    mailbox.post(
-                        .freezerStarted(life, processID: Int32(execution.processIdentifier.value)))
+        do throws(Errno) {
+            try OperatingSystemThread.start("freezer") {
+                let how: String
+                do throws(Errno) {
+                    let end = try ChildProcess.run(
+                        executable, environment: StopPoint.environment, connection: connection
+                    ) { mailbox.post(.freezerStarted(life, processID: $0)) }
+                    how = "\(end)"
+                } catch {
+                    how = "\(executable) cannot be started: \(error)"
                 }
-                mailbox.post(.freezerEnded(life, how: "\(result.terminationStatus)"))
-            } catch {
-                mailbox.post(.freezerEnded(life, how: "\(executable) cannot be started: \(error)"))
+                mailbox.post(.freezerEnded(life, how: how))
             }
+        } catch {
+            try? connection.close()
+            mailbox.post(.freezerEnded(life, how: "there is no thread to start it: \(error)"))
         }
     }
 

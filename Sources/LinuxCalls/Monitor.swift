@@ -38,8 +38,9 @@ public final class Monitor<State: Sendable>: @unchecked Sendable {
         return body(&state)
     }
 
-    /// Waits until the body returns something; nil if the moment comes first. Blocks the thread.
-    public func wait<Result>(until deadline: Moment, _ body: (inout State) -> Result?) -> Result? {
+    /// Waits until the body returns something; nil if the moment comes first. Blocks the thread, with no deadline for as
+    /// long as it takes.
+    public func wait<Result>(until deadline: Moment?, _ body: (inout State) -> Result?) -> Result? {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
@@ -47,6 +48,10 @@ public final class Monitor<State: Sendable>: @unchecked Sendable {
                 // The body may have changed what others wait for.
                 pthread_cond_broadcast(condition)
                 return result
+            }
+            guard let deadline else {
+                pthread_cond_wait(condition, mutex)
+                continue
             }
             let left = (deadline - Moment.now).nanoseconds
             guard left > 0 else { return nil }

@@ -8,14 +8,12 @@ import Hooks
 import LinuxCalls
 import LinuxSystem
 import Logging
-import ServiceLifecycle
 import ServiceManager
 import SystemJournal
 import SystemPackage
-import UnixSignals
 
 /// The daemon: puts the parts together, and runs until it is told to stop.
-struct QuiesceDaemon: AsyncParsableCommand {
+struct QuiesceDaemon: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quiesced",
         abstract: "Freeze this machine's filesystems while its host takes a live backup.",
@@ -47,14 +45,10 @@ struct QuiesceDaemon: AsyncParsableCommand {
 
     /// ArgumentParser's own entry point, but for the exit status of wrong usage: it has 64 (sysexits.h), we 2, which
     /// tells systemd not to try again.
-    static func main() async {
+    static func main() {
         do {
             var command = try parseAsRoot()
-            if var asynchronous = command as? any AsyncParsableCommand {
-                try await asynchronous.run()
-            } else {
-                try command.run()
-            }
+            try command.run()
         } catch {
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
             // If standard error is gone there is nobody left to tell.
@@ -63,7 +57,7 @@ struct QuiesceDaemon: AsyncParsableCommand {
         }
     }
 
-    func run() async throws {
+    func run() throws {
         HookRunner.prepareProcess()
         let serviceManager = ServiceManager.fromEnvironment()
         try? ProcessHandle.dieSilentlyWhenCrashing()
@@ -84,10 +78,12 @@ struct QuiesceDaemon: AsyncParsableCommand {
                 coordinator.add(lifeObserver: serviceManager)
                 coordinator.add(observer: serviceManager)
             }
-            let services = ServiceGroup(
-                services: [CoordinatorService(coordinator: coordinator)],
-                gracefulShutdownSignals: [.sigterm, .sigint, .sighup, .sigquit], logger: logger)
-            try await services.run()
+            do throws(Errno) {
+                try TerminationSignals.onFirst { coordinator.stop(reason: "quiesced was asked to stop") }
+            } catch {
+                throw StartError.noThread(error)
+            }
+            coordinator.run()
             // Everything is written that can be. exit(3) would wait for the lock of standard error: for ever, if the
             // log's thread holds it and waits for a reader.
             _exit(0)
@@ -105,8 +101,7 @@ struct QuiesceDaemon: AsyncParsableCommand {
         }
     }
 
-    /// Later on each shortage would have an error of its own, or none: without a descriptor for signals the daemon
-    /// would be deaf to SIGTERM.
+    /// Later on each shortage would have an error of its own, or none.
     private func makeRoomForDescriptors() throws(StartError) {
         do throws(Errno) {
             try DescriptorLimit.makeRoom(for: 0, reserve: StartError.fewestDescriptors)
@@ -148,27 +143,5 @@ struct QuiesceDaemon: AsyncParsableCommand {
             deliver: coordinator.delivery)
         coordinator.add(control)
         coordinator.add(observer: control)
-    }
-}
-
-/// The coordinator as a service: its thread, and what ends it.
-private struct CoordinatorService: Service {
-    let coordinator: Coordinator
-
-    func run() async throws {
-        try await withGracefulShutdownHandler {
-            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-                do throws(Errno) {
-                    try OperatingSystemThread.start("coordinator") {
-                        coordinator.run()
-                        continuation.resume()
-                    }
-                } catch {
-                    continuation.resume(throwing: StartError.noThread(error))
-                }
-            }
-        } onGracefulShutdown: {
-            coordinator.stop(reason: "quiesced was asked to stop")
-        }
     }
 }

@@ -7,7 +7,7 @@ struct StartError: ActionableError {
     let problem: String
     let remedy: String?
 
-    /// What runs besides the requests: channels, their clients, hooks and signals.
+    /// What runs besides the requests: channels, their clients, and hooks.
     static let fewestDescriptors = 128
 
     static func tooFewDescriptors(_ errno: Errno) -> StartError {
@@ -18,7 +18,7 @@ struct StartError: ActionableError {
 
     static func noThread(_ errno: Errno) -> StartError {
         StartError(
-            subject: "quiesced", problem: "the thread of its coordinator cannot be started: \(errno)",
+            subject: "quiesced", problem: "the thread that takes its signals cannot be started: \(errno)",
             remedy: "Raise TasksMax= of the service, or the limit of processes.")
     }
 

@@ -46,6 +46,8 @@ int clinux_seqpacket_pair(int ends[2]);
 
 // Processes.
 int clinux_pidfd_open(pid_t process);
+// A child with a descriptor as its standard input, in a session of its own; see ChildProcess.
+int clinux_spawn(pid_t *process, const char *program, char *const environment[], int input);
 int clinux_pidfd_kill(int pidfd, int signal);
 int clinux_set_dumpable(bool dumpable);
 int clinux_limit_malloc_arenas(void);
