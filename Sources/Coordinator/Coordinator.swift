@@ -135,8 +135,11 @@ public final class Coordinator: @unchecked Sendable {
     }
 
     private func waitForWork() {
+        let interests: InlineArray<2, (descriptor: FileDescriptor?, events: PollEvents)> = [
+            (mailbox.wakeUp.descriptor, .readable), (freezer.descriptor, .readable),
+        ]
         _ = pollDescriptors(
-            [(mailbox.wakeUp.descriptor, .readable), (freezer.descriptor, .readable)],
+            interests,
             until: [machine.nextDeadline, nextHeartbeat].compactMap(\.self).min())
     }
 

@@ -36,16 +36,14 @@ public final class FreezerService {
     private func waitForWork() {
         // Nothing is armed while idle: no wake-ups.
         try? timer.arm(at: session?.nextDeadline)
-        var interests: [(descriptor: FileDescriptor?, events: PollEvents)] = [
+        let commands: PollEvents = outbox.isEmpty ? .readable : [.readable, .writable]
+        let interests: InlineArray<3, (descriptor: FileDescriptor?, events: PollEvents)> = [
             (timer.descriptor, .readable), (outbox.wakeUp.descriptor, .readable),
+            (isDaemonGone ? nil : socket.descriptor, commands),
         ]
-        if !isDaemonGone {
-            let events: PollEvents = outbox.isEmpty ? .readable : [.readable, .writable]
-            interests.append((socket.descriptor, events))
-        }
         let ready = pollDescriptors(interests, until: nil)
         outbox.wakeUp.clear()
-        if ready.count > 2, !ready[2].subtracting(.writable).isEmpty { receiveAll() }
+        if !ready[2].subtracting(.writable).isEmpty { receiveAll() }
     }
 
     // MARK: Commands

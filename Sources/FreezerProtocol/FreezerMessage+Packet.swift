@@ -35,7 +35,7 @@ extension FreezerCommand {
 
 extension FreezerReport {
     public var packet: [UInt8] {
-        encode(Int64(session.number)) + news.packet
+        encode(Int64(session.number), and: news.fields)
     }
 
     /// Nil if the packet is none of these.
@@ -47,18 +47,19 @@ extension FreezerReport {
 }
 
 extension FreezerNews {
-    fileprivate var packet: [UInt8] {
+    /// The kind, and up to four more.
+    fileprivate var fields: (count: Int, fields: InlineArray<5, Int64>) {
         switch self {
-        case .ready: encode(1)
-        case .prepared: encode(2)
-        case .prepareFailed(let error): encode(3, Int64(error.rawValue))
+        case .ready: (1, [1, 0, 0, 0, 0])
+        case .prepared: (1, [2, 0, 0, 0, 0])
+        case .prepareFailed(let error): (2, [3, Int64(error.rawValue), 0, 0, 0])
         case .froze(let index, let error, let started, let ended):
-            encode(4, Int64(index), Int64(error?.rawValue ?? 0), started.nanoseconds, ended.nanoseconds)
-        case .thawing(let cause): encode(5, Int64(cause.rawValue))
+            (5, [4, Int64(index), Int64(error?.rawValue ?? 0), started.nanoseconds, ended.nanoseconds])
+        case .thawing(let cause): (2, [5, Int64(cause.rawValue), 0, 0, 0])
         case .thawed(let index, let error, let started, let ended):
-            encode(6, Int64(index), Int64(error?.rawValue ?? 0), started.nanoseconds, ended.nanoseconds)
-        case .thawFinished: encode(7)
-        case .released: encode(8)
+            (5, [6, Int64(index), Int64(error?.rawValue ?? 0), started.nanoseconds, ended.nanoseconds])
+        case .thawFinished: (1, [7, 0, 0, 0, 0])
+        case .released: (1, [8, 0, 0, 0, 0])
         }
     }
 
@@ -91,7 +92,23 @@ extension FreezerNews {
 }
 
 private func encode(_ fields: Int64...) -> [UInt8] {
-    fields.flatMap { field in withUnsafeBytes(of: field.littleEndian) { Array($0) } }
+    var packet: [UInt8] = []
+    packet.reserveCapacity(fields.count * 8)
+    for field in fields { append(field, to: &packet) }
+    return packet
+}
+
+/// With a single allocation: the freezer reports in the window.
+private func encode(_ first: Int64, and others: (count: Int, fields: InlineArray<5, Int64>)) -> [UInt8] {
+    var packet: [UInt8] = []
+    packet.reserveCapacity((others.count + 1) * 8)
+    append(first, to: &packet)
+    for index in 0..<others.count { append(others.fields[index], to: &packet) }
+    return packet
+}
+
+private func append(_ field: Int64, to packet: inout [UInt8]) {
+    withUnsafeBytes(of: field.littleEndian) { packet.append(contentsOf: $0) }
 }
 
 private func decode(_ packet: [UInt8]) -> [Int64]? {

@@ -7,8 +7,8 @@ public final class PacketSocket: Sendable {
     public let descriptor: FileDescriptor
     /// The kernel carries no more with one packet (SCM_MAX_FD, include/net/scm.h).
     public static let maximumDescriptors = 253
-    /// Far more than any message of ours.
-    static let maximumPacket = 4096
+    /// Far more than any message of ours, and no more than what is put on the stack.
+    static let maximumPacket = 512
 
     /// Takes the descriptor over, and makes it non-blocking.
     public init(owning descriptor: FileDescriptor) {
@@ -39,18 +39,23 @@ public final class PacketSocket: Sendable {
     ///
     /// - Throws: EAGAIN when there is none, EMSGSIZE for one that is too large.
     public func receive() throws(Errno) -> (packet: [UInt8], descriptors: [FileDescriptor])? {
-        var buffer = [UInt8](repeating: 0, count: Self.maximumPacket)
-        var numbers = [CInt](repeating: -1, count: Self.maximumDescriptors)
-        var descriptorCount = 0
-        let count: Int
+        // Nothing is allocated when nothing is there.
+        let received = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.maximumPacket) { buffer in
+            withUnsafeTemporaryAllocation(of: CInt.self, capacity: Self.maximumDescriptors) { numbers in
+                var descriptorCount = 0
+                let count = clinux_receive(
+                    descriptor.rawValue, buffer.baseAddress, buffer.count, numbers.baseAddress, numbers.count,
+                    &descriptorCount)
+                let packet = count > 0 ? Array(buffer[..<count]) : []
+                return (count, packet, numbers[..<descriptorCount].map(FileDescriptor.init(rawValue:)))
+            }
+        }
+        let (count, packet, descriptors) = received
         do {
-            count = try Errno.check(
-                clinux_receive(
-                    descriptor.rawValue, &buffer, buffer.count, &numbers, numbers.count, &descriptorCount))
+            try Errno.check(count)
         } catch Errno.connectionReset {
             return nil
         }
-        if count == 0 { return nil }
-        return (Array(buffer[..<count]), numbers[..<descriptorCount].map(FileDescriptor.init(rawValue:)))
+        return count == 0 ? nil : (packet, descriptors)
     }
 }

@@ -39,6 +39,24 @@ public func pollDescriptors(
     }
 }
 
+/// The same for a fixed number, without an allocation.
+public func pollDescriptors<let count: Int>(
+    _ interests: InlineArray<count, (descriptor: FileDescriptor?, events: PollEvents)>, until deadline: Moment?
+) -> InlineArray<count, PollEvents> {
+    withUnsafeTemporaryAllocation(of: pollfd.self, capacity: count) { entries in
+        for index in 0..<count {
+            let (descriptor, events) = interests[index]
+            entries[index] = pollfd(fd: descriptor?.rawValue ?? -1, events: events.rawValue, revents: 0)
+        }
+        while true {
+            let ready = poll(entries.baseAddress, nfds_t(count), deadline.map(pollTimeout) ?? -1)
+            if ready >= 0 || errno != EINTR {
+                return InlineArray { PollEvents(rawValue: entries[$0].revents) }
+            }
+        }
+    }
+}
+
 /// Polls one descriptor. Returns the ready events, none if the time ran out.
 public func pollOne(_ descriptor: FileDescriptor, events: PollEvents, atMost limit: Duration) -> PollEvents {
     pollDescriptors([(descriptor, events)], until: Moment.now + limit)[0]

@@ -49,18 +49,31 @@ public final class WrittenSectors: Sendable {
     var count: UInt64? {
         var sum: UInt64 = 0
         for file in files {
-            var buffer = [UInt8](repeating: 0, count: 512)
-            let length = pread(file.rawValue, &buffer, buffer.count, 0)
-            guard length > 0 else { return nil }
-            let fields = buffer[..<length].split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
-            // Reads, merged reads, sectors read, milliseconds; the same for writes. Of these the sectors are counted
-            // before whoever has written is told that it is done (block/blk-mq.c: `blk_update_request`).
-            guard fields.count > 6, let sectors = UInt64(String(decoding: fields[6], as: UTF8.self)) else {
-                return nil
-            }
+            // Of the reads their number, merged ones, sectors and milliseconds; the same of the writes. Of these the
+            // sectors are counted before whoever has written is told that it is done (block/blk-mq.c:
+            // `blk_update_request`).
+            guard let sectors = Self.field(6, of: file) else { return nil }
             sum &+= sectors
         }
         return sum
+    }
+
+    /// A number of a line of numbers, from its start; nil if it cannot be read. Allocates nothing: it is read in the window.
+    private static func field(_ index: Int, of file: FileDescriptor) -> UInt64? {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 512) { buffer in
+            let length = pread(file.rawValue, buffer.baseAddress, buffer.count, 0)
+            guard length > 0 else { return nil }
+            var (number, count): (UInt64?, Int) = (nil, 0)
+            for byte in buffer[..<length] {
+                if let digit = UInt64(exactly: Int(byte) - Int(UInt8(ascii: "0"))), digit < 10 {
+                    number = (number ?? 0) &* 10 &+ digit
+                } else if let found = number {
+                    if count == index { return found }
+                    (number, count) = (nil, count + 1)
+                }
+            }
+            return count == index ? number : nil
+        }
     }
 }
 

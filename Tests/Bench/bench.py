@@ -1,7 +1,7 @@
 """How long writers wait for quiesce, for the stock agents, and for what nobody can be quicker than. Prints JSON, a line for
 each part.
 
-    bench.py [stall | clean | mounts | memory | kill]...     all of it if nothing is named
+    bench.py [stall | clean | mounts | filesystems | memory | kill]...     all of it if nothing is named
 """
 
 import json
@@ -34,8 +34,8 @@ def figure(values):
 class Field:
     """Filesystems, and the agents that freeze them, all ready at once. Who is not asked does nothing."""
 
-    def __init__(self, count, backing, kinds, mebibytes=400):
-        self.filesystems = [Filesystem(number, backing, mebibytes) for number in range(count)]
+    def __init__(self, count, backing, kinds, mebibytes=400, kinds_of_filesystem=("ext4", "xfs")):
+        self.filesystems = [Filesystem(number, backing, mebibytes, kinds_of_filesystem) for number in range(count)]
         self.agents = [kind(self.filesystems) for kind in kinds]
 
     def __enter__(self):
@@ -108,7 +108,7 @@ def clean():
 
 
 def mounts():
-    """Bind mounts over four filesystems, and many small filesystems."""
+    """Bind mounts over four filesystems."""
     results = []
     for count in (0, 100, 1000, 10000):
         with Field(4, "zram", []) as field:
@@ -116,19 +116,35 @@ def mounts():
                 target = pathlib.Path(f"/run/bind/{number}")
                 target.mkdir(parents=True, exist_ok=True)
                 run("mount", "--bind", field.filesystems[number % 4].path, target)
-            for namespaces in ("own", "all"):
-                kinds = [lambda all_, how=namespaces: agents.Quiesce(all_, how)]
-                if namespaces == "own":
-                    kinds += ALL[1:]
-                field.agents = [kind(field.filesystems) for kind in kinds]
-                for each in timed_rounds(field):
-                    name = f"{each['agent']} ({namespaces})" if each["agent"] == "quiesce" else each["agent"]
-                    results.append({"bind_mounts": count, **each, "agent": name})
-                    say(f"mounts, {results[-1]}")
-                for agent in field.agents:
-                    agent.end()
-                field.agents = []
+            results += [{"bind_mounts": count, **each} for each in both_namespaces(field)]
             run("sh", "-c", "awk '$5 ~ \"^/run/bind/\" { print $5 }' /proc/self/mountinfo | xargs -r -n 500 umount")
+    return results
+
+
+def both_namespaces(field):
+    """quiesce as it looks into its own mount namespace only and into all; the others have their own."""
+    results = []
+    for namespaces in ("own", "all"):
+        kinds = [lambda all_, how=namespaces: agents.Quiesce(all_, how)]
+        if namespaces == "own":
+            kinds += ALL[1:]
+        field.agents = [kind(field.filesystems) for kind in kinds]
+        for each in timed_rounds(field):
+            name = f"{each['agent']} ({namespaces})" if each["agent"] == "quiesce" else each["agent"]
+            results.append({**each, "agent": name})
+            say(f"mounts, {results[-1]}")
+        for agent in field.agents:
+            agent.end()
+        field.agents = []
+    return results
+
+
+def filesystems():
+    """Many small filesystems."""
+    results = []
+    for count in (50, 200):
+        with Field(count, "zram", [], mebibytes=64, kinds_of_filesystem=("ext4",)) as field:
+            results += [{"filesystems": count, **each} for each in both_namespaces(field)]
     return results
 
 
@@ -142,13 +158,14 @@ def memory():
         agent.thaw()
         time.sleep(2)
         idle = {name: usage(process) for name, process in (("quiesced", daemon), ("quiesce-freezer", freezer))}
-        before = wake_ups([daemon, freezer])
-        time.sleep(30)
-        woken = (wake_ups([daemon, freezer]) - before) / 30
+        before = wake_ups([daemon, freezer]), processor_time([daemon, freezer])
+        time.sleep(60)
+        after = wake_ups([daemon, freezer]), processor_time([daemon, freezer])
         agent.freeze()
         window = {name: usage(process) for name, process in (("quiesced", daemon), ("quiesce-freezer", freezer))}
         agent.thaw()
-    return {"idle": idle, "window": window, "wake_ups_per_second": woken}
+    return {"idle": idle, "window": window, "wake_ups_per_second": (after[0] - before[0]) / 60,
+            "processor_ms_per_hour": (after[1] - before[1]) * 60}
 
 
 def usage(process):
@@ -164,6 +181,12 @@ def wake_ups(processes):
         for status in pathlib.Path(f"/proc/{process}/task").glob("*/status"):
             total += int(status.read_text().split("voluntary_ctxt_switches:")[1].split()[0])
     return total
+
+
+def processor_time(processes):
+    """What all their threads have used so far, in milliseconds."""
+    return sum(int(path.read_text().split()[0]) / 1e6 for process in processes
+               for path in pathlib.Path(f"/proc/{process}/task").glob("*/schedstat"))
 
 
 def kill():
@@ -188,7 +211,7 @@ def kill():
     return figure(took)
 
 
-PARTS = {"stall": stall, "clean": clean, "mounts": mounts, "memory": memory, "kill": kill}
+PARTS = {"stall": stall, "clean": clean, "mounts": mounts, "filesystems": filesystems, "memory": memory, "kill": kill}
 
 
 def main():

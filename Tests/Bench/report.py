@@ -45,7 +45,7 @@ def lines(results):
         for backing in ("zram", "loop"):
             found += [f"Worst stall of a writer beyond the hold, ms, on {backing}: median (least-most)"]
             found += table(*stall_rows(results["stall"], backing)) + [""]
-    for part, key in (("clean", "filesystems"), ("mounts", "bind_mounts")):
+    for part, key in (("clean", "filesystems"), ("mounts", "bind_mounts"), ("filesystems", "filesystems")):
         if part in results:
             rows = [[str(each[key]), each["agent"]] + [
                 text_of(each[name]) if name in each else "-" for name in ("freeze_ms", "thaw_ms", "window_ms")]
@@ -57,7 +57,8 @@ def lines(results):
         rows = [[state, name, str(each["rss"]), str(each["pss"])]
                 for state in ("idle", "window") for name, each in memory[state].items()]
         found += ["Memory, KiB"] + table(["", "process", "resident", "proportional"], rows)
-        found += [f"Wake-ups while idle: {memory['wake_ups_per_second']:.2f} a second", ""]
+        found += [f"Idle: {memory['wake_ups_per_second']:.2f} wake-ups a second, "
+                  f"{memory['processor_ms_per_hour']:.0f} ms of processor time an hour", ""]
     if "kill" in results:
         found += [f"SIGKILL of the daemon, 16 filesystems: all go on after {text_of(results['kill'])} ms", ""]
     return found

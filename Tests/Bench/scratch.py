@@ -23,8 +23,8 @@ def run(*arguments):
 class Filesystem:
     """ext4 or xfs, on zram (in memory) or on a loop file (on the disk)."""
 
-    def __init__(self, number, backing, mebibytes=400):
-        self.kind = ("ext4", "xfs")[number % 2]
+    def __init__(self, number, backing, mebibytes=400, kinds=("ext4", "xfs")):
+        self.kind = kinds[number % len(kinds)]
         self.path = pathlib.Path(f"/mnt/{number:03}")
         self.path.mkdir(exist_ok=True)
         self.backing = backing
