@@ -23,6 +23,8 @@ public struct Configuration: Hashable, Sendable {
         public var maxWindow = RequestPolicy().maxWindow
         /// For each of the two flushes, before and after the hooks.
         public var flushTimeout = RequestPolicy().flushTimeout
+        /// Whether the kernel is told to hurry while it freezes.
+        public var expeditedRCU = OnOff.on
 
         public init() {}
     }
@@ -91,6 +93,12 @@ public struct HookImport: Hashable, Sendable {
         self.style = style
         self.directory = directory
     }
+}
+
+/// A boolean in the file.
+public enum OnOff: String, Hashable, Sendable, CaseIterable {
+    case on = "true"
+    case off = "false"
 }
 
 /// Whether a channel is opened. `true` and `false` are booleans in the file.

@@ -35,6 +35,9 @@ public struct ConfigurationKey: Sendable {
             "freeze.flush_timeout", .duration(\.freeze.flushTimeout),
             "for each of the two flushes, before and after the hooks"),
         ConfigurationKey(
+            "freeze.expedited_rcu", .choice(\.freeze.expeditedRCU),
+            "the kernel hurries while it freezes: writers wait much less"),
+        ConfigurationKey(
             "filesystems.include", .selectors(\.filesystems.include),
             "only these filesystems; empty means all"),
         ConfigurationKey("filesystems.exclude", .selectors(\.filesystems.exclude), "never these filesystems"),

@@ -40,6 +40,18 @@ extension Coordinator {
         }
     }
 
+    /// Has the kernel hurry while filesystems are being frozen. After a crash the ledger tells who has to end it.
+    func setExpedited(_ isExpedited: Bool) {
+        guard let expeditedRCU, let ledger = resources?.ledger else { return }
+        if isExpedited {
+            ledger.setExpeditesRCU(true)
+            expeditedRCU.begin()
+        } else {
+            expeditedRCU.end()
+            ledger.setExpeditesRCU(false)
+        }
+    }
+
     /// Before the THAW that ends the window: has anything been written meanwhile? What is written later is in no
     /// snapshot, for the host has its own by now.
     func lookForWrites() {

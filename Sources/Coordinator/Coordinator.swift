@@ -29,6 +29,8 @@ public final class Coordinator: @unchecked Sendable {
     let history: HistoryFile
     let assessment = Assessment()
     let me = ProcessIdentity.current
+    /// Nil if it is not wanted, or cannot be had.
+    let expeditedRCU: ExpeditedRCU?
     var channels: [any RequestChannel] = []
     /// How the channels are doing, by name, in words.
     var channelStates: [String: String] = [:]
@@ -79,6 +81,7 @@ public final class Coordinator: @unchecked Sendable {
             throw CoordinatorError(error)
         }
         history = HistoryFile(inStateDirectory: configuration.paths.state)
+        expeditedRCU = configuration.freeze.expeditedRCU == .on ? ExpeditedRCU() : nil
         freezer = FreezerSupervisor(executable: freezerExecutable, mailbox: mailbox)
         var policy = RequestPolicy(configuration)
         policy.isDryRun = isDryRun
@@ -160,6 +163,7 @@ public final class Coordinator: @unchecked Sendable {
         // Held before the first effect of a window, released after the last one.
         let isWindowOpen = machine.isWindowOpen
         if isWindowOpen { setWritersHeld(true) }
+        if before == .freezing, state != .freezing { setExpedited(false) }
         perform(effects)
         if !isWindowOpen { setWritersHeld(false) }
         if state != before { StopPoint.reach("in \(state.rawValue)") }

@@ -51,6 +51,11 @@ public struct Recovery: Sendable {
             freezer?.kill(within: .seconds(1))
         }
         ledger.fencePlanned(by: me)
+        // The one that has turned it on is dead, or as good as dead.
+        if ledger.expeditesRCU {
+            ExpeditedRCU.endForTheDead()
+            ledger.setExpeditesRCU(false)
+        }
         if let freezer { waitForOrphan(freezer, ledger) }
         // Another guard may have been quicker: that is told, too.
         let outcomes = Dictionary(uniqueKeysWithValues: unsettled.map { ($0, RecoveryOutcome.thaw(.nothingToDo)) })

@@ -73,6 +73,13 @@ public final class Ledger: Sendable {
         mapping.store(UInt64(index) + 1, at: LedgerLayout.Header.outcome)
     }
 
+    /// Whether the kernel hurries for this request: a setting that outlives who turned it on.
+    public var expeditesRCU: Bool { mapping.load(at: LedgerLayout.Header.expeditesRCU) != 0 }
+
+    public func setExpeditesRCU(_ expedites: Bool) {
+        mapping.store(expedites ? 1 : 0, at: LedgerLayout.Header.expeditesRCU)
+    }
+
     // MARK: Superblocks
 
     public func word(_ index: Int) -> LedgerWord {

@@ -11,7 +11,7 @@ import SystemPackage
 /// ```
 enum LedgerLayout {
     /// "QUIESCE" and the layout's version.
-    static let magic: UInt64 = 0x5155_4945_5343_4502
+    static let magic: UInt64 = 0x5155_4945_5343_4503
 
     enum Header {
         static let magic = 0
@@ -24,7 +24,8 @@ enum LedgerLayout {
         static let requestID = 64
         static let channel = 80
         static let outcome = 96
-        static let length = 104
+        static let expeditesRCU = 104
+        static let length = 112
     }
 
     enum Superblock {

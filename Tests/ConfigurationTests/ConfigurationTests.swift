@@ -48,6 +48,7 @@ import Testing
             timeout = "1500ms"
             max_window = "2m"
             flush_timeout = "5s"
+            expedited_rcu = false
             [filesystems]
             include = ["/srv*", "LABEL=data"]
             exclude = ["fstype:xfs"]
@@ -71,6 +72,7 @@ import Testing
         expected.freeze.timeout = .milliseconds(1500)
         expected.freeze.maxWindow = .seconds(120)
         expected.freeze.flushTimeout = .seconds(5)
+        expected.freeze.expeditedRCU = .off
         expected.filesystems.include = [try FilesystemSelector(parsing: "/srv*"), .label("data")]
         expected.filesystems.exclude = [.filesystemType("xfs")]
         expected.filesystems.unfreezable = .fail

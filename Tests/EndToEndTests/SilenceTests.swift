@@ -208,7 +208,7 @@ private enum SilentCall {
         "setsockopt",
         "getpeername", "getsockname", "pidfd_send_signal", "waitid", "wait4", "lseek", "dup",
     ]
-    private static let writing: Set = ["write", "writev", "sendto", "sendmsg"]
+    private static let writing: Set = ["write", "pwrite64", "writev", "sendto", "sendmsg"]
     private static let reading: Set = ["read", "readv", "pread64", "recvfrom", "recvmsg"]
     /// New descriptors that lead to no path.
     private static let making: Set = ["eventfd2", "timerfd_create", "epoll_create1"]
@@ -216,6 +216,8 @@ private enum SilentCall {
     private static let channels = ["UNIX", "socket:", "pipe:", "anon_inode:", "/dev/pts/"]
     /// Opened before the window: the mount tables, the kernel's line on the freezer, and its counts of what was written.
     private static let tables = ["/proc/", "/sys/devices/"]
+    /// The kernel's setting that ends with the last FIFREEZE.
+    private static let settings = ["/sys/kernel/rcu_expedited"]
 
     static func problem(of call: SystemCallTrace.Call) -> String? {
         let target = call.target
@@ -228,7 +230,8 @@ private enum SilentCall {
                 ? nil : "an ioctl of another kind"
         case "mmap": return call.arguments.contains("MAP_ANONYMOUS") ? nil : "a file is mapped"
         case "clone", "clone3": return call.arguments.contains("CLONE_THREAD") ? nil : "a process is started"
-        case let name where writing.contains(name): return leads(to: channels) ? nil : "something is written"
+        case let name where writing.contains(name):
+            return leads(to: channels + settings) ? nil : "something is written"
         case let name where reading.contains(name):
             return leads(to: channels + tables) ? nil : "a file is read"
         case let name where harmless.contains(name) || onDescriptors.contains(name) || making.contains(name):

@@ -66,7 +66,7 @@ import Testing
 
     @Test(arguments: [0, 7 << 56, .max] as [UInt64])
     func `a superblock in no state of ours is refused`(word: UInt64) throws {
-        #expect(try isRefused(replacing(104, with: word)))
+        #expect(try isRefused(replacing(112, with: word)))
     }
 
     @Test func `a mount point with a null byte in it is refused`() throws {
