@@ -43,6 +43,8 @@ public final class Coordinator: @unchecked Sendable {
     var last: PastRequest?
     var lastGood: PastRequest?
     let started = Moment.now
+    private let usualPriority = ThreadPriority.current
+    private var isInWindow = false
     var freezer: FreezerSupervisor
     var machine: RequestMachine
     var resources: ActiveResources?
@@ -162,16 +164,20 @@ public final class Coordinator: @unchecked Sendable {
         if state != before { StopPoint.reach("entering \(state.rawValue)") }
         // Held before the first effect of a window, released after the last one.
         let isWindowOpen = machine.isWindowOpen
-        if isWindowOpen { setWritersHeld(true) }
+        if isWindowOpen { setInWindow(true) }
         if before == .freezing, state != .freezing { setExpedited(false) }
         perform(effects)
-        if !isWindowOpen { setWritersHeld(false) }
+        if !isWindowOpen { setInWindow(false) }
         if state != before { StopPoint.reach("in \(state.rawValue)") }
     }
 
-    private func setWritersHeld(_ isHeld: Bool) {
-        logWriter.setHeld(isHeld)
-        historyWriter.setHeld(isHeld)
+    /// In the window nothing is written, and whatever writes waits for this thread.
+    private func setInWindow(_ isInWindow: Bool) {
+        guard isInWindow != self.isInWindow else { return }
+        self.isInWindow = isInWindow
+        logWriter.setHeld(isInWindow)
+        historyWriter.setHeld(isInWindow)
+        ThreadPriority.set(isInWindow ? ThreadPriority.raised : usualPriority)
     }
 
     // MARK: Words

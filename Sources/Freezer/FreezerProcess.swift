@@ -20,6 +20,8 @@ public enum FreezerProcess {
             try ProcessMemory.limitArenas()
             try ProcessMemory.setDefaultStackSize(256 * 1024)
             try ProcessMemory.lockAll()
+            // In the window all writers wait for it; otherwise it sleeps.
+            ThreadPriority.set(ThreadPriority.raised)
             // Two descriptors for each filesystem of a machine that may have many.
             try DescriptorLimit.raise()
             let service = try FreezerService(socket: .standardInput)

@@ -176,11 +176,12 @@ class LowerBound:
     """The C program, with everything open."""
 
     name = "lower bound"
+    options = ()
 
     def __init__(self, filesystems):
         # The root holds the files of loop devices.
         level = ["-"] if filesystems[0].backing == "loop" else []
-        self.program = Lines(PROGRAMS / "lower-bound", *(filesystem.path for filesystem in filesystems), *level, "/")
+        self.program = Lines(PROGRAMS / "lower-bound", *self.options, *(filesystem.path for filesystem in filesystems), *level, "/")
         self.last_window = 0.0
         self.freeze_window = 0.0
 
@@ -206,3 +207,10 @@ class LowerBound:
     def end(self):
         """Ends it."""
         self.program.end()
+
+
+class ExpeditedLowerBound(LowerBound):
+    """The same, and the kernel hurries."""
+
+    name = "lower bound, expedited"
+    options = ("--expedited",)

@@ -52,7 +52,7 @@ def stall():
     """Busy writers, 64 MiB dirty on each filesystem: their longest writes beyond the hold."""
     results = []
     for backing in ("zram", "loop"):
-        kinds = [agents.Quiesce, agents.QEMUAgent, agents.LowerBound]
+        kinds = [agents.Quiesce, agents.QEMUAgent, agents.LowerBound, agents.ExpeditedLowerBound]
         # It leaves loop devices out.
         if backing == "zram":
             kinds.insert(1, agents.StockHyperVDaemon)
@@ -95,7 +95,7 @@ def timed_rounds(field):
             for name, each in took.items()]
 
 
-ALL = [agents.Quiesce, agents.StockHyperVDaemon, agents.QEMUAgent, agents.LowerBound]
+ALL = [agents.Quiesce, agents.StockHyperVDaemon, agents.QEMUAgent, agents.LowerBound, agents.ExpeditedLowerBound]
 
 
 def clean():

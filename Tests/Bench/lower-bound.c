@@ -1,7 +1,9 @@
 // What no agent can be quicker than: everything open, a thread for each filesystem, syncfs in parallel and then FIFREEZE
 // in parallel, level by level.
 //
-//   lower-bound MOUNTPOINT... [- MOUNTPOINT...]...
+//   lower-bound [--expedited] MOUNTPOINT... [- MOUNTPOINT...]...
+//
+// With --expedited it has the kernel hurry with grace periods of RCU while it freezes.
 //
 // What stands before a dash is stored on what stands behind it: it is frozen before, and thawed after that.
 //
@@ -55,7 +57,17 @@ static void have_done(int what) {
     pthread_barrier_wait(&turn);
 }
 
+static void expedite(int setting, const char *value) {
+    if (setting >= 0 && pwrite(setting, value, 1, 0) != 1) failed = errno;
+}
+
 int main(int argc, char **argv) {
+    int setting = -1;
+    if (argc > 1 && !strcmp(argv[1], "--expedited")) {
+        setting = open("/sys/kernel/rcu_expedited", O_WRONLY | O_CLOEXEC);
+        if (setting < 0) return perror("rcu_expedited"), 1;
+        argc--, argv++;
+    }
     int dashes = 0;
     for (int i = 1; i < argc; i++) dashes += !strcmp(argv[i], "-");
     pthread_barrier_init(&turn, NULL, argc - dashes);
@@ -78,8 +90,10 @@ int main(int argc, char **argv) {
         int64_t begun = now(), window = begun;
         if (!strcmp(line, "freeze\n")) {
             have_done(SYNC);
+            expedite(setting, "1");
             window = now();
             for (level = 0; level < levels; level++) have_done(FREEZE);
+            expedite(setting, "0");
         } else {
             for (level = levels - 1; level >= 0; level--) have_done(THAW);
         }

@@ -10,7 +10,8 @@ import math
 import pathlib
 import sys
 
-COLOURS = {"quiesce": "#1b6ac9", "hv_vss_daemon": "#c9541b", "qemu-ga": "#8a8a2b", "lower bound": "#555555"}
+COLOURS = {"quiesce": "#1b6ac9", "hv_vss_daemon": "#c9541b", "qemu-ga": "#8a8a2b", "lower bound": "#555555",
+           "lower bound, expedited": "#999999"}
 
 
 def text_of(figure):
@@ -31,7 +32,7 @@ def stall_rows(results, backing):
     rows = []
     for count in sorted({each["filesystems"] for each in mine}):
         found = {each["agent"]: each["worst_ms"] for each in mine if each["filesystems"] == count}
-        peers = [found[name]["median"] for name in names if name not in ("quiesce", "lower bound")]
+        peers = [found[name]["median"] for name in names if name != "quiesce" and not name.startswith("lower")]
         ratio = found["quiesce"]["median"] / min(peers)
         bound = found["quiesce"]["median"] / max(found["lower bound"]["median"], 0.001)
         rows.append([str(count), *(text_of(found[name]) for name in names), f"{ratio:.2f}", f"{bound:.2f}"])
@@ -94,7 +95,7 @@ def plot(results, backing="zram"):
         colour = COLOURS[name]
         found = {each["filesystems"]: each["worst_ms"] for each in mine if each["agent"] == name}
         points = " ".join(f"{x_of(count):.1f},{y_of(found[count]['median']):.1f}" for count in counts)
-        dash = ' stroke-dasharray="5 4"' if name == "lower bound" else ""
+        dash = ' stroke-dasharray="5 4"' if name.startswith("lower") else ""
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         for count in counts:
             parts.append(f'<path d="M{x_of(count):.1f} {y_of(found[count]["min"]):.1f}'

@@ -68,6 +68,8 @@ public final class HyperVChannel: RequestChannel {
                 var all = sigset_t()
                 sigfillset(&all)
                 pthread_sigmask(SIG_BLOCK, &all, nil)
+                // It sleeps until the host wants something, and then all that write wait for it.
+                ThreadPriority.set(ThreadPriority.raised)
                 var loop = HyperVChannelLoop(
                     path: device, isRequired: isRequired, limits: limits, opening: opening, deliver: deliver,
                     mailbox: mailbox)
