@@ -12,7 +12,7 @@ extension EndToEnd {
         // MARK: In the window
 
         /// Allocations may have to wait for memory, which may have to be written to what is frozen.
-        @Test func `in the window daemon and freezer allocate little`() throws {
+        @Test func `P7 in the window daemon and freezer allocate little`() throws {
             let filesystems = try (0..<8).map { try ScratchFilesystem($0 % 2 == 0 ? .ext4 : .xfs) }
             let count = try AllocationCount()
             let rig = try rig(for: filesystems)
