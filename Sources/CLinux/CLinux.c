@@ -191,6 +191,24 @@ int clinux_spawn(pid_t *process, const char *program, char *const environment[],
     posix_spawnattr_destroy(&attributes);
     return -error;
 }
+static int termination_event = -1;
+static void tell_of_termination(int signal) {
+    (void)signal;
+    int error = errno;
+    uint64_t one = 1;
+    // Fails only if it is full, and so readable.
+    ssize_t written = write(termination_event, &one, sizeof one);
+    (void)written;
+    errno = error;
+}
+int clinux_catch_termination(int event) {
+    termination_event = event;
+    struct sigaction action = {.sa_handler = tell_of_termination, .sa_flags = SA_RESTART};
+    const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        if (sigaction(signals[i], &action, NULL)) return -errno;
+    return 0;
+}
 int clinux_set_dumpable(bool dumpable) { return negated(prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0)); }
 
 int clinux_allow_locking_all(void) {

@@ -1,32 +1,27 @@
-import Glibc
+import CLinux
 import SystemPackage
 
-/// The signals that ask a daemon to end in order (signal(7)).
+/// The signals that ask a daemon to end in order: SIGTERM, SIGINT, SIGHUP and SIGQUIT (signal(7)).
+///
+/// They are caught, and not blocked: a library may wait in a thread of its own with no signal blocked, as
+/// swift-subprocess does.
 public enum TerminationSignals {
-    /// In the calling thread and in all that it starts from now on these signals end nothing: they wait to be taken.
-    /// Before the first thread.
-    public static func block() {
-        var set = all
-        pthread_sigmask(SIG_BLOCK, &set, nil)
-    }
-
-    /// Calls the body at the first of them, on a thread of its own; at once if one has come since `block`.
+    /// Calls the body at the first of them, on a thread of its own. From now on none of them ends the process.
+    /// To be called once.
     ///
-    /// - Throws: EAGAIN when the system has no more threads to give.
+    /// - Throws: EMFILE or ENFILE without a descriptor, EAGAIN when the system has no more threads to give.
     public static func onFirst(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+        let wakeUp = try WakeUp()
         try OperatingSystemThread.start("signals") {
-            var set = all
-            var number: CInt = 0
-            // Fails only for a set of signals that there are none of.
-            sigwait(&set, &number)
+            while pollDescriptors([(wakeUp.descriptor, .readable)], until: nil)[0].isEmpty {}
             body()
+            // Later ones are written to it as well.
+            withExtendedLifetime(wakeUp) { waitForEver() }
         }
+        try Errno.check(clinux_catch_termination(wakeUp.descriptor.rawValue))
     }
 
-    private static var all: sigset_t {
-        var set = sigset_t()
-        sigemptyset(&set)
-        for number in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] { sigaddset(&set, number) }
-        return set
+    private static func waitForEver() -> Never {
+        while true { _ = pollDescriptors([], until: nil) }
     }
 }

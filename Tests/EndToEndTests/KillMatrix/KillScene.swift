@@ -122,7 +122,8 @@ final class KillScene {
             try goOn()
             if let ledger { try CrashScene.waitForThaw(of: ledger, since: started, within: .seconds(10)) }
             let took = Moment.now - started
-            #expect(try daemon.waitForExit(within: .seconds(20)) == .exited(0))
+            let ending = try daemon.waitForExit(within: .seconds(20))
+            #expect(ending == .exited(0), "\(rig.log)")
             #expect(freezer.waitForEnd(atMost: .seconds(10)), "the freezer lives on")
             return took
         case .standsStill:
