@@ -105,7 +105,7 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/quiesced/hooks/adapters hooks/adapters/*
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/quiesced/LICENSE
 	# With the paths they have here, which their links need.
-	set -e; for file in $(wildcard *.md docs/*.md) hooks/sample-hook packaging/quiesced.toml; do \
+	set -e; for file in $(wildcard *.md docs/*.md docs/*.svg) hooks/sample-hook packaging/quiesced.toml; do \
 	    install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/doc/quiesced/$$file; done
 
 clean: ## removes what was built
