@@ -11,7 +11,13 @@ extension DaemonRig {
 
     /// Waits until the control socket is there: the daemon is asked by hand only then.
     func waitForSocket() throws {
-        try wait(for: "the control socket; log: \(log)") { FileManager.default.fileExists(atPath: socket.string) }
+        // The file is there a moment before it can be connected to (proc_pid_net(5): __SO_ACCEPTCON).
+        try wait(for: "the control socket; log: \(log)") {
+            try String(contentsOfFile: "/proc/net/unix", encoding: .utf8).split(separator: "\n").contains { line in
+                let fields = line.split(separator: " ")
+                return fields.last == Substring(socket.string) && fields[3] == "00010000"
+            }
+        }
     }
 
     func status() throws -> ControlStatus {
