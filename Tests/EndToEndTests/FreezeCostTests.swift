@@ -89,14 +89,8 @@ extension EndToEnd {
             #expect(try rig.thaw().status == .success)
             try rig.waitUntilReleased()
             for process in [rig.daemon.processIdentifier, try rig.freezerProcess()] {
-                let deadline = ContinuousClock.now + .seconds(60)
-                var busy = try IdleThread.waitingWithLimit(process)
                 // A hook's time that was not used up is waited for once more, and what closes files ends.
-                while !busy.isEmpty, ContinuousClock.now < deadline {
-                    usleep(50_000)
-                    busy = try IdleThread.waitingWithLimit(process)
-                }
-                #expect(busy.isEmpty)
+                #expect(try IdleThread.busyUntilIdle(process, within: .seconds(30)).isEmpty)
             }
             #expect(try rig.stop() == .exited(0))
             try filesystem.remove()

@@ -2,8 +2,22 @@ import Foundation
 
 /// What the threads of a process wait for, as the kernel tells it (proc_pid_syscall(5)).
 enum IdleThread {
+    /// Waits until nothing will be done for two seconds on end, at every look: a timer of one second is not armed for the
+    /// moment in which it is dealt with. Gives what was seen last if the time runs out.
+    static func busyUntilIdle(_ process: pid_t, within limit: Duration) throws -> [String] {
+        let deadline = ContinuousClock.now + limit
+        var (lastBusy, since) = (["nothing yet"], ContinuousClock.now)
+        while ContinuousClock.now - since < .seconds(2) {
+            guard ContinuousClock.now < deadline else { return lastBusy }
+            usleep(20_000)
+            let busy = try waitingWithLimit(process)
+            if !busy.isEmpty { (lastBusy, since) = (busy, .now) }
+        }
+        return []
+    }
+
     /// The threads and timers that will do something although nothing happens, each in words. None: it is idle.
-    static func waitingWithLimit(_ process: pid_t) throws -> [String] {
+    private static func waitingWithLimit(_ process: pid_t) throws -> [String] {
         let tasks = "/proc/\(process)/task"
         let threads = try FileManager.default.contentsOfDirectory(atPath: tasks).compactMap { thread -> String? in
             // One that has ended meanwhile does nothing any more.
