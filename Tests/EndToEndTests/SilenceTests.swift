@@ -156,9 +156,10 @@ extension EndToEnd {
         }
 
         @Test func `P7 a session hook writes all the time, and dies in the window`() throws {
-            // It is traced, too, as the daemon's child: it does nothing but write.
+            // It is traced, too, as the daemon's child: it does nothing but write, and starts no program for it.
             try rig.install(
-                hook: "20-chatty.session", "echo $$ > $TRACE.session; echo READY; exec yes 'I am here'")
+                hook: "20-chatty.session", "echo $$ > $TRACE.session; echo READY; while :; do echo I am here; done"
+            )
             let trace = try attach()
             try freeze()
             try RunningProgram.output(
