@@ -44,8 +44,7 @@ extension Coordinator {
     func setExpedited(_ isExpedited: Bool) {
         guard let expeditedRCU, let ledger = resources?.ledger else { return }
         if isExpedited {
-            ledger.setExpeditesRCU(true)
-            expeditedRCU.begin()
+            expeditedRCU.begin { ledger.setExpeditesRCU(true) }
         } else {
             expeditedRCU.end()
             ledger.setExpeditesRCU(false)

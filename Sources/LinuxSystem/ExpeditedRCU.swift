@@ -29,10 +29,13 @@ public final class ExpeditedRCU: Sendable {
     }
 
     /// Turns it on; not if it is on already, as an admin may want it. Never blocks.
-    public func begin() {
+    ///
+    /// - Parameter willTurnOn: Called before that, if it is.
+    public func begin(_ willTurnOn: () -> Void = {}) {
         isOurs.withLock { isOurs in
             var digit: UInt8 = 0
             guard !isOurs, pread(file.rawValue, &digit, 1, 0) == 1, digit == UInt8(ascii: "0") else { return }
+            willTurnOn()
             isOurs = set("1")
         }
     }

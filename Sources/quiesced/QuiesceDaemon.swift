@@ -81,7 +81,7 @@ struct QuiesceDaemon: ParsableCommand {
             do throws(Errno) {
                 try TerminationSignals.onFirst { coordinator.stop(reason: "quiesced was asked to stop") }
             } catch {
-                throw StartError.noThread(error)
+                throw StartError.noSignals(error)
             }
             coordinator.run()
             // Everything is written that can be. exit(3) would wait for the lock of standard error: for ever, if the

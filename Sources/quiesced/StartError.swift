@@ -16,10 +16,10 @@ struct StartError: ActionableError {
             remedy: "Set LimitNOFILE= of the service, or ulimit -n, to 1024 or more; each filesystem takes one.")
     }
 
-    static func noThread(_ errno: Errno) -> StartError {
+    static func noSignals(_ errno: Errno) -> StartError {
         StartError(
-            subject: "quiesced", problem: "the thread that takes its signals cannot be started: \(errno)",
-            remedy: "Raise TasksMax= of the service, or the limit of processes.")
+            subject: "quiesced", problem: "it cannot take the signals that end it: \(errno)",
+            remedy: "Raise LimitNOFILE= and TasksMax= of the service.")
     }
 
     static func ownPathUnknown(_ errno: Errno) -> StartError {

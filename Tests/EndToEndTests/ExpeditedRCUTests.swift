@@ -66,6 +66,21 @@ extension EndToEnd {
             try end()
         }
 
+        @Test func `what an admin has turned on stays on, also after both have died`() throws {
+            try RunningProgram.output(of: "sh", ["-c", "echo 1 > \(Self.setting)"])
+            let rig = try rig(hasStopPoints: true)
+            try rig.arm("before FIFREEZE 1")
+            let answer = PendingAnswer(.freeze, of: rig.host)
+            let freezer = try rig.freezerProcess()
+            try wait(for: "the freezer to stand still") { try ProcessRecord.read(freezer)?.state == "T" }
+            try rig.killBoth()
+            #expect(try rig.control("recover").ending == .exited(0))
+            #expect(try value() == "1")
+            rig.host.close()
+            _ = try? answer.value()
+            try end()
+        }
+
         @Test func `it is off when a freeze fails, and stays off if the configuration says so`() throws {
             let rig = try rig("expedited_rcu = false", hasStopPoints: true)
             try rig.arm("before FIFREEZE 1")
