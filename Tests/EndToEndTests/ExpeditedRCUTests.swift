@@ -28,6 +28,16 @@ extension EndToEnd {
             try String(contentsOfFile: Self.setting, encoding: .utf8).trimmingCharacters(in: .newlines)
         }
 
+        /// A request whose freezer stands still before its FIFREEZE.
+        private func stoppedFreeze(_ lines: String = "") throws -> (DaemonRig, PendingAnswer, freezer: pid_t) {
+            let rig = try rig(lines, hasStopPoints: true)
+            try rig.arm("before FIFREEZE 1")
+            let answer = PendingAnswer(.freeze, of: rig.host)
+            let freezer = try rig.freezerProcess()
+            try wait(for: "the freezer to stand still") { try ProcessRecord.read(freezer)?.state == "T" }
+            return (rig, answer, freezer)
+        }
+
         private func rig(_ lines: String = "", hasStopPoints: Bool = false) throws -> DaemonRig {
             try DaemonRig(
                 configuration: [
@@ -37,11 +47,7 @@ extension EndToEnd {
         }
 
         @Test func `it is on while FIFREEZE runs, and off before the answer`() throws {
-            let rig = try rig(hasStopPoints: true)
-            try rig.arm("before FIFREEZE 1")
-            let answer = PendingAnswer(.freeze, of: rig.host)
-            let freezer = try rig.freezerProcess()
-            try wait(for: "the freezer to stand still") { try ProcessRecord.read(freezer)?.state == "T" }
+            let (rig, answer, freezer) = try stoppedFreeze()
             #expect(try value() == "1")
             kill(freezer, SIGCONT)
             #expect(try answer.value().status == .success, "\(rig.log)")
@@ -52,11 +58,7 @@ extension EndToEnd {
         }
 
         @Test func `P1 it is off after both have died, and the guard has come`() throws {
-            let rig = try rig(hasStopPoints: true)
-            try rig.arm("before FIFREEZE 1")
-            let answer = PendingAnswer(.freeze, of: rig.host)
-            let freezer = try rig.freezerProcess()
-            try wait(for: "the freezer to stand still") { try ProcessRecord.read(freezer)?.state == "T" }
+            let (rig, answer, _) = try stoppedFreeze()
             try rig.killBoth()
             #expect(try value() == "1")
             #expect(try rig.control("recover").ending == .exited(0))
@@ -68,11 +70,7 @@ extension EndToEnd {
 
         @Test func `what an admin has turned on stays on, also after both have died`() throws {
             try RunningProgram.output(of: "sh", ["-c", "echo 1 > \(Self.setting)"])
-            let rig = try rig(hasStopPoints: true)
-            try rig.arm("before FIFREEZE 1")
-            let answer = PendingAnswer(.freeze, of: rig.host)
-            let freezer = try rig.freezerProcess()
-            try wait(for: "the freezer to stand still") { try ProcessRecord.read(freezer)?.state == "T" }
+            let (rig, answer, _) = try stoppedFreeze()
             try rig.killBoth()
             #expect(try rig.control("recover").ending == .exited(0))
             #expect(try value() == "1")
@@ -82,11 +80,7 @@ extension EndToEnd {
         }
 
         @Test func `it is off when a freeze fails, and stays off if the configuration says so`() throws {
-            let rig = try rig("expedited_rcu = false", hasStopPoints: true)
-            try rig.arm("before FIFREEZE 1")
-            let answer = PendingAnswer(.freeze, of: rig.host)
-            let freezer = try rig.freezerProcess()
-            try wait(for: "the freezer to stand still") { try ProcessRecord.read(freezer)?.state == "T" }
+            let (rig, answer, freezer) = try stoppedFreeze("expedited_rcu = false")
             #expect(try value() == "0")
             kill(freezer, SIGCONT)
             #expect(try answer.value().status == .success, "\(rig.log)")
