@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 import SystemPackage
 
 /// Tells when something may have come to a path where there was nothing (inotify(7)), without looking again and again.
@@ -24,17 +25,34 @@ public final class PathArrival {
     }
 
     private static func watch(_ path: FilePath) throws(Errno) -> (FileDescriptor, FilePath.Component) {
+        while true {
+            let (descriptor, directory, awaited) = try watchNearest(to: path)
+            // A directory that came between the look for it and the watch above it is not told: it is the nearer one.
+            let next = directory.appending(awaited)
+            if next == path || !isDirectory(next) { return (descriptor, awaited) }
+            try? descriptor.close()
+        }
+    }
+
+    private static func watchNearest(
+        to path: FilePath
+    ) throws(Errno) -> (FileDescriptor, directory: FilePath, awaited: FilePath.Component) {
         var directory = path
         while let awaited = directory.lastComponent, path.isAbsolute {
             directory = directory.removingLastComponent()
             do throws(Errno) {
                 let watch = try Errno.check(clinux_watch_directory(directory.string))
-                return (FileDescriptor(rawValue: watch), awaited)
+                return (FileDescriptor(rawValue: watch), directory, awaited)
             } catch .noSuchFileOrDirectory, .notDirectory {
                 continue
             }
         }
         throw .invalidArgument
+    }
+
+    private static func isDirectory(_ path: FilePath) -> Bool {
+        var status = stat()
+        return stat(path.string, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     /// Takes what has happened, and watches on.
