@@ -196,7 +196,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "Channels", "ControlProtocol", "Varlink", "History", "FreezerProtocol", "Ledger", "LinuxCalls",
+                "Channels", "ControlProtocol", "Varlink", "History", "Freezer", "FreezerProtocol", "Ledger",
+                "LinuxCalls",
                 "FreezeCore", system,
             ],
             swiftSettings: strict),

@@ -87,16 +87,19 @@ final class FreezeTarget: Sendable {
         orders.wait()
         guard phase != .settled else { return }
         guard StopPoint.inTurn(issueFreeze) else { return }
-        let unwanted = state.withLock { phase in
-            if phase == .freezing {
-                phase = .frozen
-                return false
-            }
-            phase = .thawing
-            return true
-        }
-        if !unwanted { orders.wait() }
+        orders.wait()
         issueThaw()
+    }
+
+    /// Before it is reported frozen: an order to thaw that answers the report finds it so, and the levels below wait for
+    /// this one. If it was ordered before, the order that the thread will wait for is there already.
+    private func becomeFrozen() {
+        let isUnwanted = state.withLock { phase in
+            let isUnwanted = phase == .freezingUnwanted
+            phase = isUnwanted ? .thawing : .frozen
+            return isUnwanted
+        }
+        if isUnwanted { orders.signal() }
     }
 
     /// Nothing of ours is in the superblock; before that is reported, the descriptor is closed, so that it can be
@@ -128,6 +131,7 @@ final class FreezeTarget: Sendable {
         StopPoint.reach("after FIFREEZE \(turn)")
         // A daemon takes over a superblock that is being frozen only after it sent us SIGKILL; then nothing here runs.
         _ = ledger.advance(index, from: freezing, to: LedgerWord(.frozen, by: me))
+        becomeFrozen()
         report(.froze(index: index, error: nil, started: started, ended: Moment.now))
         return true
     }

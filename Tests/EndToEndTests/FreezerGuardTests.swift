@@ -6,6 +6,8 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
+@testable import Freezer
+
 /// The first of the three guards, without the other two.
 extension EndToEnd {
     @Suite struct FreezerGuardTests {
@@ -41,6 +43,51 @@ extension EndToEnd {
             #expect(thaws[0].ended <= thaws[1].started && thaws[1].ended <= thaws[2].started)
             try rig.wait(for: .thawFinished)
             // Nothing holds them any more, though the freezer lives and was not told to release them.
+            for filesystem in filesystems { try filesystem.remove() }
+        }
+
+        /// While the thread that has frozen the upper level still tells so: the lower one waits for it.
+        @Test func `P6 a thaw that answers the last report begins with that level`() throws {
+            let filesystems = try (0..<2).map { _ in try ScratchFilesystem(.ext4) }
+            let directory = try RunDirectory("/run/freezer-session", creating: true)
+            let (ledger, descriptor) = try directory.createLedger(
+                LedgerContents(
+                    requestID: "session", channel: "session", daemon: .current,
+                    superblocks: filesystems.indices.map {
+                        .init(
+                            device: DeviceNumber(major: 7, minor: UInt32($0)),
+                            mountPoint: filesystems[$0].mountPoint, level: $0)
+                    }, hooks: []))
+            defer { try? descriptor.close() }
+            let reports = Monitor<[FreezerNews]>([])
+            let mayGoOn = ThreadSemaphore()
+            var session = FreezerSession(
+                FreezerSessionID(number: 1), ledger: ledger, superblockCount: 2, me: .current
+            ) { news in
+                reports.update { $0.append(news) }
+                if case .froze(1, nil, _, _) = news { mayGoOn.wait() }
+            }
+            func isReported(within limit: Duration = .seconds(10), _ news: (FreezerNews) -> Bool) -> Bool {
+                reports.wait(until: .now + limit) { $0.contains(where: news) ? true : nil } ?? false
+            }
+            func isThaw(_ news: FreezerNews, of index: Int) -> Bool {
+                if case .thawed(index, nil, _, _) = news { true } else { false }
+            }
+            try session.take(try filesystems.map { try $0.descriptor.duplicate() }, from: 0)
+            for level in 0..<2 {
+                session.freeze(
+                    level: level, freezeDeadline: .now + .seconds(10), windowDeadline: .now + .seconds(40))
+                #expect(isReported { if case .froze(level, nil, _, _) = $0 { true } else { false } })
+            }
+            session.beginThaw()
+            session.advance(now: Moment.now)
+            #expect(!isReported(within: .milliseconds(200)) { isThaw($0, of: 0) })
+            mayGoOn.signal()
+            for level in [1, 0] {
+                #expect(isReported { isThaw($0, of: level) })
+                session.advance(now: Moment.now)
+            }
+            #expect(isReported { $0 == .thawFinished })
             for filesystem in filesystems { try filesystem.remove() }
         }
 
