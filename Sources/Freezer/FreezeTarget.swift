@@ -138,10 +138,12 @@ final class FreezeTarget: Sendable {
 
     private func issueThaw() {
         let thawing = LedgerWord(.thawing, by: me)
-        // Whoever moves the word from frozen to thawing issues FITHAW, nobody else: a second one could undo
-        // somebody else's freeze.
+        // Only the guard that moves the word from frozen to thawing issues FITHAW: a second FITHAW could undo the freeze
+        // of another agent. A word that no guard has written tells nothing: the superblock is thawed then (P1 before P5).
         let isOurs = StopPoint.inTurn {
-            let isOurs = ledger.advance(index, from: LedgerWord(.frozen, by: me), to: thawing)
+            let word = ledger.word(index)
+            let expected = word.state == nil ? word : LedgerWord(.frozen, by: me)
+            let isOurs = ledger.advance(index, from: expected, to: thawing)
             StopPoint.reach("before FITHAW \(turn)")
             return isOurs
         }

@@ -172,8 +172,7 @@ private struct LedgerReader {
         for index in 0..<superblockCount {
             let record = LedgerLayout.superblock(index)
             guard let mountPoint = path(at: record + LedgerLayout.Superblock.mountPoint),
-                let level = Int(exactly: mapping.load(at: record + LedgerLayout.Superblock.level)),
-                LedgerWord(rawValue: mapping.load(at: record + LedgerLayout.Superblock.word)).state != nil
+                let level = Int(exactly: mapping.load(at: record + LedgerLayout.Superblock.level))
             else { return nil }
             let device = mapping.load(at: record + LedgerLayout.Superblock.device)
             let life = mapping.load(at: record + LedgerLayout.Superblock.life)

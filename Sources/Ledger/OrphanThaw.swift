@@ -40,7 +40,7 @@ public struct OrphanThaw: Sendable {
         while true {
             let word = ledger.word(index)
             switch word.state {
-            case nil, .thawed, .refused:
+            case .thawed, .refused:
                 return .nothingToDo
             case .planned:
                 // So that the freezer, if it is just about to, does not begin either.
@@ -49,7 +49,8 @@ public struct OrphanThaw: Sendable {
             case .thawing where word.process == me.asStored || word.process.isAlive:
                 // Its winner is at it. If it dies, its place is taken over.
                 break
-            case .freezing, .frozen, .thawing:
+            // Nil: a word that no guard has written. Whether the superblock is frozen only FITHAW tells (P1).
+            case nil, .freezing, .frozen, .thawing:
                 let mine = LedgerWord(.thawing, by: me)
                 if ledger.advance(index, from: word, to: mine) {
                     return issueThaw(index, through: descriptor, until: deadline)

@@ -77,6 +77,43 @@ extension EndToEnd {
             try end(way)
         }
 
+        enum Guard: String, CaseIterable, CustomTestStringConvertible {
+            case freezer = "the freezer, at THAW"
+            case freezerAlone = "the freezer, after the daemon's death"
+            case daemon = "the daemon, after the freezer's death"
+            var testDescription: String { rawValue }
+        }
+
+        @Test(arguments: Guard.allCases, [0, 0xFF] as [UInt8])
+        func `P1 a ledger that was overwritten in the window keeps no living guard from the thaw`(
+            thawer: Guard, byte: UInt8
+        ) throws {
+            #expect(try rig.freeze().status == .success)
+            let freezer = try CrashScene.freezer(rig)
+            let file = try FileHandle(forUpdating: URL(fileURLWithPath: ledgerPath.string))
+            let size = try file.seekToEnd()
+            try file.seek(toOffset: 0)
+            try file.write(contentsOf: Data(repeating: byte, count: Int(size)))
+            try file.close()
+            switch thawer {
+            case .freezer:
+                #expect(try rig.thaw().status == .success)
+            case .freezerAlone:
+                rig.daemon.send(SIGKILL)
+                #expect(freezer.waitForEnd(atMost: .seconds(5)))
+                #expect(try rig.daemon.waitForExit() == .killed(signal: SIGKILL))
+            case .daemon:
+                try freezer.send(signal: SIGKILL)
+                try wait(for: "the thaw; log: \(rig.log)") { try !filesystem.isFrozen() }
+            }
+            #expect(try !filesystem.isFrozen())
+            if thawer == .freezerAlone { try rig.start() }
+            if thawer != .freezer { #expect(try rig.thaw().status == .failure) }
+            try rig.expectAlive(freezing: filesystem.mountPoint)
+            #expect(try rig.stop() == .exited(0))
+            try filesystem.remove()
+        }
+
         /// Of an ordinary one: nothing, half a number, the header but for a byte, the header, and all but for the end.
         static let lengths = [0, 4, 103, 104, 120, -8, -1]
 

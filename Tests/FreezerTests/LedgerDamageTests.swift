@@ -65,8 +65,9 @@ import Testing
     }
 
     @Test(arguments: [0, 7 << 56, .max] as [UInt64])
-    func `a superblock in no state of ours is refused`(word: UInt64) throws {
-        #expect(try isRefused(replacing(112, with: word)))
+    func `P1 a superblock in a state that no guard has written is not settled`(word: UInt64) throws {
+        let ledger = try scratch.ledger(of: replacing(112, with: word))
+        #expect(ledger.word(0).state == nil && ledger.unsettled.contains(0))
     }
 
     @Test func `a mount point with a null byte in it is refused`() throws {
