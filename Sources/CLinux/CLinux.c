@@ -191,23 +191,32 @@ int clinux_spawn(pid_t *process, const char *program, char *const environment[],
     posix_spawnattr_destroy(&attributes);
     return -error;
 }
-static int termination_event = -1;
-static void tell_of_termination(int signal) {
+static int signal_event = -1;
+static void write_signal_event(int signal) {
     (void)signal;
     int error = errno;
     uint64_t one = 1;
-    // Fails only if it is full, and so readable.
-    ssize_t written = write(termination_event, &one, sizeof one);
+    // Fails only if the counter is full, and so readable.
+    ssize_t written = write(signal_event, &one, sizeof one);
     (void)written;
     errno = error;
 }
-int clinux_catch_termination(int event) {
-    termination_event = event;
-    struct sigaction action = {.sa_handler = tell_of_termination, .sa_flags = SA_RESTART};
-    const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+static int catch_signals(int event, const int signals[], size_t count) {
+    signal_event = event;
+    struct sigaction action = {.sa_handler = write_signal_event, .sa_flags = SA_RESTART};
+    for (size_t i = 0; i < count; i++)
         if (sigaction(signals[i], &action, NULL)) return -errno;
     return 0;
+}
+int clinux_catch_termination(int event) {
+    const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    return catch_signals(event, signals, sizeof signals / sizeof *signals);
+}
+int clinux_catch_parent_death(int event) {
+    // No program sends this one to others.
+    const int signals[] = {SIGRTMAX};
+    int result = catch_signals(event, signals, 1);
+    return result < 0 ? result : negated(prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0));
 }
 int clinux_set_dumpable(bool dumpable) { return negated(prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0)); }
 

@@ -3,16 +3,43 @@ import LinuxCalls
 import Synchronization
 import SystemPackage
 
-/// Does what may block, because it writes to a filesystem or a pipe, on a thread of its own, in order, and not while
-/// held: log and history are written after the thaw (P7), and one that hangs hangs alone (P9).
-final class BackgroundWriter: Sendable {
-    private struct Queue {
-        var jobs: [@Sendable () -> Void] = []
-        var dropped = 0
-        var isHeld = false
+/// Jobs that may block, because they read or write files or a pipe: done in order, on a thread of their own, and not
+/// while held (P7). A job that hangs holds up no other thread (P9).
+final class BackgroundQueue: Sendable {
+    /// What a job does with the filesystem that it uses.
+    enum Access: Sendable {
+        case reads
+        /// Hangs while the filesystem is frozen.
+        case writes
     }
 
-    /// More than this waits only if the thread hangs; then the newest are dropped.
+    /// The jobs that are not begun, from the weakest hold to the strongest.
+    enum Hold: Int, Comparable, Sendable {
+        case nothing, writes, everything
+
+        static func < (left: Hold, right: Hold) -> Bool { left.rawValue < right.rawValue }
+
+        func covers(_ access: Access) -> Bool {
+            switch self {
+            case .nothing: false
+            case .writes: access == .writes
+            case .everything: true
+            }
+        }
+    }
+
+    private struct Job {
+        let access: Access
+        let work: @Sendable () -> Void
+    }
+
+    private struct Queue {
+        var jobs: [Job] = []
+        var dropped = 0
+        var hold = Hold.nothing
+    }
+
+    /// More jobs than this wait only if the thread hangs, or while held for long; then the newest are dropped.
     private static let capacity = 10_000
     private let queue = Mutex(Queue())
     private let signal = ThreadSemaphore()
@@ -24,44 +51,48 @@ final class BackgroundWriter: Sendable {
         try OperatingSystemThread.start(name) { [self] in work() }
     }
 
-    func add(_ job: @escaping @Sendable () -> Void) {
+    func add(_ access: Access, _ work: @escaping @Sendable () -> Void) {
         queue.withLock { queue in
-            if queue.jobs.count < Self.capacity { queue.jobs.append(job) } else { queue.dropped += 1 }
+            if queue.jobs.count < Self.capacity {
+                queue.jobs.append(Job(access: access, work: work))
+            } else {
+                queue.dropped += 1
+            }
         }
         signal.signal()
     }
 
-    /// While held, nothing that is not begun already is begun.
-    func setHeld(_ isHeld: Bool) {
-        let changed = queue.withLock { queue in
-            defer { queue.isHeld = isHeld }
-            return queue.isHeld != isHeld
+    /// While held, no job that the hold covers is begun; the others go on, and may overtake.
+    func set(_ hold: Hold) {
+        let isWeaker = queue.withLock { queue in
+            defer { queue.hold = hold }
+            return hold < queue.hold
         }
-        if changed && !isHeld { signal.signal() }
+        if isWeaker { signal.signal() }
     }
 
     /// Waits until everything added so far is done; false if the time ran out.
     func drain(atMost limit: Duration) -> Bool {
         guard let done = try? WakeUp() else { return false }
-        add { done.signal() }
+        add(.writes) { done.signal() }
         return !pollOne(done.descriptor, events: .readable, atMost: limit).isEmpty
     }
 
     private func work() {
         while true {
             signal.wait()
-            while let (job, dropped) = next() {
+            while let (work, dropped) = next() {
                 if dropped > 0 { onDropped(dropped) }
-                job()
+                work()
             }
         }
     }
 
-    private func next() -> (job: @Sendable () -> Void, dropped: Int)? {
+    private func next() -> (work: @Sendable () -> Void, dropped: Int)? {
         queue.withLock { queue in
-            guard !queue.isHeld, !queue.jobs.isEmpty else { return nil }
+            guard let index = queue.jobs.firstIndex(where: { !queue.hold.covers($0.access) }) else { return nil }
             defer { queue.dropped = 0 }
-            return (queue.jobs.removeFirst(), queue.dropped)
+            return (queue.jobs.remove(at: index).work, queue.dropped)
         }
     }
 }

@@ -28,7 +28,7 @@ extension Coordinator {
 
     func readHistory(_ limit: Int, _ reply: @escaping @Sendable (HistoryAnswer) -> Void) {
         let history = history
-        historyWriter.add {
+        historyQueue.add(.reads) {
             do throws(HistoryError) {
                 reply(.success(try history.records(limit: limit).records))
             } catch {
@@ -43,7 +43,7 @@ extension Coordinator {
     func readLastRequests() {
         let history = history
         let mailbox = mailbox
-        historyWriter.add {
+        historyQueue.add(.reads) {
             let last = (try? history.last())?.record
             let lastGood = (try? history.lastGood())?.record
             let clock = WallClock.current()

@@ -23,10 +23,15 @@ public final class Coordinator: @unchecked Sendable {
     let runDirectory: RunDirectory
     let hookRunner: HookRunner
     let logger: Logger
+    private let isLogFile: Bool
     let mailbox: Mailbox
-    let logWriter: BackgroundWriter
-    let historyWriter: BackgroundWriter
+    let logQueue: BackgroundQueue
+    let historyQueue: BackgroundQueue
     let history: HistoryFile
+    /// Records that could not be written before the daemon ended; in the run directory.
+    let heldHistory: HistoryFile
+    /// Records that are not in the history yet.
+    var unwritten: [HistoryRecord] = []
     let assessment = Assessment()
     let me = ProcessIdentity.current
     /// Nil if it is not wanted, or cannot be had.
@@ -45,6 +50,7 @@ public final class Coordinator: @unchecked Sendable {
     let started = Moment.now
     private let usualPriority = ThreadPriority.current
     private var isInWindow = false
+    private var hold = BackgroundQueue.Hold.nothing
     var freezer: FreezerSupervisor
     var machine: RequestMachine
     var resources: ActiveResources?
@@ -55,14 +61,17 @@ public final class Coordinator: @unchecked Sendable {
     var isDone = false
     private let lock: FileDescriptor
 
+    /// - Parameter isLogFile: Whether the logger writes to a file, which may be on a filesystem that is frozen.
     /// - Throws: `CoordinatorError` if this machine cannot be served: not root, a bad run directory, no freezer.
     public init(
-        configuration: Configuration, freezerExecutable: FilePath, isDryRun: Bool = false, logger: Logger
+        configuration: Configuration, freezerExecutable: FilePath, isDryRun: Bool = false, logger: Logger,
+        isLogFile: Bool
     ) throws(CoordinatorError) {
         // Before the first system call that would be refused: its error would not name the cause.
         guard geteuid() == 0 else { throw .notRoot }
         self.configuration = configuration
         self.logger = logger
+        self.isLogFile = isLogFile
         do {
             planPolicy = PlanPolicy(configuration)
             hookSources = HookSources(configuration)
@@ -72,10 +81,10 @@ public final class Coordinator: @unchecked Sendable {
             runDirectory.removeUnfinishedLedger()
             hookRunner.removeLeftovers()
             mailbox = try Mailbox()
-            logWriter = try BackgroundWriter("log") { [logger] dropped in
+            logQueue = try BackgroundQueue("log") { [logger] dropped in
                 logger.warning("\(dropped) log records were dropped: writing the log took too long")
             }
-            historyWriter = try BackgroundWriter("history") { [mailbox] dropped in
+            historyQueue = try BackgroundQueue("history") { [mailbox] dropped in
                 mailbox.post(
                     .note(LogNote(.error, "\(dropped) records were not written to the history: it hangs")))
             }
@@ -83,6 +92,7 @@ public final class Coordinator: @unchecked Sendable {
             throw CoordinatorError(error)
         }
         history = HistoryFile(inStateDirectory: configuration.paths.state)
+        heldHistory = HistoryFile(inStateDirectory: runDirectory.path)
         expeditedRCU = configuration.freeze.expeditedRCU == .on ? ExpeditedRCU() : nil
         freezer = FreezerSupervisor(executable: freezerExecutable, mailbox: mailbox)
         var policy = RequestPolicy(configuration)
@@ -122,7 +132,9 @@ public final class Coordinator: @unchecked Sendable {
     /// Serves until `stop`. Blocks: give it a thread of its own.
     public func run() {
         lifeObserver?.isStarting()
+        setHold(holdWanted)
         readLastRequests()
+        writeHeldRecords()
         freezer.start()
         perform(machine.start(at: Moment.now))
         while !isDone {
@@ -134,9 +146,16 @@ public final class Coordinator: @unchecked Sendable {
         }
         for channel in channels { channel.stop() }
         freezer.disconnect()
-        // Bounded: a log on a filesystem that hangs must not keep the service from stopping.
-        _ = historyWriter.drain(atMost: .seconds(5))
-        _ = logWriter.drain(atMost: .seconds(5))
+        finishWriting()
+    }
+
+    /// Bounded: a history or log on a filesystem that hangs must not keep the service from stopping.
+    private func finishWriting() {
+        if machine.mayFileWriteHang || !historyQueue.drain(atMost: .seconds(5)) {
+            for message in mailbox.takeAll() { if case .recorded = message { take(message) } }
+            keepUnwritten()
+        }
+        if !isLogFile || !machine.mayFileWriteHang { _ = logQueue.drain(atMost: .seconds(5)) }
     }
 
     private func waitForWork() {
@@ -157,27 +176,44 @@ public final class Coordinator: @unchecked Sendable {
     }
 
     func handle(_ event: RequestEvent) {
-        if case .shutdown = event { lifeObserver?.isStopping() }
+        if case .shutdown = event {
+            lifeObserver?.isStopping()
+            nextHeartbeat = lifeObserver?.heartbeatInterval.map { Moment.now + $0 }
+        }
         let before = machine.state
         let effects = machine.handle(event, at: Moment.now)
         let state = machine.state
         if state != before { StopPoint.reach("entering \(state.rawValue)") }
         // Held before the first effect of a window, released after the last one.
         let isWindowOpen = machine.isWindowOpen
+        let holdWanted = holdWanted
+        setHold(max(hold, holdWanted))
         if isWindowOpen { setInWindow(true) }
         if before == .freezing, state != .freezing { setExpedited(false) }
         perform(effects)
         if !isWindowOpen { setInWindow(false) }
+        setHold(holdWanted)
         if state != before { StopPoint.reach("in \(state.rawValue)") }
     }
 
-    /// In the window nothing is written, and whatever writes waits for this thread.
+    /// In the window writers wait for this thread.
     private func setInWindow(_ isInWindow: Bool) {
         guard isInWindow != self.isInWindow else { return }
         self.isInWindow = isInWindow
-        logWriter.setHeld(isInWindow)
-        historyWriter.setHeld(isInWindow)
         ThreadPriority.set(isInWindow ? ThreadPriority.raised : usualPriority)
+    }
+
+    /// What must not be begun now (P7).
+    private var holdWanted: BackgroundQueue.Hold {
+        machine.isWindowOpen ? .everything : machine.mayFileWriteHang ? .writes : .nothing
+    }
+
+    private func setHold(_ hold: BackgroundQueue.Hold) {
+        guard hold != self.hold else { return }
+        self.hold = hold
+        historyQueue.set(hold)
+        // The journal's socket is on no disk, and other logs than files hang without harm: SIGKILL ends such a wait.
+        logQueue.set(hold == .writes && !isLogFile ? .nothing : hold)
     }
 
     // MARK: Words
@@ -185,7 +221,7 @@ public final class Coordinator: @unchecked Sendable {
     /// For the log, when nothing is frozen.
     func log(_ note: LogNote) {
         let logger = logger
-        logWriter.add {
+        logQueue.add(.writes) {
             logger.log(level: Logger.Level(note.level), "\(note.line)", metadata: note.metadata)
         }
     }

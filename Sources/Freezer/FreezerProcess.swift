@@ -24,7 +24,7 @@ public enum FreezerProcess {
             ThreadPriority.set(ThreadPriority.raised)
             // Two descriptors for each filesystem of a machine that may have many.
             try DescriptorLimit.raise()
-            let service = try FreezerService(socket: .standardInput)
+            let service = try FreezerService(socket: .standardInput, daemonDeath: try ParentDeath.event())
             try FreezerSandbox.enter()
             service.run()
             return 0

@@ -9,20 +9,25 @@ import SystemPackage
 /// The freezer's main thread: takes commands from the daemon, keeps the deadline, and thaws when the daemon is gone.
 public final class FreezerService {
     private let socket: PacketSocket
+    private let daemonDeath: WakeUp
     private let timer: BootTimer
     private let outbox: Outbox
     private let me = ProcessIdentity.current
     private var session: FreezerSession?
     private var isDaemonGone = false
 
-    /// - Parameter socket: The connection to the daemon; taken over.
-    public init(socket descriptor: FileDescriptor) throws(Errno) {
+    /// - Parameters:
+    ///   - socket: The connection to the daemon; taken over.
+    ///   - daemonDeath: Readable once the daemon was killed. The connection of a daemon with a thread that hangs in the
+    ///     kernel stays open.
+    public init(socket descriptor: FileDescriptor, daemonDeath: WakeUp) throws(Errno) {
         socket = PacketSocket(owning: descriptor)
+        self.daemonDeath = daemonDeath
         timer = try BootTimer()
         outbox = try Outbox()
     }
 
-    /// Serves until the daemon's end of the connection is closed and nothing is frozen by us any more.
+    /// Serves until the daemon is dead, or has closed its end of the connection, and nothing is frozen by the freezer.
     public func run() {
         outbox.add(FreezerReport(.none, .ready))
         while true {
@@ -37,12 +42,14 @@ public final class FreezerService {
         // Nothing is armed while idle: no wake-ups.
         try? timer.arm(at: session?.nextDeadline)
         let commands: PollEvents = outbox.isEmpty ? .readable : [.readable, .writable]
-        let interests: InlineArray<3, (descriptor: FileDescriptor?, events: PollEvents)> = [
+        let interests: InlineArray<4, (descriptor: FileDescriptor?, events: PollEvents)> = [
             (timer.descriptor, .readable), (outbox.wakeUp.descriptor, .readable),
             (isDaemonGone ? nil : socket.descriptor, commands),
+            (isDaemonGone ? nil : daemonDeath.descriptor, .readable),
         ]
         let ready = pollDescriptors(interests, until: nil)
         outbox.wakeUp.clear()
+        if !ready[3].isEmpty { return daemonIsGone() }
         if !ready[2].subtracting(.writable).isEmpty { receiveAll() }
     }
 

@@ -54,11 +54,11 @@ extension ProcessIdentity {
         ProcessIdentity(processID: processID & 0x3F_FFFF, startTicks: startTicks & 0x3_FFFF_FFFF)
     }
 
-    /// Whether this life of the process has not ended. If that cannot be told, for lack of descriptors or memory, it
-    /// counts as alive: the other mistake would leave a filesystem frozen.
+    /// Whether this process still runs code of its own. A process that was killed, and whose last threads hang in the
+    /// kernel, does not. If that cannot be told, for lack of descriptors or memory, the process counts as alive.
     public var isAlive: Bool {
         do throws(Errno) {
-            return try openStored() != nil
+            return try openStored()?.isDying == false
         } catch {
             return true
         }

@@ -70,29 +70,6 @@ public struct RunDirectory: Sendable {
         unlink(temporaryPath.string)
     }
 
-    /// Takes the lock that only one daemon can hold at a time; it is held until the process ends or the descriptor
-    /// is closed.
-    public func lock() throws(LedgerError) -> FileDescriptor {
-        let lockPath = path.appending("lock")
-        do throws(Errno) {
-            let descriptor = try openDescriptor(
-                lockPath, .readWrite, options: [.create, .noFollow], permissions: .ownerReadWrite)
-            guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
-                let error = Errno(rawValue: errno)
-                try? descriptor.close()
-                throw error
-            }
-            return descriptor
-        } catch {
-            if error == .wouldBlock {
-                throw LedgerError(
-                    .inUse, lockPath, "another quiesced is running on this run directory",
-                    remedy: "Stop it first, or give this one another `paths.run`.")
-            }
-            throw LedgerError(.runDirectoryUnusable, lockPath, "the lock cannot be taken", underlyingError: error)
-        }
-    }
-
     /// Makes the ledger of a new request. It appears whole or not at all.
     ///
     /// - Returns: The ledger, and a descriptor of it for the freezer, which the caller closes.

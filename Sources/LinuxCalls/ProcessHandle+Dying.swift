@@ -3,11 +3,18 @@ import Glibc
 import SystemPackage
 
 extension ProcessHandle {
-    /// Whether its main thread is gone, though another one may still hang in the kernel: nothing of its program runs
-    /// any more.
+    /// Whether the process has ended, or was killed and ends as soon as the kernel lets its last threads go: none of its
+    /// code runs any more. False if /proc cannot be read.
+    ///
+    /// A thread that sleeps uninterruptibly survives SIGKILL until it wakes up, and keeps every descriptor and every lock
+    /// of the process.
     public var isDying: Bool {
-        guard !hasEnded, let record = (try? ProcessRecord.read(identity.processID)) ?? nil else { return hasEnded }
-        return !record.isAlive
+        if hasEnded { return true }
+        guard let record = (try? ProcessRecord.read(identity.processID)) ?? nil, !record.isAlive else {
+            return false
+        }
+        // The main thread of a process that goes on may have ended, too.
+        return ProcessThreads.areKilled(in: identity.processID) || hasEnded
     }
 
     /// Whether it stands still, by SIGSTOP or under a debugger (proc_pid_stat(5): T, t).

@@ -6,8 +6,15 @@ import SystemPackage
 /// systemd, as the one who started the daemon with `Type=notify` (sd_notify(3)): it is told when requests can come,
 /// what the daemon is doing, and at intervals that it is alive.
 public final class ServiceManager: LifeObserver, RequestObserver {
+    /// How much longer systemd waits for the end after each message, whatever `TimeoutStopSec=` says: that is short, for
+    /// a daemon that does not say anything.
+    private static let stopExtension = Duration.seconds(30)
+    /// How often systemd is told while the daemon stops.
+    private static let stopInterval = Duration.seconds(10)
+
     private let socket: NotificationSocket
-    public let heartbeatInterval: Duration?
+    private let watchdogInterval: Duration?
+    private let isEnding = Mutex(false)
     private let status = Mutex(ServiceStatus())
 
     /// Takes `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` out of the environment: they are for this process
@@ -29,7 +36,7 @@ public final class ServiceManager: LifeObserver, RequestObserver {
         socket = try NotificationSocket(address)
         let isForUs = watchdogProcess.map { pid_t($0) == getpid() } ?? true
         // Half of it, as sd_watchdog_enabled(3) recommends.
-        heartbeatInterval =
+        watchdogInterval =
             isForUs
             ? watchdog.flatMap(Int64.init).flatMap { $0 > 0 ? .microseconds($0 / 2) : nil } : nil
     }
@@ -42,13 +49,21 @@ public final class ServiceManager: LifeObserver, RequestObserver {
         send("READY=1")
     }
 
+    public var heartbeatInterval: Duration? {
+        guard isEnding.withLock({ $0 }) else { return watchdogInterval }
+        return min(watchdogInterval ?? Self.stopInterval, Self.stopInterval)
+    }
+
     public func isAlive() {
-        socket.send("WATCHDOG=1")
+        socket.send("WATCHDOG=1" + (isEnding.withLock { $0 } ? "\n\(Self.extend)" : ""))
     }
 
     public func isStopping() {
-        send("STOPPING=1")
+        isEnding.withLock { $0 = true }
+        send("STOPPING=1\n\(Self.extend)")
     }
+
+    private static let extend = "EXTEND_TIMEOUT_USEC=\(stopExtension.components.seconds * 1_000_000)"
 
     public func observe(_ progress: RequestProgress) {
         if status.withLock({ $0.take(progress) }) { send(nil) }

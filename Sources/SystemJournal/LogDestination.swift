@@ -34,6 +34,12 @@ public enum LogDestination: Equatable, Sendable {
         self = isSocketThere ? .journal : .journalLines
     }
 
+    /// Whether it is a file, whose filesystem can be frozen.
+    public var isFile: Bool {
+        var status = stat()
+        return self == .text && fstat(STDERR_FILENO, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
     /// Writes there.
     ///
     /// - Parameter label: What text lines are labelled with.

@@ -72,7 +72,7 @@ struct QuiesceDaemon: ParsableCommand {
             let configuration = try readConfiguration()
             let coordinator = try Coordinator(
                 configuration: configuration, freezerExecutable: try findFreezer(), isDryRun: dryRun,
-                logger: logger)
+                logger: logger, isLogFile: destination.isFile)
             try addChannels(to: coordinator, configuration)
             if let serviceManager {
                 coordinator.add(lifeObserver: serviceManager)

@@ -80,20 +80,28 @@ final class DaemonRig {
 
     /// Starts the daemon and waits until it has registered with the host.
     ///
-    /// - Parameter arguments: In addition to `--config`.
-    func start(_ arguments: String...) throws {
+    /// - Parameters:
+    ///   - arguments: In addition to `--config`.
+    ///   - log: The file that standard error is appended to; nil for a pipe to the test.
+    func start(_ arguments: String..., loggingTo log: FilePath? = nil) throws {
         let before = host.events.count { if case .registered = $0 { true } else { false } }
-        try launch(arguments)
+        try launch(arguments, loggingTo: log)
         guard host.waitForRegistration(number: before + 1, until: .now + .seconds(15)) else {
-            throw Failure(description: "the daemon did not register: \(log)")
+            throw Failure(description: "the daemon did not register: \(self.log)")
         }
     }
 
     /// Starts the daemon without waiting for anything.
-    func launch(_ arguments: [String] = []) throws {
-        daemon = try RunningProgram(
-            ScratchWorld.programs.appending("quiesced"), ["--config", configuration.string] + arguments,
-            environment: environment)
+    func launch(_ arguments: [String] = [], loggingTo log: FilePath? = nil) throws {
+        let program = ScratchWorld.programs.appending("quiesced")
+        let all = ["--config", configuration.string] + arguments
+        if let log {
+            let script = "log=$1; shift; exec \"$@\" 2>> \"$log\""
+            daemon = try RunningProgram(
+                "sh", ["-c", script, "sh", log.string, program.string] + all, environment: environment)
+        } else {
+            daemon = try RunningProgram(program, all, environment: environment)
+        }
         try daemon.closeInput()
     }
 

@@ -32,11 +32,35 @@ final class FreezerRig {
         runDirectory = try RunDirectory(FilePath("/run/freezer-rig-\(number)"), creating: true)
         let (near, far) = try PacketSocket.pair()
         defer { try? far.close() }
-        let arguments = launcher + [ScratchWorld.programs.appending("quiesce-freezer").string]
+        let handle = try Self.start(launcher + [ScratchWorld.programs.appending("quiesce-freezer").string], far)
+        process = handle
+        socket = near
+        try wait(for: .ready)
+    }
+
+    /// On a thread that lives as long as the freezer: the end of the thread means the death of the daemon.
+    private static func start(_ arguments: [String], _ connection: FileDescriptor) throws -> ProcessHandle {
+        let started = Monitor<Result<ProcessHandle, Failure>?>(nil)
+        try OperatingSystemThread.start("freezer rig") {
+            let result = spawn(arguments, connection)
+            started.update { $0 = result }
+            if case .success(let handle) = result {
+                _ = pollDescriptors([(handle.descriptor, .readable)], until: nil)
+            }
+        }
+        guard let result = started.wait(until: .now + .seconds(10), { $0 }) else {
+            throw Failure(description: "\(arguments): not started within 10 s")
+        }
+        return try result.get()
+    }
+
+    private static func spawn(
+        _ arguments: [String], _ connection: FileDescriptor
+    ) -> Result<ProcessHandle, Failure> {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, far.rawValue, 0)
+        posix_spawn_file_actions_adddup2(&actions, connection.rawValue, 0)
         // The test's threads may have signals blocked: nothing of that is to be inherited.
         var attributes = posix_spawnattr_t()
         var noSignals = sigset_t()
@@ -51,11 +75,9 @@ final class FreezerRig {
         var started = pid_t()
         let error = posix_spawnp(&started, arguments[0], &actions, &attributes, &pointers, &environment)
         guard error == 0, let identity = ProcessIdentity(of: started), let handle = ProcessHandle(identity) else {
-            throw Failure(description: "\(arguments): \(Errno(rawValue: error))")
+            return .failure(Failure(description: "\(arguments): \(Errno(rawValue: error))"))
         }
-        process = handle
-        socket = near
-        try wait(for: .ready)
+        return .success(handle)
     }
 
     deinit {

@@ -69,6 +69,33 @@ import Testing
         try directory.lock().close()
     }
 
+    @Test func `P1 the lock of a process that is dead is taken, and only one daemon takes it`() throws {
+        let directory = try scratch.runDirectory()
+        let path = directory.path.appending("lock")
+        // What a killed holder that hangs in the kernel leaves: the file is locked, and names a process that is dead.
+        let held = try directory.lock()
+        try writeAll(Array("\(getpid()) 1\n".utf8), to: try openDescriptor(path, .writeOnly, options: .truncate))
+        let lock = try directory.lock()
+        let error = #expect(throws: LedgerError.self) { try directory.lock() }
+        #expect(error?.code == .inUse)
+        try held.close()
+        #expect(throws: LedgerError.self) { try directory.lock() }
+        try lock.close()
+        try directory.lock().close()
+    }
+
+    @Test(arguments: ["", "nonsense", "1", "-1 -1 -1"])
+    func `a locked file that names nobody is left alone`(text: String) throws {
+        let directory = try scratch.runDirectory()
+        let held = try directory.lock()
+        let file = try openDescriptor(directory.path.appending("lock"), .writeOnly, options: .truncate)
+        try writeAll(Array(text.utf8), to: file)
+        try file.close()
+        let error = #expect(throws: LedgerError.self) { try directory.lock() }
+        #expect(error?.code == .inUse)
+        try held.close()
+    }
+
     @Test func `a ledger of an earlier boot is removed unread`() throws {
         let directory = try scratch.runDirectory()
         _ = try directory.createLedger(.sample(superblocks: 1))

@@ -19,11 +19,21 @@ import Testing
         manager.isAlive()
         #expect(try systemd.next() == "WATCHDOG=1")
         manager.isStopping()
-        #expect(try systemd.next() == "STOPPING=1\nSTATUS=Waiting for a request.")
+        #expect(
+            try systemd.next() == "STOPPING=1\nEXTEND_TIMEOUT_USEC=30000000\nSTATUS=Waiting for a request.")
         // The same again is said once.
         manager.observe(RequestProgress(request: nil, channel: nil, step: .entered(.idle)))
         manager.isAlive()
-        #expect(try systemd.next() == "WATCHDOG=1")
+        #expect(try systemd.next() == "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=30000000")
+    }
+
+    @Test(arguments: [nil, "4000000", "30000000"])
+    func `while it stops systemd hears of it more often than the time that it gives`(watchdog: String?) throws {
+        let systemd = try NotificationListener(at: "@quiesce-stop-\(getpid())-\(watchdog ?? "none")")
+        let manager = try ServiceManager(address: systemd.address, watchdog: watchdog, watchdogProcess: nil)
+        #expect(manager.heartbeatInterval == watchdog.flatMap(Int64.init).map { .microseconds($0 / 2) })
+        manager.isStopping()
+        #expect(try #require(manager.heartbeatInterval) <= .seconds(10))
     }
 
     @Test func `an abstract name will do`() throws {

@@ -8,6 +8,7 @@ struct Coverage {
         case tookOver, stuck, lost, frozenByForeigner, thawedByForeigner
         case sessionsReleased, sessionLostEarly, sessionLostInWindow, sessionLostFrozen, sessionFailedAtRelease
         case crash, recovered, recoveredStuck, thawHookRetried
+        case crashWhileStuck, freezerDiedWhileStuck, shutdownWhileStuck
         case busyWithOwn, busyWithForeign, notOwner, nothingFrozen
         case forcedThaw, lostByForce, holdLostFrozen, holdLostThawing
         case rehearsed, rehearsalThawed, rehearsalRefused

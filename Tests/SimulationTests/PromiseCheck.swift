@@ -236,12 +236,22 @@ extension Simulation {
         }
         if machine.isStuck { coverage.note(.stuck) }
         inspectWindow(machine)
+        inspectFileWrites(machine)
         if !machine.debts.isEmpty, !machine.lostChannels.isEmpty { coverage.note(.lost) }
         guard isDaemonUp, machine.state == .idle else { return }
         // Of a caller who is gone nothing is kept: there is no end to their number.
         let isKnown = { (channel: ChannelID) in self.hosts.contains { $0.channel == channel } }
         if !machine.debts.keys.allSatisfy(isKnown) { violate("memory", "debts of \(machine.debts.keys)") }
         if !machine.standIns.allSatisfy(isKnown) { violate("memory", "stand-ins \(machine.standIns)") }
+    }
+
+    /// P7: a write to a frozen filesystem, or to one whose FIFREEZE hangs, would hang as well.
+    private func inspectFileWrites(_ machine: RequestMachine) {
+        guard isDaemonUp, !machine.mayFileWriteHang else { return }
+        for (index, superblock) in superblocks.enumerated()
+        where superblock.isFrozenByUs || superblock.freezing != nil {
+            violate("P7", "files may be written to while \(SimulatedWorld.mountPoints[index]) is frozen")
+        }
     }
 
     /// Nothing is left frozen where the machine says that the window is closed, but what it names as stuck: and that

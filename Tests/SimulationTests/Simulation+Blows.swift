@@ -29,13 +29,17 @@ extension Simulation {
         case .crash:
             trace?.append("\(stamp) CRASH")
             coverage.note(.crash)
+            if machine.isStuck { coverage.note(.crashWhileStuck) }
             stopDaemon(restartsIn: random.milliseconds(10, 5000))
-        case .shutdown: schedule(at: now, .daemon(.shutdown(reason: "SIGTERM"), life: life))
+        case .shutdown:
+            if machine.isStuck { coverage.note(.shutdownWhileStuck) }
+            schedule(at: now, .daemon(.shutdown(reason: "SIGTERM"), life: life))
         case .channelLost(let channel): loseChannel(channel)
         case .suspend: schedule(at: now, .machineIsSuspended)
         case .daemonStops: schedule(at: now, .daemonStops)
         case .freezerDies:
             if let id = currentFreezer, !freezers[id].isOrphaned {
+                if machine.isStuck { coverage.note(.freezerDiedWhileStuck) }
                 killFreezer(id)
             } else {
                 schedule(at: now, .daemon(.freezerDied, life: life))

@@ -52,6 +52,9 @@ int clinux_pidfd_kill(int pidfd, int signal);
 int clinux_set_dumpable(bool dumpable);
 // Has the signals that ask a daemon to end make this descriptor readable (eventfd(2)), and do nothing else.
 int clinux_catch_termination(int event);
+// From now on the eventfd becomes readable when the thread that started this process ends (PR_SET_PDEATHSIG, prctl(2)),
+// or SIGRTMAX comes.
+int clinux_catch_parent_death(int event);
 int clinux_limit_malloc_arenas(void);
 int clinux_set_default_stack_size(size_t bytes);
 int clinux_allow_locking_all(void);  // RLIMIT_MEMLOCK, which glibc hides from strict headers

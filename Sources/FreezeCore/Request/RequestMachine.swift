@@ -80,6 +80,10 @@ public struct RequestMachine: Sendable {
         }
     }
 
+    /// Whether a write to a file may hang until a thaw that nobody can promise: nothing but the run directory is written
+    /// to (P7). A previous instance may have left anything frozen.
+    public var mayFileWriteHang: Bool { isWindowOpen || isStuck || state == .recovering }
+
     /// Whether operations wait for what is thawed and released right now.
     var isEndingWindow: Bool { state == .thawing || state == .releasing }
 

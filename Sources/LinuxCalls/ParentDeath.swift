@@ -1,0 +1,16 @@
+import CLinux
+import SystemPackage
+
+/// Notice of the end of the thread that started this process (PR_SET_PDEATHSIG, prctl(2)).
+///
+/// The end of a connection does not always tell of a killed parent: while one thread of the parent hangs in the kernel,
+/// all descriptors of the parent stay open.
+public enum ParentDeath {
+    /// - Returns: An event that is readable once the thread has ended. To be called once, by the main thread.
+    /// - Throws: EMFILE or ENFILE without a descriptor.
+    public static func event() throws(Errno) -> WakeUp {
+        let event = try WakeUp()
+        try Errno.check(clinux_catch_parent_death(event.descriptor.rawValue))
+        return event
+    }
+}
