@@ -22,6 +22,10 @@ test: ## all tests; those that freeze need root and loop devices
 	packaging/install-dependencies build test
 	Tests/run
 
+attack-test: ## attacks by users, containers and applications; needs root
+	packaging/install-dependencies build test
+	Tests/run attacks
+
 harness-test: ## the tests of Tests/scratch-world itself
 	Tests/scratch-world-test
 
@@ -111,5 +115,5 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 clean: ## removes what was built
 	swift package clean
 
-.PHONY: help build test harness-test database-test bench soak fuzz mutation-test sanitize lint format demo man deb deb-test vm-test \
+.PHONY: help build test attack-test harness-test database-test bench soak fuzz mutation-test sanitize lint format demo man deb deb-test vm-test \
     install clean
