@@ -74,6 +74,7 @@ class Stock(Group):
         wanted = {
             "ActiveState": "active", "UnitFileState": "enabled", "Type": "notify", "NotifyAccess": "main",
             "WatchdogUSec": "30s", "OOMPolicy": "continue", "OOMScoreAdjust": "-1000", "KillMode": "process",
+            "TimeoutStopUSec": "40s", "TimeoutAbortUSec": "2s", "TasksMax": "infinity",
             "RuntimeDirectoryPreserve": "yes", "Restart": "always", "RestartPreventExitStatus": "2",
         }
         for name, value in wanted.items():

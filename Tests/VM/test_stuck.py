@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 
 from case import expect, expect_equal
-from test_storage import Storage
+from test_storage import CONFIGURATION, Storage
 
 # Holds write access to / until it ends: opens a file to truncate it, and never allows that itself (fanotify(7)).
 HOLDER = """
@@ -23,7 +23,13 @@ os.read(os.open("/run/enough", os.O_RDONLY), 1)
 
 
 class Stuck(Storage):
-    """Each case leaves something that hangs until the test lets go of it."""
+    """On a machine with / alone, so that nothing else waits for what hangs. Each case lets go of it at its end."""
+
+    def set_up(self) -> None:
+        self.load_driver()
+        self.wait_for_registration()
+        self.configure(CONFIGURATION)
+        self.machine.run("mkdir /srv/odd")
 
     def stick_root(self) -> None:
         """A request that fails because the FIFREEZE of / waits for a writer."""

@@ -1,0 +1,111 @@
+"""What happens to the machine while everything is frozen: clock, memory, the cgroup freezer, snapshots, filters."""
+from __future__ import annotations
+
+import time
+
+from case import FROZEN, Group, expect, expect_equal
+
+# Takes all memory but some MiB, keeps it dirty, and gives it back after a while.
+EATER = """
+import time
+def available():
+    return next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemAvailable"))
+blocks = []
+open("/proc/self/oom_score_adj", "w").write("1000")
+while available() > 16 * 1024:
+    blocks.append(bytearray(b"x" * (1 << 20)))
+open("/run/eaten", "w").close()
+end = time.monotonic() + 8
+while time.monotonic() < end:
+    for block in blocks:
+        block[0] ^= 1
+"""
+
+
+class Pressure(Group):
+    """Windows that are held under adverse conditions, and must end well."""
+
+    def set_up(self) -> None:
+        self.make_filesystems()
+        self.load_driver()
+        self.wait_for_registration()
+
+    def case_clock_jumps(self) -> None:
+        """The wall clock jumps by an hour and by 400 days, forth and back: the window and its THAW do not notice."""
+        for jump in (3600, -3600, 400 * 86400, -400 * 86400):
+            self.freeze()
+            self.machine.run(f"date --set @$(($(date +%s) + {jump}))")
+            self.expect_frozen(["/"])
+            self.thaw()
+            self.wait_until_idle()
+        record = self.last_record()
+        expect_equal(record["result"], "succeeded", "the last request")
+
+    def case_memory(self) -> None:
+        """Memory runs out in the window: THAW is answered in time, and neither process is killed."""
+        processes = self.machine.run("pidof quiesced quiesce-freezer")
+        self.machine.put("/run/eater.py", EATER)
+        self.freeze()
+        eater = self.machine.start("python3 -B /run/eater.py", timeout=50)
+        self.machine.wait_until("[ -e /run/eaten ]")
+        began = time.monotonic()
+        self.thaw()
+        self.say(f"THAW was answered after {time.monotonic() - began:.1f} s with 16 MiB of memory left")
+        self.expect_thawed(FROZEN)
+        eater.done()
+        self.machine.run("rm /run/eaten /run/eater.py")
+        expect_equal(self.machine.run("pidof quiesced quiesce-freezer"), processes, "the processes")
+        self.backup()
+
+    def case_cgroup_freezer(self) -> None:
+        """`systemctl freeze` stops both processes: everything is thawed as soon as they go on, and THAW fails."""
+        self.configure('[freeze]\nmax_window = "5s"\n')
+        self.freeze()
+        self.machine.run("echo 1 >/sys/fs/cgroup/system.slice/quiesced.service/cgroup.freeze; sleep 8")
+        self.expect_frozen(["/"])
+        self.machine.run("echo 0 >/sys/fs/cgroup/system.slice/quiesced.service/cgroup.freeze")
+        self.expect_thawed(FROZEN)
+        self.wait_for_registration()
+        self.thaw(success=False)
+        self.configure_as_shipped()
+        self.backup()
+
+    def case_snapshot_below(self) -> None:
+        """A device-mapper snapshot of a frozen filesystem's device, made in the window: it is consistent, and THAW succeeds."""
+        self.freeze()
+        self.expect_frozen(["/srv/lvm"])
+        device = self.machine.run("findmnt --noheadings --output SOURCE /srv/lvm")
+        # Without locking the filesystem, which quiesce has frozen already.
+        self.machine.run(
+            "truncate --size 32M /run/cow; losetup /dev/loop9 /run/cow;"
+            f"name={device.rsplit('/', 1)[-1]}; size=$(blockdev --getsz {device});"
+            "dmsetup table $name | dmsetup create origin-real;"
+            "dmsetup create copy --table \"0 $size snapshot /dev/mapper/origin-real /dev/loop9 N 8\";"
+            "e2fsck -fn /dev/mapper/copy; dmsetup remove copy; dmsetup remove origin-real; losetup --detach /dev/loop9;"
+            "rm /run/cow")
+        self.thaw()
+        self.expect_thawed(FROZEN)
+        self.wait_until_idle()
+        expect(self.last_record()["result"] == "succeeded", "the request failed")
+
+    def filter_system_calls(self, line: str) -> None:
+        self.machine.run("mkdir -p /run/systemd/system/quiesced.service.d")
+        self.machine.put(
+            "/run/systemd/system/quiesced.service.d/filter.conf",
+            f"[Service]\nSystemCallFilter={line}\nSystemCallErrorNumber=EPERM\n")
+        self.machine.run("systemctl daemon-reload; systemctl restart quiesced")
+
+    def case_system_call_filter(self) -> None:
+        """An admin's SystemCallFilter=: a usual one does no harm; one that takes calls away makes FREEZE fail, by name."""
+        self.filter_system_calls("@system-service @mount")
+        self.wait_for_registration()
+        self.backup()
+        self.filter_system_calls("~openat2")
+        self.wait_for_registration()
+        cursor = self.journal_cursor()
+        self.freeze(success=False)
+        self.expect_thawed(FROZEN)
+        self.say(self.wait_for_journal(cursor, "failed: .*").strip())
+        self.machine.run("rm -r /run/systemd/system/quiesced.service.d; systemctl daemon-reload")
+        self.restart()
+        self.backup()
