@@ -59,9 +59,9 @@ class Pressure(Group):
 
     def case_cgroup_freezer(self) -> None:
         """`systemctl freeze` stops both processes: everything is thawed as soon as they go on, and THAW fails."""
-        self.configure('[freeze]\nmax_window = "5s"\n')
+        self.configure('[freeze]\ntimeout = "4s"\nmax_window = "6s"\n')
         self.freeze()
-        self.machine.run("echo 1 >/sys/fs/cgroup/system.slice/quiesced.service/cgroup.freeze; sleep 8")
+        self.machine.run("echo 1 >/sys/fs/cgroup/system.slice/quiesced.service/cgroup.freeze; sleep 9")
         self.expect_frozen(["/"])
         self.machine.run("echo 0 >/sys/fs/cgroup/system.slice/quiesced.service/cgroup.freeze")
         self.expect_thawed(FROZEN)
