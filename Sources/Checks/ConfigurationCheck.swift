@@ -13,7 +13,8 @@ enum ConfigurationCheck {
     static func findings(_ subject: CheckSubject) -> [Finding] {
         let file = subject.configurationFile
         do throws(TrustError) {
-            try subject.configuration.verifyTrust(of: file)
+            try Configuration.verifyTrust(of: file)
+            try subject.configuration.verifyTrustOfPaths()
         } catch {
             return [Finding(name, .error, error)]
         }

@@ -43,11 +43,8 @@ public struct Hook: Hashable, Sendable {
         return Self.exists(program) ? program : nil
     }
 
-    /// Every file that has to be trusted.
-    var files: [FilePath] {
-        let optional = [settings, thawPath, thawPath == nil ? nil : path].compactMap(\.self).filter(Self.exists)
-        return thawPath == nil ? [path] + optional : optional
-    }
+    /// What may be run.
+    var programs: [FilePath] { [path] + (thawPath.map { [$0] } ?? []) }
 
     /// Blocks as access(2) does.
     static func exists(_ path: FilePath) -> Bool { path.withPlatformString { access($0, F_OK) } == 0 }

@@ -28,7 +28,7 @@ struct HookCall: Sendable {
     /// that no zombie is left.
     func perform() async {
         do throws(StartFailure) {
-            try await checkTrust()
+            let settings = try await verifyTrust()
             guard let program = try await onThread({ [hook, context] in hook.program(for: context.phase) }) else {
                 return end.fulfill(
                     Answer(
@@ -36,7 +36,7 @@ struct HookCall: Sendable {
                             name: hook.name, phase: context.phase, outcome: .exited(status: 0), output: "",
                             isOutputTruncated: false, started: called, duration: Moment.now - called)))
             }
-            let environment = try await makeEnvironment()
+            let environment = try await makeEnvironment(settings: settings)
             let wasReady = await run(program, environment)
             // On a thread, as every use of a path; if there is none to be had, a small file stays on the tmpfs. A session
             // hook may end in the window, when no path is used (P7): its file has gone when it was ready.
@@ -62,18 +62,29 @@ struct HookCall: Sendable {
         end.fulfill(Answer(run: .unstarted(hook, context, called: called, reason: reason)))
     }
 
-    private func checkTrust() async throws(StartFailure) {
-        let verdict = try await onThread { [hook] in HookVerdict.check(hook) }
-        if case .refused(let reason) = verdict { throw StartFailure(reason) }
+    /// - Returns: The hook's settings, if it has any.
+    private func verifyTrust() async throws(StartFailure) -> FilePath? {
+        let result = try await onThread { [hook] () -> Result<FilePath?, HookRefusal> in
+            do throws(HookRefusal) {
+                return .success(try hook.verify())
+            } catch {
+                return .failure(error)
+            }
+        }
+        do throws(HookRefusal) {
+            return try result.get()
+        } catch {
+            throw StartFailure(error.reason)
+        }
     }
 
-    private func makeEnvironment() async throws(StartFailure) -> HookEnvironment {
+    private func makeEnvironment(settings: FilePath?) async throws(StartFailure) -> HookEnvironment {
         let result = try await onThread {
-            [context, argument, hook, runDirectory] () -> Result<HookEnvironment, Errno> in
+            [context, argument, runDirectory] () -> Result<HookEnvironment, Errno> in
             do throws(Errno) {
                 return .success(
                     try HookEnvironment(
-                        context, argument: argument, settings: hook.settings, runDirectory: runDirectory))
+                        context, argument: argument, settings: settings, runDirectory: runDirectory))
             } catch {
                 return .failure(error)
             }
@@ -107,7 +118,8 @@ struct HookCall: Sendable {
         var observation: HookSupervisor.Observation?
         do {
             var options = PlatformOptions()
-            options.processGroupID = 0
+            // A group of its own, and no terminal: what runs in it as another user could type into root's (TIOCSTI).
+            options.createSession = true
             let result = try await Subprocess.run(
                 .path(program), arguments: [argument], environment: .custom(environment.rows),
                 workingDirectory: "/", platformOptions: options,

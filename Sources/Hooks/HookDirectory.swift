@@ -1,6 +1,7 @@
 import FreezeCore
 import Glibc
 import LinuxCalls
+import LinuxSystem
 import SystemPackage
 
 /// The directory that hooks are dropped into.
@@ -53,12 +54,27 @@ public struct HookDirectory: Hashable, Sendable {
     private func entries() throws(HookError) -> [FilePath.Component] {
         do throws(Errno) {
             return try directoryEntries(path)
-                .filter { !Self.isIgnored($0.string) && !isDirectory($0) && !isPassedOver($0) }
+                .filter { !Self.isIgnored($0.string) }
+                .filter { isUntrustedLink($0) || !isDirectory($0) && !isPassedOver($0) }
                 .sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
         } catch .noSuchFileOrDirectory where style == .quiesce {
             return []
         } catch {
             throw HookError(directory: path, errno: error)
+        }
+    }
+
+    /// Whether what it leads to must not even be looked at: a user's FUSE server may never answer. Such a hook is refused.
+    private func isUntrustedLink(_ entry: FilePath.Component) -> Bool {
+        let path = path.appending(entry)
+        guard (try? readSymbolicLink(path)) != nil else { return false }
+        do throws(TrustError) {
+            try TrustCheck.verify(path)
+            return false
+        } catch {
+            // One that leads nowhere or in a circle is harmless.
+            if case .unreadable = error.finding { return false }
+            return error.finding != .tooManySymbolicLinks
         }
     }
 

@@ -17,12 +17,14 @@ struct HookEnvironment: Sendable {
     private static let counter = Atomic<Int>(0)
 
     /// Blocks as writing a file in the run directory does, if the list is long.
+    ///
+    /// - Parameter settings: The hook's, verified; nil if there are none.
     init(
         _ context: HookContext, argument: String, settings: FilePath? = nil, runDirectory: FilePath
     ) throws(Errno) {
         let mountPoints = context.escapedMountPoints
         var rows = context.environment(argument: argument).map { Array($0.utf8) }
-        if let settings, Hook.exists(settings) {
+        if let settings {
             rows.append(Array("QUIESCE_HOOK_SETTINGS=\(settings.string)".utf8))
         }
         if mountPoints.count <= Self.inlineLimit {

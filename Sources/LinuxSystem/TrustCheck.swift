@@ -11,7 +11,9 @@ import SystemPackage
 /// link as well as above its target. A sticky bit does not help: in /tmp anybody can create the name before
 /// root does.
 ///
-/// Once everything on the way belongs to root alone, nobody else can change it between the check and the use.
+/// Once everything on the way belongs to root alone, nobody else can change it between the check and the use: to
+/// rename, replace, create or mount over a name takes write access to its directory, or root. So a path that has been
+/// verified may be used as a path; a descriptor would not be safer, and programs that hooks start would inherit it.
 public enum TrustCheck {
     /// As many as the kernel follows (MAXSYMLINKS, include/linux/namei.h).
     static let symbolicLinkLimit = 40
@@ -19,73 +21,102 @@ public enum TrustCheck {
     /// Checks the path, every directory above it, and the same for the target of every symbolic link on the
     /// way.
     ///
-    /// Blocks as lstat(2) does (for ever on a dead network mount): call it on a thread that may.
+    /// What a FUSE server says of owners and modes proves nothing, and it may never answer: on such a filesystem nothing
+    /// is trusted or even looked at. Blocks as fstat(2) does elsewhere (for ever on a dead network mount): call it on a
+    /// thread that may.
     ///
-    /// - Parameter mayBeMissing: Accept a path that does not exist (yet), if all that exists of it is trusted.
-    /// - Throws: ``TrustError`` for the first thing on the way that is not owned by root, or is writable by its
-    ///   group or by others (an access control list that lets others write shows as a group write bit, acl(5)).
-    public static func verify(_ path: FilePath, mayBeMissing: Bool = false) throws(TrustError) {
+    /// - Parameter mayBeMissing: Accept a path that does not exist (yet), if nobody but root can make it.
+    /// - Returns: Whether it exists.
+    /// - Throws: ``TrustError`` for the first thing on the way that is not owned by root, is writable by its
+    ///   group or by others (an access control list that lets others write shows as a group write bit, acl(5)), or is on a
+    ///   FUSE filesystem.
+    @discardableResult
+    public static func verify(_ path: FilePath, mayBeMissing: Bool = false) throws(TrustError) -> Bool {
         guard path.isAbsolute else { throw TrustError(path: path, culprit: path, finding: .notAbsolute) }
         var remaining = Array(path.components.reversed())
-        var current = FilePath("/")
+        /// From `/` down to where the walk is.
+        var places = [try root(of: path)]
         var links = 0
-        try verifyOne(current, on: path)
-        while let component = remaining.popLast() {
+        while let component = remaining.popLast(), let current = places.last {
             if component.kind == .currentDirectory { continue }
             if component.kind == .parentDirectory {
-                // Checked on the way down already.
-                current.removeLastComponent()
+                // Checked on the way down already. `/` is its own parent.
+                if places.count > 1 { places.removeLast() }
                 continue
             }
-            let next = current.appending(component)
-            let kind: mode_t
-            do {
-                kind = try verifyOne(next, on: path)
-            } catch  where mayBeMissing && error.finding == .unreadable(.noSuchFileOrDirectory) {
-                return
+            guard let next = try child(component, of: current, on: path) else {
+                if mayBeMissing { return false }
+                let missing = current.path.appending(component)
+                throw TrustError(path: path, culprit: missing, finding: .unreadable(.noSuchFileOrDirectory))
             }
-            guard kind == S_IFLNK else {
-                current = next
+            guard try verifyOne(next, on: path) == S_IFLNK else {
+                places.append(next)
                 continue
             }
             links += 1
             guard links <= symbolicLinkLimit else {
-                throw TrustError(path: path, culprit: next, finding: .tooManySymbolicLinks)
+                throw TrustError(path: path, culprit: next.path, finding: .tooManySymbolicLinks)
             }
-            let target = try readLink(next, on: path)
-            if target.isAbsolute { current = "/" }
+            let target = try readable(next.path, on: path) { () throws(Errno) in try next.target() }
+            if target.isAbsolute { places.removeLast(places.count - 1) }
             remaining.append(contentsOf: target.components.reversed())
+        }
+        return true
+    }
+
+    private static func root(of path: FilePath) throws(TrustError) -> PathPlace {
+        let root = try readable("/", on: path) { () throws(Errno) in try PathPlace.root() }
+        try verifyFilesystem(of: root, on: path)
+        try verifyOne(root, on: path)
+        return root
+    }
+
+    private static func child(
+        _ component: FilePath.Component, of place: PathPlace, on path: FilePath
+    ) throws(TrustError) -> PathPlace? {
+        let child = try readable(place.path.appending(component), on: path) { () throws(Errno) in
+            try place.child(component)
+        }
+        guard let child else { return nil }
+        if !child.isOnSameMount(as: place) { try verifyFilesystem(of: child, on: path) }
+        return child
+    }
+
+    /// Of the filesystems that the kernel may ask a user's program for, only FUSE can be mounted by a user where others
+    /// see it (fusermount3(1)). virtiofs speaks FUSE with the host, which this machine has to trust anyway.
+    private static func verifyFilesystem(of place: PathPlace, on path: FilePath) throws(TrustError) {
+        let type = try readable(place.path, on: path) { () throws(Errno) in try place.filesystemType() }
+        guard !["fuse", "fuseblk"].contains(type.prefix { $0 != "." }) else {
+            throw TrustError(path: path, culprit: place.path, finding: .onUserspaceFilesystem(type: type))
         }
     }
 
     /// - Returns: The file's type (`S_IFMT` part of its mode).
     @discardableResult
-    private static func verifyOne(_ culprit: FilePath, on path: FilePath) throws(TrustError) -> mode_t {
-        var status = stat()
-        let result = culprit.withPlatformString { lstat($0, &status) }
-        guard result == 0 else {
-            throw TrustError(path: path, culprit: culprit, finding: .unreadable(Errno(rawValue: errno)))
-        }
+    private static func verifyOne(_ place: PathPlace, on path: FilePath) throws(TrustError) -> mode_t {
+        let status = try readable(place.path, on: path) { () throws(Errno) in try place.status() }
         let kind = status.st_mode & S_IFMT
         guard status.st_uid == 0 else {
-            throw TrustError(path: path, culprit: culprit, finding: .notOwnedByRoot(owner: status.st_uid))
+            throw TrustError(path: path, culprit: place.path, finding: .notOwnedByRoot(owner: status.st_uid))
         }
         // A link's own mode is always 0777 and means nothing (symlink(7)).
         if kind == S_IFLNK { return kind }
         if status.st_mode & S_IWOTH != 0 {
-            throw TrustError(path: path, culprit: culprit, finding: .writableByOthers)
+            throw TrustError(path: path, culprit: place.path, finding: .writableByOthers)
         }
         if status.st_mode & S_IWGRP != 0 {
-            throw TrustError(path: path, culprit: culprit, finding: .writableByGroup)
+            throw TrustError(path: path, culprit: place.path, finding: .writableByGroup)
         }
         return kind
     }
 
-    private static func readLink(_ link: FilePath, on path: FilePath) throws(TrustError) -> FilePath {
+    private static func readable<Value>(
+        _ culprit: FilePath, on path: FilePath, _ look: () throws(Errno) -> Value
+    ) throws(TrustError) -> Value {
         do throws(Errno) {
-            return try readSymbolicLink(link)
+            return try look()
         } catch {
-            throw TrustError(path: path, culprit: link, finding: .unreadable(error))
+            throw TrustError(path: path, culprit: culprit, finding: .unreadable(error))
         }
     }
 }

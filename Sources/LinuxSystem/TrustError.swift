@@ -10,7 +10,9 @@ public struct TrustError: ActionableError, Hashable {
         case writableByOthers
         case tooManySymbolicLinks
         case notAbsolute
-        /// lstat(2) or readlink(2) failed.
+        /// Its filesystem's server is a user's program, which says what it likes.
+        case onUserspaceFilesystem(type: String)
+        /// A system call of the check failed.
         case unreadable(Errno)
     }
 
@@ -36,6 +38,8 @@ public struct TrustError: ActionableError, Hashable {
         case .writableByOthers: "\(thing) is writable by everybody"
         case .tooManySymbolicLinks: "it leads through too many symbolic links, or in a circle"
         case .notAbsolute: "it is not an absolute path"
+        case .onUserspaceFilesystem(let type):
+            "\(thing) is on a FUSE filesystem (\(type)), whose server can show any owner and mode"
         case .unreadable(.noSuchFileOrDirectory) where culprit == path: "it does not exist"
         case .unreadable(.noSuchFileOrDirectory): "\(thing), which it leads to, does not exist"
         case .unreadable(let errno): "\(thing) cannot be checked: \(errno)"
@@ -50,6 +54,7 @@ public struct TrustError: ActionableError, Hashable {
         case .writableByGroup: "Run: chmod g-w \(culprit.string)"
         case .writableByOthers: "Run: chmod go-w \(culprit.string)"
         case .tooManySymbolicLinks: "Replace the symbolic link by the file"
+        case .onUserspaceFilesystem: "Move it to a local filesystem"
         case .notAbsolute: "Write the path from / on"
         case .unreadable: nil
         }

@@ -122,8 +122,9 @@ struct QuiesceDaemon: ParsableCommand {
 
     private func readConfiguration() throws -> Configuration {
         let file = config.map { FilePath($0) }
+        try Configuration.verifyTrust(of: file)
         let configuration = try Configuration.load(from: file)
-        try configuration.verifyTrust(of: file)
+        try configuration.verifyTrustOfPaths()
         return configuration
     }
 

@@ -111,20 +111,22 @@ import Testing
     @Test(.needsRoot(toTest: "trust in the configuration"))
     func `a file or path that others can change is not trusted`() throws {
         // It is absent, and so is nearly all that the defaults name; what exists of it belongs to root.
-        try Configuration().verifyTrust(of: nil)
+        try Configuration.verifyTrust(of: nil)
+        try Configuration().verifyTrustOfPaths()
         let untrusted: [WritableKeyPath<Configuration, FilePath>] = [
             \.hooks.directory, \.paths.run, \.paths.state, \.control.socket, \.hyperv.device,
         ]
         for path in untrusted {
             var configuration = Configuration()
             configuration[keyPath: path] = "/tmp/quiesce/x"
-            #expect(throws: (any Error).self) { try configuration.verifyTrust(of: nil) }
+            #expect(throws: (any Error).self) { try configuration.verifyTrustOfPaths() }
         }
-        #expect(throws: (any Error).self) { try Configuration().verifyTrust(of: "/run/quiesce/no-such-file") }
+        try Configuration.verifyTrust(of: "/run/quiesce/no-such-file")
+        #expect(throws: (any Error).self) { try Configuration.verifyTrust(of: "/tmp/quiesce/no-such-file") }
         try withDirectory { directory in
             let file = directory.appending("quiesced.toml")
             try write([], to: file)
-            let error = #expect(throws: (any Error).self) { try Configuration().verifyTrust(of: file) }
+            let error = #expect(throws: (any Error).self) { try Configuration.verifyTrust(of: file) }
             #expect(error.map { "\($0)" }?.contains("/tmp is writable by everybody") == true)
         }
     }

@@ -87,12 +87,20 @@ extension RunningHooksTests {
             #expect(try await scratch.output(of: "pwd; umask") == "/\n0022\n")
         }
 
-        @Test func `it has its own process group`() async throws {
-            let output = try await scratch.output(of: "echo $$; cat /proc/$$/stat")
-            let lines = output.split(separator: "\n")
+        @Test(arguments: [HookKind.plain, .session])
+        func `it leads a session of its own, and has no terminal`(kind: HookKind) async throws {
+            let script = "echo $$; cat /proc/$$/stat; (: </dev/tty) 2>&1; echo READY"
+            let hook = try scratch.hook(kind == .session ? "10-script.session" : "10-script", script)
+            let runner = HookRunner(runDirectory: scratch.run)
+            let (run, session) = await runner.start(hook, context: .freeze())
+            session?.release(within: .seconds(20))
+            let lines = run.output.split(separator: "\n")
             let fields = lines[1].split(separator: ")").last?.split(separator: " ") ?? []
-            #expect(fields[2] == lines[0])
-            #expect(fields[2] != "\(getpgrp())")
+            let (group, leader, terminal) = (fields[2], fields[3], fields[4])
+            #expect(group == lines[0] && leader == lines[0])
+            #expect(terminal == "0")
+            // ENXIO: there is none to be opened.
+            #expect(lines[2].contains("No such device or address"), "\(run.output)")
         }
 
         @Test func `it has standard input from the null device, and no descriptor of ours`() async throws {

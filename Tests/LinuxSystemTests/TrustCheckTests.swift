@@ -1,5 +1,6 @@
 import FreezeCore
 import Glibc
+import LinuxCalls
 import SystemPackage
 import Testing
 
@@ -159,7 +160,60 @@ struct TrustCheckTests {
             #expect(finding(missing, mayBeMissing: true) == nil)
             let open = makeDirectory(directory.appending("open"), mode: 0o777)
             #expect(finding(open.appending("missing"), mayBeMissing: true)?.culprit == open)
+            // It is made where the link leads.
+            link(directory.appending("link"), to: open.appending("missing"))
+            #expect(finding(directory.appending("link"), mayBeMissing: true)?.culprit == open)
+            link(directory.appending("away"), to: "open")
+            #expect(finding(directory.appending("away/missing"), mayBeMissing: true)?.culprit == open)
         }
+    }
+
+    @Test func `whether it exists is told`() throws {
+        try withDirectory { directory in
+            let exists = try [directory, directory.appending("missing")].map {
+                try TrustCheck.verify($0, mayBeMissing: true)
+            }
+            #expect(exists == [true, false])
+        }
+    }
+
+    @Test func `no descriptor stays open`() throws {
+        func count() throws -> Int { try directoryEntries("/proc/self/fd").count }
+        let before = try count()
+        for _ in 0..<100 {
+            try TrustCheck.verify("/usr/../usr/bin/env")
+            #expect(finding("/usr/missing/file") != nil)
+        }
+        // Other tests may have some open meanwhile.
+        let after = try count()
+        #expect(after < before + 100)
+    }
+
+    @Test(arguments: [
+        (29, "ext4"), (30, "fuse.sshfs"), (31, "tmpfs"), (3, "autofs"), (9, nil), (2, nil),
+    ])
+    func `the type of a mount is read from its own line, whatever its user has chosen`(
+        mountID: UInt64, type: String?
+    ) {
+        let table = """
+            3 29 0:5 / /auto rw shared:1 master:2 - autofs systemd-1 rw
+            29 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+            30 29 0:50 / /home/a\040-\040ext4 rw,nosuid - fuse.sshfs - ext4 rw,user_id=1000
+            31 29 0:51 /-/a /run rw shared:5 - tmpfs tmpfs rw
+            9 29 0:52 / /cut rw
+            """
+        #expect(PathPlace.filesystemType(ofMount: mountID, in: Array(table.utf8)) == type)
+    }
+
+    @Test func `the walk sees what is mounted on the way`() throws {
+        let root = try PathPlace.root()
+        let proc = try #require(try root.child("proc"))
+        #expect(try proc.filesystemType() == "proc")
+        #expect(!proc.isOnSameMount(as: root))
+        let child = try #require(try proc.child("sys"))
+        #expect(child.isOnSameMount(as: proc))
+        let missing = try root.child("no-such-file")
+        #expect(missing == nil)
     }
 
     @Test func `a relative path is refused`() {

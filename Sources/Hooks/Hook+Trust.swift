@@ -1,0 +1,51 @@
+import FreezeCore
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// Why a hook may not be run, and what to do about it.
+struct HookRefusal: Error {
+    let reason: String
+}
+
+extension Hook {
+    /// Looks at everything that is run or read as root when the hook is called. What is missing is verified as if it were
+    /// there: nobody else can put it there before it is used.
+    ///
+    /// - Returns: Its settings, if it has any.
+    func verify() throws(HookRefusal) -> FilePath? {
+        do throws(TrustError) {
+            for program in programs { try TrustCheck.verify(program, mayBeMissing: thawPath != nil) }
+        } catch {
+            throw HookRefusal(reason: error.description)
+        }
+        for program in Set(HookPhase.allCases.compactMap(self.program)) { try Self.verifyRunnable(program) }
+        guard let settings else { return nil }
+        do throws(TrustError) {
+            return try TrustCheck.verify(settings, mayBeMissing: true) ? settings : nil
+        } catch {
+            throw HookRefusal(reason: error.description)
+        }
+    }
+
+    private static func verifyRunnable(_ program: FilePath) throws(HookRefusal) {
+        var status = stat()
+        guard program.withPlatformString({ stat($0, &status) }) == 0 else {
+            throw HookRefusal(reason: "\(program): it cannot be checked: \(Errno(rawValue: errno))")
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw HookRefusal(reason: "\(program): it is not a regular file. Remove it")
+        }
+        guard status.st_mode & 0o111 != 0 else {
+            throw HookRefusal(
+                reason: "\(program): it is not executable. Run: chmod +x \(program) - or remove it")
+        }
+        // The permission bits do not tell of a mount with noexec; access(2) does.
+        guard program.withPlatformString({ access($0, X_OK) }) == 0 else {
+            throw HookRefusal(
+                reason: """
+                    \(program): it cannot be executed: \(Errno(rawValue: errno)). Is its filesystem mounted noexec?
+                    """)
+        }
+    }
+}

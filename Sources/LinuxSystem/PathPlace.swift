@@ -1,0 +1,109 @@
+import CLinux
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// A file that a walk along a path has come to, held by a descriptor: nobody can put another one in its place, and
+/// having it asks no filesystem's server for anything (O_PATH, open(2)).
+final class PathPlace {
+    let path: FilePath
+    private let descriptor: FileDescriptor
+    private let mountID: UInt64
+
+    /// `/`.
+    static func root() throws(Errno) -> PathPlace {
+        try PathPlace("/", try open("/", at: FileDescriptor(rawValue: AT_FDCWD), 0))
+    }
+
+    private init(_ path: FilePath, _ descriptor: FileDescriptor) throws(Errno) {
+        self.path = path
+        self.descriptor = descriptor
+        do throws(Errno) {
+            mountID = try Self.mountID(of: descriptor)
+        } catch {
+            try? descriptor.close()
+            throw error
+        }
+    }
+
+    deinit {
+        try? descriptor.close()
+    }
+
+    /// What is called so in this directory, a symbolic link itself; nil if nothing is. Asks the server of this
+    /// directory's filesystem.
+    func child(_ name: FilePath.Component) throws(Errno) -> PathPlace? {
+        let path = path.appending(name)
+        let name = FilePath(root: nil, [name])
+        let descriptor: FileDescriptor
+        do throws(Errno) {
+            descriptor = try Self.open(name, at: self.descriptor, 0)
+        } catch .noSuchFileOrDirectory {
+            return nil
+        }
+        let child = try PathPlace(path, descriptor)
+        // With O_DIRECTORY an automount is mounted, as on the way to a file below it.
+        guard child.mountID != mountID, try child.filesystemType() == "autofs" else { return child }
+        return try PathPlace(path, try Self.open(name, at: self.descriptor, O_DIRECTORY))
+    }
+
+    private static func open(
+        _ path: FilePath, at directory: FileDescriptor, _ flags: CInt
+    ) throws(Errno) -> FileDescriptor {
+        let flags = clinux_open_path | O_NOFOLLOW | O_CLOEXEC | flags
+        let result = path.withPlatformString { openat(directory.rawValue, $0, flags) }
+        guard result >= 0 else { throw Errno(rawValue: errno) }
+        return FileDescriptor(rawValue: result)
+    }
+
+    func isOnSameMount(as other: PathPlace) -> Bool { mountID == other.mountID }
+
+    /// Blocks as the server of its filesystem does.
+    func status() throws(Errno) -> stat {
+        var status = stat()
+        guard fstat(descriptor.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
+        return status
+    }
+
+    /// Of a symbolic link.
+    func target() throws(Errno) -> FilePath {
+        var target = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        guard readlinkat(descriptor.rawValue, "", &target, Int(PATH_MAX)) >= 0 else {
+            throw Errno(rawValue: errno)
+        }
+        return FilePath(platformString: target)
+    }
+
+    /// The type of its filesystem as mountinfo has it, such as `ext4` or `fuse.sshfs`. Not by statfs(2): that asks the
+    /// filesystem's server.
+    func filesystemType() throws(Errno) -> String {
+        // The descriptor keeps the mount, and so its number, from becoming another's.
+        let table = try readWholeFile("/proc/thread-self/mountinfo", limit: 64 << 20)
+        // Unmounted lazily meanwhile.
+        guard let type = Self.filesystemType(ofMount: mountID, in: table) else { throw .staleNFSFileHandle }
+        return type
+    }
+
+    /// - Parameter table: As `/proc/PID/mountinfo`. Whoever mounts cannot forge a field: blanks in it are escaped.
+    static func filesystemType(ofMount mountID: UInt64, in table: [UInt8]) -> String? {
+        let start = Array("\(mountID) ".utf8)
+        let line = table.split(separator: UInt8(ascii: "\n")).first { $0.starts(with: start) }
+        guard let fields = line?.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false),
+            fields.count > 6, let end = fields[6...].firstIndex(where: { $0.elementsEqual("-".utf8) }),
+            end + 1 < fields.count
+        else { return nil }
+        return String(decoding: fields[end + 1], as: UTF8.self)
+    }
+
+    /// From the kernel's own notes. Not by statx(2): FUSE refuses that to whoever may not use the mount, also to root.
+    private static func mountID(of descriptor: FileDescriptor) throws(Errno) -> UInt64 {
+        let notes = try readWholeFile(FilePath("/proc/thread-self/fdinfo/\(descriptor.rawValue)"))
+        for line in notes.split(separator: UInt8(ascii: "\n")) {
+            let fields = line.split(separator: UInt8(ascii: "\t"))
+            guard fields.count == 2, fields[0].elementsEqual("mnt_id:".utf8) else { continue }
+            if let mountID = UInt64(String(decoding: fields[1], as: UTF8.self)) { return mountID }
+        }
+        throw .ioError
+    }
+}
