@@ -19,6 +19,19 @@ import pymysql
 from scratch import Failed, Filesystem, Program, fresh_directory, run, wait_until
 
 
+class Trap:
+    """A file of commands in the home of a database's account, which its client would run for the hook."""
+
+    def __init__(self, file, text):
+        self.sign = pathlib.Path("/tmp") / f"{file.name}-ran"
+        file.write_text(text.format(sign=self.sign), encoding="utf-8")
+
+    def require_unsprung(self):
+        """The hook has not read it."""
+        if self.sign.exists():
+            raise Failed(f"the hook's client has run the commands of its account: {self.sign}")
+
+
 class PostgreSQL:
     """A cluster as Debian makes it, on one filesystem."""
 
@@ -31,6 +44,11 @@ class PostgreSQL:
         self.filesystems = [Filesystem("postgresql", 768)]
         self.data = self.filesystems[0].path / "data"
         self.difference = ""
+        self.trap = Trap(pathlib.Path("/var/lib/postgresql/.psqlrc"), "\\! touch {sign}\n")
+
+    def require_hook(self):
+        """What a backup with the hook must show besides."""
+        self.trap.require_unsprung()
 
     def start(self):
         """Makes it and starts it; root is let in."""
@@ -310,12 +328,20 @@ class SQLite:
         self.settings = f"DATABASES={self.database}\n"
         self.connection = None
         self.difference = ""
+        self.trap = None
 
     def start(self):
-        """Makes it; it is nobody's."""
-        run("chown", "nobody", self.filesystems[0].path)
-        run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sqlite3", self.database,
+        """Makes it; it is a user's, whose sqlite3 answers by itself."""
+        run("useradd", "--create-home", "app")
+        run("chown", "app", self.filesystems[0].path)
+        run("setpriv", "--reuid=app", "--regid=app", "--clear-groups", "sqlite3", self.database,
             "PRAGMA journal_mode = WAL; CREATE TABLE numbered (number INTEGER PRIMARY KEY, filler TEXT);")
+        self.trap = Trap(pathlib.Path("/home/app/.sqliterc"),
+                         ".shell touch {sign}\n.print 2000\n.print wal\n.print 0|7|7\n.exit\n")
+
+    def require_hook(self):
+        """What a backup with the hook must show besides."""
+        self.trap.require_unsprung()
 
     def connect(self):
         """A connection that writes rows. Its checkpoints are left to the hook."""

@@ -1,0 +1,196 @@
+import Foundation
+import SystemPackage
+import Testing
+
+/// A user against the hooks that come with quiesce. The programs that they call are stand-ins; the real ones are attacked in
+/// Tests/Databases.
+extension EndToEnd {
+    @Suite struct ShippedHookAttackTests {
+        private static let user = "65534"
+        private static let programs: FilePath = "/usr/local/bin"
+
+        private let rig: DaemonRig
+
+        init() throws {
+            rig = try DaemonRig(isStarted: false)
+        }
+
+        /// Enables a hook, with these settings.
+        private func enable(_ name: String, _ settings: String = "") throws {
+            #expect(try rig.control("hooks", "enable", name).ending == .exited(0))
+            try set(name, settings)
+        }
+
+        private func set(_ name: String, _ settings: String) throws {
+            let file = rig.hookDirectory.removingLastComponent().appending("hooks.conf.d").appending(name)
+            try Data("\(settings)\n".utf8).write(to: URL(fileURLWithPath: file.string))
+        }
+
+        /// Puts a program where hooks find it, until the body is over.
+        private func with(_ name: String, _ script: String, _ body: () throws -> Void) throws {
+            let path = Self.programs.appending(name).string
+            try RunningProgram.output(of: "mkdir", ["-p", Self.programs.string])
+            try Data("#!/bin/sh\n\(script)\n".utf8).write(to: URL(fileURLWithPath: path))
+            try RunningProgram.output(of: "chmod", ["755", path])
+            defer { unlink(path) }
+            try body()
+        }
+
+        /// A process of that name.
+        private func process(_ name: String, of user: String) throws -> RunningProgram {
+            let program = FilePath("/tmp").appending(name).string
+            try RunningProgram.output(of: "cp", ["--remove-destination", "/bin/sleep", program])
+            let process = try RunningProgram(
+                "setpriv", ["--reuid=\(user)", "--regid=\(user)", "--clear-groups", program, "1000"])
+            try wait(for: "a process \(name)") {
+                try RunningProgram.output(of: "cat", ["/proc/\(process.processIdentifier)/comm"]) == name
+            }
+            return process
+        }
+
+        @Test(arguments: [
+            ("postgresql", "50-postgresql", "postgres"), ("redis", "50-redis", "redis-server"),
+            ("mariadb", "60-mariadb.session", "mariadbd"), ("mysql", "60-mysql.session", "mysqld"),
+        ])
+        func `a user who gives a process the name of a server prevents no backup`(
+            name: String, hook: String, server: String
+        ) throws {
+            try enable(name)
+            let users = try process(server, of: Self.user)
+            let run = try rig.control("hooks", "run", hook)
+            #expect(run.ending == .exited(0) && run.output.contains("nothing to do"), "\(run)")
+            // One of a configured owner is not left out without a word.
+            try set(name, "OWNERS=\"no-such-account nobody\"")
+            let owners = try rig.control("hooks", "run", hook)
+            #expect(owners.ending == .exited(1) && owners.output.contains("a server is running"), "\(owners)")
+            users.send(SIGKILL)
+            try users.waitForExit()
+            try set(name, "")
+            let roots = try process(server, of: "0")
+            let refused = try rig.control("hooks", "run", hook)
+            #expect(refused.ending == .exited(1) && refused.output.contains("a server is running"), "\(refused)")
+            roots.send(SIGKILL)
+            try roots.waitForExit()
+        }
+
+        @Test func `redis's password is not sent to a user who listens in its place`() throws {
+            let listener = try RunningProgram(
+                "setpriv",
+                [
+                    "--reuid=\(Self.user)", "--regid=\(Self.user)", "--clear-groups", "perl", "-e",
+                    """
+                    $| = 1; socket(S, 2, 1, 0); bind(S, pack("SnNx8", 2, 0, 0x7f000001)) and listen(S, 5) or die;
+                    print +(unpack("Sn", getsockname(S)))[1], "\\n"; sleep 1000
+                    """,
+                ])
+            let port = try listener.waitForLine(in: .output) { UInt16($0) != nil }
+            let (password, told) = ("/etc/redis.password", "/tmp/told")
+            try Data("secret\n".utf8).write(to: URL(fileURLWithPath: password))
+            let settings = "INSTANCES=127.0.0.1:\(port)\nPASSWORD_FILE=\(password)"
+            try enable("redis", settings)
+            try with("redis-cli", "cat >> \(told)") {
+                let run = try rig.control("hooks", "run", "50-redis")
+                #expect(run.ending == .exited(1), "\(run)")
+                #expect(run.output.contains("user \(Self.user) listens there"), "\(run)")
+                #expect(!FileManager.default.fileExists(atPath: told))
+                // On another machine nobody can tell who listens.
+                try set("redis", "INSTANCES=192.0.2.1:1\nPASSWORD_FILE=\(password)")
+                let elsewhere = try rig.control("hooks", "run", "50-redis")
+                #expect(elsewhere.ending == .exited(1) && elsewhere.output.contains("gets no password"))
+                #expect(!FileManager.default.fileExists(atPath: told))
+                // To its owner it is.
+                try set("redis", "\(settings)\nOWNERS=nobody")
+                _ = try rig.control("hooks", "run", "50-redis")
+                let sent = try String(contentsOfFile: told, encoding: .utf8)
+                #expect(sent.contains("secret"))
+            }
+            listener.send(SIGKILL)
+            try listener.waitForExit()
+        }
+
+        @Test func `a cluster of PostgreSQL whose configuration is another user's is not asked`() throws {
+            let directory = "/etc/postgresql/15/main"
+            try RunningProgram.output(of: "mkdir", ["-p", directory])
+            try RunningProgram.output(of: "touch", ["\(directory)/postgresql.conf"])
+            defer { _ = try? RunningProgram.output(of: "rm", ["-r", "/etc/postgresql"]) }
+            try enable("postgresql")
+            let asked = "/tmp/psql-asked"
+            try with("psql", "touch \(asked)") {
+                try with("runuser", "touch \(asked)") {
+                    for (configuration, data) in [("nobody", "root"), ("root", "nobody"), ("root", "root")] {
+                        try RunningProgram.output(of: "chown", ["-R", configuration, directory])
+                        try with("pg_lsclusters", "echo 15 main 5432 online \(data) /data /log") {
+                            let run = try rig.control("hooks", "run", "50-postgresql")
+                            #expect(run.ending == .exited(1) && run.output.contains("Set CLUSTERS"), "\(run)")
+                        }
+                    }
+                    #expect(!FileManager.default.fileExists(atPath: asked))
+                    try RunningProgram.output(of: "chown", ["-R", "nobody", directory])
+                    try with("pg_lsclusters", "echo 15 main 5432 online nobody /data /log") {
+                        let run = try rig.control("hooks", "run", "50-postgresql")
+                        #expect(run.ending == .exited(0), "\(run)")
+                    }
+                    #expect(FileManager.default.fileExists(atPath: asked))
+                }
+            }
+        }
+
+        @Test(arguments: [
+            ("2000\\nwal\\n0 7 7\\n", 0, true), ("2000\\nwal\\n0 7 7\\nREADY\\n", 0, false),
+            ("", 0, false), ("2000\\nwal\\n0 7 7\\n", 1, false), ("2000\\nwal\\n0 \\033[2J 7\\n", 0, false),
+        ])
+        func `what sqlite3 prints is believed only if it can be an answer`(
+            answer: String, status: Int, isGood: Bool
+        ) throws {
+            let directory = "/mnt/sqlite"
+            try RunningProgram.output(
+                of: "sh", ["-c", "mkdir -p \(directory); touch \(directory)/app.db; chown -R nobody \(directory)"])
+            try enable("sqlite", "DATABASES=\(directory)/app.db")
+            let (arguments, user) = ("/tmp/sqlite-arguments", "/tmp/sqlite-user")
+            try RunningProgram.output(
+                of: "sh", ["-c", "touch \(arguments) \(user); chmod 666 \(arguments) \(user)"])
+            try with("sqlite3", "echo \"$*\" >\(arguments); id -u >\(user); printf '\(answer)'; exit \(status)") {
+                let run = try rig.control("hooks", "run", "50-sqlite")
+                #expect(run.ending == .exited(isGood ? 0 : 1), "\(run)")
+                #expect(run.output.contains("7 of 7") == isGood)
+            }
+            let given = try String(contentsOfFile: arguments, encoding: .utf8)
+            #expect(given.hasPrefix("-init /dev/null "))
+            #expect(try String(contentsOfFile: user, encoding: .utf8) == "\(Self.user)\n")
+        }
+
+        @Test func `sqlite3 is not run as root where a user can put something in the database's place`() throws {
+            let home = "/mnt/sqlite-home"
+            try RunningProgram.output(
+                of: "sh",
+                [
+                    "-c",
+                    """
+                    mkdir -p \(home)/roots /etc/databases; touch \(home)/roots/app.db \(home)/users.db
+                    chown nobody \(home) \(home)/users.db; ln -sf \(home)/users.db /etc/databases/linked.db
+                    """,
+                ])
+            let user = "/tmp/sqlite-user-2"
+            try RunningProgram.output(of: "sh", ["-c", ": >\(user); chmod 666 \(user)"])
+            try enable("sqlite", "DATABASES=\(home)/roots/app.db")
+            try with("sqlite3", "id -u >>\(user); printf '2000\\nwal\\n0 7 7\\n'") {
+                let run = try rig.control("hooks", "run", "50-sqlite")
+                #expect(run.ending == .exited(1) && run.output.contains("\(home): it is not root's"), "\(run)")
+                try set("sqlite", "DATABASES=/etc/databases/linked.db")
+                #expect(try rig.control("hooks", "run", "50-sqlite").ending == .exited(0))
+            }
+            #expect(try String(contentsOfFile: user, encoding: .utf8) == "\(Self.user)\n")
+        }
+
+        @Test func `a server of MariaDB gets no file of root's`() throws {
+            let arguments = "/tmp/mariadb-arguments"
+            try enable("mariadb")
+            try with("mariadb", "echo \" $* \" >>\(arguments); exit 1") {
+                let run = try rig.control("hooks", "run", "60-mariadb.session")
+                #expect(run.ending == .exited(1), "\(run)")
+            }
+            let calls = try String(contentsOfFile: arguments, encoding: .utf8).split(separator: "\n")
+            #expect(!calls.isEmpty && calls.allSatisfy { $0.contains(" --loose-local-infile=0 ") }, "\(calls)")
+        }
+    }
+}
