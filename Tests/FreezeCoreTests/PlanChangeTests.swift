@@ -61,6 +61,48 @@ import Testing
         #expect(plan.relevantChange(in: fixture.inventory.mounts, policy: example.policy) == example.expected)
     }
 
+    @Test(arguments: [
+        Case(testDescription: "nothing", change: { _ in }, expected: nil),
+        Case(
+            testDescription: "a new disk", change: { try $0.mount("/new", "ext4", "8:49") },
+            expected: "/new (ext4 on /dev/8:49) was mounted"),
+        Case(
+            testDescription: "turned writable", change: { try $0.replace("/cdrom", "ext4", "11:0") },
+            expected: "/cdrom (ext4 on /dev/11:0) became writable"),
+        Case(
+            testDescription: "turned writable elsewhere, after the line of the first mount was read",
+            change: { try $0.mount("/cdrom2", "ext4", "11:0") },
+            expected: "/cdrom (ext4 on /dev/11:0) became writable"),
+        Case(
+            testDescription: "another one in a skipped one's place",
+            change: { try $0.replace("/cdrom", "xfs", "11:0") },
+            expected: "/cdrom (xfs on /dev/11:0) was mounted"),
+        Case(
+            testDescription: "a new read-only disk",
+            change: { try $0.mount("/new", "ext4", "8:49", superblock: "ro") }, expected: nil),
+        Case(testDescription: "a planned one gone", change: { $0.remove("/srv") }, expected: nil),
+        Case(testDescription: "a synced one gone", change: { $0.remove("/media/stick one") }, expected: nil),
+        Case(
+            testDescription: "another bind mount", change: { try $0.mount("/bind", "xfs", "8:2", root: "/sub") },
+            expected: nil),
+        Case(
+            testDescription: "a new tmpfs",
+            change: { try $0.mount("/run/user/1", "tmpfs", "0:77", source: "tmpfs") }, expected: nil),
+        Case(
+            testDescription: "a new FUSE mount that calls itself a disk",
+            change: { try $0.mount("/home/u/x", "fuse.evil", "0:78", source: "/dev/sdb1") }, expected: nil),
+        Case(
+            testDescription: "an excluded disk",
+            policy: PlanPolicy(exclude: [.filesystemType("ext4")]),
+            change: { try $0.mount("/new", "ext4", "8:49") }, expected: nil),
+    ])
+    func whatBecomesWritableIsNamed(_ example: Case) throws {
+        var fixture = try StorageFixture.everything()
+        let plan = try fixture.plan(example.policy)
+        try example.change(&fixture)
+        #expect(plan.newlyWritable(in: fixture.inventory.mounts, policy: example.policy) == example.expected)
+    }
+
     @Test(
         arguments: [
             ("", "/new", nil), ("/srv", "", nil), ("/new", "", "/new"), ("fstype:xfs", "", nil),

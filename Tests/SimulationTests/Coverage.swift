@@ -13,7 +13,8 @@ struct Coverage {
         case forcedThaw, lostByForce, holdLostFrozen, holdLostThawing
         case rehearsed, rehearsalThawed, rehearsalRefused
         // The kernel, and others who use it.
-        case foreignThawWhileWriting, foreignThawWhileFlushing, foreignTakenForOurs, writtenInWindow
+        case foreignThawWhileWriting, foreignThawWhileFlushing, foreignTakenForOurs, writtenInWindow,
+            mountedInWindow
         case guardWhileWriting, guardWhileFlushing
         case driverGaveUp, answerDropped, overtaken, suspended, suspendedFrozen
         case daemonStopped, daemonStoppedFrozen

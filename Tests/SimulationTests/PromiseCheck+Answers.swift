@@ -112,6 +112,7 @@ extension Simulation {
             }
             if check.isSessionLost { violate("P3", "THAW succeeds though a session hook was lost") }
             if !heldSessions.isEmpty { violate("P3", "THAW succeeds before every session hook has ended well") }
+            if check.isMoreWritable { violate("P3", "THAW succeeds though something was mounted in the window") }
             if check.isTorn { violate("P3", "THAW succeeds though somebody else thawed in the window") }
         } else {
             inspectHarmless(operation)

@@ -22,6 +22,8 @@ struct PromiseCheck {
     var thawSucceeded = false
     /// A FITHAW of ours found a filesystem of this request thawed by somebody else.
     var isTorn = false
+    /// Something that is not in the plan could be written to when the host's THAW came.
+    var isMoreWritable = false
     /// After the event before.
     var wasWindowOpen = false
 }

@@ -32,7 +32,10 @@ struct Faults: OptionSet {
     /// Session hooks end too early, or badly.
     static let sessionsEnd = Faults(rawValue: 1 << 22)
 
-    static let count: UInt32 = 23
+    /// Somebody mounts a filesystem at any moment.
+    static let foreignMount = Faults(rawValue: 1 << 23)
+
+    static let count: UInt32 = 24
 }
 
 /// The fixed part of a schedule: the limits, the hooks, and which faults come up at all. Few at a time, so that each

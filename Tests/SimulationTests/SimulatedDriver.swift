@@ -24,6 +24,7 @@ extension Simulation {
         case .cancelHook(let step): cancelHook(step)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
             if windowLimit < windowDeadline.nanoseconds { windowLimit = windowDeadline.nanoseconds }
+            if fails(.foreignMount, 2) { schedule(at: now + random.milliseconds(0, 4000), .foreignMount) }
             if fails(.foreignThaw, 4) {
                 let victim = random.below(superblocks.count)
                 schedule(at: now + random.milliseconds(0, 40), .foreignThaw(victim))
@@ -39,14 +40,19 @@ extension Simulation {
         }
     }
 
-    /// Before the owner's THAW the driver looks at what was written in the window.
-    func tellOfWrites(before channel: ChannelID) {
-        guard machine.state == .frozen, machine.owner == channel,
-            let written = ledger?.superblocks.first(where: { superblocks[$0].isWritten })
-        else { return }
-        check.isTorn = true
-        coverage.note(.writtenInWindow)
-        deliver(.written(SimulatedWorld.mountPoints[written]))
+    /// Before the owner's THAW the driver looks at what was written in the window, and what became writable.
+    func lookBackOnWindow(before channel: ChannelID) {
+        guard machine.state == .frozen, machine.owner == channel else { return }
+        let written = ledger?.superblocks.first { superblocks[$0].isWritten }
+        let isMoreMounted = isMoreMounted
+        if isMoreMounted { check.isMoreWritable = true }
+        if let written {
+            check.isTorn = true
+            coverage.note(.writtenInWindow)
+            deliver(.written(SimulatedWorld.mountPoints[written]))
+        }
+        // A blow may have struck meanwhile.
+        if isMoreMounted, isDaemonUp { deliver(.becameWritable("another mount")) }
     }
 
     // MARK: Preparing
@@ -66,6 +72,7 @@ extension Simulation {
         guard preparation == step else { return }
         let plan = isHealing ? SimulatedWorld.healthyPlan : SimulatedWorld.plan(&random)
         planned = plan
+        isMoreMounted = false
         if !scenario.policy.isDryRun { readyFreezer(plan, id, channel) }
         // A directory read a second time may hold other hooks than those that have run.
         let others = random.oneIn(2) ? [] : scenario.hooks.reversed()
@@ -130,7 +137,7 @@ extension Simulation {
     }
 
     func mountsAreRead(_ step: StepID) {
-        let change = fails(.mountsChange, 2) ? "another mount" : nil
+        let change = isMoreMounted || fails(.mountsChange, 2) ? "another mount" : nil
         let isFrozen = ledger?.words.allSatisfy { $0 == .frozen } ?? false
         // The ledger is believed, also when it contradicts the reports.
         let allFrozen = isFrozen && !fails(.workFails, 6)

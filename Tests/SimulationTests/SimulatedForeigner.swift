@@ -1,4 +1,6 @@
-/// Whoever else freezes and thaws: an admin by hand, and another backup agent.
+import FreezeCore
+
+/// Whoever else freezes, thaws and mounts: an admin by hand, and another backup agent.
 extension Simulation {
     /// `fsfreeze -u`, at any moment. In the kernel it does not matter whose freeze it is.
     func foreignThaw(_ index: Int) {
@@ -37,6 +39,12 @@ extension Simulation {
         guard rounds > 1 else { return }
         let pause = random.oneIn(2) ? random.milliseconds(0, 200) : random.milliseconds(0, 15_000)
         schedule(at: now + pause, .foreignFreeze(index, rounds: rounds - 1))
+    }
+
+    /// Another disk, which can be written to at once.
+    func foreignMount() {
+        isMoreMounted = true
+        if machine.state == .frozen { coverage.note(.mountedInWindow) }
     }
 
     func foreignFreezeEnds(_ index: Int) {

@@ -201,7 +201,7 @@ extension Simulation {
             if operation.mayWait, hosts[index].role == .hold, fails(.channelLost, 2) {
                 schedule(at: now + random.milliseconds(0, 10), .hostHangsUp(index))
             }
-            tellOfWrites(before: channel)
+            lookBackOnWindow(before: channel)
             // A blow may have struck meanwhile.
             guard isDaemonUp, !operations[number].isLost else { return number }
             deliver(.thaw(channel, id, ThawWish(isForced: isForced)))
@@ -303,6 +303,7 @@ extension Simulation {
             schedule(at: limit.nanoseconds + random.milliseconds(0, 8) - 4_000_000, .hostActs(index))
         }
         if fails(.foreignFreeze, 4) { foreignAgentComes(within: 4000) }
+        if fails(.foreignMount, 2) { schedule(at: now + random.milliseconds(0, 4000), .foreignMount) }
         if fails(.suspend, 4) { schedule(at: now + random.milliseconds(0, 4000), .machineIsSuspended) }
         if fails(.foreignThaw, 2) {
             schedule(at: now + random.milliseconds(0, 4000), .foreignThaw(random.below(superblocks.count)))

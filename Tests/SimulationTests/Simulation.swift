@@ -27,6 +27,7 @@ final class Simulation {
         case foreignThaw(Int)
         case foreignFreeze(Int, rounds: Int)
         case foreignFreezeEnds(Int)
+        case foreignMount
         case driverGivesUp(Int)
         case channelGivesUp(Int, isLate: Bool)
         case machineIsSuspended
@@ -73,6 +74,8 @@ final class Simulation {
     var isLeftover = false
 
     // What outlives it
+    /// A filesystem was mounted that the last plan does not have.
+    var isMoreMounted = false
     var superblocks = Array(repeating: SimulatedSuperblock(), count: SimulatedWorld.superblockCount)
     var freezers: [SimulatedFreezer] = []
     var ledger: SimulatedLedger?
@@ -297,6 +300,7 @@ final class Simulation {
         case .foreignThaw(let index): foreignThaw(index)
         case .foreignFreeze(let index, let rounds): foreignFreeze(index, rounds: rounds)
         case .foreignFreezeEnds(let index): foreignFreezeEnds(index)
+        case .foreignMount: foreignMount()
         case .driverGivesUp(let number): driverGivesUp(number)
         case .channelGivesUp(let number, _): channelGivesUp(number)
         case .machineIsSuspended: suspend()

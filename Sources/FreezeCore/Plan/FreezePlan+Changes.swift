@@ -7,49 +7,50 @@ extension FreezePlan {
     ///
     /// - Returns: what changed, in a clause that names the mount point; nil if nothing that matters.
     public func relevantChange(in mounts: [MountEntry], policy: PlanPolicy) -> String? {
-        let now = Dictionary(grouping: mounts, by: \.device)
-        let planned = Dictionary(filesystems.map { ($0.device, $0) }) { first, _ in first }
-        let mountIDs = Set(mounts.map(\.mountID))
-        for filesystem in filesystems {
-            if let change = filesystem.change(
-                in: now[filesystem.device] ?? [], mountIDs: mountIDs, policy: policy)
-            {
-                return change
-            }
+        let present = Dictionary(mounts.map { ($0.mountID, $0) }) { first, _ in first }
+        for filesystem in filesystems where filesystem.action != .skip {
+            if let loss = filesystem.loss(in: present) { return loss }
         }
-        // In the order of the table, so that the answer does not depend on hashing.
-        for mount in mounts where planned[mount.device] == nil {
-            guard let first = now[mount.device]?.first, first == mount, first.isWritableAndLocal else { continue }
-            if policy.concerns(newMounts: now[mount.device] ?? []) {
-                return "\(mount.place) (\(mount.summary)) was mounted"
+        return newlyWritable(in: mounts, policy: policy)
+    }
+
+    /// What could be written to now and is neither frozen nor flushed: mounted since, or read-only before. What was
+    /// unmounted since does not matter, nor does another mount of the same filesystem.
+    ///
+    /// - Returns: a clause that names the mount point; nil if there is nothing.
+    public func newlyWritable(in mounts: [MountEntry], policy: PlanPolicy) -> String? {
+        let planned = Dictionary(filesystems.map { ($0.device, $0) }) { first, _ in first }
+        let now = Dictionary(
+            grouping: mounts.filter { planned[$0.device]?.action ?? .skip == .skip }, by: \.device)
+        // In the order of the table, so that the answer does not depend on hashing. Of a filesystem that is mounted in
+        // several namespaces, the line of one may be older than its becoming writable.
+        var seen: Set<DeviceNumber> = []
+        for mount in mounts {
+            guard let all = now[mount.device], mount.isWritableAndLocal, seen.insert(mount.device).inserted else {
+                continue
             }
+            let before = planned[mount.device]
+            let isSame = before?.mount.filesystemType == mount.filesystemType
+            // Left alone although it could have been taken: the policy said so, and says so still.
+            if let before, isSame, before.mount.isWritableAndLocal { continue }
+            guard policy.concerns(newMounts: all) else { continue }
+            if let before, isSame { return "\(before.mount.place) (\(before.mount.summary)) became writable" }
+            return "\(mount.place) (\(mount.summary)) was mounted"
         }
         return nil
     }
 }
 
 extension PlannedFilesystem {
-    fileprivate func change(
-        in mounts: [MountEntry], mountIDs: Set<UInt64>, policy: PlanPolicy
-    ) -> String? {
+    /// Of one that is frozen or flushed.
+    fileprivate func loss(in present: [UInt64: MountEntry]) -> String? {
         let name = "\(mount.place) (\(mount.summary))"
-        if action != .skip {
-            // The mount first: the device number of an unmounted filesystem can have gone to another one.
-            if !mountIDs.contains(mount.mountID) { return "\(name) was unmounted" }
-            guard let present = mounts.first(where: { $0.mountID == mount.mountID }) else {
-                return "\(name) was replaced by another filesystem"
-            }
-            if present.filesystemType != mount.filesystemType {
-                return "\(name) was replaced by another filesystem"
-            }
-            return present.isSuperblockReadOnly ? "\(name) became read-only" : nil
+        guard let now = present[mount.mountID] else { return "\(name) was unmounted" }
+        // The device number of an unmounted filesystem can have gone to another one.
+        if now.device != device || now.filesystemType != mount.filesystemType {
+            return "\(name) was replaced by another filesystem"
         }
-        guard let present = mounts.first, present.isWritableAndLocal else { return nil }
-        // Left alone although it could have been taken: the policy said so, and says so still.
-        if mount.isWritableAndLocal && present.filesystemType == mount.filesystemType { return nil }
-        guard policy.concerns(newMounts: mounts) else { return nil }
-        if present.filesystemType == mount.filesystemType { return "\(name) became writable" }
-        return "\(present.place) (\(present.summary)) was mounted"
+        return now.isSuperblockReadOnly ? "\(name) became read-only" : nil
     }
 }
 

@@ -35,6 +35,9 @@ public enum RequestEvent: Hashable, Sendable {
     case freezerThaws(reason: String)
     /// Something was written to the filesystem's devices since all was frozen: somebody has thawed it.
     case written(FilePath)
+    /// A filesystem that is neither frozen nor flushed can be written to since all was frozen: what was mounted, or why
+    /// that cannot be told.
+    case becameWritable(String)
     /// ECANCELED: another guard had taken the superblock over, and reports it.
     case thawed(Int, TimedResult)
     /// Whatever could be thawed is; superblocks whose FIFREEZE hangs are still to come.

@@ -88,6 +88,11 @@ extension RequestMachine {
             about: .filesystem(mountPoint))
     }
 
+    /// The host's snapshot has a filesystem that was in use meanwhile.
+    mutating func becameWritableInWindow(_ change: String) {
+        fail("the mount table changed in the window: \(change); the snapshot may be torn")
+    }
+
     // MARK: Thawing
 
     mutating func beginThaw() {

@@ -132,6 +132,7 @@ public struct RequestMachine: Sendable {
         case .froze(let index, let result): froze(index, result)
         case .freezerThaws(let reason): if isWindowOpen { fail(reason) }
         case .written(let mountPoint): if isWindowOpen { writtenInWindow(mountPoint) }
+        case .becameWritable(let change): if isWindowOpen { becameWritableInWindow(change) }
         case .thawed(let index, let result): thawed(index, result)
         case .thawFinished: thawFinished()
         case .freezerDied: freezerDied()

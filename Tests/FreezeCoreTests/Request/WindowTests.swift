@@ -221,6 +221,23 @@ struct WindowTests {
         #expect(bench.machine.stuckMountPoints == ["/1"])
     }
 
+    @Test("P3 a filesystem that becomes writable in the window fails its THAW")
+    func becameWritableInWindow() {
+        var (bench, _) = Self.bench(in: .frozen)
+        bench.send(.becameWritable("/new (ext4 on /dev/sdz) was mounted"))
+        #expect(bench.contains(.thaw))
+        let thaw = bench.thaw()
+        for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
+        #expect(bench.verdict(of: thaw) == .failure)
+        bench.goOn(to: .idle)
+        let reason =
+            "the mount table changed in the window: /new (ext4 on /dev/sdz) was mounted; the snapshot may be torn"
+        #expect(bench.lastRecord?.reason == reason)
+        // It means nothing when nothing is frozen.
+        bench.send(.becameWritable("/new"))
+        #expect(bench.machine.state == .idle)
+    }
+
     @Test("P3: what was written to a frozen filesystem's device fails the THAW, though FITHAW succeeds")
     func writtenInWindow() {
         var (bench, _) = Self.bench(in: .frozen)
