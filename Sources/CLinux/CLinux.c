@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/loop.h>
+#include <linux/nsfs.h>
 #include <linux/openat2.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -146,6 +147,16 @@ int clinux_seqpacket_pair(int ends[2]) {
 
 int clinux_unshare_mounts(void) { return negated(unshare(CLONE_NEWNS)); }
 const int clinux_open_path = O_PATH;
+
+int clinux_is_owned_by_initial_users(int name_space) {
+    const ino_t initial_user_namespace = 0xEFFFFFFD;  // PROC_USER_INIT_INO, include/linux/proc_ns.h
+    int owner = ioctl(name_space, NS_GET_USERNS);
+    if (owner < 0) return -errno;
+    struct stat status;
+    int result = negated(fstat(owner, &status));
+    close(owner);
+    return result < 0 ? result : status.st_ino == initial_user_namespace;
+}
 
 int clinux_enter_mounts(int mount_namespace) {
     // setns(2) refuses a thread that shares its root and working directory with others.

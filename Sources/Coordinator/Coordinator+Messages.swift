@@ -50,7 +50,7 @@ extension Coordinator {
             if channel == machine.owner {
                 // First what the freezer has told: after its own thaw a write is no sign of anybody else's.
                 takeFreezerNews()
-                lookForWrites()
+                lookBackOnWindow()
             }
             handle(.thaw(channel, operation, wish))
         case .lost(let reason):

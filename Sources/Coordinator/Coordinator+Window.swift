@@ -29,7 +29,7 @@ extension Coordinator {
             // It opens paths, and FREEZE may come as soon as its HOT_BACKUP was answered. One that hangs opens
             // nothing more when it comes back.
             if !isWindowOpen { _ = assessment.waitForEnd(until: limit) }
-            var change = opened.mountChange(policy, isWindowOpen: isWindowOpen)
+            var change = isWindowOpen ? opened.mountChangeWhileFrozen(policy) : opened.mountChange(policy)
             // Without it the third guard would find nothing to thaw (P1). A new plan makes a new one.
             if !isWindowOpen, !runDirectory.holds(ledger) {
                 change = "\(runDirectory.ledgerPath.escaped) was removed"
@@ -51,15 +51,17 @@ extension Coordinator {
         }
     }
 
-    /// Before the THAW that ends the window: has anything been written meanwhile? What is written later is in no
-    /// snapshot, for the host has its own by now.
-    func lookForWrites() {
-        guard machine.state == .frozen,
-            let written = resources?.opened?.freezeTargets.first(where: { $0.written?.hasGrown == true })
-        else { return }
+    /// Before the THAW that ends the window: has anything been written meanwhile, or become writable? What happens later
+    /// is in no snapshot, for the host has its own by now. Usually this costs one poll for each mount table. Where one has
+    /// changed, this thread waits for `OpenedRequest.windowPatience` at most: nothing else is to be done before the thaw.
+    func lookBackOnWindow() {
+        guard machine.state == .frozen, let opened = resources?.opened else { return }
+        let written = opened.freezeTargets.first { $0.written?.hasGrown == true }
+        let change = opened.newlyWritable(planPolicy)
         // Not by our own thaw, at the end of the window: the freezer tells of that before it begins.
         takeFreezerNews()
-        handle(.written(written.target.filesystem.mountPoint))
+        if let written { handle(.written(written.target.filesystem.mountPoint)) }
+        if let change { handle(.becameWritable(change)) }
     }
 
     /// A freezer that was killed while its FIFREEZE hangs is not waited for: it can do nothing any more.

@@ -43,14 +43,44 @@ final class OpenedRequest: Sendable {
         freezeTargets.map(\.target.filesystem).filter { $0.mount.namespace == nil }.map(\.mountPoint)
     }
 
-    /// What has been mounted or unmounted meanwhile so that the plan is no longer the right one. May block.
-    ///
-    /// - Parameter isWindowOpen: Then nothing is opened, and what is in a mount namespace that is new is not seen (P7).
-    func mountChange(_ policy: PlanPolicy, isWindowOpen: Bool) -> String? {
+    /// How long writers wait at most for changed mount tables to be read in the window. Some 20,000 mounts can be read in
+    /// that time; a user can add a thousand (mount_max of fuse.conf(5)), and what he changes is read once.
+    static let windowPatience = Duration.milliseconds(100)
+
+    /// What has been mounted or unmounted meanwhile so that the plan is no longer the right one, before anything is frozen.
+    /// Opens paths, and may block.
+    func mountChange(_ policy: PlanPolicy) -> String? {
         do throws(LinuxSystemError) {
-            if !isWindowOpen { try mountTables.findNamespaces() }
+            try mountTables.findNamespaces()
             let change = plan.relevantChange(in: try mountTables.read(), policy: policy)
             return change ?? mountTables.unseen.first
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    /// The same while filesystems are frozen: nothing is opened, and what is in a mount namespace that is new is not seen
+    /// (P7). May block.
+    func mountChangeWhileFrozen(_ policy: PlanPolicy) -> String? {
+        readInWindow { mounts in plan.relevantChange(in: mounts, policy: policy) }
+    }
+
+    /// What has become writable in the window: it is in the snapshot, perhaps half written. An unmount harms no snapshot.
+    /// Waits for the patience of writers at most.
+    func newlyWritable(_ policy: PlanPolicy) -> String? {
+        guard mountTables.hasChanged() else { return nil }
+        let work: @Sendable () -> String? = { [self] in
+            readInWindow { mounts in plan.newlyWritable(in: mounts, policy: policy) }
+        }
+        // A table can be locked by whoever mounts, for as long as that takes.
+        let found = AbandonableWork.run([work], until: .now + Self.windowPatience)[0]
+        return found ?? "it could not be read within \(DurationText.text(Self.windowPatience))"
+    }
+
+    /// What could not be read may hide anything: a backup that fails without need is better than a success that is none.
+    private func readInWindow(_ compare: ([MountEntry]) -> String?) -> String? {
+        do throws(LinuxSystemError) {
+            return compare(try mountTables.readInWindow(until: .now + Self.windowPatience))
         } catch {
             return "\(error)"
         }

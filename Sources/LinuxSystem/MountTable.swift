@@ -48,20 +48,30 @@ enum MountTable {
         return entries
     }
 
-    /// The lines of a table whose superblock is none of these, or that are not understood. Only the third field is
-    /// looked at: most services have a copy of the same mounts, and decoding every copy would take too long.
+    /// A line of a table for each superblock that is none of these, and the lines that are not understood. Only the third
+    /// field is looked at: most services have a copy of the same mounts, and a user can have a hundred thousand.
     static func lines(of bytes: [UInt8], notOn devices: Set<DeviceNumber>) -> [UInt8] {
         var result: [UInt8] = []
-        for line in bytes.split(separator: UInt8(ascii: "\n")) {
-            let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 3)
-            if fields.count > 2, let device = DeviceNumber(String(decoding: fields[2], as: UTF8.self)),
-                devices.contains(device)
-            {
-                continue
+        var known = devices
+        bytes.withUnsafeBytes { table in
+            var rest = table[...]
+            // Often the same in many lines.
+            var last = rest[..<0]
+            while !rest.isEmpty {
+                let line = rest.prefix(through: UInt8(ascii: "\n"))
+                rest = rest[line.endIndex...]
+                let field = line.thirdField ?? line[..<line.startIndex]
+                if !field.isEmpty, field.isEqual(to: last) { continue }
+                last = field
+                if let device = DeviceNumber(String(decoding: field, as: UTF8.self)),
+                    !known.insert(device).inserted
+                {
+                    continue
+                }
+                result += line
             }
-            result += line
-            result.append(UInt8(ascii: "\n"))
         }
+        if let end = result.last, end != UInt8(ascii: "\n") { result.append(UInt8(ascii: "\n")) }
         return result
     }
 
@@ -120,5 +130,34 @@ enum MountTable {
 
     private static func text(_ bytes: UnsafePointer<CChar>?) -> String {
         bytes.map { String(cString: $0) } ?? ""
+    }
+}
+
+extension Slice<UnsafeRawBufferPointer> {
+    /// As far as the byte, with it; all of it if it has none. By memchr(3): a table can be of megabytes.
+    fileprivate func prefix(through byte: UInt8) -> Self {
+        self[..<(position(of: byte).map { $0 + 1 } ?? endIndex)]
+    }
+
+    /// Between the second blank and the third.
+    fileprivate var thirdField: Self? {
+        let blank = UInt8(ascii: " ")
+        guard let first = position(of: blank), let second = self[(first + 1)...].position(of: blank),
+            let third = self[(second + 1)...].position(of: blank)
+        else { return nil }
+        return self[(second + 1)..<third]
+    }
+
+    fileprivate func isEqual(to other: Self) -> Bool {
+        guard count == other.count, let start = UnsafeRawBufferPointer(rebasing: self).baseAddress,
+            let otherStart = UnsafeRawBufferPointer(rebasing: other).baseAddress
+        else { return isEmpty && other.isEmpty }
+        return memcmp(start, otherStart, count) == 0
+    }
+
+    private func position(of byte: UInt8) -> Int? {
+        let bytes = UnsafeRawBufferPointer(rebasing: self)
+        guard let start = bytes.baseAddress, let found = memchr(start, CInt(byte), bytes.count) else { return nil }
+        return startIndex + (UnsafeRawPointer(found) - start)
     }
 }

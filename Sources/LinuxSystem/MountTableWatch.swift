@@ -1,5 +1,6 @@
 import FreezeCore
 import LinuxCalls
+import Synchronization
 import SystemPackage
 
 /// Keeps a mount table open, to tell whether it changed and to read it again without opening a path: this is done
@@ -7,8 +8,12 @@ import SystemPackage
 ///
 /// Not for two threads at once: the kernel tells a change once for each open file.
 public final class MountTableWatch: Sendable {
+    /// Reading a table a second time, for one of a single moment. Enough for a machine that starts containers meanwhile.
+    static let patience = 20
+
     private let path: FilePath
     private let descriptor: FileDescriptor
+    private let isStale = Atomic(false)
 
     /// Takes over a table that is open already.
     ///
@@ -34,14 +39,15 @@ public final class MountTableWatch: Sendable {
         try? descriptor.close()
     }
 
-    /// True if the table changed since this was asked, or the table was read, the last time. Does not block.
+    /// True if the table changed since it was read, or opened. Does not block.
     ///
-    /// The kernel says so by POLLERR and POLLPRI (fs/proc_namespace.c: mounts_poll). A file that is no mountinfo
+    /// The kernel says so once, by POLLERR and POLLPRI (fs/proc_namespace.c: mounts_poll). A file that is no mountinfo
     /// never changes.
     public func hasChanged() -> Bool {
         // A poll that fails (ENOMEM) tells nothing: better look once too often.
-        guard let events = try? descriptor.readyEvents(.priority) else { return true }
-        return !events.isDisjoint(with: [.priority, .error])
+        let events = (try? descriptor.readyEvents(.priority)) ?? .error
+        if !events.isDisjoint(with: [.priority, .error]) { isStale.store(true, ordering: .relaxed) }
+        return isStale.load(ordering: .relaxed)
     }
 
     /// True if it has no line at all, or cannot be read.
@@ -53,31 +59,36 @@ public final class MountTableWatch: Sendable {
 
     /// Reads the table through the descriptor that is open already.
     ///
-    /// - Throws: `LinuxSystemError` if it cannot be read or understood, or does not come to rest.
+    /// - Throws: `LinuxSystemError` if it cannot be read or understood.
     public func read() throws(LinuxSystemError) -> [MountEntry] {
-        let (bytes, isOfOneMoment) = try readAtRest()
-        guard isOfOneMoment else {
-            throw LinuxSystemError(
-                .mountTable, subject: path.escaped, problem: "it changes faster than it can be read",
-                remedy: "Find out what mounts and unmounts all the time.")
-        }
-        return try MountTable.parse(bytes, name: path)
+        try MountTable.parse(try bytes(), name: path)
     }
 
-    /// The table's bytes, and whether they are of one moment: a table longer than one read can change in between. If
-    /// it never comes to rest, what is mounted all the while is in it nevertheless (fs/namespace.c: the kernel goes on
-    /// behind the last mount that it has shown).
-    func readAtRest() throws(LinuxSystemError) -> (bytes: [UInt8], isOfOneMoment: Bool) {
-        var bytes: [UInt8] = []
-        for _ in 0..<attempts {
+    /// The same in the window, where writers wait for it: once, and not past the deadline.
+    func read(until deadline: Moment) throws(LinuxSystemError) -> [MountEntry] {
+        try MountTable.parse(try bytes(attempts: 1, until: deadline), name: path)
+    }
+
+    /// The table's bytes, of one moment if it comes to rest within the attempts: a table longer than one read can change
+    /// in between.
+    ///
+    /// Of a table that never comes to rest, which needs no root, every mount is there that was mounted all the while: the
+    /// kernel goes on behind the last mount that it has shown (fs/namespace.c: m_start). What changed meanwhile is told
+    /// by `hasChanged`.
+    func bytes(
+        attempts: Int = patience, until deadline: Moment? = nil
+    ) throws(LinuxSystemError) -> [UInt8] {
+        var attempt = 1
+        while true {
             _ = hasChanged()
-            bytes = try readBytes()
-            if !hasChanged() { return (bytes, true) }
+            let bytes = try readBytes(until: deadline)
+            isStale.store(false, ordering: .relaxed)
+            if !hasChanged() || attempt >= attempts { return bytes }
+            attempt += 1
         }
-        return (bytes, false)
     }
 
-    private func readBytes() throws(LinuxSystemError) -> [UInt8] {
+    private func readBytes(until deadline: Moment?) throws(LinuxSystemError) -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 * 1024)
         while true {
@@ -91,9 +102,7 @@ public final class MountTableWatch: Sendable {
             }
             if count == 0 { return bytes }
             bytes += chunk[..<count]
+            if let deadline, Moment.now >= deadline { throw .lateMountTable(path) }
         }
     }
-
-    /// Enough for a machine that starts containers while it is read.
-    private var attempts: Int { 20 }
 }

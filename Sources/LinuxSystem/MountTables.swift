@@ -20,11 +20,15 @@ public final class MountTables: Sendable {
 
     /// For what the process has open besides.
     private static let otherDescriptors = 512
+    /// Of the other namespaces: those of users change without end.
+    private static let attempts = 3
 
     private struct State {
         var others: [NamespaceTable] = []
         /// What the last look for namespaces has left out.
         var unseenNamespaces: [String] = []
+        /// The processes that it may not look at.
+        var hidden: [HiddenProcess] = []
         /// What the last reading has left out.
         var unseenMounts: [String] = []
     }
@@ -35,7 +39,7 @@ public final class MountTables: Sendable {
     private let proc: FilePath
     private let state = Mutex(State())
 
-    /// Opens the tables. Reads two links of every process.
+    /// Opens the tables. Reads a link of every thread.
     ///
     /// - Parameter scope: Whose mounts are looked at.
     /// - Throws: `LinuxSystemError` if a table cannot be opened.
@@ -53,7 +57,11 @@ public final class MountTables: Sendable {
 
     /// Where there may be filesystems that were not looked at, in sentences.
     public var unseen: [String] {
-        state.withLock { $0.unseenNamespaces + $0.others.compactMap(\.partial) + $0.unseenMounts }
+        state.withLock { state in
+            // A hidden process fails the request, since only its own table would show a disk that it alone has mounted.
+            [HiddenProcess.sentence(on: state.hidden, proc: proc)].compactMap(\.self) + state.unseenNamespaces
+                + state.others.compactMap(\.partial) + state.unseenMounts
+        }
     }
 
     /// Looks for namespaces that are new, and opens their tables. Opens paths in /proc: not while something is frozen.
@@ -65,13 +73,10 @@ public final class MountTables: Sendable {
         let scan = try NamespaceScan(proc: proc)
         try state.withLock { state throws(LinuxSystemError) in
             state.unseenNamespaces = []
-            if scan.hiddenCount > 0 {
-                state.unseenNamespaces.append(
-                    "The mounts of \(scan.hiddenCount) processes may not be looked at; only root sees them all.")
-            }
+            state.hidden = scan.hidden
             let known = Set(state.others.map(\.namespace.inode))
             let new = scan.namespaces.filter { !known.contains($0) }
-            // Up to three for each: the table, the process, the root. If it fails, opening will say that descriptors
+            // Up to three for each: the table, the thread, the root. If it fails, opening will say that descriptors
             // ran out.
             try? DescriptorLimit.makeRoom(
                 for: 3 * (known.count + min(new.count, limits.namespaces)), reserve: Self.otherDescriptors)
@@ -90,13 +95,10 @@ public final class MountTables: Sendable {
         }
     }
 
-    /// True if a table changed since this was asked, or the tables were read, the last time. Does not block.
+    /// True if a table in which disks can be mounted changed since it was read. Does not block.
     public func hasChanged() -> Bool {
         state.withLock { state in
-            // All of them, so that none tells later what is known by then.
-            var hasChanged = own.hasChanged()
-            for table in state.others where table.watch.hasChanged() { hasChanged = true }
-            return hasChanged
+            own.hasChanged() || state.others.contains { $0.canMountDisks && $0.watch.hasChanged() }
         }
     }
 
@@ -118,9 +120,28 @@ public final class MountTables: Sendable {
                     )
                     break
                 }
-                let entries = try state.others[index].read(known: known)
-                mounts += entries
-                left -= entries.count
+                try state.others[index].read(known: known, attempts: Self.attempts)
+                mounts += state.others[index].entries
+                left -= state.others[index].entries.count
+            }
+            return mounts
+        }
+    }
+
+    /// The same in the window, where writers wait for it: of the other tables, those that changed and in which disks can
+    /// be mounted are read again, each once. The others are taken as they were read last.
+    ///
+    /// - Parameter deadline: The end of the writers' patience.
+    /// - Throws: `LinuxSystemError` if one cannot be read or understood, or not in time.
+    public func readInWindow(until deadline: Moment) throws(LinuxSystemError) -> [MountEntry] {
+        var mounts = try own.read(until: deadline)
+        let known = Set(mounts.map(\.device))
+        return try state.withLock { state throws(LinuxSystemError) in
+            for index in state.others.indices {
+                if state.others[index].canMountDisks, state.others[index].watch.hasChanged() {
+                    try state.others[index].read(known: known, attempts: 1, until: deadline)
+                }
+                mounts += state.others[index].entries
             }
             return mounts
         }

@@ -3,73 +3,92 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// Which processes are in which mount namespace, but for our own. Reads two links of each process, and opens nothing.
+/// Which threads are in which mount namespace, but for our own. Reads a link of each thread, and opens nothing but the
+/// directory of each process's threads.
 struct NamespaceScan: Sendable {
     /// Of each kind. Enough to find one that lives.
-    static let processesPerNamespace = 8
+    static let membersPerNamespace = 8
 
-    /// Some of the processes of a namespace, the oldest first.
+    /// A thread by which a mount namespace is reached.
+    struct Member: Hashable, Sendable {
+        let process: pid_t
+        let thread: pid_t
+    }
+
+    /// Some of the threads of a namespace, of the oldest process first, one of each process: they often end together.
     struct Members {
         /// They see all of it.
-        fileprivate(set) var atRoot: [pid_t] = []
+        fileprivate(set) var atRoot: [Member] = []
         /// In a chroot.
-        fileprivate(set) var elsewhere: [pid_t] = []
+        fileprivate(set) var elsewhere: [Member] = []
     }
 
     /// By the namespace's inode number.
     private(set) var members: [UInt64: Members] = [:]
     /// The namespaces, in the order of their first processes.
     private(set) var namespaces: [UInt64] = []
-    /// How many processes may not be looked at.
-    private(set) var hiddenCount = 0
+    /// The processes that may not be looked at.
+    private(set) var hidden: [HiddenProcess] = []
 
     /// - Throws: `LinuxSystemError` if /proc cannot be read.
     init(proc: FilePath) throws(LinuxSystemError) {
-        let own = Self.namespace(of: "self", in: proc)
+        let own = try? ProcessDirectory.inode(inLink: readSymbolicLink(proc.appending("self/ns/mnt")).string)
+        // Its threads are in other namespaces only to look at them, or to mount what is frozen where nobody sees it.
+        let me = (try? readSymbolicLink(proc.appending("self"))).flatMap { pid_t($0.string) }
         let processes: [pid_t]
         do throws(Errno) {
             processes = try directoryEntries(proc).compactMap { pid_t($0.string) }.sorted()
         } catch {
             throw .mountTable(proc, "cannot be listed", error)
         }
-        for process in processes {
-            switch Self.namespace(of: "\(process)", in: proc) {
-            case .success(let inode):
-                if own == .success(inode) { continue }
-                if members[inode] == nil { namespaces.append(inode) }
-                members[inode, default: Members()].add(process, proc)
-            case .failure(.permissionDenied), .failure(.notPermitted):
-                hiddenCount += 1
-            // It has ended meanwhile, or is about to: a zombie is in no namespace any more.
-            case .failure:
-                break
-            }
-        }
+        for process in processes where process != me { scan(process, own: own, proc) }
     }
 
-    /// The link's text is the process's root as a path in its own namespace (fs/d_path.c).
-    fileprivate static func isAtNamespaceRoot(_ process: pid_t, _ proc: FilePath) -> Bool {
-        (try? readSymbolicLink(proc.appending("\(process)/root"))) == "/"
-    }
-
-    private static func namespace(of process: String, in proc: FilePath) -> Result<UInt64, Errno> {
+    private mutating func scan(_ process: pid_t, own: UInt64?, _ proc: FilePath) {
+        var failure: Errno?
+        // Nearly all threads are in the namespace that was seen last.
+        var last: UInt64?
         do throws(Errno) {
-            let link = try readSymbolicLink(proc.appending(process).appending("ns/mnt"))
-            return ProcessDirectory.inode(inLink: link.string).map { .success($0) } ?? .failure(.ioError)
+            try ThreadNamespaces.forEach(of: process, proc: proc) { thread, namespace in
+                switch namespace {
+                case .success(let inode):
+                    guard inode != own, inode != last else { return }
+                    last = inode
+                    add(Member(process: process, thread: thread), to: inode, proc)
+                case .failure(let error):
+                    if error.isRefusal { failure = error }
+                }
+            }
         } catch {
-            return .failure(error)
+            failure = error
         }
+        if let failure, failure.isRefusal { hidden.append(HiddenProcess(processID: process, error: failure)) }
+    }
+
+    private mutating func add(_ member: Member, to inode: UInt64, _ proc: FilePath) {
+        if members[inode] == nil { namespaces.append(inode) }
+        members[inode, default: Members()].add(member, proc)
+    }
+
+    /// The link's text is the thread's root as a path in its own namespace (fs/d_path.c).
+    fileprivate static func isAtNamespaceRoot(_ member: Member, _ proc: FilePath) -> Bool {
+        (try? readSymbolicLink(proc.appending("\(member.process)/task/\(member.thread)/root"))) == "/"
     }
 }
 
+extension Errno {
+    /// Any other error means that the thread has ended, or is about to: a zombie is in no namespace any more.
+    fileprivate var isRefusal: Bool { self == .permissionDenied || self == .notPermitted }
+}
+
 extension NamespaceScan.Members {
-    fileprivate mutating func add(_ process: pid_t, _ proc: FilePath) {
-        let limit = NamespaceScan.processesPerNamespace
-        guard atRoot.count < limit else { return }
-        if NamespaceScan.isAtNamespaceRoot(process, proc) {
-            atRoot.append(process)
-        } else if elsewhere.count < limit {
-            elsewhere.append(process)
+    fileprivate mutating func add(_ member: NamespaceScan.Member, _ proc: FilePath) {
+        let limit = NamespaceScan.membersPerNamespace
+        guard atRoot.count < limit, atRoot.last?.process != member.process else { return }
+        if NamespaceScan.isAtNamespaceRoot(member, proc) {
+            atRoot.append(member)
+        } else if elsewhere.count < limit, elsewhere.last?.process != member.process {
+            elsewhere.append(member)
         }
     }
 }

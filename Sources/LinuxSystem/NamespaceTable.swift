@@ -3,39 +3,48 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// The mount table of another mount namespace, held open by way of a process in it.
+/// The mount table of another mount namespace, held open by way of a thread in it.
 ///
-/// The open table keeps the namespace and its mounts alive, also when the last process is gone: closing it may then
+/// The open table keeps the namespace and its mounts alive, also when the last thread is gone: closing it may then
 /// unmount them, and that waits for their devices.
 struct NamespaceTable: Sendable {
     let namespace: MountNamespace
     let watch: MountTableWatch
     /// Why not all of its mounts are seen, as a sentence; nil if they are.
     let partial: String?
-    private let process: ProcessDirectory
-    /// The namespace's root, if the process has another one.
+    /// False in the namespaces of user namespaces (rootless containers, browsers): their owners can change them without end,
+    /// but mount no disk. A mount that is passed on to them is also in the table of a namespace where it was made. Root can
+    /// mount a disk there from outside: that is seen when planning and checking, not in the window.
+    let canMountDisks: Bool
+    /// What was read last; empty unless it matters.
+    private(set) var entries: [MountEntry] = []
+    private let thread: ProcessDirectory
+    /// The namespace's root, if the thread has another one.
     private let root: MountNamespaceRoot?
     /// Whether its mounts are of interest. Once they are, they stay it for as long as it is held: a filesystem that
     /// is mounted in our own namespace too, later, is not gone from this one.
-    var matters = false
+    private var matters = false
 
-    /// Opens the table through the first of the processes that lives; best one that sees the whole namespace.
+    /// Opens the table through the first of the threads that lives; best one that sees the whole namespace.
     ///
     /// - Returns: nil if none of them is in the namespace any more.
     /// - Throws: `LinuxSystemError` if descriptors ran out, or none of them may be looked at.
     init?(_ inode: UInt64, _ members: NamespaceScan.Members, proc: FilePath) throws(LinuxSystemError) {
         var failure: LinuxSystemError?
-        for process in members.atRoot + members.elsewhere {
+        for member in members.atRoot + members.elsewhere {
             do throws(Errno) {
-                guard let table = try Self(inode, through: process, proc: proc) else { continue }
+                guard let table = try Self(inode, through: member, proc: proc) else { continue }
                 self = table
                 return
             } catch .noSuchFileOrDirectory {
                 continue
             } catch .noSuchProcess {
                 continue
+            } catch .invalidArgument {
+                // It is a zombie by now.
+                continue
             } catch {
-                let path = proc.appending("\(process)/mountinfo")
+                let path = member.table(in: proc)
                 failure =
                     error == .tooManyOpenFiles || error == .tooManyOpenFilesInSystem
                     ? .noDescriptor(for: path, error) : .mountTable(path, "cannot be opened", error)
@@ -45,15 +54,19 @@ struct NamespaceTable: Sendable {
         return nil
     }
 
-    private init?(_ inode: UInt64, through process: pid_t, proc: FilePath) throws(Errno) {
-        let directory = try ProcessDirectory(process, proc: proc)
-        let path = proc.appending("\(process)/mountinfo")
+    private init?(_ inode: UInt64, through member: NamespaceScan.Member, proc: FilePath) throws(Errno) {
+        let directory = try ProcessDirectory(member.process, thread: member.thread, proc: proc)
+        let path = member.table(in: proc)
         let table = MountTableWatch(try directory.open("mountinfo"), path: path)
-        // Asked behind the opening: from then on the table is the one of this namespace, wherever the process goes.
+        // Asked behind the opening: from then on the table is the one of this namespace, wherever the thread goes.
         guard try directory.mountNamespace() == inode else { return nil }
-        self.process = directory
-        let command = SmallFile.text(proc.appending("\(process)/comm")) ?? ""
-        namespace = MountNamespace(inode: inode, processID: process, command: command)
+        thread = directory
+        let command = SmallFile.text(proc.appending("\(member.process)/comm")) ?? ""
+        namespace = MountNamespace(
+            inode: inode, processID: member.process,
+            threadID: member.thread == member.process ? nil : member.thread, command: command)
+        // If that cannot be told, better look once too often.
+        canMountDisks = (try? directory.isMountNamespaceOfInitialUsers()) ?? true
         // One in a chroot sees the mounts below its root only; one whose root was unmounted sees none.
         if try directory.isAtNamespaceRoot(), !table.isEmpty {
             (watch, root, partial) = (table, nil, nil)
@@ -71,34 +84,50 @@ struct NamespaceTable: Sendable {
         }
     }
 
-    /// The whole table, or nothing if everything in it is on superblocks that are known, or on no disk of ours.
+    /// Reads it: the whole table, or nothing if everything in it is on superblocks that are known, or on no disk of ours.
     ///
-    /// - Throws: `LinuxSystemError` if it cannot be read or understood.
-    mutating func read(known: Set<DeviceNumber>) throws(LinuxSystemError) -> [MountEntry] {
-        // Others may mount and unmount there without end, and need not be root for it: that must not stop a backup.
-        let bytes = try watch.readAtRest().bytes
-        let name = FilePath("/proc/\(namespace.processID)/mountinfo")
+    /// - Parameters:
+    ///   - attempts: for a table of one moment.
+    ///   - deadline: nil for as long as it takes.
+    /// - Throws: `LinuxSystemError` if it cannot be read or understood, or not by the deadline.
+    mutating func read(
+        known: Set<DeviceNumber>, attempts: Int, until deadline: Moment? = nil
+    ) throws(LinuxSystemError) {
+        let bytes = try watch.bytes(attempts: attempts, until: deadline)
+        let name = NamespaceScan.Member(namespace).table(in: "/proc")
         if !matters {
+            // Which of the mounts of a superblock is looked at makes no difference: they are of one type and device.
             let new = try MountTable.parse(MountTable.lines(of: bytes, notOn: known), name: name, of: namespace)
-            guard new.contains(where: \.isOnLocalDisk) else { return [] }
+            guard new.contains(where: \.isOnLocalDisk) else { return }
             matters = true
         }
-        return try MountTable.parse(bytes, name: name, of: namespace)
+        entries = try MountTable.parse(bytes, name: name, of: namespace)
     }
 
     /// The root of the namespace, to look its paths up from.
     ///
-    /// - Throws: `ENOENT` or `ESRCH` if the process has ended, or has moved to another namespace.
+    /// - Throws: `ENOENT` or `ESRCH` if the thread has ended, or has moved to another namespace.
     func openRoot() throws(Errno) -> FileDescriptor {
         if let root { return try root.open() }
-        let root = try process.open("root", options: .directory)
+        let root = try thread.open("root", options: .directory)
         do throws(Errno) {
-            if try process.mountNamespace() == namespace.inode { return root }
+            if try thread.mountNamespace() == namespace.inode { return root }
         } catch {
             try? root.close()
             throw error
         }
         try? root.close()
         throw .noSuchFileOrDirectory
+    }
+}
+
+extension NamespaceScan.Member {
+    fileprivate init(_ namespace: MountNamespace) {
+        self.init(process: namespace.processID, thread: namespace.threadID ?? namespace.processID)
+    }
+
+    /// The name of its mount table, for errors.
+    fileprivate func table(in proc: FilePath) -> FilePath {
+        proc.appending(process == thread ? "\(process)/mountinfo" : "\(process)/task/\(thread)/mountinfo")
     }
 }

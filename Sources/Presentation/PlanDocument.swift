@@ -31,9 +31,10 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         /// True if the action lowers the level of the result to `crash`.
         public let lowersLevel: Bool
 
-        /// Named by one of the processes in it.
+        /// Named by one of the processes in it, and by its thread if the main thread is in another one.
         public struct Namespace: Encodable, Sendable, Hashable {
             public let pid: Int32
+            public let tid: Int32?
             /// As ps shows it.
             public let command: String
         }
@@ -79,7 +80,7 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
                 action: filesystem.action.rawValue, order: filesystem.level.map { $0 + 1 },
                 mountPoint: filesystem.mountPoint.escaped,
                 mountNamespace: filesystem.mount.namespace.map {
-                    Filesystem.Namespace(pid: $0.processID, command: $0.command)
+                    Filesystem.Namespace(pid: $0.processID, tid: $0.threadID, command: $0.command)
                 },
                 otherMountPoints: filesystem.otherMountPoints.map(\.escaped),
                 type: filesystem.mount.filesystemType, source: filesystem.mount.source,

@@ -57,6 +57,21 @@ struct RealMountNamespaceTests {
         }
     }
 
+    @Test func whatAUserMountsInANamespaceOfHisOwnIsNoReasonToReadTables() throws {
+        try PrivateNamespace.run { namespace in
+            let users = try namespace.container("", options: "--user --map-root-user")
+            let roots = try namespace.container("")
+            let tables = try MountTables(.all)
+            _ = try tables.read()
+            for (process, counts) in [(users, false), (roots, true)] {
+                try namespace.shell("nsenter --target \(process) --mount mount -t tmpfs none /mnt")
+                #expect(tables.hasChanged() == counts)
+                try Self.end(process)
+            }
+            tables.close()
+        }
+    }
+
     @Test func aProcessThatEndsIsNoReasonToOpenSomethingElse() throws {
         try PrivateNamespace.run { namespace in
             try namespace.shell(Self.image)

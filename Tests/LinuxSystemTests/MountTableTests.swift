@@ -45,13 +45,16 @@ import Testing
         #expect(entry.mountPoint == FilePath(expected))
     }
 
-    @Test func linesOfKnownSuperblocksAreLeftOut() throws {
+    @Test func ofSuperblocksThatAreNotKnownOneLineIsKept() throws {
         let known = [DeviceNumber(major: 8, minor: 1), DeviceNumber(major: 0, minor: 20)]
         let text = """
             36 35 8:1 / / rw - ext4 /dev/sda rw
             37 36 8:17 / /a rw - ext4 /dev/sdb rw
             38 36 0:20 / /proc rw - proc proc rw
             39 36 0:200 / /b rw - tmpfs tmpfs rw
+            41 36 0:200 / /c rw - tmpfs tmpfs rw
+            42 36 0:20 / /d/proc rw - proc proc rw
+            43 36 8:17 / /e rw - ext4 /dev/sdb rw
             40 36
             garbage
 

@@ -25,18 +25,25 @@ import Testing
             + mounts
     }
 
-    private func addProcess(_ name: String, namespace: Int, table: String?, root: String = "/") throws {
-        let directory = "proc/\(name)"
-        try machine.write("\(directory)/comm", "program")
+    /// - Parameter thread: nil for the main thread, which is in `/proc/self` too.
+    private func addProcess(
+        _ name: String, thread: String? = nil, namespace: Int, table: String?, root: String = "/"
+    ) throws {
+        let directory = Self.directory(name, thread: thread)
+        try machine.write("proc/\(name)/comm", "program")
         if let table { try machine.write("\(directory)/mountinfo", table) }
         try machine.write("\(directory)/ns/user", "")
-        try setNamespace(of: name, namespace)
+        try setNamespace(of: name, thread: thread, namespace)
         try FileManager.default.createSymbolicLink(
             atPath: machine.root.appending("\(directory)/root").string, withDestinationPath: root)
     }
 
-    private func setNamespace(of process: String, _ inode: Int) throws {
-        let link = machine.root.appending("proc/\(process)/ns/mnt").string
+    private static func directory(_ process: String, thread: String? = nil) -> String {
+        process == "self" ? "proc/self" : "proc/\(process)/task/\(thread ?? process)"
+    }
+
+    private func setNamespace(of process: String, thread: String? = nil, _ inode: Int) throws {
+        let link = machine.root.appending("\(Self.directory(process, thread: thread))/ns/mnt").string
         try? FileManager.default.removeItem(atPath: link)
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "mnt:[\(inode)]")
     }
@@ -93,6 +100,27 @@ import Testing
         #expect(tables.unseen == [])
     }
 
+    @Test func aThreadWithANamespaceOfItsOwnIsFound() throws {
+        try addProcess("100", namespace: 1, table: Self.own)
+        let disk = Self.container(300, "302 300 8:9 / /data rw - xfs /dev/sdb rw")
+        for thread in 101...103 {
+            try addProcess("100", thread: "\(thread)", namespace: thread == 102 ? 3 : 1, table: disk)
+        }
+        let tables = try tables()
+        let namespace = try #require(try tables.read().last?.namespace)
+        #expect(namespace == MountNamespace(inode: 3, processID: 100, threadID: 102, command: "program"))
+        #expect("\(namespace)" == "the mount namespace of thread 102 of process 100 (program)")
+        try tables.openRoot(of: namespace).close()
+    }
+
+    @Test func aProcessWhoseMainThreadHasEndedIsFound() throws {
+        try machine.write("proc/100/task/100/comm", "program")
+        let disk = Self.container(300, "302 300 8:9 / /data rw - xfs /dev/sdb rw")
+        try addProcess("100", thread: "101", namespace: 3, table: disk)
+        let namespace = try #require(try tables().read().last?.namespace)
+        #expect(namespace.threadID == 101)
+    }
+
     @Test func aProcessThatSeesAllOfItsNamespaceIsPreferred() throws {
         let table = Self.container(300, "302 300 8:9 / /data rw - xfs /dev/sdb rw")
         try addProcess("100", namespace: 3, table: "302 300 8:9 / /data rw - xfs /dev/sdb rw", root: "/chroot")
@@ -115,8 +143,8 @@ import Testing
     @Test func aNamespaceThatCannotBeSeenWholeIsSaid() throws {
         try addProcess("100", namespace: 3, table: "300 2 0:300 / / rw - tmpfs tmpfs rw", root: "/chroot")
         // A namespace's file by its inode number, but none that can be entered.
-        let directory = machine.root.appending("proc/100/ns").string
-        try machine.write("proc/100/ns/file", "")
+        let directory = machine.root.appending("proc/100/task/100/ns").string
+        try machine.write("proc/100/task/100/ns/file", "")
         let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory)/file")
         let inode = try #require((attributes[.systemFileNumber] as? UInt64).flatMap { Int(exactly: $0) })
         try FileManager.default.moveItem(atPath: "\(directory)/file", toPath: "\(directory)/mnt:[\(inode)]")
@@ -189,6 +217,50 @@ import Testing
         try addProcess("101", namespace: 3, table: Self.container(300) + "\ngarbage")
         let error = #expect(throws: LinuxSystemError.self) { try tables().read() }
         #expect(error?.subject == "/proc/101/mountinfo")
+    }
+
+    // MARK: In the window
+
+    @Test func inTheWindowATableIsNotReadPastTheDeadline() throws {
+        let tables = try tables()
+        #expect(try tables.readInWindow(until: .now + .seconds(10)).count == 2)
+        let error = #expect(throws: LinuxSystemError.self) { try tables.readInWindow(until: .now) }
+        #expect(error?.description.contains("it changed, and reading it again takes too long") == true)
+    }
+
+    @Test func inTheWindowWhatHasNotChangedIsTakenAsItWas() throws {
+        try addProcess("101", namespace: 3, table: Self.container(300, "302 300 8:9 / /data rw - xfs /dev/sdb rw"))
+        let tables = try tables()
+        let before = try tables.read()
+        // A file tells of no change.
+        try overwrite("proc/101/task/101/mountinfo", "garbage")
+        #expect(try tables.readInWindow(until: .now + .seconds(10)) == before)
+    }
+
+    // MARK: Processes that may not be looked at
+
+    @Test(
+        arguments: [
+            ("0000000000000000", "0000000000000000", "", "EACCES: quiesced lacks CAP_SYS_PTRACE"),
+            (
+                "0000000000200000", "0000000001200000", "",
+                "EACCES: the process has more capabilities than quiesced"
+            ),
+            ("000001ffffffffff", "0000000000000000", "0 100000 65536", "EACCES: quiesced is in a user namespace"),
+            ("000001ffffffffff", "000001ffffffffff", "0 0 4294967295", "EACCES: most likely a security module"),
+            ("000001fffeffffff", "000001ffffffffff", "", "EACCES: most likely a security module"),
+        ])
+    func aHiddenProcessIsNamedWithTheCause(_ own: String, _ its: String, _ map: String, _ cause: String) throws {
+        try addProcess("100", namespace: 1, table: Self.own)
+        try machine.write("proc/self/status", "Name:\tquiesced\nCapEff:\t\(own)")
+        try machine.write("proc/self/uid_map", map)
+        try machine.write("proc/100/status", "Name:\tprogram\nCapPrm:\t\(its)")
+        let hidden = [HiddenProcess(processID: 100, error: .permissionDenied)]
+        let sentence = try #require(HiddenProcess.sentence(on: hidden, proc: machine.paths.proc))
+        let start = "process 100 (program): its mount namespace may not be looked at"
+        #expect(sentence.hasPrefix("\(start): \(cause)"), "\(sentence)")
+        let two = HiddenProcess.sentence(on: hidden + hidden, proc: machine.paths.proc)
+        #expect(two?.hasPrefix("process 100 (program) and 1 more: ") == true)
     }
 
     @Test func fiftyServicesWithCopiesOfOurMountsCostLittle() throws {

@@ -84,10 +84,12 @@ struct PrivateNamespace: Sendable {
     }
 
     /// Starts a process with a namespace of its own, and waits until it has done what the script says.
-    func container(_ script: String) throws -> pid_t {
+    ///
+    /// - Parameter options: more ones for unshare(1).
+    func container(_ script: String, options: String = "") throws -> pid_t {
         try shell(
             """
-            mkfifo ready; unshare --mount --propagation private sh -ec '\(script)
+            mkfifo ready; unshare \(options) --mount --propagation private sh -ec '\(script)
             echo > \(root)/ready; exec sleep 1000' & echo $! > process; read line < ready; rm ready
             """)
         let process = try #require(SmallFile.text(root.appending("process")).flatMap { pid_t($0) })

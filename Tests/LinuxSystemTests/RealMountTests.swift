@@ -39,8 +39,9 @@ struct RealMountTests {
             #expect(!watch.hasChanged())
             try namespace.shell("mkdir other; mount -t tmpfs none other")
             #expect(watch.hasChanged())
-            #expect(!watch.hasChanged(), "a change is told once")
+            #expect(watch.hasChanged(), "until it is read")
             #expect(plan.relevantChange(in: try watch.read(), policy: policy) == nil, "a tmpfs does not matter")
+            #expect(!watch.hasChanged())
 
             try namespace.shell("umount inner")
             #expect(watch.hasChanged())

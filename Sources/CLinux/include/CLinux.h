@@ -29,6 +29,8 @@ int clinux_mount_id(int descriptor, uint64_t *mount_id);
 int clinux_unshare_mounts(void);
 int clinux_enter_mounts(int mount_namespace);  // the calling thread enters another one's, at its root (setns(2))
 extern const int clinux_open_path;             // O_PATH
+// 1 if a namespace is owned by the initial user namespace, else 0 (ioctl_ns(2), NS_GET_USERNS; Linux 4.9).
+int clinux_is_owned_by_initial_users(int name_space);
 int clinux_make_block_node(const char *path, uint32_t major_number, uint32_t minor_number);
 // Whether a character device is one of those that share the major number of miscdevice.h.
 bool clinux_is_misc_device(uint64_t device);

@@ -1,0 +1,52 @@
+import Glibc
+import SystemPackage
+
+/// The mount namespaces of a process's threads: one thread can have one of its own (unshare(2)), and the main thread may
+/// have ended, which then is in none.
+public enum ThreadNamespaces {
+    /// Reads one link of each thread, and takes no memory for it: a machine has thousands of threads.
+    ///
+    /// - Parameters:
+    ///   - proc: Where procfs is mounted.
+    ///   - body: Gets the thread's id, and the inode number of its mount namespace; or EACCES if it may not be looked at, or
+    ///     ENOENT or ESRCH if it has ended meanwhile.
+    /// - Throws: ENOENT or ESRCH if the process has ended; EPERM if it may not be looked at.
+    public static func forEach(
+        of process: pid_t, proc: FilePath, _ body: (pid_t, Result<UInt64, Errno>) -> Void
+    ) throws(Errno) {
+        let path = proc.appending("\(process)/task")
+        guard let stream = path.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
+        defer { closedir(stream) }
+        let directory = dirfd(stream)
+        // Of a directory that is being read threads may end: that is no error.
+        while let entry = readdir(stream) {
+            withUnsafePointer(to: &entry.pointee.d_name) { field in
+                field.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: field.pointee)) {
+                    // "." and ".." are no numbers.
+                    if let thread = pid_t(exactly: strtol($0, nil, 10)), thread > 0 {
+                        body(thread, namespace(of: $0, in: directory))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Of `TID/ns/mnt`, which says "mnt:[4026531841]" (namespaces(7)).
+    private static func namespace(of thread: UnsafePointer<CChar>, in directory: CInt) -> Result<UInt64, Errno> {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { path in
+            withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { target in
+                guard let path = path.baseAddress, let target = target.baseAddress else {
+                    return .failure(.noMemory)
+                }
+                guard strlen(thread) < 32 else { return .failure(.fileNameTooLong) }
+                strcpy(path, thread)
+                strcat(path, "/ns/mnt")
+                let length = readlinkat(directory, path, target, 63)
+                guard length >= 0 else { return .failure(Errno(rawValue: errno)) }
+                target[length] = 0
+                guard let bracket = strchr(target, CInt(UInt8(ascii: "["))) else { return .failure(.ioError) }
+                return .success(UInt64(strtoull(bracket + 1, nil, 10)))
+            }
+        }
+    }
+}
