@@ -81,6 +81,22 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
+        /// The plan, and the look before the first freeze, read one link of each.
+        @Test func `a thread more costs two system calls of its own`() throws {
+            let filesystem = try ScratchFilesystem(.ext4)
+            let rig = try rig(for: [filesystem])
+            let few = try request(of: rig)
+            let end = ThreadSemaphore()
+            for _ in 0..<1000 { try OperatingSystemThread.start("one of many", stackSize: 1 << 16) { end.wait() } }
+            defer { for _ in 0..<1000 { end.signal() } }
+            let many = try request(of: rig)
+            print("MEASURED: system calls of a request: \(few.all), with 1,000 threads more \(many.all)")
+            #expect(many.all - few.all <= 2 * 1000 + 200)
+            #expect(many.window <= few.window + 8)
+            #expect(try rig.stop() == .exited(0))
+            try filesystem.remove()
+        }
+
         /// No timer is armed, and no wait ends by itself: a machine that sleeps is not woken.
         @Test func `who is idle waits for ever`() throws {
             let filesystem = try ScratchFilesystem(.ext4)

@@ -182,8 +182,11 @@ extension EndToEnd {
             try RunningProgram.output(of: "mount", ["-t", "tmpfs", "none", "/dev/shm"])
             listener.release()
             #expect(try answer.value().status == .success, "log: \(rig.log)")
+            // THAW looks at what became writable since.
+            try RunningProgram.output(of: "mount", ["-t", "tmpfs", "none", "/dev/shm"])
             #expect(try rig.thaw().status == .success)
             try expectSilence(trace, "mounts change")
+            try RunningProgram.output(of: "umount", ["/dev/shm"])
             #expect(try writer.waitForExit() == .exited(0))
             try RunningProgram.output(of: "umount", ["/dev/shm"])
             try end()
