@@ -20,7 +20,7 @@ public final class MountTables: Sendable {
 
     /// For what the process has open besides.
     private static let otherDescriptors = 512
-    /// Of the other namespaces: those of users change without end.
+    /// Reading another namespace's table a second time, for one of a single moment.
     private static let attempts = 3
 
     private struct State {
@@ -120,7 +120,9 @@ public final class MountTables: Sendable {
                     )
                     break
                 }
-                try state.others[index].read(known: known, attempts: Self.attempts)
+                // Those of users may change without end.
+                let attempts = state.others[index].canMountDisks ? Self.attempts : 1
+                try state.others[index].read(known: known, attempts: attempts)
                 mounts += state.others[index].entries
                 left -= state.others[index].entries.count
             }

@@ -58,6 +58,7 @@ final class ForkedProcess {
     }
 
     let processID: pid_t
+    private var isEnded = false
 
     /// Returns when the child has called its second argument.
     ///
@@ -81,17 +82,19 @@ final class ForkedProcess {
         }
         try ready.writeEnd.close()
         defer { try? ready.readEnd.close() }
+        guard process > 0 else { throw Errno.resourceTemporarilyUnavailable }
         processID = process
-        guard process > 0 else { throw Errno(rawValue: errno) }
         let isReady = try withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) {
             try ready.readEnd.read(into: $0)
         }
         guard isReady == 1 else { throw DaemonRig.Failure(description: "the forked process has ended") }
     }
 
-    deinit { try? end() }
+    deinit { end() }
 
-    func end() throws {
+    func end() {
+        if isEnded { return }
+        isEnded = true
         kill(processID, SIGKILL)
         var status: CInt = 0
         _ = waitpid(processID, &status, 0)

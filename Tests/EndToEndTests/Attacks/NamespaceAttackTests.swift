@@ -49,7 +49,7 @@ extension EndToEnd {
             let entry = try rig.record().filesystems.first { $0.mountPoint == filesystem.mountPoint.string }
             #expect(entry?.freeze != nil && entry?.thaw != nil, "it is not in the plan")
             try rig.waitUntilReleased()
-            try process.end()
+            process.end()
             try filesystem.remove()
         }
 
@@ -89,7 +89,7 @@ extension EndToEnd {
             let beside = try (0..<3).map { _ in try stall() }
             print("MEASURED: the longest write, without \(before) and beside 65,000 changing mounts \(beside)")
             #expect(beside.min() ?? .zero < .milliseconds(300))
-            try crowd.end()
+            crowd.end()
             writer.stop()
             #expect(try rig.stop() == .exited(0))
             try filesystem.remove()
