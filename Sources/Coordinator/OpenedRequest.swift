@@ -38,9 +38,11 @@ final class OpenedRequest: Sendable {
         if (try? OperatingSystemThread.start("close", close)) == nil { close() }
     }
 
-    /// What hooks are told is frozen. The mount points of other namespaces would lead them to something else here.
+    /// What hooks are told is frozen. The mount points of other namespaces, and covered ones, would lead them to
+    /// something else.
     var ownMountPoints: [FilePath] {
-        freezeTargets.map(\.target.filesystem).filter { $0.mount.namespace == nil }.map(\.mountPoint)
+        freezeTargets.map(\.target.filesystem).filter { $0.mount.namespace == nil && !$0.isCovered }.map(
+            \.mountPoint)
     }
 
     /// How long writers wait at most for changed mount tables to be read in the window. Some 20,000 mounts can be read in

@@ -11,20 +11,20 @@ public enum MountPointOpening {
         case mayBlock
     }
 
-    /// Opens a mount point for reading: below `root`, through no symbolic link, and without waiting for a device or a
-    /// FIFO to become ready.
+    /// Finds a mount point without opening it (O_PATH), so that no filesystem is asked for it: below `root`, and through
+    /// no symbolic link.
     ///
     /// - Parameter root: the directory that stands for `/`.
     /// - Throws: EAGAIN if the cache does not suffice, EINVAL if the kernel does not know `cacheOnly`, ELOOP for a symbolic
     ///   link, ENOTDIR if it is not a directory though it must be, and whatever open(2) gives.
-    public static func open(
+    public static func find(
         _ path: FilePath, below root: FileDescriptor, mustBeDirectory: Bool, patience: Patience
     ) throws(Errno) -> FileDescriptor {
-        var options: FileDescriptor.OpenOptions = [.closeOnExec, .nonBlocking]
+        var options: FileDescriptor.OpenOptions = [.closeOnExec]
         if mustBeDirectory { options.insert(.directory) }
         var resolve = clinux_resolve_in_root | clinux_resolve_no_symlinks | clinux_resolve_no_magic_links
         if patience == .cacheOnly { resolve |= clinux_resolve_cached }
-        let flags = FileDescriptor.AccessMode.readOnly.rawValue | options.rawValue
+        let flags = clinux_open_path | options.rawValue
         while true {
             let result = path.withPlatformString { clinux_openat2(root.rawValue, $0, flags, resolve) }
             let errno: Errno
@@ -35,6 +35,13 @@ public enum MountPointOpening {
             }
             if errno != .interrupted { throw errno }
         }
+    }
+
+    /// Opens for reading what was found, without waiting for a device or a FIFO to become ready.
+    ///
+    /// - Throws: ENXIO for a socket, and whatever open(2) gives.
+    public static func open(found descriptor: FileDescriptor) throws(Errno) -> FileDescriptor {
+        try openDescriptor(FilePath("/proc/self/fd/\(descriptor.rawValue)"), .readOnly, options: .nonBlocking)
     }
 
     /// The id of the mount a descriptor lies on, as in mountinfo.

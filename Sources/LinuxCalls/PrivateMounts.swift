@@ -35,6 +35,48 @@ public enum PrivateMounts {
         guard umount2(directory.string, CInt(MNT_DETACH)) == 0 else { throw Errno(rawValue: errno) }
     }
 
+    /// Makes the calling thread the only one in a copy of a mount namespace, from which nothing is passed on to others.
+    /// There is no way back, so it must be a thread that was started for this.
+    ///
+    /// - Parameters:
+    ///   - namespace: `/proc/PID/ns/mnt`, opened; nil for the one that the thread is in.
+    ///   - proc: where procfs is mounted.
+    /// - Returns: the copy's root, not opened (O_PATH), and its mountinfo, which the caller closes.
+    /// - Throws: EPERM without CAP_SYS_ADMIN and CAP_SYS_CHROOT (setns(2)).
+    public static func enterCopy(
+        of namespace: FileDescriptor?, proc: FilePath
+    ) throws(Errno) -> (root: FileDescriptor, table: FileDescriptor) {
+        // Opened before: there may be no procfs where this leads to.
+        let procfs = try openDescriptor(proc, .readOnly, options: .directory)
+        defer { try? procfs.close() }
+        if let namespace { try Errno.check(clinux_enter_mounts(namespace.rawValue)) }
+        try enter()
+        let readFlags = FileDescriptor.OpenOptions.closeOnExec.rawValue
+        let table = try Errno.check(clinux_openat2(procfs.rawValue, "thread-self/mountinfo", readFlags, 0))
+        let pathFlags = clinux_open_path | FileDescriptor.OpenOptions([.closeOnExec, .directory]).rawValue
+        do throws(Errno) {
+            let root = try Errno.check(clinux_openat2(procfs.rawValue, "/", pathFlags, 0))
+            return (FileDescriptor(rawValue: root), FileDescriptor(rawValue: table))
+        } catch {
+            try? FileDescriptor(rawValue: table).close()
+            throw error
+        }
+    }
+
+    /// Detaches the topmost mount on an entry of a directory, without asking its filesystem for anything (fs/namei.c:
+    /// LOOKUP_MOUNTPOINT). For a thread in a namespace of its own: it changes the working directory.
+    ///
+    /// - Throws: EINVAL if the entry is no mount point, or its mount must not be taken away (mount_namespaces(7): what a
+    ///   more privileged user namespace has mounted is locked).
+    public static func detach(_ entry: String, in directory: FileDescriptor) throws(Errno) {
+        guard fchdir(directory.rawValue) == 0, umount2(entry, CInt(MNT_DETACH) | unmountNoFollow) == 0 else {
+            throw Errno(rawValue: errno)
+        }
+    }
+
+    /// UMOUNT_NOFOLLOW (sys/mount.h).
+    private static let unmountNoFollow: CInt = 8
+
     /// Makes a node for a block device (mknod(2)).
     public static func makeBlockNode(_ path: FilePath, major: UInt32, minor: UInt32) throws(Errno) {
         try Errno.check(clinux_make_block_node(path.string, major, minor))

@@ -153,11 +153,24 @@ public final class MountTables: Sendable {
     ///
     /// - Throws: `LinuxSystemError` with the code `unmounted` if the process that we know it by has ended.
     func openRoot(of namespace: MountNamespace) throws(LinuxSystemError) -> FileDescriptor {
+        try open(namespace) { table throws(Errno) in try table.openRoot() }
+    }
+
+    /// The namespace itself, to enter it.
+    ///
+    /// - Throws: `LinuxSystemError` with the code `unmounted` if the process that we know it by has ended.
+    func openNamespace(_ namespace: MountNamespace) throws(LinuxSystemError) -> FileDescriptor {
+        try open(namespace) { table throws(Errno) in try table.openNamespace() }
+    }
+
+    private func open(
+        _ namespace: MountNamespace, _ body: (NamespaceTable) throws(Errno) -> FileDescriptor
+    ) throws(LinuxSystemError) -> FileDescriptor {
         let table = state.withLock { $0.others.first { $0.namespace == namespace } }
         let errno: Errno
         do throws(Errno) {
             guard let table else { throw .noSuchFileOrDirectory }
-            return try table.openRoot()
+            return try body(table)
         } catch {
             errno = error
         }

@@ -104,6 +104,19 @@ struct NamespaceTable: Sendable {
         entries = try MountTable.parse(bytes, name: name, of: namespace)
     }
 
+    /// The namespace, to enter it.
+    ///
+    /// - Throws: `ENOENT` or `ESRCH` if the process has ended, or has moved to another namespace.
+    func openNamespace() throws(Errno) -> FileDescriptor {
+        let opened = try thread.open("ns/mnt")
+        var status = stat()
+        guard fstat(opened.rawValue, &status) == 0, UInt64(status.st_ino) == namespace.inode else {
+            try? opened.close()
+            throw .noSuchFileOrDirectory
+        }
+        return opened
+    }
+
     /// The root of the namespace, to look its paths up from.
     ///
     /// - Throws: `ENOENT` or `ESRCH` if the thread has ended, or has moved to another namespace.

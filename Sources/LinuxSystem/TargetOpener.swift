@@ -83,46 +83,78 @@ public struct TargetOpener: Sendable {
     private func open(
         _ filesystem: PlannedFilesystem, through mount: MountEntry, asDirectory: Bool, below roots: NamespaceRoots
     ) throws(LinuxSystemError) -> Target {
-        let root = try roots.descriptor(for: mount.namespace)
         let mayWait = !filesystem.isBelowAutomount
-        let descriptor: FileDescriptor
+        // Not opened yet: what has been mounted there since the plan was made could hang the open.
+        let found =
+            filesystem.isCovered
+            ? try findCovered(mount, asDirectory: asDirectory, mayWait: mayWait)
+            : try find(mount, asDirectory: asDirectory, mayWait: mayWait, below: roots)
+        defer { try? found.close() }
+        do throws(Errno) {
+            let descriptor = try MountPointOpening.open(found: found)
+            return Target(filesystem: filesystem.reached(through: mount), descriptor: descriptor)
+        } catch {
+            throw .opening(mount, error)
+        }
+    }
+
+    private func find(
+        _ mount: MountEntry, asDirectory: Bool, mayWait: Bool, below roots: NamespaceRoots
+    ) throws(LinuxSystemError) -> FileDescriptor {
+        let root = try roots.descriptor(for: mount.namespace)
+        let found: FileDescriptor
         let mountID: UInt64
         do throws(Errno) {
-            descriptor = try openPatiently(mount, asDirectory: asDirectory, mayWait: mayWait, below: root)
+            found = try MountPointOpening.findPatiently(
+                mount.mountPoint, below: root, mustBeDirectory: asDirectory, mayWait: mayWait)
         } catch {
             throw .opening(mount, error)
         }
         do throws(Errno) {
-            mountID = try MountPointOpening.mountID(of: descriptor)
+            mountID = try MountPointOpening.mountID(of: found)
         } catch {
-            try? descriptor.close()
+            try? found.close()
             throw .opening(mount, error)
         }
         // An unmount since the plan was made leaves a directory of the filesystem below: that one, often `/`, must not be
         // frozen in its place. (st_dev would not do: on btrfs it is the subvolume's.)
         guard mountID == mount.mountID else {
-            try? descriptor.close()
+            try? found.close()
             throw mountID == mount.parentID ? .unmounted(mount) : .replaced(mount)
         }
-        return Target(filesystem: filesystem.reached(through: mount), descriptor: descriptor)
+        return found
     }
 
+    private func findCovered(
+        _ mount: MountEntry, asDirectory: Bool, mayWait: Bool
+    ) throws(LinuxSystemError) -> FileDescriptor {
+        var namespace: FileDescriptor?
+        if let other = mount.namespace { namespace = try tables?.openNamespace(other) }
+        defer { try? namespace?.close() }
+        do throws(Errno) {
+            return try CoveredMount.find(mount, mustBeDirectory: asDirectory, mayWait: mayWait, in: namespace)
+        } catch {
+            throw error == .invalidArgument || error == .timedOut
+                ? .covered(mount, error) : .opening(mount, error)
+        }
+    }
+}
+
+extension MountPointOpening {
     /// A mount point's whole path is in the kernel's cache as long as it is mounted, so the look-up that waits for
     /// nobody succeeds; only on old kernels, or under pressure, the other one is needed.
-    private func openPatiently(
-        _ mount: MountEntry, asDirectory: Bool, mayWait: Bool, below root: FileDescriptor
+    static func findPatiently(
+        _ path: FilePath, below root: FileDescriptor, mustBeDirectory: Bool, mayWait: Bool
     ) throws(Errno) -> FileDescriptor {
         do throws(Errno) {
-            return try MountPointOpening.open(
-                mount.mountPoint, below: root, mustBeDirectory: asDirectory, patience: .cacheOnly)
+            return try find(path, below: root, mustBeDirectory: mustBeDirectory, patience: .cacheOnly)
         } catch {
             // EAGAIN: not in the cache, or renamed meanwhile. EINVAL: before Linux 5.12.
             guard mayWait, error == .resourceTemporarilyUnavailable || error == .invalidArgument else {
                 throw error
             }
         }
-        return try MountPointOpening.open(
-            mount.mountPoint, below: root, mustBeDirectory: asDirectory, patience: .mayBlock)
+        return try find(path, below: root, mustBeDirectory: mustBeDirectory, patience: .mayBlock)
     }
 }
 
@@ -134,8 +166,8 @@ extension PlannedFilesystem {
             device: device, mount: other,
             alternatives: alternatives.filter { $0.mountID != other.mountID } + [mount],
             otherMountPoints: otherMountPoints.filter { $0 != other.mountPoint } + [mountPoint],
-            isBelowAutomount: isBelowAutomount, identity: identity, action: action, reason: reason, level: level,
-            storedOn: storedOn, isHarmless: isHarmless)
+            isBelowAutomount: isBelowAutomount, isCovered: isCovered, identity: identity, action: action,
+            reason: reason, level: level, storedOn: storedOn, isHarmless: isHarmless)
     }
 }
 
@@ -168,6 +200,13 @@ extension LinuxSystemError {
                 remedy: errno == .permissionDenied || errno == .notPermitted ? "Run as root." : nil,
                 underlyingError: errno)
         }
+    }
+
+    fileprivate static func covered(_ mount: MountEntry, _ errno: Errno) -> LinuxSystemError {
+        LinuxSystemError(
+            .unreachable, mountPoint: mount.mountPoint, subject: mount.place,
+            problem: "the mounts that cover it cannot be detached in a private copy of the mount namespace",
+            remedy: "Unmount them, or exclude the filesystem in [filesystems] exclude.", underlyingError: errno)
     }
 
     fileprivate static func unmounted(_ mount: MountEntry, _ errno: Errno? = nil) -> LinuxSystemError {

@@ -45,7 +45,7 @@ struct UnheldFilesystem {
 
     init(_ name: String, type: String = "ext4", mebibytes: Int = 32) throws {
         try ScratchWorld.require()
-        image = "/tmp/\(name).img"
+        image = "/tmp/\(name.replacing("/", with: "-")).img"
         mountPoint = FilePath("/mnt/\(name)")
         try RunningProgram.output(of: "truncate", ["--size", "\(mebibytes)M", image])
         try RunningProgram.output(of: FilePath("mkfs.\(type)"), ["-q", type == "ext4" ? "-F" : "-f", image])

@@ -26,15 +26,32 @@ import Testing
         #expect(entry.otherMountPoints == ["/data"])
     }
 
-    @Test func aMountHiddenFurtherUpIsNotUsed() throws {
+    @Test func aHiddenMountIsTheLastResortAndItsCoversAreNamed() throws {
         var fixture = StorageFixture()
         try fixture.mount("/", "tmpfs", "0:20")
-        try fixture.mount("/a/b", "ext4", "8:1")
-        // Mounted later over the directory that leads to it.
-        try fixture.mount("/a", "tmpfs", "0:21")
-        let error = #expect(throws: PlanError.self) { try fixture.plan() }
-        #expect(error?.code == .unreachable)
-        #expect(error?.subject == "/a/b")
+        let hidden = try fixture.mount("/a/b", "ext4", "8:1")
+        // Mounted later over its root, twice, and over a directory that leads to it.
+        let lower = try fixture.mount("/a/b", "fuse", "0:21", source: "user", on: hidden.mountID)
+        let upper = try fixture.mount("/a/b", "fuse", "0:22", source: "user", on: lower.mountID)
+        let above = try fixture.mount("/a", "fuse", "0:23", source: "user")
+        try fixture.mount("/a/c", "tmpfs", "0:24", on: above.mountID)
+        let entry = try #require(try fixture.plan().filesystems(.freeze).first)
+        #expect(entry.mount == hidden && entry.isCovered)
+        #expect(entry.reason.hasSuffix("; reached below the mount that covers it"))
+        let covers = fixture.inventory.mounts.covers(of: hidden)
+        #expect(covers?.first == above)
+        #expect(covers?.count == 3 && Set(covers ?? []) == [above, lower, upper])
+        try fixture.mount("/elsewhere", "ext4", "8:1", root: "/sub")
+        #expect(try !fixture.plan().entry("/elsewhere").isCovered)
+    }
+
+    @Test func aMountOnTheRootOfOneThatCanHangIsUsed() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "tmpfs", "0:20")
+        let user = try fixture.mount("/data", "fuse", "0:21", source: "user")
+        let data = try fixture.mount("/data", "ext4", "8:1", on: user.mountID)
+        let entry = try #require(try fixture.plan().filesystems(.freeze).first)
+        #expect(entry.mount == data && !entry.isCovered)
     }
 
     @Test(arguments: ["nfs4", "fuse.sshfs", "cifs", "9p", "virtiofs"])
@@ -67,8 +84,8 @@ import Testing
     @Test func anUnreachableEFISystemPartitionDoesNotFailTheRequest() throws {
         var fixture = StorageFixture()
         try fixture.mount("/", "ext4", "8:9")
-        try fixture.mount("/boot/efi", "vfat", "8:1")
-        try fixture.mount("/boot", "tmpfs", "0:21")
+        let remote = try fixture.mount("/boot", "nfs", "0:21", source: "server:/boot")
+        try fixture.mount("/boot/efi", "vfat", "8:1", on: remote.mountID)
         #expect(throws: PlanError.self) { try fixture.plan() }
         try fixture.identify("8:1", FilesystemIdentity(partitionType: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"))
         #expect(try fixture.plan().entry("/boot/efi").action == .skip)

@@ -17,23 +17,24 @@ extension FreezePlan {
         var planned: [PlannedFilesystem] = []
         for (superblock, decided) in verdicts where superblock.concernsUs {
             var verdict = decided
-            let (candidates, isBelowAutomount) =
-                verdict.action == .skip ? ([], false) : tree.candidates(for: superblock)
-            if verdict.action != .skip, candidates.isEmpty {
+            let candidates =
+                verdict.action == .skip ? MountTree.Candidates() : tree.candidates(for: superblock)
+            if verdict.action != .skip, candidates.mounts.isEmpty {
                 guard verdict.isHarmless else { throw .unreachable(superblock.firstMount) }
                 verdict = Superblock.Verdict(
                     action: .skip, reason: "EFI system partition that cannot be reached: not flushed")
             }
-            let chosen = candidates.first ?? superblock.preferredForDisplay
+            let chosen = candidates.mounts.first ?? superblock.preferredForDisplay
             let filesystem = PlannedFilesystem(
                 device: superblock.device, mount: chosen,
-                alternatives: Array(candidates.dropFirst()),
+                alternatives: Array(candidates.mounts.dropFirst()),
                 otherMountPoints: superblock.mounts
                     .filter { $0.mountID != chosen.mountID && [nil, chosen.namespace].contains($0.namespace) }
                     .map(\.mountPoint),
-                isBelowAutomount: isBelowAutomount && verdict.action != .skip,
+                isBelowAutomount: candidates.isBelowAutomount && verdict.action != .skip,
+                isCovered: candidates.isCovered && verdict.action != .skip,
                 identity: superblock.identity, action: verdict.action,
-                reason: verdict.reason + superblock.whereabouts(through: chosen),
+                reason: verdict.reason + superblock.whereabouts(through: chosen, isCovered: candidates.isCovered),
                 level: levels[superblock.device],
                 storedOn: graph.everything(below: superblock.device).sorted(),
                 isHarmless: verdict.isHarmless)

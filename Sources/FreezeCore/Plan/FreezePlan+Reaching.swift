@@ -9,12 +9,13 @@ extension FreezePlan {
     ) throws(PlanError) -> FreezePlan? {
         let inventory = StorageInventory(mounts: mounts.filter { $0.device == device })
         guard let superblock = Superblock.all(in: inventory).first else { return nil }
-        let (candidates, isBelowAutomount) = MountTree(mounts).candidates(for: superblock)
-        guard let mount = candidates.first else { throw .unreachable(superblock.firstMount) }
+        let candidates = MountTree(mounts).candidates(for: superblock)
+        guard let mount = candidates.mounts.first else { throw .unreachable(superblock.firstMount) }
         return FreezePlan(filesystems: [
             PlannedFilesystem(
-                device: device, mount: mount, alternatives: Array(candidates.dropFirst()),
-                isBelowAutomount: isBelowAutomount, action: .freeze, reason: reason)
+                device: device, mount: mount, alternatives: Array(candidates.mounts.dropFirst()),
+                isBelowAutomount: candidates.isBelowAutomount, isCovered: candidates.isCovered, action: .freeze,
+                reason: reason)
         ])
     }
 }

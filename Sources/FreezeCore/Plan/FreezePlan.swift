@@ -41,6 +41,8 @@ public struct PlannedFilesystem: Hashable, Sendable {
     /// True if the way to the mount leads through an automount: it may be walked only in the kernel's cache, where
     /// nothing is waited for.
     public let isBelowAutomount: Bool
+    /// True if other mounts hide the mount, so that its path leads elsewhere.
+    public let isCovered: Bool
     public let identity: FilesystemIdentity
     public let action: FilesystemAction
     /// Why, in words an admin understands.
@@ -59,7 +61,7 @@ public struct PlannedFilesystem: Hashable, Sendable {
 
     public init(
         device: DeviceNumber, mount: MountEntry, alternatives: [MountEntry] = [],
-        otherMountPoints: [FilePath] = [], isBelowAutomount: Bool = false,
+        otherMountPoints: [FilePath] = [], isBelowAutomount: Bool = false, isCovered: Bool = false,
         identity: FilesystemIdentity = FilesystemIdentity(), action: FilesystemAction, reason: String,
         level: Int? = nil, storedOn: [DeviceNumber] = [], isHarmless: Bool = false
     ) {
@@ -68,6 +70,7 @@ public struct PlannedFilesystem: Hashable, Sendable {
         self.alternatives = alternatives
         self.otherMountPoints = otherMountPoints
         self.isBelowAutomount = isBelowAutomount
+        self.isCovered = isCovered
         self.identity = identity
         self.action = action
         self.reason = reason

@@ -37,8 +37,9 @@ extension PlanError {
     static func unreachable(_ mount: MountEntry) -> PlanError {
         PlanError(
             .unreachable, mountPoint: mount.mountPoint, subject: mount.place,
-            problem: "its filesystem (\(mount.summary)) cannot be reached: every mount of it is hidden by another "
-                + "mount or lies below a network or FUSE mount",
+            problem:
+                "its filesystem (\(mount.summary)) cannot be reached: every mount of it lies below a network or FUSE "
+                + "mount",
             remedy: "Mount it in a second place, or exclude it in [filesystems] exclude.")
     }
 

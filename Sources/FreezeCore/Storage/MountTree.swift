@@ -3,14 +3,20 @@ import SystemPackage
 /// The mounts of one table as a tree, to tell which of them a path leads to. Purely from the text: nothing is
 /// looked up, since a look-up can hang.
 struct MountTree {
-    /// How a mount point is reached.
-    enum Reachability {
-        /// Over local filesystems only.
-        case plain
-        /// Through an automount that has been triggered. What is known to the kernel's cache can be opened.
-        case belowAutomount
-        /// Hidden by another mount, or below a network or FUSE mount.
-        case unreachable
+    /// The way from the root to a mount point, over local filesystems only.
+    struct Way {
+        /// It leads through an automount that has been triggered. What is known to the kernel's cache can be opened.
+        var isBelowAutomount = false
+        /// The mounts that hide it, in the order in which they have to be detached. One detached takes with it what is
+        /// mounted below.
+        var covers: [MountEntry] = []
+    }
+
+    /// The mounts that a superblock is opened through, the best first. All have the same kind of way.
+    struct Candidates {
+        var mounts: [MountEntry] = []
+        var isBelowAutomount = false
+        var isCovered = false
     }
 
     private struct Place: Hashable {
@@ -27,64 +33,92 @@ struct MountTree {
             .mapValues { $0.map(\.mountID) }
     }
 
-    func reachability(of mount: MountEntry) -> Reachability {
-        // Another mount on top of this one's root.
-        if isCovered(mount.mountPoint, in: mount.mountID, except: mount.mountID) { return .unreachable }
-        var result = Reachability.plain
+    /// - Returns: Nil if the mount lies below a network or FUSE mount, or its root is not in the table.
+    func way(to mount: MountEntry) -> Way? {
+        var way = Way()
+        // Mounts on top of this one's root.
+        var covers = stack(at: mount.mountPoint, in: mount.mountID, except: mount.mountID)
         var current = mount
         // Parent ids come from the kernel and form a tree; the bound only guards against a table that is torn.
         for _ in 0...byID.count {
             guard current.parentID != current.mountID, let parent = byID[current.parentID] else {
                 // The root of another namespace's process may be a plain directory: what that is on is not in its table.
-                return current.namespace == nil || current.mountPoint == "/" ? result : .unreachable
+                guard current.namespace == nil || current.mountPoint == "/" else { return nil }
+                way.covers = covers.reversed()
+                return way
             }
             // A sibling mounted on the way here (or on the same place later) hides this one.
-            var way = current.mountPoint
+            var place = current.mountPoint
             while true {
-                if isCovered(way, in: parent.mountID, except: current.mountID) { return .unreachable }
-                if way == parent.mountPoint || !way.removeLastComponent() { break }
+                covers += stack(at: place, in: parent.mountID, except: current.mountID)
+                if place == parent.mountPoint || !place.removeLastComponent() { break }
             }
             if parent.kind == .automount {
-                result = .belowAutomount
-            } else if parent.kind.mayHang {
-                return .unreachable
+                way.isBelowAutomount = true
+            } else if parent.kind.mayHang, current.mountPoint != parent.mountPoint {
+                // On its root nothing has to be looked up in it.
+                return nil
             }
             current = parent
         }
-        return .unreachable
+        return nil
     }
 
-    private func isCovered(_ path: FilePath, in parent: UInt64, except mountID: UInt64) -> Bool {
-        byPlace[Place(parent: parent, mountPoint: path)]?.contains { $0 != mountID } ?? false
+    /// The mounts on a place, and those on top of them.
+    private func stack(at place: FilePath, in parent: UInt64, except mountID: UInt64) -> [MountEntry] {
+        var found: [MountEntry] = []
+        var waiting = [parent]
+        while let parent = waiting.popLast(), found.count <= byID.count {
+            for id in byPlace[Place(parent: parent, mountPoint: place)] ?? [] where id != mountID && id != parent {
+                if let mount = byID[id] { found.append(mount) }
+                waiting.append(id)
+            }
+        }
+        return found
     }
 
-    /// The mounts a superblock can be opened through, the best first: all below an automount, or none. Not every
-    /// one: there may be thousands of bind mounts, and time for a plan is short.
-    func candidates(_ mounts: [MountEntry], atMost limit: Int = 16) -> (
-        mounts: [MountEntry], isBelowAutomount: Bool
-    ) {
+    /// The mounts a superblock can be opened through, the best first; none if there is no way to any. Not every one:
+    /// there may be thousands of bind mounts, and time for a plan is short.
+    func candidates(_ mounts: [MountEntry], atMost limit: Int = 16) -> Candidates {
         // Bind mounts can be of single files, even sockets: one that certainly is a directory first.
         let ranked = mounts.indices
             .map { (rank: mounts[$0].directoryRank, length: mounts[$0].mountPoint.length, index: $0) }
             .sorted { ($0.rank, $0.length, $0.index) < ($1.rank, $1.length, $1.index) }
-        var plain: [MountEntry] = []
-        var automounted: [MountEntry] = []
+        var plain = Candidates()
+        var automounted = Candidates(isBelowAutomount: true)
+        var covered = Candidates(isCovered: true)
         for (_, _, index) in ranked {
-            switch reachability(of: mounts[index]) {
-            case .plain: plain.append(mounts[index])
-            case .belowAutomount: automounted.append(mounts[index])
-            case .unreachable: break
+            guard let way = way(to: mounts[index]) else { continue }
+            if !way.covers.isEmpty {
+                covered.isBelowAutomount = covered.isBelowAutomount || way.isBelowAutomount
+                covered.mounts.append(mounts[index])
+            } else if way.isBelowAutomount {
+                automounted.mounts.append(mounts[index])
+            } else {
+                plain.mounts.append(mounts[index])
             }
-            if plain.count == limit { break }
+            if plain.mounts.count == limit { break }
         }
-        // One that can be waited for must not stand in for one that cannot.
-        return plain.isEmpty ? (Array(automounted.prefix(limit)), true) : (plain, false)
+        // One that can be waited for must not stand in for one that cannot, nor one that is in sight for one that is not.
+        var best = [plain, automounted, covered].first { !$0.mounts.isEmpty } ?? Candidates()
+        best.mounts = Array(best.mounts.prefix(limit))
+        return best
     }
 
-    /// In our own namespace, if it can be reached there: others may go away with their last process.
-    func candidates(for superblock: Superblock) -> (mounts: [MountEntry], isBelowAutomount: Bool) {
-        let own = candidates(superblock.mounts)
-        return own.mounts.isEmpty ? candidates(superblock.mountsElsewhere) : own
+    /// In our own namespace, if it can be reached there: others may go away with their last process. One that is hidden
+    /// comes last.
+    func candidates(for superblock: Superblock) -> Candidates {
+        let all = [candidates(superblock.mounts), candidates(superblock.mountsElsewhere)]
+            .filter { !$0.mounts.isEmpty }
+        return all.first { !$0.isCovered } ?? all.first ?? Candidates()
+    }
+}
+
+extension [MountEntry] {
+    /// The mounts of this table that hide one of them, in the order in which they have to be detached; nil if the mount
+    /// lies below a network or FUSE mount.
+    public func covers(of mount: MountEntry) -> [MountEntry]? {
+        MountTree(self).way(to: mount)?.covers
     }
 }
 

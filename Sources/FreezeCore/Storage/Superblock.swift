@@ -97,10 +97,12 @@ struct Superblock {
         }
     }
 
-    /// For the reason: in which other namespace the mount is, if it is in one.
-    func whereabouts(through mount: MountEntry) -> String {
-        guard let namespace = mount.namespace else { return "" }
-        return mountsElsewhere.isEmpty ? "; mounted only in \(namespace)" : "; reached through \(namespace)"
+    /// For the reason: in which other namespace the mount is, if it is in one, and whether another mount hides it.
+    func whereabouts(through mount: MountEntry, isCovered: Bool) -> String {
+        let cover = isCovered ? "; reached below the mount that covers it" : ""
+        guard let namespace = mount.namespace else { return cover }
+        let place = mountsElsewhere.isEmpty ? "; mounted only in \(namespace)" : "; reached through \(namespace)"
+        return place + cover
     }
 
     private var userspaceReason: String {

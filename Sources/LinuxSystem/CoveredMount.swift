@@ -1,0 +1,112 @@
+import FreezeCore
+import LinuxCalls
+import Synchronization
+import SystemPackage
+
+/// A mount that other mounts hide. Any user can hide the filesystem of a directory that he owns, with a FUSE mount.
+///
+/// A thread enters a private copy of the mount namespace, detaches the hiding mounts there, and finds the mount. Nobody
+/// else sees that. The descriptor keeps the copy of the mount alive when the thread, and the copy of the namespace, are
+/// gone.
+enum CoveredMount {
+    /// Local directories are looked up, and mounts that others made are detached. Neither waits for a server.
+    private static let patience = Duration.seconds(3)
+
+    /// Finds the mount without opening it (O_PATH).
+    ///
+    /// - Parameters:
+    ///   - mayWait: whether a directory on the way may be looked up on its disk.
+    ///   - namespace: `/proc/PID/ns/mnt`, opened, of the process whose mount it is; nil for our own.
+    /// - Throws: ENOENT if it was unmounted, EINVAL if a mount that hides it must not be detached, ETIMEDOUT.
+    static func find(
+        _ mount: MountEntry, mustBeDirectory: Bool, mayWait: Bool, in namespace: FileDescriptor?
+    ) throws(Errno) -> FileDescriptor {
+        let work: @Sendable () -> Result<Finding, Errno> = {
+            do throws(Errno) {
+                let copy = try NamespaceCopy(of: namespace)
+                return .success(
+                    Finding(try copy.find(mount, mustBeDirectory: mustBeDirectory, mayWait: mayWait)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        let result = AbandonableWork.run([work], until: .now + patience)[0] ?? .failure(.timedOut)
+        return try result.get().take()
+    }
+}
+
+/// The copy of a mount namespace that the calling thread is in.
+private final class NamespaceCopy {
+    private let root: FileDescriptor
+    private let mounts: [MountEntry]
+
+    /// Changes the calling thread for good.
+    init(of namespace: FileDescriptor?) throws(Errno) {
+        let (root, table) = try PrivateMounts.enterCopy(of: namespace, proc: "/proc")
+        self.root = root
+        do throws(LinuxSystemError) {
+            // Nobody else changes it.
+            mounts = try MountTableWatch(table, path: "/proc/thread-self/mountinfo").read()
+        } catch {
+            try? root.close()
+            throw error.underlyingError ?? .ioError
+        }
+    }
+
+    deinit { try? root.close() }
+
+    func find(_ original: MountEntry, mustBeDirectory: Bool, mayWait: Bool) throws(Errno) -> FileDescriptor {
+        // Ids are new here. Another mount of the same superblock in the same place would do, too.
+        let copies = mounts.filter {
+            $0.device == original.device && $0.root == original.root && $0.mountPoint == original.mountPoint
+        }
+        for copy in copies {
+            guard let covers = mounts.covers(of: copy) else { continue }
+            for cover in covers { try detach(cover, mayWait: mayWait) }
+            let found = try MountPointOpening.findPatiently(
+                copy.mountPoint, below: root, mustBeDirectory: mustBeDirectory, mayWait: mayWait)
+            do throws(Errno) {
+                if try MountPointOpening.mountID(of: found) == copy.mountID { return found }
+            } catch {
+                try? found.close()
+                throw error
+            }
+            try? found.close()
+            throw .noSuchFileOrDirectory
+        }
+        throw .noSuchFileOrDirectory
+    }
+
+    private func detach(_ cover: MountEntry, mayWait: Bool) throws(Errno) {
+        // The root of a namespace is not detached.
+        guard let entry = cover.mountPoint.lastComponent else { throw .invalidArgument }
+        // Through no symbolic link, and not by the whole path: a user may have renamed a directory of it.
+        let directory = try MountPointOpening.findPatiently(
+            cover.mountPoint.removingLastComponent(), below: root, mustBeDirectory: true, mayWait: mayWait)
+        defer { try? directory.close() }
+        try PrivateMounts.detach(entry.string, in: directory)
+    }
+}
+
+/// Closes what it found, unless somebody takes it.
+private final class Finding: Sendable {
+    private let descriptor: Mutex<FileDescriptor?>
+
+    init(_ descriptor: FileDescriptor) {
+        self.descriptor = Mutex(descriptor)
+    }
+
+    deinit {
+        descriptor.withLock { try? $0?.close() }
+    }
+
+    /// Once.
+    func take() throws(Errno) -> FileDescriptor {
+        let taken = descriptor.withLock { descriptor in
+            defer { descriptor = nil }
+            return descriptor
+        }
+        guard let taken else { throw .badFileDescriptor }
+        return taken
+    }
+}
