@@ -19,6 +19,6 @@ extension PlanPolicy {
         let filesystems = configuration.filesystems
         self.init(
             include: filesystems.include, exclude: filesystems.exclude, unfreezable: filesystems.unfreezable,
-            mountNamespaces: filesystems.mountNamespaces)
+            unreachable: filesystems.unreachable, mountNamespaces: filesystems.mountNamespaces)
     }
 }

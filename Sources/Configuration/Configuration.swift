@@ -36,6 +36,7 @@ public struct Configuration: Hashable, Sendable {
         /// Wins over ``include``.
         public var exclude: [FilesystemSelector] = []
         public var unfreezable = PlanPolicy().unfreezable
+        public var unreachable = PlanPolicy().unreachable
         public var mountNamespaces = PlanPolicy().mountNamespaces
 
         public init() {}

@@ -45,6 +45,9 @@ public struct ConfigurationKey: Sendable {
             "filesystems.unfreezable", .choice(\.filesystems.unfreezable),
             "a filesystem that cannot be frozen is flushed, or fails the request"),
         ConfigurationKey(
+            "filesystems.unreachable", .choice(\.filesystems.unreachable),
+            "a filesystem in use that is in no mount table lowers the level of the result, or fails the request"),
+        ConfigurationKey(
             "filesystems.mount_namespaces", .choice(\.filesystems.mountNamespaces),
             "whose mounts are looked at: the daemon's, or those of containers too"),
         ConfigurationKey("hooks.directory", .path(\.hooks.directory), "where the hooks are"),

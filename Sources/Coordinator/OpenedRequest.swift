@@ -15,11 +15,15 @@ final class OpenedRequest: Sendable {
     /// Those to freeze, in the order of the ledger and of the state machine's indices.
     let freezeTargets: [OpenedFilesystem]
     let mountTables: MountTables
+    /// The lives of what was in no mount table when the plan was made.
+    private let unreachable: Set<UInt64>
 
     init(
-        plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountTables: MountTables
+        plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountTables: MountTables,
+        unreachable: [UnreachableFilesystem]
     ) {
         self.plan = plan
+        self.unreachable = Set(unreachable.map(\.life))
         self.hooks = hooks
         self.targets = targets
         self.mountTables = mountTables
@@ -54,8 +58,9 @@ final class OpenedRequest: Sendable {
     func mountChange(_ policy: PlanPolicy) -> String? {
         do throws(LinuxSystemError) {
             try mountTables.findNamespaces()
-            let change = plan.relevantChange(in: try mountTables.read(), policy: policy)
-            return change ?? mountTables.unseen.first
+            let (mounts, new) = try mountTables.readWithUnreachable(except: unreachable)
+            return plan.relevantChange(in: mounts, policy: policy)
+                ?? new.first.map { "\($0.summary) is in no mount table any more" } ?? mountTables.unseen.first
         } catch {
             return "\(error)"
         }
@@ -142,7 +147,8 @@ extension OpenedRequest {
         planned: (FreezePlan) -> Void
     ) throws -> OpenedRequest {
         let tables = try MountTables(policy.mountNamespaces)
-        let plan = try FreezePlan.make(from: try StorageInventory.survey(tables), policy: policy)
+        let inventory = try StorageInventory.survey(tables)
+        let plan = try FreezePlan.make(from: inventory, policy: policy)
         planned(plan)
         try plan.requireSomethingToFreeze()
         try plan.requireComplete()
@@ -157,7 +163,9 @@ extension OpenedRequest {
         // A target may have had to be reached through another mount than planned.
         let reached = Dictionary(targets.map { ($0.filesystem.device, $0.filesystem) }) { first, _ in first }
         let opened = FreezePlan(
-            filesystems: plan.filesystems.map { reached[$0.device] ?? $0 }, notes: plan.notes)
-        return OpenedRequest(plan: opened, hooks: hooks, targets: targets, mountTables: tables)
+            filesystems: plan.filesystems.map { reached[$0.device] ?? $0 }, notes: plan.notes,
+            unreachable: plan.unreachable)
+        return OpenedRequest(
+            plan: opened, hooks: hooks, targets: targets, mountTables: tables, unreachable: inventory.unreachable)
     }
 }

@@ -37,6 +37,7 @@ extension HistoryRecord {
             Span(from: opened, lasting: (record.windowClosed ?? record.ended) - opened, in: start)
         }
         filesystems = record.filesystems.map { Filesystem($0, start: start) }
+        unreachable = record.unreachable.isEmpty ? nil : record.unreachable.map(Unreachable.init)
         hooks = record.hooks.map { Hook($0, start: start) }
         refusedHooks = record.refusedHooks.map {
             RefusedHook(
@@ -92,6 +93,16 @@ extension HistoryRecord.Filesystem {
         freeze = record.freeze.map { HistoryRecord.Step($0, start: start) }
         thaw = record.thaw.map { HistoryRecord.Step($0, start: start) }
         stuck = record.isStuck ? true : nil
+    }
+}
+
+extension HistoryRecord.Unreachable {
+    fileprivate init(_ filesystem: UnreachableFilesystem) {
+        type = escapedControlCharacters(filesystem.type)
+        source = escapedControlCharacters(filesystem.source)
+        devices = filesystem.devices.map(\.description)
+        uuid = filesystem.identity.uuid.map(escapedControlCharacters)
+        label = filesystem.identity.label.map(escapedControlCharacters)
     }
 }
 

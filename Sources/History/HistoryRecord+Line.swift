@@ -17,7 +17,8 @@ extension HistoryRecord {
     func line(limit: Int = maximumLineLength) -> [UInt8] {
         var record = self
         var line = record.encoded()
-        var count = max(filesystems.count, hooks.count, refusedHooks.count, listedHooks?.count ?? 0)
+        var count = max(
+            filesystems.count, hooks.count, refusedHooks.count, listedHooks?.count ?? 0, unreachable?.count ?? 0)
         guard line.count > limit else { return line }
         record.cutLongTexts()
         line = record.encoded()
@@ -57,6 +58,7 @@ extension HistoryRecord {
         filesystems = filesystems.mostTelling(count) { $0.weight }
         hooks = hooks.mostTelling(count) { $0.succeeded ? $0.duration : .infinity }
         refusedHooks = Array(refusedHooks.prefix(count))
+        unreachable = unreachable.map { Array($0.prefix(count)) }
         listedHooks = listedHooks.map { Array($0.prefix(count)) }
         omission.filesystems += before.0 - filesystems.count
         omission.hooks += before.1 - hooks.count

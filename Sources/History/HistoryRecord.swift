@@ -37,6 +37,8 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
     public var window: Span?
     /// Frozen ones by level and mount point, then the synced, then the skipped.
     public var filesystems: [Filesystem]
+    /// Those that were not frozen because they live and are in no mount table. Absent if there were none.
+    public var unreachable: [Unreachable]?
     /// Every call, in order.
     public var hooks: [Hook]
     /// Hooks that were not run because they are not trusted.
@@ -54,7 +56,7 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
         case failedFilesystem = "failed_filesystem"
         case failedHook = "failed_hook"
         case freezeAnswer = "freeze_answer"
-        case window, filesystems, hooks
+        case window, filesystems, unreachable, hooks
         case refusedHooks = "refused_hooks"
         case listedHooks = "listed_hooks"
         case omitted
@@ -156,6 +158,17 @@ extension HistoryRecord {
             stuck == true || freeze?.error != nil || thaw?.error != nil
                 || (flushes ?? []).contains { $0.error != nil }
         }
+    }
+
+    /// A filesystem without a path.
+    public struct Unreachable: Codable, Hashable, Sendable {
+        /// The name of the kernel's driver.
+        public var type: String
+        public var source: String
+        /// The numbers of its block devices, `major:minor`.
+        public var devices: [String]
+        public var uuid: String?
+        public var label: String?
     }
 
     /// How a hook ended.

@@ -92,6 +92,11 @@ extension Timeline {
         section("Synced only:", summarized("sync"))
     }
 
+    var unreachable: [String] {
+        section(
+            "In no mount table, so not frozen:", (record.unreachable ?? []).map { "\($0.type) on \($0.source)" })
+    }
+
     var skipped: [String] {
         section("Skipped:", summarized("skip"))
     }

@@ -41,10 +41,7 @@ struct BlockDevices: Sendable {
         guard name.hasPrefix("/dev/") else { return nil }
         let short = name.dropFirst("/dev/".count)
         // In sysfs a slash in a kernel name is an exclamation mark (cciss!c0d0).
-        let entry = String(short.map { $0 == "/" ? "!" : $0 })
-        if let device = number(at: paths.sysfs.appending("class/block").appending(entry).appending("dev")) {
-            return device
-        }
+        if let device = device(kernelName: String(short.map { $0 == "/" ? "!" : $0 })) { return device }
         if short.hasPrefix("mapper/") {
             let wanted = short.dropFirst("mapper/".count)
             for entry in entries(paths.sysfs.appending("class/block"))
@@ -56,6 +53,11 @@ struct BlockDevices: Sendable {
             }
         }
         return nodeNumber(String(short))
+    }
+
+    /// The device that has this name in sysfs.
+    func device(kernelName name: String) -> DeviceNumber? {
+        number(at: paths.sysfs.appending("class/block").appending(name).appending("dev"))
     }
 
     /// The devices this one is directly made of: a partition's disk, a mapping's or array's members.
@@ -106,7 +108,7 @@ struct BlockDevices: Sendable {
 
     /// Sorted, so that the same machine gives the same plan. Empty if there is no such directory: in sysfs that means
     /// that there is nothing of the kind.
-    private func entries(_ directory: FilePath) -> [FilePath.Component] {
+    func entries(_ directory: FilePath) -> [FilePath.Component] {
         ((try? directoryEntries(directory)) ?? []).sorted { $0.string < $1.string }
     }
 

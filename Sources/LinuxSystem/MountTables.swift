@@ -34,7 +34,7 @@ public final class MountTables: Sendable {
     }
 
     private let own: MountTableWatch
-    private let scope: PlanPolicy.MountNamespaces
+    let scope: PlanPolicy.MountNamespaces
     private let limits: Limits
     private let proc: FilePath
     private let state = Mutex(State())

@@ -23,7 +23,9 @@ extension StorageInventory {
     public static func survey(
         _ tables: MountTables, paths: SystemPaths = .live
     ) throws(LinuxSystemError) -> StorageInventory {
-        var inventory = survey(mounts: try tables.read(), paths: paths)
+        let (mounts, unreachable) = try tables.readWithUnreachable(paths: paths)
+        var inventory = survey(mounts: mounts, paths: paths)
+        inventory.unreachable = identified(unreachable, devices: BlockDevices(paths: paths))
         inventory.unseen = tables.unseen
         return inventory
     }
@@ -81,6 +83,28 @@ extension StorageInventory {
                     "\(mount.place): its device did not answer within "
                         + "\(FilesystemProbe.deadline.components.seconds) s, so its UUID and label are not known.")
             }
+        }
+    }
+
+    /// The same with what the policy may name them by.
+    private static func identified(
+        _ unreachable: [UnreachableFilesystem], devices: BlockDevices
+    ) -> [UnreachableFilesystem] {
+        guard !unreachable.isEmpty else { return [] }
+        let all = unreachable.flatMap(\.devices)
+        let udev = Dictionary(
+            all.compactMap { device in
+                UdevRecord.read(device, in: devices.paths.udevDatabase).map { (device, $0) }
+            }, uniquingKeysWith: { first, _ in first })
+        let answer = FilesystemProbe(devices: devices).identify(all, udev: udev)
+        return unreachable.map { filesystem in
+            var filesystem = filesystem
+            filesystem.identity =
+                filesystem.devices.lazy.compactMap { answer.identities[$0] }.first ?? FilesystemIdentity()
+            for device in filesystem.devices {
+                filesystem.devicePaths.formUnion(devices.names(of: device, udev: udev[device]))
+            }
+            return filesystem
         }
     }
 

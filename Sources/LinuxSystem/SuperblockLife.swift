@@ -10,7 +10,7 @@ import SystemPackage
 /// in /sys/fs. No other is given that directory's inode number until the next boot (fs/kernfs/dir.c: kernfs_ino).
 public enum SuperblockLife {
     /// Who names the directory by the device. jfs, reiserfs and others have none.
-    private static let named = ["ext4", "xfs", "f2fs", "nilfs2"]
+    static let named = ["ext4", "xfs", "f2fs", "nilfs2"]
 
     /// The number of the superblock that this is a mount of; nil if its filesystem shows none.
     public static func number(of mount: MountEntry, paths: SystemPaths = .live) -> UInt64? {
@@ -33,7 +33,7 @@ public enum SuperblockLife {
             ?? []
     }
 
-    private static func inode(_ path: FilePath) -> UInt64? {
+    static func inode(_ path: FilePath) -> UInt64? {
         var status = stat()
         return stat(path.string, &status) == 0 ? UInt64(status.st_ino) : nil
     }

@@ -67,8 +67,34 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         }
     }
 
+    /// A filesystem that is not frozen, since it lives and is in no mount table. It lowers the level of the result to
+    /// `crash`.
+    public struct Unreachable: Encodable, Sendable, Hashable {
+        /// The name of the kernel's driver.
+        public let type: String
+        public let source: String
+        /// The numbers of its block devices, `major:minor`.
+        public let devices: [String]
+        public let uuid: String?
+        public let label: String?
+
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(type, forKey: .type)
+            try container.encode(source, forKey: .source)
+            try container.encode(devices, forKey: .devices)
+            try container.encode(uuid, forKey: .uuid)
+            try container.encode(label, forKey: .label)
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case type, source, devices, uuid, label
+        }
+    }
+
     /// In the order of the plan: the frozen by step, then the synced, then the skipped.
     public let filesystems: [Filesystem]
+    public let unreachable: [Unreachable]
     /// What else there is to know, in sentences.
     public let notes: [String]
     public let summary: String
@@ -88,6 +114,11 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
                 label: filesystem.identity.label, reason: filesystem.reason,
                 storedOn: filesystem.storedOn.map { names[$0] ?? $0.description },
                 lowersLevel: filesystem.lowersLevel)
+        }
+        unreachable = plan.unreachable.map { filesystem in
+            Unreachable(
+                type: filesystem.type, source: filesystem.source, devices: filesystem.devices.map(\.description),
+                uuid: filesystem.identity.uuid, label: filesystem.identity.label)
         }
         notes = plan.notes
         summary = plan.summary

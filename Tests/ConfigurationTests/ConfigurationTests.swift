@@ -53,6 +53,7 @@ import Testing
             include = ["/srv*", "LABEL=data"]
             exclude = ["fstype:xfs"]
             unfreezable = "fail"
+            unreachable = "fail"
             mount_namespaces = "own"
             [hooks]
             directory = "/opt/hooks/"
@@ -76,6 +77,7 @@ import Testing
         expected.filesystems.include = [try FilesystemSelector(parsing: "/srv*"), .label("data")]
         expected.filesystems.exclude = [.filesystemType("xfs")]
         expected.filesystems.unfreezable = .fail
+        expected.filesystems.unreachable = .fail
         expected.filesystems.mountNamespaces = .own
         expected.hooks.directory = "/opt/hooks"
         expected.hooks.timeout = .seconds(90)

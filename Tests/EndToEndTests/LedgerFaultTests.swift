@@ -202,6 +202,7 @@ extension EndToEnd {
             try RunningProgram.output(of: "umount", [mountPoint])
             try place.waitForEnd()
             try RunningProgram.output(of: "sh", ["-ec", successor.making.replacing("DEVICE", with: device)])
+            try place.show()
             try RunningProgram.output(of: "mount", [device, mountPoint])
             try RunningProgram.output(of: "fsfreeze", ["--freeze", mountPoint])
             if way == .recover {

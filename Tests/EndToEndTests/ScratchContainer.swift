@@ -51,7 +51,11 @@ struct UnheldFilesystem {
         try RunningProgram.output(of: FilePath("mkfs.\(type)"), ["-q", type == "ext4" ? "-F" : "-f", image])
         device = FilePath(try RunningProgram.output(of: "losetup", ["--find", "--show", image]))
         try RunningProgram.output(of: "mkdir", ["-p", mountPoint.string])
+        try show()
     }
+
+    /// Has /sys/fs show it, as the kernel does outside of a scratch world. Once more if it was made anew.
+    func show() throws { try RunningProgram.output(of: "scratch-superblock", ["show", device.string]) }
 
     var mountCommand: String { "mount \(device) \(mountPoint)" }
 
@@ -59,13 +63,14 @@ struct UnheldFilesystem {
     func waitForEnd() throws {
         let name = device.lastComponent?.string ?? ""
         try wait(for: "the end of the filesystem on \(device)") {
-            let places = "/sys/fs/ext4/\(name) /sys/fs/xfs/\(name) /sys/fs/btrfs/*/devices/\(name)"
-            return try RunningProgram.run("sh", ["-c", "ls -d \(places)"]).output.isEmpty
+            let places = ["ext4/\(name)", "xfs/\(name)", "btrfs/*/devices/\(name)"].map { "/run/sysfs/fs/\($0)" }
+            return try RunningProgram.run("sh", ["-c", "ls -d \(places.joined(separator: " "))"]).output.isEmpty
         }
     }
 
     func remove() throws {
         try waitForEnd()
+        try RunningProgram.output(of: "scratch-superblock", ["hide", device.string])
         try RunningProgram.output(of: "losetup", ["--detach", device.string])
         try RunningProgram.output(of: "rm", [image])
     }

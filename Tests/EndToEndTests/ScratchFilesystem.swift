@@ -64,6 +64,7 @@ final class ScratchFilesystem {
         mountPoint = FilePath("/mnt").appending(name)
         let quiet = kind == .ext4 ? ["-q", "-F"] : ["-q", "-f"]
         try RunningProgram.output(of: FilePath("mkfs.\(kind.rawValue)"), quiet + options + [device.string])
+        try RunningProgram.output(of: "scratch-superblock", ["show", device.string])
         try RunningProgram.output(of: "mkdir", ["-p", mountPoint.string])
         try RunningProgram.output(of: "mount", ["-o", mountOptions, device.string, mountPoint.string])
         descriptor = try .open(mountPoint, .readOnly, options: [.closeOnExec, .directory])
@@ -96,6 +97,7 @@ final class ScratchFilesystem {
         ThawWatchdog.unwatch(descriptor)
         try descriptor.close()
         try Self.retryingWhileBusy("umount", ["--all-targets", "--recursive", mountPoint.string])
+        _ = try RunningProgram.run("scratch-superblock", ["hide", device.string])  // its device may have failed
         if let image {
             try RunningProgram.output(of: "losetup", ["--detach", device.string])
             try RunningProgram.output(of: "rm", [image.string])

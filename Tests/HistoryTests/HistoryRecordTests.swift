@@ -52,6 +52,22 @@ import Testing
                 """)
     }
 
+    @Test func filesystemsInNoMountTableAreKept() throws {
+        var request = RequestRecord.success()
+        #expect(HistoryRecord(request).unreachable == nil)
+        var lost = UnreachableFilesystem(
+            type: "xfs", source: "/dev/sdb1", devices: [DeviceNumber(major: 8, minor: 17)], life: 77)
+        lost.identity.uuid = "5a7b"
+        request.unreachable = [lost]
+        let record = HistoryRecord(request)
+        let line = String(decoding: record.line(), as: UTF8.self)
+        #expect(
+            line.contains(
+                #""unreachable":[{"devices":["8:17"],"source":"/dev/sdb1","type":"xfs","uuid":"5a7b"}]"#))
+        #expect(try HistoryRecord(line: record.line()) == record)
+        #expect(Timeline(record).lines.contains("In no mount table, so not frozen:"))
+    }
+
     @Test func keysOfLaterMinorChangesAreIgnoredAndOtherVersionsRefused() throws {
         let line = String(decoding: HistoryRecord(.success()).line(), as: UTF8.self)
         let more = line.dropLast() + ",\"new_key\":{\"a\":[1]}}"

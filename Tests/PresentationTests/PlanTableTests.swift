@@ -86,6 +86,7 @@ import Testing
                 + #""mount_namespace":null,"mount_point":"/a\\040b","order":2,"other_mount_points":[],"reason":"writable ext4","#
                 + #""source":"/dev/8:1","stored_on":[],"type":"ext4","uuid":null}],"#
                 + #""notes":[],"#
-                + #""summary":"2 to freeze, 0 to sync, 0 to skip; frozen in 2 steps, thawed in reverse."}"#)
+                + #""summary":"2 to freeze, 0 to sync, 0 to skip; frozen in 2 steps, thawed in reverse.","unreachable":[]}"#
+        )
     }
 }

@@ -6,6 +6,8 @@ import SystemPackage
 struct PromiseCheck {
     /// Hooks that were started for freeze and not called for thaw; optional if they could not be started after all.
     var owedHooks: [(name: String, isOptional: Bool)] = []
+    /// Something of the plan is not frozen, and may be written to in the window.
+    var isCrashConsistent = false
     /// How often a hook could not be started for thaw, and when the first one was called.
     var failedThawStarts: [String: Int] = [:]
     var thawHooksBegan: Int64?
@@ -43,6 +45,9 @@ extension Simulation {
         case .prepared(_, let prepared):
             check.frozen = Array(repeating: false, count: prepared.plan.filesystems(.freeze).count)
             check.lastLevel = -1
+            check.isCrashConsistent =
+                prepared.plan.filesystems.contains { $0.action == .sync && !$0.isHarmless }
+                || !prepared.plan.unreachable.isEmpty
         case .froze(let index, let result):
             if result.error == nil, check.frozen.indices.contains(index) { check.frozen[index] = true }
             if result.error == .resourceBusy { coverage.note(.frozenByForeigner) }
@@ -212,6 +217,10 @@ extension Simulation {
         if (record.result == .succeeded) != check.thawSucceeded {
             violate("P3", "the record says \(record.result), the host was told otherwise")
         }
+        if check.isCrashConsistent, let level = record.level, level > .crash {
+            violate("P2", "the level is \(level), and not everything was frozen")
+        }
+        check.isCrashConsistent = false
     }
 
     private func inspectFreeze(_ level: Int) {

@@ -113,6 +113,9 @@ enum SimulatedWorld {
             superblockOptions: "rw")
     }
 
+    private static let unreachable = UnreachableFilesystem(
+        type: "ext4", source: "/dev/sdz", devices: [DeviceNumber(major: 65, minor: 144)], life: 7)
+
     static let healthyPlan = FreezePlan(filesystems: [roles[1][0], roles[0][1]])
 
     /// Up to six filesystems to freeze on up to three levels (not always all of them in use), and some flushed or
@@ -132,7 +135,9 @@ enum SimulatedWorld {
         }
         if levels[0].isEmpty, levels[1].isEmpty, !random.oneIn(20) { levels[0].append(roles[0][0]) }
         var seen: Set<DeviceNumber> = []
-        return FreezePlan(filesystems: levels.flatMap(\.self).filter { seen.insert($0.device).inserted })
+        return FreezePlan(
+            filesystems: levels.flatMap(\.self).filter { seen.insert($0.device).inserted },
+            unreachable: random.oneIn(6) ? [unreachable] : [])
     }
 
     static func index(of filesystem: PlannedFilesystem) -> Int { Int(filesystem.device.minor) }

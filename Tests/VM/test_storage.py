@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 
-from case import FROZEN, Group, expect
+from case import FROZEN, Group, expect, expect_equal
 from copies import Copies, check, last_number, mounted, needs_recovery
 from vss_host import FREEZE
 from writers import Writers
@@ -14,6 +14,39 @@ CONFIGURATION = '[freeze]\ntimeout = "4s"\nflush_timeout = "8s"\nmax_window = "2
 
 # What the host copies: by disk, what is on it, and where the machine has it.
 KINDS = {"system": ("ext4", "/"), "xfs": ("xfs", "/srv/xfs"), "btrfs": ("btrfs", "/srv/btrfs")}
+
+# Mounts the disk DISK without a place, and keeps that (fsopen(2), fsconfig(2), fsmount(2)).
+DETACHED = r"""
+import ctypes, os, time
+call = ctypes.CDLL(None, use_errno=True).syscall
+def checked(*arguments):
+    result = call(*arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), str(arguments))
+    return result
+context = checked(430, b"ext4", 0)
+checked(431, context, 1, b"source", b"DISK", 0)
+checked(431, context, 6, None, None, 0)
+mount = checked(432, context, 0, 0)
+os.close(context)
+os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=mount))
+open("/run/hidden", "w").close()
+time.sleep(1000000)
+"""
+
+# How a filesystem in use comes to be in no mount table, and what ends its use.
+HIDING = {
+    "unmounted lazily": (
+        "mount DISK /srv/odd; systemd-run --quiet --unit hidden -p Type=exec --working-directory=/srv/odd sleep infinity;"
+        "umount --lazy /srv/odd", "systemctl stop hidden"),
+    "in a namespace without processes": (
+        "mkdir -p /run/names; mount --bind /run/names /run/names; mount --make-private /run/names; touch /run/names/hidden;"
+        "unshare --mount=/run/names/hidden --propagation private mount DISK /srv/odd",
+        "umount /run/names/hidden; umount /run/names"),
+    "mounted without a place": (
+        "rm -f /run/hidden; systemd-run --quiet --unit hidden python3 -B /run/detached.py;"
+        "until [ -e /run/hidden ]; do sleep 0.1; done", "systemctl stop hidden"),
+}
 
 
 class Storage(Group):
@@ -101,6 +134,37 @@ class Storage(Group):
         self.replace_table("0 {size} linear {disk} 0")
         self.unmount_odd()
         self.backup()
+
+    def case_in_no_mount_table(self) -> None:
+        """A filesystem in use that is in no mount table: the level is crash and names it, or FREEZE fails; nothing stays
+        frozen."""
+        disk = self.machine.run("readlink -f /dev/disk/by-id/virtio-spare")
+        self.machine.run(f"mkfs.ext4 -q -F {disk}")
+        self.machine.put("/run/detached.py", DETACHED.replace("DISK", disk))
+        # Its level is crash as well.
+        policy = CONFIGURATION + '[filesystems]\nexclude = ["/srv/vfat"]\n'
+        for name, (hide, end) in HIDING.items():
+            self.configure(policy)
+            self.machine.run(hide.replace("DISK", disk))
+            self.freeze()
+            self.expect_frozen(FROZEN)
+            self.thaw()
+            self.wait_until_idle()
+            record = self.last_record()
+            expect_equal(record["level"], "crash", f"the level with a filesystem {name}")
+            expect_equal([each["source"] for each in record.get("unreachable", [])], [disk], "what was not frozen")
+            self.configure(policy + 'unreachable = "fail"\n')
+            self.freeze(success=False)
+            self.expect_thawed(FROZEN)
+            self.thaw()
+            reason = self.last_record()["reason"]
+            expect(reason.startswith(f"ext4 on {disk}: is in use and in no mount table"), f"the reason: {reason}")
+            self.machine.run(end)
+            self.machine.wait_until(f"[ ! -e /sys/fs/ext4/{disk.removeprefix('/dev/')} ]")
+            self.backup()
+            record = self.last_record()
+            expect(record["level"] != "crash", f"{name}, and ended: {record['reason']}")
+        self.configure(CONFIGURATION)
 
     # --- Snapshots ---
 

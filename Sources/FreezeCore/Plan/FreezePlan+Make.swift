@@ -41,10 +41,13 @@ extension FreezePlan {
             if filesystem.lowersLevel, policy.unfreezable == .fail { throw .unfreezable(superblock.firstMount) }
             planned.append(filesystem)
         }
+        let unreachable = inventory.unreachable.filter(policy.concerns)
+        if policy.unreachable == .fail, let first = unreachable.first { throw .unreachable(first) }
         return FreezePlan(
             filesystems: sorted(planned),
-            notes: inventory.notes + inventory.unseen + notes(on: policy, superblocks: superblocks),
-            unseen: inventory.unseen)
+            notes: inventory.notes + inventory.unseen + unreachable.map(\.note)
+                + notes(on: policy, superblocks: superblocks),
+            unseen: inventory.unseen, unreachable: unreachable)
     }
 
     /// - Throws: `PlanError` with `nothingToFreeze`.

@@ -88,19 +88,28 @@ public struct FreezePlan: Hashable, Sendable {
     public let notes: [String]
     /// Where there may be filesystems that are not in the plan, in sentences that are among the notes too.
     public let unseen: [String]
+    /// What would be frozen if it had a path. They are among the notes, too.
+    public let unreachable: [UnreachableFilesystem]
 
-    public init(filesystems: [PlannedFilesystem], notes: [String] = [], unseen: [String] = []) {
+    public init(
+        filesystems: [PlannedFilesystem], notes: [String] = [], unseen: [String] = [],
+        unreachable: [UnreachableFilesystem] = []
+    ) {
         self.filesystems = filesystems
         self.notes = notes
         self.unseen = unseen
+        self.unreachable = unreachable
     }
 
     public func filesystems(_ action: FilesystemAction) -> [PlannedFilesystem] {
         filesystems.filter { $0.action == action }
     }
 
-    /// The filesystems because of which the result is crash-consistent at best.
+    /// The filesystems that are only flushed, and because of which the result is crash-consistent at best.
     public var loweringLevel: [PlannedFilesystem] { filesystems.filter(\.lowersLevel) }
+
+    /// True if the result is crash-consistent at best.
+    public var lowersLevel: Bool { !loweringLevel.isEmpty || !unreachable.isEmpty }
 
     /// The filesystems to freeze, one array a level, in freeze order. Thaw goes the other way.
     public var levels: [[PlannedFilesystem]] {

@@ -43,6 +43,14 @@ extension PlanError {
             remedy: "Mount it in a second place, or exclude it in [filesystems] exclude.")
     }
 
+    static func unreachable(_ filesystem: UnreachableFilesystem) -> PlanError {
+        PlanError(
+            .unreachable, subject: filesystem.summary,
+            problem: "is in use and in no mount table, so it cannot be frozen, and unreachable is \"fail\"",
+            remedy:
+                "End what uses it, exclude its device in [filesystems] exclude, or set unreachable = \"lower\".")
+    }
+
     static func cycle(_ mountPoints: [String]) -> PlanError {
         let ring = (mountPoints + mountPoints.prefix(1)).joined(separator: " on ")
         return PlanError(

@@ -8,6 +8,14 @@ public struct PlanPolicy: Hashable, Sendable {
         case fail
     }
 
+    /// What becomes of a filesystem that lives and is in no mount table.
+    public enum Unreachable: String, Sendable, Hashable, CaseIterable {
+        /// The level of the result drops.
+        case lower
+        /// No plan can be made.
+        case fail
+    }
+
     /// Whose mounts are looked at.
     public enum MountNamespaces: String, Sendable, Hashable, CaseIterable {
         /// Those of our own mount namespace.
@@ -21,15 +29,17 @@ public struct PlanPolicy: Hashable, Sendable {
     /// Wins over `include`.
     public var exclude: [FilesystemSelector]
     public var unfreezable: Unfreezable
+    public var unreachable: Unreachable
     public var mountNamespaces: MountNamespaces
 
     public init(
         include: [FilesystemSelector] = [], exclude: [FilesystemSelector] = [], unfreezable: Unfreezable = .sync,
-        mountNamespaces: MountNamespaces = .all
+        unreachable: Unreachable = .lower, mountNamespaces: MountNamespaces = .all
     ) {
         self.include = include
         self.exclude = exclude
         self.unfreezable = unfreezable
+        self.unreachable = unreachable
         self.mountNamespaces = mountNamespaces
     }
 }

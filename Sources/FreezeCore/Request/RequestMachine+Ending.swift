@@ -182,26 +182,33 @@ extension RequestMachine {
     var consistencyLevel: ConsistencyLevel? {
         if let level = request?.leftoverLevel { return level }
         guard let request, request.failure == nil, let prepared = request.prepared else { return nil }
-        if !onlyFlushed.isEmpty { return .crash }
+        if prepared.plan.lowersLevel { return .crash }
         return prepared.hooks.isEmpty || !request.failedHooks.isEmpty ? .filesystem : .application
-    }
-
-    private var onlyFlushed: [PlannedFilesystem] {
-        request?.prepared?.plan.loweringLevel ?? []
     }
 
     var levelReason: String? {
         if request?.leftoverLevel != nil { return "quiesced ended after the thaw, before its hooks had" }
         guard let request, let prepared = request.prepared else { return nil }
         if request.record.isDryRun { return "dry run: nothing was frozen, and no hook was called" }
-        if !onlyFlushed.isEmpty {
-            return "could only be flushed: " + onlyFlushed.map(\.mountPoint.escaped).joined(separator: ", ")
-        }
+        if prepared.plan.lowersLevel { return Self.crashReason(prepared.plan) }
         if prepared.hooks.isEmpty { return "there are no hooks" }
         if !request.failedHooks.isEmpty {
             return "failed hooks: " + request.failedHooks.map(escapedControlCharacters).joined(separator: ", ")
         }
         return nil
+    }
+
+    private static func crashReason(_ plan: FreezePlan) -> String {
+        var reasons: [String] = []
+        if !plan.loweringLevel.isEmpty {
+            let names = plan.loweringLevel.map(\.mountPoint.escaped).joined(separator: ", ")
+            reasons.append("could only be flushed: \(names)")
+        }
+        if !plan.unreachable.isEmpty {
+            let names = plan.unreachable.map(\.summary).joined(separator: ", ")
+            reasons.append("in no mount table, so not frozen: \(names)")
+        }
+        return reasons.joined(separator: "; ")
     }
 
     // MARK: What hangs

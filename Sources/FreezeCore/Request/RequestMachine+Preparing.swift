@@ -31,6 +31,7 @@ extension RequestMachine {
         request?.targets = prepared.plan.filesystems(.freeze)
         request?.progress = Array(repeating: .planned, count: prepared.plan.filesystems(.freeze).count)
         request?.record.filesystems = prepared.plan.filesystems.map(FilesystemRecord.init(planned:))
+        request?.record.unreachable = prepared.plan.unreachable
         request?.record.refusedHooks = hooks.filter { $0.refusal != nil }
         report(.planned(prepared.plan, hooks))
         do throws(PlanError) {
@@ -66,7 +67,10 @@ extension RequestMachine {
     }
 
     mutating func preparationFailed(_ reason: String, _ plan: FreezePlan?, _ mountPoint: FilePath?) {
-        if let plan { request?.record.filesystems = plan.filesystems.map(FilesystemRecord.init(planned:)) }
+        if let plan {
+            request?.record.filesystems = plan.filesystems.map(FilesystemRecord.init(planned:))
+            request?.record.unreachable = plan.unreachable
+        }
         fail(reason, about: mountPoint.map { .filesystem($0) })
     }
 

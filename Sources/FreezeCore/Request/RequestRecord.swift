@@ -26,6 +26,8 @@ public struct RequestRecord: Hashable, Sendable {
     public let started: Moment
     public var ended: Moment
     public var filesystems: [FilesystemRecord] = []
+    /// What was not frozen because it is in no mount table.
+    public var unreachable: [UnreachableFilesystem] = []
     /// The order in which hooks were called.
     public var hooks: [HookRun] = []
     /// Hooks that were not run because they are not trusted: name and why.

@@ -51,6 +51,6 @@ extension HookRound.Context {
     init(_ plan: FreezePlan, requestID: RequestID, channel: ChannelID) {
         self.init(
             requestID: requestID, channel: channel, mountPoints: plan.filesystems(.freeze).map(\.mountPoint),
-            level: plan.loweringLevel.isEmpty ? .application : .crash)
+            level: plan.lowersLevel ? .crash : .application)
     }
 }

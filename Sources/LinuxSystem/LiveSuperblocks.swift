@@ -1,0 +1,67 @@
+import FreezeCore
+import SystemPackage
+
+/// The superblocks that live, mounted or not, as the kernel lists them in /sys/fs. Opens no device.
+struct LiveSuperblocks {
+    private let devices: BlockDevices
+
+    init(paths: SystemPaths) {
+        devices = BlockDevices(paths: paths)
+    }
+
+    /// Those that something can change, and that are in none of the mount tables.
+    func missing(from mounts: [MountEntry]) -> [UnreachableFilesystem] {
+        let mounted = Set(mounts.map(\.device))
+        let named = named().filter { mounted.isDisjoint(with: $0.devices) }
+        return (named + missingBtrfs(mounts)).filter { !isReadOnly($0) }
+    }
+
+    private func named() -> [UnreachableFilesystem] {
+        SuperblockLife.named.flatMap { type in
+            let directory = devices.paths.sysfs.appending("fs").appending(type)
+            return devices.entries(directory).compactMap { entry -> UnreachableFilesystem? in
+                // Others are not about a filesystem ("features", "stats"). One without a number has just ended.
+                guard let device = devices.device(kernelName: entry.string),
+                    let life = SuperblockLife.inode(directory.appending(entry))
+                else { return nil }
+                return UnreachableFilesystem(type: type, source: name(of: device), devices: [device], life: life)
+            }
+        }
+    }
+
+    /// A mount names one member of its btrfs. If that name is not known, it may be a mount of any of them.
+    private func missingBtrfs(_ mounts: [MountEntry]) -> [UnreachableFilesystem] {
+        let live = devices.btrfsDirectories()
+        guard !live.isEmpty else { return [] }
+        var mounted: Set<DeviceNumber> = []
+        for source in Set(mounts.filter { $0.filesystemType == "btrfs" }.map(\.source)) {
+            guard let device = devices.device(named: source) else { return [] }
+            mounted.insert(device)
+        }
+        return live.compactMap { directory, members in
+            guard mounted.isDisjoint(with: members), let life = SuperblockLife.inode(directory) else { return nil }
+            let members = members.sorted()
+            let source = members.first.map(name) ?? ""
+            return UnreachableFilesystem(type: "btrfs", source: source, devices: members, life: life)
+        }
+    }
+
+    private func name(of device: DeviceNumber) -> String {
+        if let name = devices.mapperName(of: device) { return "/dev/mapper/\(name)" }
+        return "/dev/\(devices.kernelName(of: device) ?? device.description)"
+    }
+
+    /// Only ext4 says it of the superblock (/proc/fs/ext4/DEVICE/options). A read-only device takes no writes.
+    private func isReadOnly(_ filesystem: UnreachableFilesystem) -> Bool {
+        let areDevices = filesystem.devices.allSatisfy {
+            SmallFile.text(devices.directory(of: $0).appending("ro")) == "1"
+        }
+        if areDevices { return true }
+        guard filesystem.type == "ext4", let name = filesystem.devices.first.flatMap(devices.kernelName) else {
+            return false
+        }
+        let entry = String(name.map { $0 == "/" ? "!" : $0 })
+        let options = SmallFile.text(devices.paths.proc.appending("fs/ext4").appending(entry).appending("options"))
+        return options?.split(separator: "\n").first == "ro"
+    }
+}
