@@ -45,8 +45,7 @@ final class OpenedRequest: Sendable {
     /// What hooks are told is frozen. The mount points of other namespaces, and covered ones, would lead them to
     /// something else.
     var ownMountPoints: [FilePath] {
-        freezeTargets.map(\.target.filesystem).filter { $0.mount.namespace == nil && !$0.isCovered }.map(
-            \.mountPoint)
+        freezeTargets.map(\.target.filesystem).filter(\.isInSight).map(\.mountPoint)
     }
 
     /// How long writers wait at most for changed mount tables to be read in the window. Some 20,000 mounts can be read in

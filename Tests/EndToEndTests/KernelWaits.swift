@@ -20,6 +20,17 @@ enum KernelWaits {
         }
     }
 
+    /// Whether its thread of this name pauses (clock_nanosleep(2), by its number on x86-64 or ARM).
+    static func isPausing(_ process: pid_t, thread name: String) throws -> Bool {
+        let directory = "/proc/\(process)/task"
+        return try FileManager.default.contentsOfDirectory(atPath: directory).contains { task in
+            guard let comm = try? String(contentsOfFile: "\(directory)/\(task)/comm", encoding: .utf8),
+                let call = try? String(contentsOfFile: "\(directory)/\(task)/syscall", encoding: .utf8)
+            else { return false }
+            return comm == "\(name)\n" && ["230", "115"].contains(call.split(separator: " ").first)
+        }
+    }
+
     private static func files(_ name: String, of process: pid_t) throws -> [String] {
         let directory = "/proc/\(process)/task"
         return try FileManager.default.contentsOfDirectory(atPath: directory).compactMap {

@@ -128,7 +128,8 @@ extension EndToEnd {
             let end = try hide(filesystem, .lazily)
             let rig = try DaemonRig(hooks: ["10-hook": "true"])
             let answer = PendingAnswer(.freeze, of: rig.host)
-            try wait(for: "the plan") { try rig.control("status").output.contains("planning") }
+            let daemon = rig.daemon.processIdentifier
+            try wait(for: "the first look") { try KernelWaits.isPausing(daemon, thread: "plan") }
             try end()
             #expect(try answer.value().status == .success, "\(rig.log)")
             #expect(try rig.thaw().status == .success)

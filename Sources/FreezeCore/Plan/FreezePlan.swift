@@ -56,6 +56,9 @@ public struct PlannedFilesystem: Hashable, Sendable {
 
     public var mountPoint: FilePath { mount.mountPoint }
 
+    /// True if its mount point leads to it, for whoever looks it up in our own namespace.
+    public var isInSight: Bool { mount.namespace == nil && !isCovered }
+
     /// True if what is done with it makes the result crash-consistent at best.
     public var lowersLevel: Bool { action == .sync && !isHarmless }
 

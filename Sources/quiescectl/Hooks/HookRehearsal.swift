@@ -50,7 +50,8 @@ extension HookRound.Context {
     /// - Parameter plan: what hooks are told is frozen.
     init(_ plan: FreezePlan, requestID: RequestID, channel: ChannelID) {
         self.init(
-            requestID: requestID, channel: channel, mountPoints: plan.filesystems(.freeze).map(\.mountPoint),
+            requestID: requestID, channel: channel,
+            mountPoints: plan.filesystems(.freeze).filter(\.isInSight).map(\.mountPoint),
             level: plan.lowersLevel ? .crash : .application)
     }
 }

@@ -122,6 +122,34 @@ extension EndToEnd {
             try container.end()
             try filesystem.remove()
         }
+
+        /// What root has mounted is locked there: nobody may take the cover away and leave the filesystem
+        /// (mount_namespaces(7)).
+        @Test func `P2 a container with a user namespace that covers its filesystem fails the request by name`()
+            throws
+        {
+            let container = try ScratchContainer(filesystem.mountCommand)
+            let user = try RunningProgram(
+                "nsenter",
+                [
+                    "--target", "\(container.processID)", "--mount", "unshare", "--user", "--map-root-user",
+                    "--mount",
+                ]
+                    + ["sh", "-ec", "mount -t tmpfs none \(filesystem.mountPoint); echo covered; exec cat"])
+            try user.waitForLine(in: .output) { $0 == "covered" }
+            try container.end()
+            let rig = try DaemonRig()
+            #expect(try rig.freeze().status == .failure)
+            #expect(try rig.thaw().status == .success)
+            let reason = try rig.record().reason ?? ""
+            #expect(reason.hasPrefix("\(filesystem.mountPoint) in the mount namespace of process"), "\(reason)")
+            #expect(reason.contains("the mounts that cover it cannot be detached"), "\(reason)")
+            try rig.waitUntilReleased()
+            user.send(SIGKILL)
+            try user.waitForExit()
+            try filesystem.remove()
+            try rig.expectHealthy(freezing: [])
+        }
     }
 }
 
