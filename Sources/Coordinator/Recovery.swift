@@ -124,7 +124,10 @@ public struct Recovery: Sendable {
             }
             return .thaw(thaw.thaw(index, through: target.descriptor, until: deadline))
         } catch {
-            return .unreachable("\(error)")
+            // As long as it is frozen it lives, and its device leads to it as well: a container with a user namespace can
+            // cover its mount so that nobody else can open that.
+            let outcome = thawUnmounted(ledger, index, with: thaw, until: deadline)
+            return outcome == .notMounted ? .unreachable("\(error)") : outcome
         }
     }
 

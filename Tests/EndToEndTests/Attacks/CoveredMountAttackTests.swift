@@ -125,24 +125,36 @@ extension EndToEnd {
 
         /// What root has mounted is locked there: nobody may take the cover away and leave the filesystem
         /// (mount_namespaces(7)).
-        @Test func `P2 a container with a user namespace that covers its filesystem fails the request by name`()
+        @Test
+        func `P1 P2 a container with a user namespace that covers its filesystem fails a freeze, and no thaw`()
             throws
         {
             let container = try ScratchContainer(filesystem.mountCommand)
+            let place = filesystem.mountPoint
+            let script = "cd \(place); echo there; read line; mount -t tmpfs none \(place); echo covered; exec cat"
             let user = try RunningProgram(
                 "nsenter",
-                [
-                    "--target", "\(container.processID)", "--mount", "unshare", "--user", "--map-root-user",
-                    "--mount",
-                ]
-                    + ["sh", "-ec", "mount -t tmpfs none \(filesystem.mountPoint); echo covered; exec cat"])
-            try user.waitForLine(in: .output) { $0 == "covered" }
+                ["--target", "\(container.processID)", "--mount"]
+                    + ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", script])
+            try user.waitForLine(in: .output) { $0 == "there" }
             try container.end()
+            let inside = FilePath("/proc/\(user.processIdentifier)/cwd")
             let rig = try DaemonRig()
+            #expect(try rig.freeze().status == .success, "\(rig.log)")
+            #expect(try FreezeProof.isFrozen(inside))
+            try user.write("cover\n")
+            try user.waitForLine(in: .output) { $0 == "covered" }
+            try rig.killBoth()
+            let recovery = try rig.control("recover")
+            #expect(recovery.output.contains("  \(place): thawed\n"), "\(recovery)")
+            #expect(try !FreezeProof.isFrozen(inside))
+
+            try rig.start()
+            _ = try rig.thaw()
             #expect(try rig.freeze().status == .failure)
             #expect(try rig.thaw().status == .success)
             let reason = try rig.record().reason ?? ""
-            #expect(reason.hasPrefix("\(filesystem.mountPoint) in the mount namespace of process"), "\(reason)")
+            #expect(reason.hasPrefix("\(place) in the mount namespace of process"), "\(reason)")
             #expect(reason.contains("the mounts that cover it cannot be detached"), "\(reason)")
             try rig.waitUntilReleased()
             user.send(SIGKILL)
