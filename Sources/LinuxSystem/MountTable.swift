@@ -24,9 +24,9 @@ enum MountTable {
         _ bytes: [UInt8], name: FilePath = "/proc/self/mountinfo", of namespace: MountNamespace? = nil
     ) throws(LinuxSystemError) -> [MountEntry] {
         var masked = mask(bytes)
-        let lineCount = masked.split(separator: UInt8(ascii: "\n")).count
+        let lines = bytes.split(separator: UInt8(ascii: "\n"))
         // fmemopen(3) refuses an empty buffer on some C libraries.
-        guard lineCount > 0 else { return [] }
+        guard !lines.isEmpty else { return [] }
 
         guard let table = mnt_new_table() else { throw .mountTable(name, "out of memory") }
         defer { mnt_unref_table(table) }
@@ -40,12 +40,26 @@ enum MountTable {
         guard status >= 0 else {
             throw .mountTable(name, "cannot be understood", Errno(rawValue: -status))
         }
-        let entries = entries(of: table, namespace)
+        let entries = entries(of: table, lines.compactMap(superblockOptions), namespace)
         // libmount passes over lines that it does not understand, and `entries` over what cannot be a mount.
-        guard entries.count == lineCount else {
-            throw .mountTable(name, "\(lineCount - entries.count) of its lines cannot be understood")
+        guard entries.count == lines.count else {
+            throw .mountTable(name, "\(lines.count - entries.count) of its lines cannot be understood")
         }
         return entries
+    }
+
+    /// The last field of a line, as it is: libmount decodes the names in it, and what is a comma in a name then looks
+    /// like one between options.
+    private static func superblockOptions(of line: ArraySlice<UInt8>) -> SuperblockOptions? {
+        // Behind the dash that stands by itself: type, source, options.
+        var rest = line
+        repeat {
+            guard let blank = rest.firstIndex(of: UInt8(ascii: " ")) else { return nil }
+            rest = rest[blank...].dropFirst()
+        } while !rest.starts(with: "- ".utf8)
+        let fields = rest.dropFirst(2).split(
+            separator: UInt8(ascii: " "), maxSplits: 2, omittingEmptySubsequences: false)
+        return fields.count == 3 ? SuperblockOptions(fields[2]) : nil
     }
 
     /// A line of a table for each superblock that is none of these, and the lines that are not understood. Only the third
@@ -75,12 +89,15 @@ enum MountTable {
         return result
     }
 
-    private static func entries(of table: OpaquePointer, _ namespace: MountNamespace?) -> [MountEntry] {
+    /// - Parameter options: Those of each line.
+    private static func entries(
+        of table: OpaquePointer, _ options: [SuperblockOptions], _ namespace: MountNamespace?
+    ) -> [MountEntry] {
         guard let iterator = mnt_new_iter(CInt(MNT_ITER_FORWARD)) else { return [] }
         defer { mnt_free_iter(iterator) }
         var entries: [MountEntry] = []
         var filesystem: OpaquePointer?
-        while mnt_table_next_fs(table, iterator, &filesystem) == 0, let filesystem {
+        while mnt_table_next_fs(table, iterator, &filesystem) == 0, let filesystem, entries.count < options.count {
             // By its first line libmount guesses what the file is. A line of an fstab has no device number.
             guard mnt_fs_is_kernel(filesystem) == 1 else { continue }
             let mountPoint = path(mnt_fs_get_target(filesystem))
@@ -97,7 +114,7 @@ enum MountTable {
                     root: path(mnt_fs_get_root(filesystem)), mountPoint: mountPoint,
                     mountOptions: text(mnt_fs_get_vfs_options(filesystem)),
                     filesystemType: text(mnt_fs_get_fstype(filesystem)), source: source,
-                    superblockOptions: text(mnt_fs_get_fs_options(filesystem)), namespace: namespace))
+                    superblockOptions: options[entries.count], namespace: namespace))
         }
         return entries
     }

@@ -38,7 +38,7 @@ struct StorageTopology: Sendable {
         }
         // xfs(5): an external log, a realtime device.
         for option in ["logdev", "rtdev"] {
-            if let name = mount.superblockOption(option), let device = devices.device(named: name) {
+            if let name = mount.superblockOptions.path(option), let device = devices.device(named: name.string) {
                 result.insert(device)
             }
         }
@@ -50,11 +50,8 @@ struct StorageTopology: Sendable {
     func hosts(of mount: MountEntry) -> Set<DeviceNumber> {
         var hosts: Set<DeviceNumber> = []
         if mount.kind == .stacked {
-            // overlay names its upper directory, ecryptfs has the lower one as its source.
-            let directory =
-                mount.superblockOption("upperdir") ?? (mount.source.hasPrefix("/") ? mount.source : nil)
-            if let directory {
-                hosts.formUnion(readings(of: FilePath(directory), by: mount).map(\.device))
+            for directory in Self.lowerDirectories(of: mount) {
+                hosts.formUnion(readings(of: directory, by: mount).map(\.device))
             }
         } else {
             var visited: Set<DeviceNumber> = []
@@ -72,6 +69,16 @@ struct StorageTopology: Sendable {
         }
         hosts.remove(mount.device)
         return hosts
+    }
+
+    /// The directories a layer may keep its files in.
+    private static func lowerDirectories(of mount: MountEntry) -> [FilePath] {
+        // ecryptfs has it as its source. That of an overlay can be any text.
+        guard mount.filesystemType.hasPrefix("overlay") else { return [FilePath(mount.source)] }
+        guard let upper = mount.superblockOptions.path("upperdir") else { return [] }
+        // Given to mount(2) a backslash stands before a comma, a colon and itself, and is shown; given to fsconfig(2) it
+        // does not (fs/overlayfs/params.c).
+        return [upper, upper.withoutBackslashes]
     }
 
     /// The superblocks a loop device's file may be on: the loop driver knows for certain, the text of the path nearly so
@@ -129,5 +136,21 @@ struct StorageTopology: Sendable {
         let journal = thread.dropFirst("jbd2/".count)
         if journal == name || journal.hasPrefix(name + "-") { return nil }
         return devices.device(named: "/dev/\(journal)")
+    }
+}
+
+extension FilePath {
+    /// Without the backslash before a character.
+    fileprivate var withoutBackslashes: FilePath {
+        var bytes: [UInt8] = []
+        var rest = self.bytes[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "\\"), let next = rest.popFirst() {
+                bytes.append(next)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return FilePath(bytes: bytes)
     }
 }

@@ -140,6 +140,6 @@ extension StorageFixture {
             mountID: old.mountID, parentID: old.parentID, device: try #require(DeviceNumber(device)),
             root: old.root,
             mountPoint: mountPoint, mountOptions: options, filesystemType: type, source: old.source,
-            superblockOptions: superblock)
+            superblockOptions: SuperblockOptions(superblock.utf8))
     }
 }

@@ -17,7 +17,7 @@ struct StorageFixture {
             mountID: UInt64(inventory.mounts.count + 1), parentID: inventory.mounts.isEmpty ? 0 : parent,
             device: try #require(DeviceNumber(device)), root: root, mountPoint: mountPoint,
             mountOptions: options, filesystemType: type, source: source ?? "/dev/\(device)",
-            superblockOptions: superblock, namespace: namespace)
+            superblockOptions: SuperblockOptions(superblock.utf8), namespace: namespace)
         inventory.mounts.append(entry)
         return entry
     }

@@ -8,7 +8,7 @@ struct MountTableFuzz: ParserFuzz {
     static let name = "mountinfo"
     static let sources = [
         "LinuxSystem/MountTable.swift", "LinuxSystem/DeviceNumber+DeviceType.swift",
-        "FreezeCore/Storage/DeviceNumber.swift",
+        "FreezeCore/Storage/DeviceNumber.swift", "FreezeCore/Storage/SuperblockOptions.swift",
     ]
 
     private let mutation = Mutation([
@@ -24,6 +24,7 @@ struct MountTableFuzz: ParserFuzz {
     ]
     private static let names = [
         "a", "mnt", "b c", "ü", "d\ne", "f\\g", "\t", "#h", "\u{1}", "x (deleted)", "-", "@",
+        "a,ro", ",", "x,subvol=", ",upperdir=", ",subvolid=5,logdev=", "\\,", "\\054", " - ext4 x ro",
     ]
     private static let options = [
         "rw", "ro", "rw,relatime", "rw,subvol=/@home", "rw,size=1k,mode=755", "ro,a=b\\054c",
@@ -44,17 +45,35 @@ struct MountTableFuzz: ParserFuzz {
     /// A tree, as the kernel shows it.
     private func entries(_ random: inout SplitMix64) -> [MountEntry] {
         (0..<random.below(random.oneIn(200) ? 300 : 6)).map { index in
-            MountEntry(
+            let (type, root) = (random.one(of: Self.types), path(&random))
+            return MountEntry(
                 mountID: UInt64(20 + index), parentID: UInt64(index == 0 ? 1 : 20 + random.below(index)),
                 device: DeviceNumber(
                     major: UInt32(random.below(4096)), minor: UInt32(random.below(random.oneIn(2) ? 64 : 1 << 20))),
-                root: path(&random), mountPoint: path(&random), mountOptions: random.one(of: Self.options),
-                filesystemType: random.one(of: Self.types),
+                root: root, mountPoint: path(&random), mountOptions: random.one(of: Self.options),
+                filesystemType: type,
                 source: random.one(of: [
                     "/dev/sda1", "/dev/root", "none", "server:/a b", "", "a#b", "/dev/mapper/\u{1}x",
                 ]),
-                superblockOptions: random.one(of: Self.options))
+                superblockOptions: superblockOptions(type, naming: root, &random))
         }
+    }
+
+    /// As the filesystem's driver writes them, with a name that a user has chosen in them: the one of the entry's root.
+    private func superblockOptions(
+        _ type: String, naming root: FilePath, _ random: inout SplitMix64
+    ) -> SuperblockOptions {
+        let access = random.oneIn(3) ? "ro" : "rw"
+        let name = Self.mangled(root.string)
+        let escaped = name.replacing(",", with: "\\054")
+        let text =
+            switch type {
+            // Not every kernel escapes the commas.
+            case "btrfs": "\(access),ssd,subvolid=256,subvol=\(random.oneIn(2) ? name : escaped)"
+            case "overlay": "\(access),lowerdir=\(escaped):/l,upperdir=\(escaped),workdir=/w,uuid=on"
+            default: random.one(of: Self.options)
+            }
+        return SuperblockOptions(text.utf8)
     }
 
     private func path(_ random: inout SplitMix64) -> FilePath {
@@ -126,6 +145,23 @@ struct MountTableFuzz: ParserFuzz {
                     && Self.mangled(entry.mountPoint.string) == fields[4]
                     && entry.mountOptions == fields[5].replacing("\\054", with: ","),
                 "an entry is not what its line says: \(entry)")
+            let options = entry.superblockOptions
+            try require(
+                fields.last?.split(separator: ",").first == (options.isReadOnly ? "ro" : "rw"),
+                "read-only or not: \(entry)")
+            switch entry.filesystemType {
+            case "btrfs":
+                try require(
+                    options.path("subvol") == entry.root && options.subvolumeID == 256
+                        && options.path("upperdir") == nil && options.path("logdev") == nil,
+                    "a subvolume's name is more than a name: \(entry)")
+            case "overlay":
+                try require(
+                    options.path("upperdir") == entry.root && options.path("workdir") == "/w"
+                        && options.path("subvol") == nil && options.path("logdev") == nil,
+                    "a directory's name is more than a name: \(entry)")
+            default: break
+            }
         }
     }
 

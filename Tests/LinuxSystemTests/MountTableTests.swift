@@ -22,6 +22,19 @@ import Testing
             ])
     }
 
+    @Test(arguments: ["/a\\054ro", "/a,ro"])
+    func aCommaInASubvolumesNameSeparatesNoOptions(_ name: String) throws {
+        let line = "36 35 0:44 /a,ro /home rw,relatime - btrfs /dev/sda rw,ssd,subvolid=256,subvol=\(name)\n"
+        let entry = try #require(try parse(line).first)
+        #expect(!entry.isSuperblockReadOnly)
+        #expect(entry.superblockOptions.path("subvol") == "/a,ro")
+    }
+
+    @Test(arguments: ["36 35 8:1 / / rw - ext4 /dev/sda", "36 35 8:1 / / rw ext4 /dev/sda rw"])
+    func aLineWithoutOptionsOfTheSuperblockIsNotUnderstood(_ line: String) {
+        #expect(throws: LinuxSystemError.self) { try parse(line + "\n") }
+    }
+
     @Test func bytesThatAreNotUTF8AreKept() throws {
         let line = Array("36 35 98:0 / /mnt/".utf8) + [0xFF, 0xFE] + Array(" rw - ext4 /dev/sda rw\n".utf8)
         let entry = try #require(try MountTable.parse(line).first)

@@ -101,6 +101,37 @@ import Testing
         #expect(inventory.edges == ["0:50>8:2"])
     }
 
+    @Test(arguments: [
+        // Of a directory named "up,upperdir=", as mount(8) and as fsconfig(2) have it shown.
+        ("/var/up\\134\\054upperdir=/home", "8:2"), ("/var/up\\054upperdir=/home", "8:2"),
+        // A directory with a backslash in its name, or without.
+        ("/va\\134r/up", "8:1 8:2"),
+    ])
+    func whatAnOverlaysUpperDirectoryIsCalledMovesNothing(_ upper: String, _ hosts: String) throws {
+        let machine = try MachineFixture()
+        let inventory = try machine.survey(
+            """
+            20 1 8:1 / / rw - ext4 /dev/sda1 rw
+            21 20 8:2 / /var rw - xfs /dev/sda2 rw
+            22 20 8:3 / /home rw - xfs /dev/sda3 rw
+            23 20 0:50 / /merged rw - overlay overlay rw,lowerdir=/l\\054ro,upperdir=\(upper),workdir=/var/work
+
+            """)
+        #expect(inventory.edges == hosts.split(separator: " ").map { "0:50>\($0)" })
+        #expect(inventory.mounts.allSatisfy { !$0.isSuperblockReadOnly })
+    }
+
+    @Test func theSourceOfAnOverlayIsNotBelieved() throws {
+        let machine = try MachineFixture()
+        let inventory = try machine.survey(
+            """
+            20 1 8:1 / / rw - ext4 /dev/sda1 rw
+            21 20 0:50 / /merged rw - overlay /dev/sda1 rw,lowerdir=/l
+
+            """)
+        #expect(inventory.edges == [])
+    }
+
     @Test func stackedAndFUSEFilesystemsPassTheOrderOn() throws {
         let machine = try MachineFixture()
         try machine.addLoop("loop0", "7:0", backing: "/secret/disk.img")

@@ -36,6 +36,14 @@ extension FilePath {
         }
     }
 
+    /// The path that these bytes are, up to a zero.
+    public init(bytes: [UInt8]) {
+        self =
+            (bytes + [0]).withUnsafeBufferPointer { buffer in
+                buffer.withMemoryRebound(to: CChar.self) { $0.baseAddress.map { FilePath(platformString: $0) } }
+            } ?? FilePath()
+    }
+
     /// The path as text that is safe on a terminal, in a log line, and in a list with one path a line: see
     /// ``escapedForDisplay(_:)``.
     public var escaped: String { escapedForDisplay(bytes) }

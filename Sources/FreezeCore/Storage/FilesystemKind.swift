@@ -54,20 +54,10 @@ extension MountEntry {
     public var isOnLocalDisk: Bool { kind.isLocal || (kind == .userspace && device.major != 0) }
 
     /// True if nothing can write to the superblock, through whichever mount.
-    public var isSuperblockReadOnly: Bool {
-        superblockOptions.split(separator: ",").contains("ro")
-    }
+    public var isSuperblockReadOnly: Bool { superblockOptions.isReadOnly }
 
     /// True if this mount shows all of the filesystem, and so certainly a directory.
     public var showsWholeFilesystem: Bool { root == "/" }
-
-    /// The value of an option of the superblock, such as `upperdir=`.
-    public func superblockOption(_ name: String) -> String? {
-        for option in superblockOptions.split(separator: ",") where option.hasPrefix(name + "=") {
-            return String(option.dropFirst(name.count + 1))
-        }
-        return nil
-    }
 }
 
 private let kindsByType: [String: FilesystemKind] = {

@@ -14,14 +14,13 @@ public struct MountEntry: Hashable, Sendable {
     public let mountOptions: String
     public let filesystemType: String
     public let source: String
-    /// The superblock's options.
-    public let superblockOptions: String
+    public let superblockOptions: SuperblockOptions
     /// The mount namespace whose table it is of, and whose root its mount point is below; nil for our own.
     public let namespace: MountNamespace?
 
     public init(
         mountID: UInt64, parentID: UInt64, device: DeviceNumber, root: FilePath, mountPoint: FilePath,
-        mountOptions: String, filesystemType: String, source: String, superblockOptions: String,
+        mountOptions: String, filesystemType: String, source: String, superblockOptions: SuperblockOptions,
         namespace: MountNamespace? = nil
     ) {
         self.mountID = mountID

@@ -127,7 +127,7 @@ extension MountEntry {
     fileprivate var directoryRank: Int {
         if showsWholeFilesystem { return 0 }
         // btrfs names the subvolume a mount shows.
-        if let subvolume = superblockOption("subvol"), root == FilePath(subvolume) { return 1 }
+        if let subvolume = superblockOptions.path("subvol"), root == subvolume { return 1 }
         return 2
     }
 }

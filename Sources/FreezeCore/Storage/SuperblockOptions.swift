@@ -1,0 +1,64 @@
+import SystemPackage
+
+/// The options of a superblock: the last field of its line in the mount table (proc_pid_mountinfo(5)).
+///
+/// Split before the names in it are decoded: users choose names of subvolumes and directories, which may hold commas.
+public struct SuperblockOptions: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+    /// As the kernel wrote it, escapes included.
+    private let bytes: [UInt8]
+    /// True if nothing can write to the superblock, through whichever mount.
+    public let isReadOnly: Bool
+
+    /// - Parameter bytes: Not decoded: `rw,relatime,subvol=/a\054ro`.
+    public init(_ bytes: some Sequence<UInt8>) {
+        self.bytes = Array(bytes)
+        // The first option is `ro` or `rw`, written by the VFS (fs/proc_namespace.c: show_mountinfo).
+        isReadOnly = self.bytes.prefix { $0 != comma }.elementsEqual("ro".utf8)
+    }
+
+    public init(stringLiteral text: String) { self.init(text.utf8) }
+
+    public var description: String { String(decoding: bytes, as: UTF8.self) }
+
+    /// The file, directory or device that an option such as `upperdir=` names; nil if there is no such option.
+    public func path(_ name: String) -> FilePath? { value(of: name).map { FilePath(bytes: $0) } }
+
+    /// The number of the btrfs subvolume that the mount shows.
+    public var subvolumeID: UInt64? {
+        value(of: "subvolid").flatMap { UInt64(String(decoding: $0, as: UTF8.self)) }
+    }
+
+    private func value(of name: String) -> [UInt8]? {
+        let wanted = Array("\(name)=".utf8)
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            // btrfs writes the subvolume's name last, and not every kernel escapes the commas in it.
+            let isLast = rest.starts(with: Self.subvolume)
+            let end = isLast ? rest.endIndex : rest.firstIndex(of: comma) ?? rest.endIndex
+            let option = rest[..<end]
+            if option.starts(with: wanted) { return Self.decoded(option.dropFirst(wanted.count)) }
+            rest = rest[end...].dropFirst()
+        }
+        return nil
+    }
+
+    private static let subvolume = Array("subvol=".utf8)
+
+    /// With `\054` as a comma (fs/seq_file.c: seq_escape_mem).
+    private static func decoded(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        var rest = bytes
+        while let byte = rest.popFirst() {
+            let digits = rest.prefix(3)
+            if byte == UInt8(ascii: "\\"), digits.count == 3, digits.allSatisfy({ (0x30...0x37).contains($0) }) {
+                result.append(digits.reduce(0) { $0 &* 8 &+ ($1 - 0x30) })
+                rest = rest.dropFirst(3)
+            } else {
+                result.append(byte)
+            }
+        }
+        return result
+    }
+}
+
+private let comma = UInt8(ascii: ",")
