@@ -48,6 +48,7 @@ int clinux_thaw(int descriptor) { return negated(ioctl(descriptor, FITHAW, 0)); 
 const unsigned long clinux_freeze_request = FIFREEZE;
 const unsigned long clinux_thaw_request = FITHAW;
 int clinux_syncfs(int descriptor) { return negated(syncfs(descriptor)); }
+int clinux_fsync(int descriptor) { return negated(fsync(descriptor)); }
 
 const uint64_t clinux_resolve_no_symlinks = RESOLVE_NO_SYMLINKS;
 const uint64_t clinux_resolve_no_magic_links = RESOLVE_NO_MAGICLINKS;

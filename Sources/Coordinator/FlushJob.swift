@@ -3,12 +3,12 @@ import LinuxCalls
 import LinuxSystem
 import SystemPackage
 
-/// Flushes filesystems with syncfs(2), all at once, each on a thread of its own: one that hangs holds up no other.
+/// Flushes filesystems, all at once, each on a thread of its own: one that hangs holds up no other.
 enum FlushJob {
     private static let stackSize = 64 * 1024
 
     /// - Parameters:
-    ///   - opened: Kept open until the last syncfs has returned.
+    ///   - opened: Kept open until the last flush has returned.
     ///   - flushed: Called for each filesystem, on its thread.
     ///   - finished: Called after the last of them.
     static func start(
@@ -23,7 +23,7 @@ enum FlushJob {
                 let started = Moment.now
                 var failure: Errno?
                 do throws(Errno) {
-                    try FilesystemFreezing.flush(target.descriptor)
+                    try target.flush()
                 } catch {
                     failure = error
                 }

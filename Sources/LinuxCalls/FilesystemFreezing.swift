@@ -26,4 +26,12 @@ public enum FilesystemFreezing {
     public static func flush(_ descriptor: FileDescriptor) throws(Errno) {
         try Errno.check(clinux_syncfs(descriptor.rawValue))
     }
+
+    /// Writes out everything dirty of the block device that the descriptor is of, and empties the device's own cache
+    /// (block/fops.c: blkdev_fsync). syncfs would flush the filesystem that the device's node is in.
+    ///
+    /// - Throws: EIO or ENOSPC if something could not be written.
+    public static func flushDevice(_ descriptor: FileDescriptor) throws(Errno) {
+        try Errno.check(clinux_fsync(descriptor.rawValue))
+    }
 }

@@ -60,6 +60,25 @@ struct BlockDevices: Sendable {
         number(at: paths.sysfs.appending("class/block").appending(name).appending("dev"))
     }
 
+    /// Opens a device's node for reading, and verifies that it is the node of that device.
+    ///
+    /// - Throws: ENXIO if it is not; ENOENT if there is none.
+    func open(_ device: DeviceNumber) throws(Errno) -> FileDescriptor {
+        guard let nodes = paths.deviceNodes, let name = kernelName(of: device) else {
+            throw .noSuchFileOrDirectory
+        }
+        // Not waited for: a medium that is checked, a door that is closed.
+        let descriptor = try openDescriptor(nodes.appending(name), .readOnly, options: [.nonBlocking, .noFollow])
+        var status = stat()
+        guard fstat(descriptor.rawValue, &status) == 0, status.st_mode & S_IFMT == S_IFBLK,
+            DeviceNumber(deviceType: status.st_rdev) == device
+        else {
+            try? descriptor.close()
+            throw .noSuchAddressOrDevice
+        }
+        return descriptor
+    }
+
     /// The devices this one is directly made of: a partition's disk, a mapping's or array's members.
     func parts(of device: DeviceNumber) -> [DeviceNumber] {
         let directory = directory(of: device)

@@ -98,7 +98,7 @@ struct NamespaceTable: Sendable {
         if !matters {
             // Which of the mounts of a superblock is looked at makes no difference: they are of one type and device.
             let new = try MountTable.parse(MountTable.lines(of: bytes, notOn: known), name: name, of: namespace)
-            guard new.contains(where: \.isOnLocalDisk) else { return }
+            guard new.contains(where: \.kind.isLocal) else { return }
             matters = true
         }
         entries = try MountTable.parse(bytes, name: name, of: namespace)

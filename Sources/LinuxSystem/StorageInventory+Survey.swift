@@ -51,7 +51,7 @@ extension StorageInventory {
             }
             let blockDevices = topology.blockDevices(of: mount).sorted()
             members.append((mount, blockDevices))
-            if blockDevices.isEmpty, mount.filesystemType != "zfs" {
+            if blockDevices.isEmpty, mount.kind != .cachingLayer, mount.filesystemType != "zfs" {
                 let name = escapedControlCharacters(mount.source)
                 inventory.notes.append(
                     "\(mount.place): its device \(name) is not known to the kernel by this name, so what it "

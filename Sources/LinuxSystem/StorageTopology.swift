@@ -23,8 +23,7 @@ struct StorageTopology: Sendable {
 
     /// The block devices a filesystem is on: its own, a btrfs' members, and those of its journal or log.
     func blockDevices(of mount: MountEntry) -> Set<DeviceNumber> {
-        // fuseblk: a FUSE filesystem on a block device, such as ntfs-3g.
-        guard mount.isOnLocalDisk else { return [] }
+        guard mount.kind.isLocal else { return [] }
         var result: Set<DeviceNumber> = []
         if mount.device.major != 0 {
             result.insert(mount.device)
@@ -49,7 +48,7 @@ struct StorageTopology: Sendable {
     /// The superblocks that hold the files this one is directly stored in.
     func hosts(of mount: MountEntry) -> Set<DeviceNumber> {
         var hosts: Set<DeviceNumber> = []
-        if mount.kind == .stacked {
+        if mount.kind == .stacked || mount.kind == .cachingLayer {
             for directory in Self.lowerDirectories(of: mount) {
                 hosts.formUnion(readings(of: directory, by: mount).map(\.device))
             }

@@ -5,10 +5,19 @@ import SystemPackage
 /// Opens the mount points of a plan, once: from then on the descriptors stand for the filesystems, and no path is
 /// looked up again.
 public struct TargetOpener: Sendable {
-    /// A filesystem of the plan and a descriptor on it. Whoever has it closes it.
+    /// A filesystem of the plan and a descriptor on it, or of its block device. Whoever has it closes it.
     public struct Target: Hashable, Sendable {
         public let filesystem: PlannedFilesystem
         public let descriptor: FileDescriptor
+
+        /// Writes out what is dirty. Blocks for as long as the device takes.
+        public func flush() throws(Errno) {
+            if filesystem.isFlushedThroughDevice {
+                try FilesystemFreezing.flushDevice(descriptor)
+            } else {
+                try FilesystemFreezing.flush(descriptor)
+            }
+        }
     }
 
     /// For what the process has open besides: channels, hooks' pipes, the freezer's socket.
@@ -16,13 +25,16 @@ public struct TargetOpener: Sendable {
 
     private let root: FilePath
     private let tables: MountTables?
+    private let devices: BlockDevices
 
     /// - Parameters:
     ///   - tables: what the plan was made from; needed if it has mounts of other namespaces.
     ///   - root: the directory that the mount points of our own namespace are below.
-    public init(_ tables: MountTables? = nil, root: FilePath = "/") {
+    ///   - paths: where block devices are looked up.
+    public init(_ tables: MountTables? = nil, root: FilePath = "/", paths: SystemPaths = .live) {
         self.root = root
         self.tables = tables
+        devices = BlockDevices(paths: paths)
     }
 
     /// Opens everything that the plan freezes or syncs, in its order. May block for as long as a local disk takes to
@@ -40,7 +52,9 @@ public struct TargetOpener: Sendable {
         var targets: [Target] = []
         do throws(LinuxSystemError) {
             for filesystem in wanted where isWanted() {
-                targets.append(try open(filesystem, below: roots))
+                targets.append(
+                    filesystem.isFlushedThroughDevice
+                        ? try openDevice(of: filesystem) : try open(filesystem, below: roots))
             }
         } catch {
             TargetOpener.close(targets)
@@ -52,6 +66,14 @@ public struct TargetOpener: Sendable {
     /// Closes them. Nothing was written through them, so there is nothing a failing close could tell.
     public static func close(_ targets: [Target]) {
         for target in targets { try? target.descriptor.close() }
+    }
+
+    private func openDevice(of filesystem: PlannedFilesystem) throws(LinuxSystemError) -> Target {
+        do throws(Errno) {
+            return Target(filesystem: filesystem, descriptor: try devices.open(filesystem.device))
+        } catch {
+            throw .openingDevice(of: filesystem.mount, error)
+        }
     }
 
     private func open(
@@ -207,6 +229,13 @@ extension LinuxSystemError {
             .unreachable, mountPoint: mount.mountPoint, subject: mount.place,
             problem: "the mounts that cover it cannot be detached in a private copy of the mount namespace",
             remedy: "Unmount them, or exclude the filesystem in [filesystems] exclude.", underlyingError: errno)
+    }
+
+    fileprivate static func openingDevice(of mount: MountEntry, _ errno: Errno) -> LinuxSystemError {
+        LinuxSystemError(
+            .open, mountPoint: mount.mountPoint, subject: mount.place,
+            problem: "its block device \(mount.device) cannot be opened to be flushed",
+            remedy: "See whether it is in /dev, or exclude it in [filesystems] exclude.", underlyingError: errno)
     }
 
     fileprivate static func unmounted(_ mount: MountEntry, _ errno: Errno? = nil) -> LinuxSystemError {

@@ -30,6 +30,8 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         public let storedOn: [String]
         /// True if the action lowers the level of the result to `crash`.
         public let lowersLevel: Bool
+        /// What a flush goes through: `filesystem`, or `device` if the mount may hang. Null if it is skipped.
+        public let flushedThrough: String?
 
         /// Named by one of the processes in it, and by its thread if the main thread is in another one.
         public struct Namespace: Encodable, Sendable, Hashable {
@@ -46,6 +48,7 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
             case otherMountPoints = "other_mount_points"
             case storedOn = "stored_on"
             case lowersLevel = "lowers_level"
+            case flushedThrough = "flushed_through"
         }
 
         public func encode(to encoder: any Encoder) throws {
@@ -64,6 +67,7 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
             try container.encode(reason, forKey: .reason)
             try container.encode(storedOn, forKey: .storedOn)
             try container.encode(lowersLevel, forKey: .lowersLevel)
+            try container.encode(flushedThrough, forKey: .flushedThrough)
         }
     }
 
@@ -113,7 +117,9 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
                 device: filesystem.device.description, uuid: filesystem.identity.uuid,
                 label: filesystem.identity.label, reason: filesystem.reason,
                 storedOn: filesystem.storedOn.map { names[$0] ?? $0.description },
-                lowersLevel: filesystem.lowersLevel)
+                lowersLevel: filesystem.lowersLevel,
+                flushedThrough: filesystem.action == .skip
+                    ? nil : filesystem.isFlushedThroughDevice ? "device" : "filesystem")
         }
         unreachable = plan.unreachable.map { filesystem in
             Unreachable(

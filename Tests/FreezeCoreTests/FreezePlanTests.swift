@@ -79,6 +79,58 @@ import Testing
         #expect(try fixture.plan().entry("/tank").action == .sync)
     }
 
+    @Test(arguments: ["fuseblk", "fuseblk.ntfs-3g"])
+    func whatAProcessServesFromADiskIsFlushedThroughTheDisk(_ type: String) throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        let mount = try fixture.mount("/ntfs", type, "8:17")
+        // Hidden, and so cannot be opened: it need not be.
+        try fixture.mount("/ntfs", "tmpfs", "0:70", source: "tmpfs", on: mount.mountID)
+        let entry = try #require(try fixture.plan().filesystems(.sync).first)
+        #expect(entry.mountPoint == "/ntfs" && entry.isFlushedThroughDevice && entry.lowersLevel)
+        #expect(entry.reason == "a process serves it, which cannot be frozen: only its device is flushed")
+        let error = #expect(throws: PlanError.self) { try fixture.plan(PlanPolicy(unfreezable: .fail)) }
+        #expect(error?.code == .unfreezable && error?.subject == "/ntfs")
+    }
+
+    @Test func whatAProcessServesFromAReadOnlyDiskIsLeftAlone() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/ntfs", "fuseblk", "8:17", superblock: "ro,user_id=0")
+        let entry = try fixture.plan(PlanPolicy(unfreezable: .fail)).entry("/ntfs")
+        #expect(entry.action == .skip && entry.reason == "read-only: nothing can change on it")
+    }
+
+    /// A machine with an ecryptfs whose files are on /home.
+    private func layered(on type: String = "ext4") throws -> StorageFixture {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/home", type, "8:2")
+        try fixture.mount("/home/user/Private", "ecryptfs", "0:50", source: "/home/user/.Private", on: 2)
+        try fixture.store("0:50", on: "8:2")
+        return fixture
+    }
+
+    @Test func aLayerThatHoldsDataBackIsFlushedAndLowersTheLevel() throws {
+        let entry = try layered().plan().entry("/home/user/Private")
+        #expect(entry.action == .sync && entry.lowersLevel && !entry.isFlushedThroughDevice)
+        #expect(entry.reason == "ecryptfs holds data back and has no freeze: flushed only")
+        #expect(throws: PlanError.self) { try layered().plan(PlanPolicy(unfreezable: .fail)) }
+    }
+
+    @Test func aLayerGoesWithTheFilesystemThatHoldsItsFiles() throws {
+        let home = PlanPolicy(include: [try FilesystemSelector(parsing: "/home")])
+        #expect(try layered().plan(home).entry("/home/user/Private").action == .sync)
+        for policy in [
+            PlanPolicy(exclude: home.include), PlanPolicy(include: [try FilesystemSelector(parsing: "/")]),
+            PlanPolicy(exclude: [try FilesystemSelector(parsing: "fstype:ecryptfs")]),
+        ] {
+            #expect(try layered().plan(policy).entry("/home/user/Private").action == .skip)
+        }
+        // Its server may hang whoever opens it.
+        #expect(try layered(on: "nfs4").plan().entry("/home/user/Private").action == .skip)
+    }
+
     @Test func unfreezableFailNamesTheFilesystem() throws {
         let error = #expect(throws: PlanError.self) {
             try StorageFixture.everything().plan(PlanPolicy(unfreezable: .fail))

@@ -26,6 +26,13 @@ import Testing
             testDescription: "a new stick, to be synced", change: { try $0.mount("/new", "vfat", "8:49") },
             expected: "/new (vfat on /dev/8:49) was mounted"),
         Case(
+            testDescription: "a new stick that a process serves",
+            change: { try $0.mount("/new", "fuseblk", "8:49") },
+            expected: "/new (fuseblk on /dev/8:49) was mounted"),
+        Case(
+            testDescription: "a new FUSE mount of a user",
+            change: { try $0.mount("/new", "fuse.x", "0:99", source: "/dev/8:49") }, expected: nil),
+        Case(
             testDescription: "a new read-only disk",
             change: { try $0.mount("/new", "ext4", "8:49", superblock: "ro") }, expected: nil),
         Case(

@@ -137,6 +137,7 @@ import Testing
         try machine.addLoop("loop0", "7:0", backing: "/secret/disk.img")
         try machine.addLoop("loop1", "7:1", backing: "/ntfs/disk.img")
         try machine.addLoop("loop2", "7:2", backing: "/ntfs.img")
+        try machine.addLoop("loop3", "7:3", backing: "/ssh/disk.img")
         let inventory = try machine.survey(
             """
             20 1 8:1 / / rw - ext4 /dev/sda1 rw
@@ -144,11 +145,14 @@ import Testing
             22 20 7:0 / /a rw - ext4 /dev/loop0 rw
             23 20 7:2 / /ntfs rw - fuseblk /dev/loop2 rw
             24 20 7:1 / /b rw - ext4 /dev/loop1 rw
+            25 20 0:51 / /ssh rw - fuse.sshfs server: rw
+            26 20 7:3 / /c rw - ext4 /dev/loop3 rw
 
             """)
-        #expect(inventory.edges == ["0:50>8:1", "7:0>0:50", "7:1>7:2", "7:2>8:1"])
+        #expect(inventory.edges == ["0:50>8:1", "7:0>0:50", "7:1>7:2", "7:2>8:1", "7:3>0:51"])
+        // What a process serves from a block device is stored on what that is stored on.
         #expect(inventory.notes.count == 1)
-        #expect(inventory.notes.first?.hasPrefix("/b is stored in the FUSE filesystem /ntfs") == true)
+        #expect(inventory.notes.first?.hasPrefix("/c is stored in the FUSE filesystem /ssh") == true)
     }
 
     @Test func aLoopDeviceOnANetworkFilesystemOrADisk() throws {

@@ -32,6 +32,31 @@ import Testing
         #expect(fcntl(target.descriptor.rawValue, F_GETFD) & FD_CLOEXEC != 0)
     }
 
+    /// A machine whose sysfs knows 7:250 as `loop250`, and whose /dev has this for it.
+    private func openDevice(node: FilePath?) throws -> [TargetOpener.Target] {
+        let machine = try MachineFixture()
+        try machine.addLoop("loop250", "7:250", backing: "/image")
+        try machine.link("dev/other", to: "loop250")
+        if let node { try machine.link("dev/loop250", to: node.string) }
+        let mount = MountEntry(
+            mountID: 1, parentID: 0, device: DeviceNumber(major: 7, minor: 250), root: "/", mountPoint: "/ntfs",
+            mountOptions: "rw", filesystemType: "fuseblk", source: "/dev/loop250", superblockOptions: "rw")
+        let plan = FreezePlan(filesystems: [
+            PlannedFilesystem(device: mount.device, mount: mount, action: .sync, reason: "test")
+        ])
+        var paths = machine.paths
+        paths.deviceNodes = machine.root.appending("dev")
+        return try TargetOpener(paths: paths).open(plan)
+    }
+
+    @Test(arguments: [nil, "/dev/null", "/etc/passwd"] as [FilePath?])
+    func aNodeThatIsNotTheBlockDeviceIsNotFlushedInItsPlace(_ node: FilePath?) throws {
+        let error = #expect(throws: LinuxSystemError.self) { try openDevice(node: node) }
+        #expect(error?.code == .open)
+        #expect(
+            error?.description.hasPrefix("/ntfs: its block device 7:250 cannot be opened to be flushed") == true)
+    }
+
     @Test func afterAnUnmountTheFilesystemBelowIsNotTakenInItsPlace() throws {
         let root = try #require(try MountTable.read().last { $0.mountPoint == "/" })
         let error = #expect(throws: LinuxSystemError.self) {

@@ -79,14 +79,24 @@ import Testing
         let text = String(decoding: try encoder.encode(PlanDocument(try fixture.plan())), as: UTF8.self)
         #expect(
             text == #"{"filesystems":["#
-                + #"{"action":"freeze","device":"7:0","label":"two words\u0001","lowers_level":false,"#
+                + #"{"action":"freeze","device":"7:0","flushed_through":"filesystem","label":"two words\u0001","lowers_level":false,"#
                 + #""mount_namespace":null,"mount_point":"/loop","order":1,"other_mount_points":[],"reason":"writable xfs","#
                 + #""source":"/dev/7:0","stored_on":["/a\\040b"],"type":"xfs","uuid":"u-1"},"#
-                + #"{"action":"freeze","device":"8:1","label":null,"lowers_level":false,"#
+                + #"{"action":"freeze","device":"8:1","flushed_through":"filesystem","label":null,"lowers_level":false,"#
                 + #""mount_namespace":null,"mount_point":"/a\\040b","order":2,"other_mount_points":[],"reason":"writable ext4","#
                 + #""source":"/dev/8:1","stored_on":[],"type":"ext4","uuid":null}],"#
                 + #""notes":[],"#
                 + #""summary":"2 to freeze, 0 to sync, 0 to skip; frozen in 2 steps, thawed in reverse.","unreachable":[]}"#
         )
+    }
+
+    @Test func whatIsFlushedThroughItsDeviceIsSaid() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/ntfs", "fuseblk", "8:2")
+        try fixture.mount("/tmp", "tmpfs", "0:20")
+        let filesystems = PlanDocument(try fixture.plan()).filesystems
+        #expect(filesystems.map(\.flushedThrough) == ["filesystem", "device", nil])
+        #expect(filesystems.map(\.lowersLevel) == [false, true, false])
     }
 }

@@ -12,6 +12,7 @@
 int clinux_freeze(int descriptor);
 int clinux_thaw(int descriptor);
 int clinux_syncfs(int descriptor);
+int clinux_fsync(int descriptor);
 extern const unsigned long clinux_freeze_request;
 extern const unsigned long clinux_thaw_request;
 

@@ -65,6 +65,7 @@ extension PlanPolicy {
             selector.matches(mounts.known, identity: FilesystemIdentity(), devicePaths: [])
         }
         if exclude.contains(where: certainly) { return false }
-        return include.isEmpty || include.contains { $0.needsIdentity || certainly($0) }
+        return include.isEmpty || mounts.first?.kind == .cachingLayer
+            || include.contains { $0.needsIdentity || certainly($0) }
     }
 }

@@ -7,8 +7,8 @@ extension FreezePlan {
     ///   freeze is not an error here, so that the plan can be shown: see ``requireSomethingToFreeze()``.
     public static func make(from inventory: StorageInventory, policy: PlanPolicy) throws(PlanError) -> FreezePlan {
         let superblocks = Superblock.all(in: inventory)
+        let verdicts = verdicts(on: superblocks, policy, inventory)
         try requireIncluded(policy.include, among: superblocks)
-        let verdicts = superblocks.map { ($0, $0.verdict(policy, among: inventory)) }
         let frozen = verdicts.filter { $0.1.action == .freeze }.map(\.0.device)
         let graph = try graph(of: superblocks, stored: inventory.storedOn, frozen: frozen)
         let levels = graph.levels(of: frozen)
@@ -17,9 +17,10 @@ extension FreezePlan {
         var planned: [PlannedFilesystem] = []
         for (superblock, decided) in verdicts where superblock.concernsUs {
             var verdict = decided
-            let candidates =
-                verdict.action == .skip ? MountTree.Candidates() : tree.candidates(for: superblock)
-            if verdict.action != .skip, candidates.mounts.isEmpty {
+            // Flushed through its device, it need not be reached.
+            let isOpened = verdict.action != .skip && superblock.firstMount.kind != .userspaceOnDisk
+            let candidates = isOpened ? tree.candidates(for: superblock) : MountTree.Candidates()
+            if isOpened, candidates.mounts.isEmpty {
                 guard verdict.isHarmless else { throw .unreachable(superblock.firstMount) }
                 verdict = Superblock.Verdict(
                     action: .skip, reason: "EFI system partition that cannot be reached: not flushed")
@@ -58,6 +59,20 @@ extension FreezePlan {
     /// - Throws: `PlanError` with `incomplete`: there may be filesystems that the plan does not know of (P2).
     public func requireComplete() throws(PlanError) {
         if let first = unseen.first { throw .incomplete(first) }
+    }
+
+    private static func verdicts(
+        on superblocks: [Superblock], _ policy: PlanPolicy, _ inventory: StorageInventory
+    ) -> [(Superblock, Superblock.Verdict)] {
+        let verdicts = superblocks.map { ($0, $0.verdict(policy, among: inventory)) }
+        let skipped = Set(verdicts.filter { $0.1.action == .skip }.map(\.0.device))
+        return verdicts.map { superblock, verdict in
+            // A layer whose files are all on filesystems that are left alone is left alone, too.
+            guard superblock.firstMount.kind == .cachingLayer, verdict.action != .skip,
+                let homes = inventory.storedOn[superblock.device], homes.isSubset(of: skipped)
+            else { return (superblock, verdict) }
+            return (superblock, Superblock.Verdict(action: .skip, reason: superblock.stackedReason(inventory)))
+        }
     }
 
     /// An entry that names one thing and finds nothing must not pass: what the admin asked for would silently be

@@ -62,6 +62,9 @@ public struct PlannedFilesystem: Hashable, Sendable {
     /// True if what is done with it makes the result crash-consistent at best.
     public var lowersLevel: Bool { action == .sync && !isHarmless }
 
+    /// True if it is flushed through its block device: its mount may hang whoever opens it.
+    public var isFlushedThroughDevice: Bool { action == .sync && mount.kind == .userspaceOnDisk }
+
     public init(
         device: DeviceNumber, mount: MountEntry, alternatives: [MountEntry] = [],
         otherMountPoints: [FilePath] = [], isBelowAutomount: Bool = false, isCovered: Bool = false,

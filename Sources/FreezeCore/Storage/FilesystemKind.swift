@@ -16,23 +16,30 @@ public enum FilesystemKind: Hashable, Sendable {
     case network
     /// Served by a process.
     case userspace
+    /// Served by a process from a block device of this machine, as ntfs-3g does. Only root can mount one: unlike other
+    /// FUSE filesystems, it cannot be mounted in a user namespace (fs/fuse/inode.c: fuseblk_fs_type).
+    case userspaceOnDisk
     /// A trigger that mounts something when it is touched.
     case automount
-    /// A layer above other filesystems, which are frozen where they live.
+    /// A layer above other filesystems, which are frozen where they live. Has no data of its own: a file's pages are
+    /// those of the file below (overlay).
     case stacked
+    /// A layer with pages of its own: what is written through mmap is not below until it is flushed, and a write reaches
+    /// the file below in parts (fs/ecryptfs/mmap.c: ecryptfs_writepage, ecryptfs_write_end).
+    case cachingLayer
 
     /// True if opening something in it, or on the way through it, waits for somebody who may never answer.
     public var mayHang: Bool {
         switch self {
-        case .network, .userspace, .automount: true
+        case .network, .userspace, .userspaceOnDisk, .automount: true
         default: false
         }
     }
 
-    /// True if it holds files on a device of this machine.
+    /// True if it holds files on a device of this machine, be it through a process or a layer.
     public var isLocal: Bool {
         switch self {
-        case .freezable, .unfreezable, .unknown: true
+        case .freezable, .unfreezable, .unknown, .userspaceOnDisk, .cachingLayer: true
         default: false
         }
     }
@@ -41,7 +48,8 @@ public enum FilesystemKind: Hashable, Sendable {
 extension MountEntry {
     public var kind: FilesystemKind {
         if let kind = kindsByType[filesystemType] { return kind }
-        if filesystemType.hasPrefix("fuse.") || filesystemType.hasPrefix("fuseblk.") { return .userspace }
+        if filesystemType.hasPrefix("fuse.") { return .userspace }
+        if filesystemType.hasPrefix("fuseblk.") { return .userspaceOnDisk }
         // Major 0 means no block device of its own; a filesystem over several devices has it too, but
         // names one of them.
         return device.major != 0 || source.hasPrefix("/dev/") ? .unknown : .kernel
@@ -50,14 +58,15 @@ extension MountEntry {
     /// True if filesystems of this type, as mount(8) names it, can be frozen.
     public static func isFreezable(_ type: String) -> Bool { kindsByType[type] == .freezable }
 
-    /// True if it holds files on a device of this machine, be it through a process (fuseblk).
-    public var isOnLocalDisk: Bool { kind.isLocal || (kind == .userspace && device.major != 0) }
-
     /// True if nothing can write to the superblock, through whichever mount.
     public var isSuperblockReadOnly: Bool { superblockOptions.isReadOnly }
 
-    /// True if this mount shows all of the filesystem, and so certainly a directory.
-    public var showsWholeFilesystem: Bool { root == "/" }
+    /// True if this mount shows all of the filesystem, and so certainly a directory. With btrfs, its top level.
+    public var showsWholeFilesystem: Bool {
+        // 5 is the top level's number (BTRFS_FS_TREE_OBJECTID). Before Linux 4.2, the root of the default subvolume was
+        // shown as / too.
+        root == "/" && (superblockOptions.subvolumeID ?? 5) == 5
+    }
 }
 
 private let kindsByType: [String: FilesystemKind] = {
@@ -82,9 +91,11 @@ private let kindsByType: [String: FilesystemKind] = {
             "nfs nfs4 cifs smb3 smbfs ceph 9p virtiofs afs coda ncpfs ncp lustre orangefs pvfs2 beegfs gpfs "
                 + "glusterfs panfs vboxsf vmhgfs prl_fs davfs shfs"
         ),
-        (.userspace, "fuse fuseblk"),
+        (.userspace, "fuse"),
+        (.userspaceOnDisk, "fuseblk"),
         (.automount, "autofs"),
-        (.stacked, "overlay overlayfs aufs unionfs shiftfs ecryptfs"),
+        (.stacked, "overlay overlayfs aufs unionfs shiftfs"),
+        (.cachingLayer, "ecryptfs"),
     ]
     var table: [String: FilesystemKind] = [:]
     for (kind, names) in types {

@@ -40,7 +40,7 @@ struct Superblock {
     }
 
     /// False for what another namespace has besides the filesystems on our disks: its own /proc, /tmp and so on.
-    var concernsUs: Bool { firstMount.namespace == nil || firstMount.isOnLocalDisk }
+    var concernsUs: Bool { firstMount.namespace == nil || firstMount.kind.isLocal }
 
     func matches(_ selector: FilesystemSelector) -> Bool {
         selector.matches(mounts, identity: identity, devicePaths: devicePaths)
@@ -57,12 +57,12 @@ struct Superblock {
         case .network:
             return Verdict(action: .skip, reason: "network filesystem: it is not on this machine's disks")
         case .userspace:
-            return Verdict(action: .skip, reason: userspaceReason)
+            return Verdict(action: .skip, reason: "FUSE filesystem: it could hang the freeze")
         case .automount:
             return Verdict(action: .skip, reason: "automount trigger, holds no files itself")
         case .stacked:
             return Verdict(action: .skip, reason: stackedReason(inventory))
-        case .freezable, .unfreezable, .unknown:
+        case .freezable, .unfreezable, .unknown, .userspaceOnDisk, .cachingLayer:
             return localVerdict(policy)
         }
     }
@@ -75,7 +75,8 @@ struct Superblock {
             return Verdict(action: .skip, reason: "excluded by \(selector)")
         }
         var because = ""
-        if !policy.include.isEmpty {
+        // A layer is included with the filesystem that holds its files.
+        if !policy.include.isEmpty, firstMount.kind != .cachingLayer {
             guard let selector = policy.include.first(where: matches) else {
                 return Verdict(action: .skip, reason: "not in include")
             }
@@ -91,6 +92,12 @@ struct Superblock {
                 isHarmless: true)
         case .unfreezable:
             return Verdict(action: .sync, reason: "the kernel has no freeze for \(type): flushed only\(because)")
+        case .userspaceOnDisk:
+            return Verdict(
+                action: .sync,
+                reason: "a process serves it, which cannot be frozen: only its device is flushed\(because)")
+        case .cachingLayer:
+            return Verdict(action: .sync, reason: "\(type) holds data back and has no freeze: flushed only")
         default:
             return Verdict(
                 action: .sync, reason: "\(type) is not known to have a freeze: flushed only\(because)")
@@ -105,15 +112,7 @@ struct Superblock {
         return place + cover
     }
 
-    private var userspaceReason: String {
-        let reason = "FUSE filesystem: it could hang the freeze"
-        guard firstMount.filesystemType.hasPrefix("fuseblk"), !firstMount.isSuperblockReadOnly else {
-            return reason
-        }
-        return reason + ", so its device is in the backup unflushed"
-    }
-
-    private func stackedReason(_ inventory: StorageInventory) -> String {
+    func stackedReason(_ inventory: StorageInventory) -> String {
         let homes = (inventory.storedOn[device] ?? []).sorted().compactMap { home in
             inventory.mounts.first { $0.device == home }?.mountPoint.escaped
         }
