@@ -189,7 +189,8 @@ extension PlannedFilesystem {
             alternatives: alternatives.filter { $0.mountID != other.mountID } + [mount],
             otherMountPoints: otherMountPoints.filter { $0 != other.mountPoint } + [mountPoint],
             isBelowAutomount: isBelowAutomount, isCovered: isCovered, identity: identity, action: action,
-            reason: reason, level: level, storedOn: storedOn, isHarmless: isHarmless)
+            reason: reason, level: level, storedOn: storedOn, isHarmless: isHarmless,
+            isExcludedByMountPoint: isExcludedByMountPoint)
     }
 }
 

@@ -198,6 +198,140 @@ import Testing
     @Test func aPatternThatMatchesNothingIsOnlyNoted() throws {
         let include = try ["/", "/mnt/*"].map { try FilesystemSelector(parsing: $0) }
         let plan = try StorageFixture.everything().plan(PlanPolicy(include: include))
-        #expect(plan.notes == ["/mnt/* in [filesystems] include matches no mounted filesystem."])
+        #expect(plan.notes == ["/mnt/* in [filesystems] include matches no filesystem that is frozen or flushed."])
+    }
+
+    @Test(arguments: [
+        ("/gvfs", "FUSE filesystem: it could hang the freeze"), ("/tmp", "in memory only"),
+        ("/cdrom", "read-only: nothing can change on it"), ("/snapshots", "excluded by /home, /snapshots"),
+    ])
+    func whatIsLeftAloneSatisfiesNoInclude(_ text: String, _ reason: String) throws {
+        let error = #expect(throws: PlanError.self) {
+            try frozen(include: ["/", text], exclude: ["/home", "/snapshots"])
+        }
+        #expect(error?.code == .notMounted)
+        #expect(error?.subject == text)
+        #expect(error?.problem.hasSuffix("is skipped: \(reason)") == true, "\(error?.problem ?? "")")
+    }
+
+    @Test(arguments: ["fuse.sshfs", "overlay", "tmpfs", "nfs4"])
+    func aSourceThatUsersChooseNamesNoDevice(_ type: String) throws {
+        var fixture = try StorageFixture.everything()
+        try fixture.mount("/home/user/x", type, "0:99", source: "/dev/sdz1")
+        let selector = try FilesystemSelector(parsing: "/dev/sdz1")
+        #expect(throws: PlanError.self) { try fixture.plan(PlanPolicy(include: [selector])) }
+        let note = "/dev/sdz1 in [filesystems] exclude matches no mounted filesystem."
+        #expect(try fixture.plan(PlanPolicy(exclude: [selector])).notes == [note])
+    }
+
+    @Test func aDeviceIsNamedByTheKernelRatherThanByTheMountTable() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1", source: "/dev/was-called")
+        fixture.inventory.devicePaths[DeviceNumber(major: 8, minor: 1)] = ["/dev/sda1", "/dev/disk/by-id/x"]
+        for (text, isNamed) in [("/dev/sda1", true), ("/dev/disk/by-id/*", true), ("/dev/was-called", false)] {
+            let policy = PlanPolicy(exclude: [try FilesystemSelector(parsing: text)])
+            #expect(try fixture.plan(policy).entry("/").action == (isNamed ? .skip : .freeze), "\(text)")
+        }
+    }
+}
+
+/// What excludes a filesystem by its mount points.
+@Suite struct MountPointExclusionTests {
+    private func plan(_ fixture: StorageFixture, _ exclude: String...) throws -> FreezePlan {
+        try fixture.plan(PlanPolicy(exclude: try exclude.map { try FilesystemSelector(parsing: $0) }))
+    }
+
+    /// The root, a disk, and what pods have mounted.
+    private func pods() throws -> StorageFixture {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/srv/pods/a", "ext4", "8:1", root: "/var/pods/a")
+        try fixture.mount("/srv/pods/b", "xfs", "8:2")
+        try fixture.mount("/srv/pods/b/part", "xfs", "8:2", root: "/part")
+        return fixture
+    }
+
+    @Test func aBindMountBelowThePatternDropsNothing() throws {
+        let plan = try plan(pods(), "/srv/pods/**")
+        #expect(plan.filesystems(.freeze).map(\.mountPoint) == ["/"])
+        #expect(try plan.entry("/srv/pods/b").reason == "excluded by /srv/pods/**")
+        #expect(
+            plan.notes == [
+                "/srv/pods/** in [filesystems] exclude matches /srv/pods/a, but not /, where the same filesystem (ext4 "
+                    + "on /dev/8:1) is mounted: it is not excluded. Exclude it by UUID=, or by all of its mount points."
+            ])
+    }
+
+    @Test func nothingIsNotedOfWhatIsExcludedOrSkippedAnyway() throws {
+        #expect(try plan(pods(), "/srv/pods/**", "/").notes == [])
+        #expect(try plan(pods(), "/srv/pods/b").notes == [])
+        var fixture = try pods()
+        try fixture.mount("/proc", "proc", "0:20", source: "proc")
+        try fixture.mount("/srv/pods/proc", "proc", "0:20", source: "proc", root: "/sys")
+        #expect(try plan(fixture, "/srv/pods/**", "UUID=x", "/").notes.count == 1, "UUID=x matches nothing")
+    }
+
+    @Test func aBindMountOfAllOfItBelowThePatternDropsNothing() throws {
+        var fixture = try pods()
+        try fixture.mount("/srv/pods/all", "ext4", "8:1")
+        #expect(try plan(fixture, "/srv/pods/**").entry("/").action == .freeze)
+        #expect(try plan(fixture, "/srv/pods/*", "/").entry("/").action == .skip)
+    }
+
+    @Test func theMountThatShowsAllOfItIsEnough() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/data", "xfs", "8:2")
+        try fixture.mount("/srv/ftp", "xfs", "8:2", root: "/public")
+        #expect(try plan(fixture, "/data").entry("/data").reason == "excluded by /data")
+        #expect(try plan(fixture, "/srv/ftp").entry("/data").action == .freeze)
+    }
+
+    /// Subvolumes, and the top level where wanted.
+    private func btrfs(topLevel: String? = nil) throws -> StorageFixture {
+        var fixture = StorageFixture()
+        for (point, number, name) in [("/", 256, "/@"), ("/home", 257, "/@home")] {
+            try fixture.mount(
+                FilePath(point), "btrfs", "0:30", source: "/dev/sda1", root: FilePath(name),
+                superblock: "rw,ssd,subvolid=\(number),subvol=\(name)")
+        }
+        if let topLevel {
+            try fixture.mount(
+                "/top", "btrfs", "0:30", source: "/dev/sda1", superblock: "rw,ssd,\(topLevel),subvol=/")
+        }
+        try fixture.mount("/other", "xfs", "8:2")
+        return fixture
+    }
+
+    @Test func aSubvolumeIsNotTheFilesystem() throws {
+        for pattern in ["/home", "/"] {
+            let plan = try plan(btrfs(), pattern)
+            #expect(plan.filesystems(.freeze).map(\.mountPoint) == ["/", "/other"])
+            #expect(plan.notes.count == 1)
+        }
+        for patterns in [["/home", "/"], ["/**"]] {
+            let policy = PlanPolicy(exclude: try patterns.map { try FilesystemSelector(parsing: $0) })
+            let filesystem = try btrfs().plan(policy).filesystems.first { $0.mount.filesystemType == "btrfs" }
+            #expect(filesystem?.action == .skip)
+        }
+    }
+
+    @Test func theTopLevelOfABtrfsIsTheFilesystem() throws {
+        #expect(try plan(btrfs(topLevel: "subvolid=5"), "/top").entry("/top").action == .skip)
+        // Old kernels show the default subvolume as / too.
+        let plan = try plan(btrfs(topLevel: "subvolid=300"), "/top")
+        #expect(plan.filesystems(.freeze).contains { $0.device.minor == 30 } && plan.notes.count == 1)
+    }
+
+    @Test func aContainersMountOfAllOfItCountsWhereThereIsNoneHere() throws {
+        let container = MountNamespace(inode: 4_026_532_100, processID: 1234, command: "sh")
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/srv/pods/b", "xfs", "8:2", root: "/part")
+        let root = try fixture.mount("/", "overlay", "0:60", source: "overlay", on: 999, in: container)
+        try fixture.mount("/vol", "xfs", "8:2", on: root.mountID, in: container)
+        let plan = try plan(fixture, "/srv/pods/**")
+        #expect(plan.filesystems(.freeze).contains { $0.device == DeviceNumber(major: 8, minor: 2) })
+        #expect(plan.notes.first?.contains("but not /vol in the mount namespace of process 1234 (sh)") == true)
     }
 }

@@ -123,12 +123,35 @@ import Testing
             text.isEmpty ? [] : [try FilesystemSelector(parsing: text)]
         }
         let policy = PlanPolicy(include: try selectors(include), exclude: try selectors(exclude))
-        // The plan was made while it was still mounted read-only, so that naming it is no error.
+        // The plan was made while it was still mounted read-only.
         try fixture.mount("/new", "ext4", "8:49", superblock: "ro")
-        let plan = try fixture.plan(policy)
+        let plan = try fixture.plan(include == "/new" ? PlanPolicy() : policy)
         try fixture.replace("/new", "ext4", "8:49")
         let change = plan.relevantChange(in: fixture.inventory.mounts, policy: policy)
         #expect(change == expected.map { "\($0) (ext4 on /dev/8:49) became writable" })
+    }
+
+    @Test func whatIsExcludedByItsMountPointIsNoLongerWhenItIsMountedElsewhere() throws {
+        var fixture = try StorageFixture.everything()
+        let policy = PlanPolicy(exclude: [try FilesystemSelector(parsing: "/images/*")])
+        let plan = try fixture.plan(policy)
+        // A part of it, and all of it.
+        try fixture.mount("/elsewhere", "ext4", "7:0", root: "/part")
+        #expect(plan.relevantChange(in: fixture.inventory.mounts, policy: policy) == nil)
+        try fixture.mount("/elsewhere", "ext4", "7:0")
+        let change = plan.relevantChange(in: fixture.inventory.mounts, policy: policy)
+        #expect(change == "/images/outer (ext4 on /dev/7:0) was mounted in a place that is not excluded")
+    }
+
+    @Test func aNewBindMountBelowAPatternExcludesNothing() throws {
+        var fixture = try StorageFixture.everything()
+        let policy = PlanPolicy(exclude: [try FilesystemSelector(parsing: "/pods/*")])
+        let plan = try fixture.plan(policy)
+        try fixture.mount("/pods/part", "ext4", "8:49", root: "/part")
+        #expect(plan.relevantChange(in: fixture.inventory.mounts, policy: policy) == nil)
+        try fixture.mount("/all", "ext4", "8:49")
+        let change = plan.relevantChange(in: fixture.inventory.mounts, policy: policy)
+        #expect(change == "/pods/part (ext4 on /dev/8:49) was mounted")
     }
 }
 

@@ -73,7 +73,11 @@ struct SelectorFuzz: ParserFuzz {
             mountID: 21, parentID: 20, device: DeviceNumber(major: 8, minor: 1), root: "/", mountPoint: "/srv/a",
             mountOptions: "rw", filesystemType: "xfs", source: "/dev/sda1", superblockOptions: "rw")
         let identity = FilesystemIdentity(uuid: "ABCD-1", label: "my data")
-        let matches = selector.matches([mount], identity: identity, devicePaths: ["/dev/disk/by-id/x"])
+        let inventory = StorageInventory(
+            mounts: [mount], identities: [mount.device: identity],
+            devicePaths: [mount.device: ["/dev/disk/by-id/x"]])
+        guard let superblock = Superblock.all(in: inventory).first else { throw BrokenPromise("no superblock") }
+        let matches = superblock.matches(selector)
         switch selector {
         case .uuid(let uuid): try require(matches == (uuid == "abcd-1"), "UUID: \(matches)")
         case .label(let label): try require(matches == (label == "my data"), "label: \(matches)")

@@ -80,15 +80,12 @@ public enum FilesystemSelector: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// True if it names this superblock.
-    func matches(_ mounts: [MountEntry], identity: FilesystemIdentity, devicePaths: Set<String>) -> Bool {
-        switch self {
-        case .mountPoint(let glob): mounts.contains { glob.matches($0.mountPoint) }
-        case .uuid(let uuid): identity.uuid?.lowercased() == uuid
-        case .label(let label): identity.label == label
-        case .device(let glob):
-            mounts.contains { glob.matches($0.source) } || devicePaths.contains { glob.matches($0) }
-        case .filesystemType(let type): mounts.contains { $0.filesystemType == type }
-        }
+    var isMountPoint: Bool {
+        if case .mountPoint = self { true } else { false }
+    }
+
+    /// True if it is a pattern for mount points that matches this mount.
+    func matches(_ mount: MountEntry) -> Bool {
+        if case .mountPoint(let glob) = self { glob.matches(mount.mountPoint) } else { false }
     }
 }

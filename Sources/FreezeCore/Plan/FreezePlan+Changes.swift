@@ -11,7 +11,20 @@ extension FreezePlan {
         for filesystem in filesystems where filesystem.action != .skip {
             if let loss = filesystem.loss(in: present) { return loss }
         }
-        return newlyWritable(in: mounts, policy: policy)
+        return newlyWritable(in: mounts, policy: policy) ?? noLongerExcluded(in: mounts, policy: policy)
+    }
+
+    /// A filesystem that was left alone because patterns matched its mounts, and has a mount now that none matches.
+    private func noLongerExcluded(in mounts: [MountEntry], policy: PlanPolicy) -> String? {
+        for filesystem in filesystems where filesystem.isExcludedByMountPoint {
+            let present = mounts.filter { $0.device == filesystem.device }
+            guard let first = present.first, first.isWritableAndLocal,
+                first.filesystemType == filesystem.mount.filesystemType, policy.concerns(newMounts: present)
+            else { continue }
+            let name = "\(filesystem.mount.place) (\(filesystem.mount.summary))"
+            return "\(name) was mounted in a place that is not excluded"
+        }
+        return nil
     }
 
     /// What could be written to now and is neither frozen nor flushed: mounted since, or read-only before. What was
@@ -61,11 +74,10 @@ extension MountEntry {
 extension PlanPolicy {
     /// Whether a filesystem that is new in the table would be frozen or synced, or might be.
     fileprivate func concerns(newMounts mounts: [MountEntry]) -> Bool {
-        func certainly(_ selector: FilesystemSelector) -> Bool {
-            selector.matches(mounts.known, identity: FilesystemIdentity(), devicePaths: [])
-        }
-        if exclude.contains(where: certainly) { return false }
-        return include.isEmpty || mounts.first?.kind == .cachingLayer
-            || include.contains { $0.needsIdentity || certainly($0) }
+        guard let superblock = Superblock.all(in: StorageInventory(mounts: mounts)).first,
+            superblock.exclusion(by: exclude).isEmpty
+        else { return false }
+        return include.isEmpty || superblock.firstMount.kind == .cachingLayer
+            || include.contains { $0.needsIdentity || superblock.matches($0) }
     }
 }

@@ -8,7 +8,7 @@ extension FreezePlan {
     public static func make(from inventory: StorageInventory, policy: PlanPolicy) throws(PlanError) -> FreezePlan {
         let superblocks = Superblock.all(in: inventory)
         let verdicts = verdicts(on: superblocks, policy, inventory)
-        try requireIncluded(policy.include, among: superblocks)
+        try requireIncluded(policy.include, among: verdicts)
         let frozen = verdicts.filter { $0.1.action == .freeze }.map(\.0.device)
         let graph = try graph(of: superblocks, stored: inventory.storedOn, frozen: frozen)
         let levels = graph.levels(of: frozen)
@@ -38,7 +38,7 @@ extension FreezePlan {
                 reason: verdict.reason + superblock.whereabouts(through: chosen, isCovered: candidates.isCovered),
                 level: levels[superblock.device],
                 storedOn: graph.everything(below: superblock.device).sorted(),
-                isHarmless: verdict.isHarmless)
+                isHarmless: verdict.isHarmless, isExcludedByMountPoint: verdict.isExcludedByMountPoint)
             if filesystem.lowersLevel, policy.unfreezable == .fail { throw .unfreezable(superblock.firstMount) }
             planned.append(filesystem)
         }
@@ -46,8 +46,7 @@ extension FreezePlan {
         if policy.unreachable == .fail, let first = unreachable.first { throw .unreachable(first) }
         return FreezePlan(
             filesystems: sorted(planned),
-            notes: inventory.notes + inventory.unseen + unreachable.map(\.note)
-                + notes(on: policy, superblocks: superblocks),
+            notes: inventory.notes + inventory.unseen + unreachable.map(\.note) + notes(on: policy, verdicts),
             unseen: inventory.unseen, unreachable: unreachable)
     }
 
@@ -75,14 +74,17 @@ extension FreezePlan {
         }
     }
 
-    /// An entry that names one thing and finds nothing must not pass: what the admin asked for would silently be
-    /// missing from a backup that is reported good. (Also when its device was too slow to say its UUID.)
+    /// An entry that names one thing has to match a filesystem that is frozen or flushed: what the admin asked for would
+    /// silently be missing from a backup that is reported good. (Also when its device was too slow to say its UUID.)
     private static func requireIncluded(
-        _ include: [FilesystemSelector], among superblocks: [Superblock]
+        _ include: [FilesystemSelector], among verdicts: [(Superblock, Superblock.Verdict)]
     ) throws(PlanError) {
-        for selector in include where selector.isSpecific && !superblocks.contains(where: { $0.matches(selector) })
-        {
-            throw .notMounted(selector)
+        for selector in include where selector.isSpecific {
+            let matching = verdicts.filter { $0.0.matches(selector) }
+            guard let (superblock, verdict) = matching.first else { throw .notMounted(selector) }
+            if matching.allSatisfy({ $0.1.action == .skip }) {
+                throw .notPlanned(selector, superblock.firstMount, verdict.reason)
+            }
         }
     }
 
@@ -100,14 +102,18 @@ extension FreezePlan {
         }
     }
 
-    private static func notes(on policy: PlanPolicy, superblocks: [Superblock]) -> [String] {
+    private static func notes(
+        on policy: PlanPolicy, _ verdicts: [(Superblock, Superblock.Verdict)]
+    ) -> [String] {
+        let planned = verdicts.filter { $0.1.action != .skip }.map(\.0)
         var notes: [String] = []
-        for (name, selectors) in [("include", policy.include), ("exclude", policy.exclude)] {
-            for selector in selectors where !superblocks.contains(where: { $0.matches(selector) }) {
-                notes.append("\(selector) in [filesystems] \(name) matches no mounted filesystem.")
-            }
+        for selector in policy.include where !planned.contains(where: { $0.matches(selector) }) {
+            notes.append("\(selector) in [filesystems] include matches no filesystem that is frozen or flushed.")
         }
-        return notes
+        for selector in policy.exclude where !verdicts.contains(where: { $0.0.matches(selector) }) {
+            notes.append("\(selector) in [filesystems] exclude matches no mounted filesystem.")
+        }
+        return notes + planned.flatMap { $0.notesOnIneffective(policy.exclude) }
     }
 
     private static func sorted(_ planned: [PlannedFilesystem]) -> [PlannedFilesystem] {

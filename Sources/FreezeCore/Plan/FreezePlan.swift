@@ -53,6 +53,8 @@ public struct PlannedFilesystem: Hashable, Sendable {
     public let storedOn: [DeviceNumber]
     /// True for a sync that does not lower the level of the result (an EFI system partition).
     public let isHarmless: Bool
+    /// True if it is left alone because patterns of `exclude` match its mount points.
+    public let isExcludedByMountPoint: Bool
 
     public var mountPoint: FilePath { mount.mountPoint }
 
@@ -69,7 +71,8 @@ public struct PlannedFilesystem: Hashable, Sendable {
         device: DeviceNumber, mount: MountEntry, alternatives: [MountEntry] = [],
         otherMountPoints: [FilePath] = [], isBelowAutomount: Bool = false, isCovered: Bool = false,
         identity: FilesystemIdentity = FilesystemIdentity(), action: FilesystemAction, reason: String,
-        level: Int? = nil, storedOn: [DeviceNumber] = [], isHarmless: Bool = false
+        level: Int? = nil, storedOn: [DeviceNumber] = [], isHarmless: Bool = false,
+        isExcludedByMountPoint: Bool = false
     ) {
         self.device = device
         self.mount = mount
@@ -83,6 +86,7 @@ public struct PlannedFilesystem: Hashable, Sendable {
         self.level = level
         self.storedOn = storedOn
         self.isHarmless = isHarmless
+        self.isExcludedByMountPoint = isExcludedByMountPoint
     }
 }
 

@@ -9,7 +9,7 @@ public struct PlanError: ActionableError, Hashable {
         case cycle
         /// It cannot be frozen, and the policy says that this is an error.
         case unfreezable
-        /// An entry of `include` that names one thing names nothing that is mounted.
+        /// An entry of `include` that names one thing names nothing that is frozen or flushed.
         case notMounted
         /// There is no filesystem to freeze.
         case nothingToFreeze
@@ -71,6 +71,17 @@ extension PlanError {
             .notMounted, subject: selector.description,
             problem: "is in [filesystems] include, but no mounted filesystem matches it",
             remedy: "Mount it, or take it out of include.")
+    }
+
+    /// - Parameters:
+    ///   - mount: of the filesystem that the selector matches.
+    ///   - reason: why that one is neither frozen nor flushed.
+    static func notPlanned(_ selector: FilesystemSelector, _ mount: MountEntry, _ reason: String) -> PlanError {
+        PlanError(
+            .notMounted, mountPoint: mount.mountPoint, subject: selector.description,
+            problem: "is in [filesystems] include, but the filesystem that it matches, \(mount.place) "
+                + "(\(mount.summary)), is skipped: \(reason)",
+            remedy: "Mount the right filesystem there, or take the entry out of include.")
     }
 
     /// - Parameter unseen: A sentence.

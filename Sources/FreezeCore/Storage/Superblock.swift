@@ -5,6 +5,7 @@ struct Superblock {
         let action: FilesystemAction
         let reason: String
         var isHarmless = false
+        var isExcludedByMountPoint = false
     }
 
     let device: DeviceNumber
@@ -42,10 +43,6 @@ struct Superblock {
     /// False for what another namespace has besides the filesystems on our disks: its own /proc, /tmp and so on.
     var concernsUs: Bool { firstMount.namespace == nil || firstMount.kind.isLocal }
 
-    func matches(_ selector: FilesystemSelector) -> Bool {
-        selector.matches(mounts, identity: identity, devicePaths: devicePaths)
-    }
-
     func verdict(_ policy: PlanPolicy, among inventory: StorageInventory) -> Verdict {
         // What it is comes before what the policy says: an admin who excludes /proc/* should not read that this
         // is why /proc is left alone.
@@ -71,8 +68,12 @@ struct Superblock {
         if firstMount.isSuperblockReadOnly {
             return Verdict(action: .skip, reason: "read-only: nothing can change on it")
         }
-        if let selector = policy.exclude.first(where: matches) {
-            return Verdict(action: .skip, reason: "excluded by \(selector)")
+        let exclusion = exclusion(by: policy.exclude)
+        if !exclusion.isEmpty {
+            let selectors = exclusion.map(\.description).joined(separator: ", ")
+            return Verdict(
+                action: .skip, reason: "excluded by \(selectors)",
+                isExcludedByMountPoint: exclusion[0].isMountPoint)
         }
         var because = ""
         // A layer is included with the filesystem that holds its files.
