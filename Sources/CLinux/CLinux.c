@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -69,6 +70,63 @@ int clinux_mount_id(int descriptor, uint64_t *mount_id) {
     if (!(status.stx_mask & STATX_MNT_ID)) return -ENOSYS;
     *mount_id = status.stx_mnt_id;
     return 0;
+}
+
+ssize_t clinux_read_at(int directory, const char *path, void *bytes, size_t capacity) {
+    int file = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return -errno;
+    ssize_t count = read(file, bytes, capacity);
+    if (count < 0) count = -errno;
+    close(file);
+    return count;
+}
+
+// The numbers of programs of the other word size (arch/x86/entry/syscalls/syscall_32.tbl, arch/arm64/tools/
+// syscall_32.tbl). A 64-bit program can use these as well (int 0x80), and /proc does not tell which are meant.
+#ifdef __x86_64__
+enum { other_pwritev = 334, other_pwritev2 = 379, other_splice = 313, other_copy_file_range = 377 };
+enum { x32_bit = 0x40000000, x32_writev = 516, x32_pwritev = 535, x32_pwritev2 = 547 };
+#else
+enum { other_pwritev = 362, other_pwritev2 = 393, other_splice = 340, other_copy_file_range = 391 };
+enum { x32_bit = 0, x32_writev = -1, x32_pwritev = -1, x32_pwritev2 = -1 };
+#endif
+enum { other_write = 4, other_writev = 146, other_pwrite64 = 181, other_sendfile = 187, other_sendfile64 = 239 };
+
+bool clinux_is_splice(long number) {
+    number &= ~(long)x32_bit;
+    return number == SYS_splice || number == other_splice;
+}
+
+int clinux_written_descriptor(long number, bool sendfile_holds) {
+    if (number < 0) return -1;
+    number &= ~(long)x32_bit;
+    if (clinux_is_splice(number)) return 2;
+    const long writes[] = {
+        SYS_write, SYS_writev, SYS_pwrite64, SYS_pwritev, SYS_pwritev2, other_write, other_writev, other_pwrite64,
+        other_pwritev, other_pwritev2, x32_writev, x32_pwritev, x32_pwritev2,
+    };
+    for (size_t i = 0; i < sizeof writes / sizeof *writes; i++)
+        if (number == writes[i]) return 0;
+    if (!sendfile_holds) return -1;
+    if (number == SYS_sendfile || number == other_sendfile || number == other_sendfile64) return 0;
+    if (number == SYS_copy_file_range || number == other_copy_file_range) return 2;
+    return -1;
+}
+
+size_t clinux_kernel_mount_ids(uint64_t *mount_ids, size_t capacity) {
+    int pipe_ends[2] = {-1, -1};
+    if (pipe2(pipe_ends, O_CLOEXEC) < 0) return 0;
+    const int descriptors[] = {
+        pipe_ends[0], pipe_ends[1], socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+        memfd_create("quiesced", MFD_CLOEXEC), memfd_create("quiesced", MFD_CLOEXEC | MFD_HUGETLB),
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++) {
+        if (descriptors[i] < 0) continue;
+        if (count < capacity && !clinux_mount_id(descriptors[i], &mount_ids[count])) count++;
+        close(descriptors[i]);
+    }
+    return count;
 }
 
 int clinux_loop_backing_device(int descriptor, uint32_t *major_number, uint32_t *minor_number) {

@@ -26,6 +26,14 @@ int clinux_openat2(int directory, const char *path, int flags, uint64_t resolve)
 // The mount a descriptor lies on (statx(2), STATX_MNT_ID: the id of /proc/self/mountinfo).
 int clinux_mount_id(int descriptor, uint64_t *mount_id);
 
+// What is read of tasks in /proc: one read(2) of a file, and which argument of a system call, counted from 0, is the
+// descriptor that it writes to (-1: it writes to none). Knows the numbers of 32-bit programs, too.
+ssize_t clinux_read_at(int directory, const char *path, void *bytes, size_t capacity);
+int clinux_written_descriptor(long number, bool sendfile_holds);
+bool clinux_is_splice(long number);
+// The kernel's own mounts, which are in no mount table: of pipes, sockets, and memory files. Returns how many.
+size_t clinux_kernel_mount_ids(uint64_t *mount_ids, size_t capacity);
+
 // A mount namespace of the calling thread's own (unshare(2)), and a node for a block device (mknod(2)).
 int clinux_unshare_mounts(void);
 int clinux_enter_mounts(int mount_namespace);  // the calling thread enters another one's, at its root (setns(2))

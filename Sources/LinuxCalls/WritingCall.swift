@@ -1,0 +1,65 @@
+import CLinux
+import Glibc
+import SystemPackage
+
+/// A system call that a task is in, by its number in proc_pid_syscall(5).
+public struct WritingCall: Sendable {
+    public let isSplice: Bool
+    /// Which of its arguments, counted from 0, is the descriptor that it writes to.
+    public let argument: Int
+    /// Whether it reads what it writes from another descriptor that is no pipe.
+    public let readsFile: Bool
+
+    /// - Returns: nil for a call that writes to no descriptor.
+    public init?(number: Int) {
+        let place = Int(clinux_written_descriptor(number, true))
+        guard place >= 0 else { return nil }
+        argument = place
+        isSplice = clinux_is_splice(number)
+        readsFile = clinux_written_descriptor(number, false) < 0
+    }
+}
+
+/// The mounts that the kernel has for itself, and shows in no mount table: of pipes, sockets and memory files.
+public func kernelMountIDs() -> Set<UInt64> {
+    var ids = [UInt64](repeating: 0, count: 8)
+    let count = clinux_kernel_mount_ids(&ids, ids.count)
+    return Set(ids.prefix(count))
+}
+
+/// What one read(2) of a small file gives, without the newline at its end; nil if it cannot be read.
+///
+/// - Parameters:
+///   - directory: What the path is relative to.
+///   - capacity: What is longer is cut.
+public func readText(_ path: String, in directory: FileDescriptor, capacity: Int) -> String? {
+    withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 1) { buffer in
+        let count = clinux_read_at(directory.rawValue, path, buffer.baseAddress, capacity)
+        guard count >= 0 else { return nil }
+        var text = UnsafeRawBufferPointer(buffer)[..<count]
+        if text.last == UInt8(ascii: "\n") { text = text.dropLast() }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
+
+/// The names in a directory of /proc that are numbers: its processes, the tasks of one. Empty if it cannot be read.
+/// Thousands at a time, so no path is made of each.
+///
+/// - Parameter directory: What the path is relative to.
+public func numberedEntries(_ path: String, in directory: FileDescriptor) -> [Int32] {
+    let descriptor = openat(directory.rawValue, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return [] }
+    guard let stream = fdopendir(descriptor) else {
+        close(descriptor)
+        return []
+    }
+    defer { closedir(stream) }
+    var numbers: [Int32] = []
+    while let entry = readdir(stream) {
+        let number = withUnsafePointer(to: &entry.pointee.d_name) { name in
+            name.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: name.pointee)) { atoi($0) }
+        }
+        if number > 0 { numbers.append(number) }
+    }
+    return numbers
+}
