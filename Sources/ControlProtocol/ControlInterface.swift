@@ -47,6 +47,9 @@ public enum ControlInterface {
         # A channel whose next THAW will be answered with failure.
         type Lost (channel: string, reason: string)
 
+        # A process that sleeps inside a write and keeps the freeze of a stuck filesystem hanging. `remedy` is for people.
+        type Holder (mount_point: ?string, pid: int, command: string, uid: int, file: ?string, remedy: string)
+
         # A request of the past, in short. With `dry_run` it was a rehearsal: nothing was backed up.
         type Backup (id: string, channel: string, ended: string, age_ms: float, result: (succeeded, failed),
           level: ?string, reason: ?string, dry_run: ?bool)
@@ -59,8 +62,8 @@ public enum ControlInterface {
 
         # Answers at any moment, frozen or not.
         method Status() -> (version: string, pid: int, started: string, dry_run: bool, state: State, since: string,
-          since_ms: float, request: ?Request, stuck: []string, lost: []Lost, freezer_ready: bool,
-          channels: []Channel, last_backup: ?Backup, last_good_backup: ?Backup)
+          since_ms: float, request: ?Request, stuck: []string, holders: ?[]Holder, lost: []Lost,
+          freezer_ready: bool, channels: []Channel, last_backup: ?Backup, last_good_backup: ?Backup)
 
         # Freezes. Answered when everything is frozen, or nothing is. The window ends with Thaw, or at
         # `window_left_ms`. With `hold` it also ends when the caller's connection does, and is the caller's alone.

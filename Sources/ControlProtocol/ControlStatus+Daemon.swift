@@ -16,6 +16,7 @@ extension ControlStatus {
         sinceMilliseconds = (clock.moment - overview.since).milliseconds
         request = Request(overview, clock: clock)
         stuck = overview.stuck.map(\.escaped)
+        holders = overview.holders.isEmpty ? nil : overview.holders.map(Holder.init)
         lost = overview.lost.map { Lost(channel: $0.key.name, reason: $0.value) }.sorted {
             $0.channel < $1.channel
         }
@@ -23,6 +24,17 @@ extension ControlStatus {
         channels = status.channels.map { Channel(name: $0.name, state: $0.state) }
         lastBackup = status.last.map { Backup($0, clock: clock) }
         lastGoodBackup = status.lastGood.map { Backup($0, clock: clock) }
+    }
+}
+
+extension ControlStatus.Holder {
+    fileprivate init(_ holder: WriteHolder) {
+        mountPoint = holder.mountPoint?.escaped
+        pid = holder.processID
+        command = escapedControlCharacters(holder.command)
+        uid = holder.userID
+        file = holder.file?.escaped
+        remedy = holder.remedy
     }
 }
 

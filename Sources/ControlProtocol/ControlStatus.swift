@@ -45,6 +45,24 @@ public struct ControlStatus: Codable, Hashable, Sendable {
         public var reason: String
     }
 
+    /// A process that sleeps inside a write and so keeps a freeze hanging.
+    public struct Holder: Codable, Hashable, Sendable {
+        /// The filesystem; absent if it may be any that is stuck.
+        public var mountPoint: String?
+        public var pid: Int32
+        public var command: String
+        public var uid: UInt32
+        /// Absent if the kernel does not tell it.
+        public var file: String?
+        /// How to end it, as a sentence.
+        public var remedy: String
+
+        enum CodingKeys: String, CodingKey {
+            case mountPoint = "mount_point"
+            case pid, command, uid, file, remedy
+        }
+    }
+
     /// A request of the past, in short.
     public struct Backup: Codable, Hashable, Sendable {
         public var id: String
@@ -73,6 +91,8 @@ public struct ControlStatus: Codable, Hashable, Sendable {
     public var sinceMilliseconds: Double
     public var request: Request?
     public var stuck: [String]
+    /// Who keeps them stuck, as far as that is known.
+    public var holders: [Holder]?
     public var lost: [Lost]
     public var freezerReady: Bool
     public var channels: [Channel]
@@ -80,7 +100,7 @@ public struct ControlStatus: Codable, Hashable, Sendable {
     public var lastGoodBackup: Backup?
 
     enum CodingKeys: String, CodingKey {
-        case version, pid, started, state, since, request, stuck, lost, channels
+        case version, pid, started, state, since, request, stuck, holders, lost, channels
         case dryRun = "dry_run"
         case sinceMilliseconds = "since_ms"
         case freezerReady = "freezer_ready"

@@ -17,6 +17,7 @@ extension Coordinator {
         case .assess: assess()
         case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
         case .flush(let step): flush(step)
+        case .findWriteHolders(let step, let filesystems): findWriteHolders(step, on: filesystems)
         case .runHook(let step, let index, let phase, let succeeded, let level, let timeout):
             runHook(step, index, phase, succeeded: succeeded, level: level, timeout: timeout)
         case .startSession(let step, let index, let timeout): startSession(step, index, timeout: timeout)

@@ -134,6 +134,27 @@ extension Coordinator {
         }
     }
 
+    /// On a thread of its own, beside the flush, or after a window that has left something stuck.
+    func findWriteHolders(_ step: StepID, on filesystems: [PlannedFilesystem]) {
+        let mailbox = mailbox
+        // So that what was found by then arrives before it is not waited for any more.
+        let limit = Moment.now + machine.policy.writeHolderPatience / 4 * 3
+        blockingWork("writers") {
+            let findings = WriteHolderScan().findings(on: filesystems, until: limit)
+            if !findings.isComplete {
+                mailbox.post(
+                    .note(
+                        LogNote(
+                            .warning, "not every process was looked at for a sleep in a write: there are too many")
+                    ))
+            }
+            mailbox.post(.writeHoldersFound(step, findings.holders))
+        } orElse: { error in
+            log(LogNote(.warning, "no thread to look for processes that sleep in a write: \(error)"))
+            mailbox.post(.writeHoldersFound(step, []))
+        }
+    }
+
     // MARK: Hooks
 
     func runHook(

@@ -95,7 +95,7 @@ extension RecoveryResult.Line: CustomStringConvertible {
         case .thaw(.nothingToDo): "\(name): thawed by the freezer"
         case .thaw(.failed(let error)): "\(name): thawing it fails: \(error); look at the kernel's log"
         case .thaw(.unfinished):
-            "\(name): its freeze or thaw hangs in the kernel; SysRq-j thaws everything in an emergency"
+            "\(name): its freeze or thaw hangs in the kernel; find and end what it waits for (`ps`, /proc/PID/stack)"
         case .gone: "\(name): not mounted any more, and nothing of it is left to be frozen"
         case .replaced: "\(name): another filesystem by now, or mounted anew since; that is left alone"
         case .watchedByFreezer: "\(name): its freeze hangs in the kernel; the freezer thaws it when that returns"

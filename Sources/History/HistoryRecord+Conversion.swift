@@ -8,6 +8,7 @@ extension HistoryRecord {
     /// Of each call's output the last 4 KiB are kept: the reason for a failure stands at the end.
     public static let maximumOutputLength = 4096
     static let maximumReasonLength = 4096
+    public static let maximumWriteHolders = 8
 
     /// Makes the record that is kept of a request.
     public init(_ record: RequestRecord, clock: WallClock) {
@@ -93,6 +94,18 @@ extension HistoryRecord.Filesystem {
         freeze = record.freeze.map { HistoryRecord.Step($0, start: start) }
         thaw = record.thaw.map { HistoryRecord.Step($0, start: start) }
         stuck = record.isStuck ? true : nil
+        let first = record.holders.prefix(HistoryRecord.maximumWriteHolders)
+        holders = first.isEmpty ? nil : first.map(HistoryRecord.WriteHolder.init)
+    }
+}
+
+extension HistoryRecord.WriteHolder {
+    fileprivate init(_ holder: WriteHolder) {
+        pid = holder.processID
+        command = escapedControlCharacters(holder.command)
+        uid = holder.userID
+        file = holder.file?.escaped
+        remedy = holder.remedy
     }
 }
 

@@ -144,18 +144,21 @@ extension HistoryRecord {
         public var thaw: Step?
         /// True if its FIFREEZE, or FITHAW, had not returned when the record was written.
         public var stuck: Bool?
+        /// Who was asleep in a write to it: its freeze would hang, or does. At most
+        /// ``HistoryRecord/maximumWriteHolders`` of them.
+        public var holders: [WriteHolder]?
 
         enum CodingKeys: String, CodingKey {
             case mountPoint = "mount_point"
             case otherMountPoints = "other_mount_points"
             case device, source, type, uuid, label, action, reason, level
             case storedOn = "stored_on"
-            case harmless, flushes, freeze, thaw, stuck
+            case harmless, flushes, freeze, thaw, stuck, holders
         }
 
         /// Something of it went wrong.
         public var hasFailed: Bool {
-            stuck == true || freeze?.error != nil || thaw?.error != nil
+            stuck == true || holders != nil || freeze?.error != nil || thaw?.error != nil
                 || (flushes ?? []).contains { $0.error != nil }
         }
     }
@@ -169,6 +172,17 @@ extension HistoryRecord {
         public var devices: [String]
         public var uuid: String?
         public var label: String?
+    }
+
+    /// A process that sleeps inside a write.
+    public struct WriteHolder: Codable, Hashable, Sendable {
+        public var pid: Int32
+        public var command: String
+        public var uid: UInt32
+        /// Absent if the kernel does not tell it.
+        public var file: String?
+        /// How to end it, as a sentence.
+        public var remedy: String
     }
 
     /// How a hook ended.

@@ -38,6 +38,12 @@ extension Timeline {
                         + (filesystem.freeze == nil ? "freezing" : "thawing")
                         + " it when this was written; see the log of quiesced")
             }
+            for holder in filesystem.holders ?? [] {
+                let file = holder.file.map { " to \($0)" } ?? ""
+                items.append(
+                    "\(filesystem.mountPoint): process \(holder.pid) (\(holder.command)) of user \(holder.uid) sleeps in "
+                        + "a write\(file). \(holder.remedy)")
+            }
         }
         for hook in record.hooks {
             if let failure = hook.failureClause { items.append("hook \(hook.name) \(hook.phase) \(failure)") }

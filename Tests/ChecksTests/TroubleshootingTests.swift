@@ -17,6 +17,7 @@ import Testing
         "FreezeCore/Storage/Superblock.swift": "why a plan freezes, syncs or skips",
         "FreezeCore/Storage/MountNamespace.swift": "a name",
         "FreezeCore/Request/RequestState.swift": "states",
+        "FreezeCore/Request/WriteHolder.swift": "part of an error: who is to blame, and the remedy",
         "History/HistoryTable.swift": "how requests are shown",
         "History/Timeline.swift": "how a request is shown",
         "History/Timeline+Sections.swift": "how a request is shown",

@@ -18,6 +18,8 @@ struct Coverage {
         case guardWhileWriting, guardWhileFlushing
         case driverGaveUp, answerDropped, overtaken, suspended, suspendedFrozen
         case daemonStopped, daemonStoppedFrozen
+        // A user who sleeps inside a write.
+        case heldWriterRefused, holderOfStuckFound
     }
 
     /// What comes from outside, at any moment.

@@ -22,6 +22,15 @@ struct PromiseCheck {
     /// The mount table was read, as planned, after the last flush and before anything was frozen.
     var mountsAreAsPlanned = false
     var thawSucceeded = false
+    /// Since the last flush began.
+    var hasSearched = false
+    /// Those who were found asleep beside a flush.
+    var seenWriters: Set<Int> = []
+    var hasSearchedForStuck = false
+    /// When the search began that has no answer yet.
+    var stuckSearch: Int64?
+    /// What those who were found keep stuck.
+    var namedHolders: Set<FilePath> = []
     /// A FITHAW of ours found a filesystem of this request thawed by somebody else.
     var isTorn = false
     /// Something that is not in the plan could be written to when the host's THAW came.
@@ -107,6 +116,11 @@ extension Simulation {
         case .flush:
             inspectQuiet(effect)
             check.mountsAreAsPlanned = false
+            check.hasSearched = false
+        case .findWriteHolders:
+            inspectQuiet(effect)
+            check.hasSearched = true
+            if machine.isSearchingOfStuck { (check.hasSearchedForStuck, check.stuckSearch) = (true, now) }
         case .runHook(_, let index, let phase, let succeeded, _, _):
             inspectQuiet(effect)
             inspectHook(index, phase, succeeded: succeeded)
@@ -135,7 +149,9 @@ extension Simulation {
         case .answer(let channel, let operation, let verdict, let detail):
             inspectAnswer(channel, operation, verdict, detail)
         case .exit: inspectAnswered()
-        case .progress(let progress): inspect(progress)
+        case .progress(let progress):
+            inspect(progress)
+            if case .failed(let reason) = progress.step { inspectFailure(reason) }
         case .recover, .checkMounts, .cancelHook, .thaw, .note: break
         }
     }
@@ -150,8 +166,8 @@ extension Simulation {
     /// A dry run looks, and does nothing.
     private func inspectRehearsal(_ effect: RequestEffect) {
         switch effect {
-        case .flush, .checkMounts, .runHook, .startSession, .releaseSessions, .runLeftoverHook, .cancelHook,
-            .freeze, .thaw, .takeOverThaw:
+        case .flush, .findWriteHolders, .checkMounts, .runHook, .startSession, .releaseSessions, .runLeftoverHook,
+            .cancelHook, .freeze, .thaw, .takeOverThaw:
             violate("dry run", "\(effect)")
         default: break
         }
@@ -188,6 +204,7 @@ extension Simulation {
     }
 
     private func inspectFreezeHook(_ index: Int) {
+        inspectWriters(before: "a hook locks")
         guard let hooks = ledger?.hooks, hooks.indices.contains(index) else {
             return violate("P4", "there is no hook \(index)")
         }
@@ -212,6 +229,7 @@ extension Simulation {
         progress.recorded(record)
         for owed in check.owedHooks where !owed.isOptional { violate("P4", "\(owed.name) is not called for thaw") }
         check.owedHooks = []
+        inspectHolders(record)
         if !heldSessions.isEmpty, !check.areSessionsReleased { violate("P4", "a session hook is not released") }
         coverage.lastRecord = now
         if (record.result == .succeeded) != check.thawSucceeded {
@@ -227,6 +245,7 @@ extension Simulation {
         guard let levels = currentFreezer.map({ freezers[$0].levels }) else {
             return violate("P6", "frozen without a plan")
         }
+        if check.lastLevel < 0 { inspectWriters(before: "FIFREEZE") }
         if !check.mountsAreAsPlanned { violate("P2", "frozen without another look at the mount table") }
         if level <= check.lastLevel { violate("P6", "level \(level) follows level \(check.lastLevel)") }
         check.lastLevel = level

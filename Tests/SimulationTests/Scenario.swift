@@ -34,8 +34,10 @@ struct Faults: OptionSet {
 
     /// Somebody mounts a filesystem at any moment.
     static let foreignMount = Faults(rawValue: 1 << 23)
+    /// A user sleeps inside a write.
+    static let userHolds = Faults(rawValue: 1 << 24)
 
-    static let count: UInt32 = 24
+    static let count: UInt32 = 25
 }
 
 /// The fixed part of a schedule: the limits, the hooks, and which faults come up at all. Few at a time, so that each

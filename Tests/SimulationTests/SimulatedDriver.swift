@@ -11,6 +11,7 @@ extension Simulation {
         case .assess, .note, .progress: break
         case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
         case .flush(let step): flush(step)
+        case .findWriteHolders(let step, let targets): findWriteHolders(step, targets)
         case .checkMounts(let step):
             mountCheck = step
             let delay = fails(.workHangs, 4) ? random.milliseconds(2000, 12_000) : random.milliseconds(0, 20)
@@ -25,6 +26,9 @@ extension Simulation {
         case .freeze(let level, let freezeDeadline, let windowDeadline):
             if windowLimit < windowDeadline.nanoseconds { windowLimit = windowDeadline.nanoseconds }
             if fails(.foreignMount, 2) { schedule(at: now + random.milliseconds(0, 4000), .foreignMount) }
+            if fails(.userHolds, 2) {
+                writerBegins(on: random.below(superblocks.count), after: random.milliseconds(0, 2))
+            }
             if fails(.foreignThaw, 4) {
                 let victim = random.below(superblocks.count)
                 schedule(at: now + random.milliseconds(0, 40), .foreignThaw(victim))
@@ -123,6 +127,7 @@ extension Simulation {
     // MARK: Flushing and checking
 
     private func flush(_ step: StepID) {
+        if fails(.userHolds, 3) { writerBegins(on: random.below(superblocks.count), after: 0) }
         var end = now
         for filesystem in planned?.filesystems ?? [] where filesystem.action != .skip {
             let chances = scenario.policy.flushTimeout > .seconds(60) ? 2 : 12

@@ -149,6 +149,7 @@ extension Simulation {
             // About the deadline, or long after it.
             delay = random.oneIn(2) ? max(0, limit + random.milliseconds(0, 12) - 6_000_000) : hangs(11, 200)
         }
+        delay = max(delay, writeIsOver(on: superblock) - now)
         beginFreeze(superblock, for: delay)
         schedule(at: now + delay, .freezeReturns(freezer: id, index: index, superblock: superblock))
     }

@@ -6,7 +6,8 @@ extension Simulation.Happening {
     var life: Int? {
         switch self {
         case .daemon(_, let life), .guardThaws(_, let life), .recoveryTakesOver(let life), .recoveryEnds(let life),
-            .isPrepared(_, _, _, let life), .mountsAreRead(_, let life), .hookEnds(_, _, _, _, let life),
+            .isPrepared(_, _, _, let life), .mountsAreRead(_, let life), .tasksAreRead(_, _, let life),
+            .hookEnds(_, _, _, _, let life),
             .sessionEnds(_, _, _, let life):
             life
         default: nil
@@ -32,7 +33,8 @@ extension Simulation.Happening {
     /// Whether it would not be seen in the events that the machine gets.
     var isWorthTracing: Bool {
         switch self {
-        case .daemon, .report, .hostActs, .isPrepared, .mountsAreRead, .hookEnds, .sessionEnds, .freezerWakes,
+        case .daemon, .report, .hostActs, .isPrepared, .mountsAreRead, .tasksAreRead, .hookEnds, .sessionEnds,
+            .freezerWakes,
             .driverGivesUp,
             .channelGivesUp:
             false

@@ -20,6 +20,7 @@ final class Simulation {
         case recoveryEnds(life: Int)
         case isPrepared(StepID, RequestID, ChannelID, life: Int)
         case mountsAreRead(StepID, life: Int)
+        case tasksAreRead(StepID, [Int], life: Int)
         case hookEnds(StepID, String, HookPhase, HookOutcome, life: Int)
         case sessionEnds(RequestID, Int, HookOutcome, life: Int)
         case hostActs(Int)
@@ -78,6 +79,7 @@ final class Simulation {
     var isMoreMounted = false
     var superblocks = Array(repeating: SimulatedSuperblock(), count: SimulatedWorld.superblockCount)
     var freezers: [SimulatedFreezer] = []
+    var writers: [SimulatedWriter] = []
     var ledger: SimulatedLedger?
     var hosts: [SimulatedHost] = []
     var operations: [SimulatedOperation] = []
@@ -120,6 +122,9 @@ final class Simulation {
         if faults.contains(.foreignThaw) {
             schedule(at: now + random.milliseconds(0, 20_000), .foreignThaw(random.below(superblocks.count)))
         }
+        if fails(.userHolds, 2) {
+            writerBegins(on: random.below(superblocks.count), after: random.milliseconds(0, 20_000))
+        }
         prepareBlows()
         startDaemon()
         for index in hosts.indices where hosts[index].role == .hyperV || random.oneIn(2) {
@@ -136,6 +141,7 @@ final class Simulation {
     private func heal() {
         blows = []
         faults = []
+        writers = []
         isHealing = true
         stoppedUntil = 0
         scenario.hooks = [SimulatedWorld.hook(0, .plain), SimulatedWorld.hook(1, .session)]
@@ -293,6 +299,7 @@ final class Simulation {
         case .recoveryEnds: recoveryEnds()
         case .isPrepared(let step, let id, let channel, _): isPrepared(step, id, channel)
         case .mountsAreRead(let step, _): mountsAreRead(step)
+        case .tasksAreRead(let step, let superblocks, _): tasksAreRead(step, superblocks)
         case .hookEnds(let step, let name, let phase, let outcome, _): hookEnds(step, name, phase, outcome)
         case .sessionEnds(let id, let index, let outcome, _): sessionEnds(id, index, outcome)
         case .hostActs(let index): hostActs(index)

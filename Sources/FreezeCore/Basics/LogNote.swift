@@ -20,6 +20,11 @@ public struct LogNote: Hashable, Sendable {
         case hook
         /// The consistency level.
         case level
+        /// Of a process that holds up a freeze: its id, its name, its user's id, and the file it writes to.
+        case processID = "process_id"
+        case command
+        case userID = "user_id"
+        case file
     }
 
     public let level: Level

@@ -70,6 +70,7 @@ struct ActiveRequest: Sendable {
     var isTakenOver = false
     var isThawFinished = false
     var unflushed: [PlannedFilesystem] = []
+    var isFlushed = false
     /// Of a good request of an earlier life, whose thaw hooks were cut short.
     var leftoverLevel: ConsistencyLevel?
     var record: RequestRecord

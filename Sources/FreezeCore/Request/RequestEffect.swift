@@ -10,6 +10,8 @@ public enum RequestEffect: Hashable, Sendable {
     /// the first list of hooks stays: indices and the ledger's progress of hooks belong to it.
     case prepare(StepID, RequestID, ChannelID, isAgain: Bool)
     case flush(StepID)
+    /// Look for tasks that are asleep in a write to one of these. Answered by `writeHoldersFound`.
+    case findWriteHolders(StepID, [PlannedFilesystem])
     /// Compare the mount table with the plan.
     case checkMounts(StepID)
     case runHook(StepID, index: Int, HookPhase, succeeded: Bool, level: ConsistencyLevel?, timeout: Duration)

@@ -24,6 +24,7 @@ public enum RequestEvent: Hashable, Sendable {
     case preparationFailed(StepID, reason: String, plan: FreezePlan?, FilePath? = nil)
     case flushed(StepID, FlushResult)
     case flushFinished(StepID)
+    case writeHoldersFound(StepID, [WriteHolder])
     /// `allFrozen`: every word of the ledger says frozen, by the freezer.
     case mountsChecked(StepID, change: String?, allFrozen: Bool)
     case hookFinished(StepID, HookRun)

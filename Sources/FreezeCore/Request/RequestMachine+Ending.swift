@@ -8,9 +8,11 @@ extension RequestMachine {
     mutating func closeWindow() {
         guard let request else { return }
         if request.record.windowOpened != nil { self.request?.record.windowClosed = now }
+        var late: [PlannedFilesystem] = []
         for (index, progress) in request.progress.enumerated() where progress == .freezing || progress == .frozen {
             let target = request.targets[index]
             stuck[index] = target.mountPoint
+            late.append(target)
             note(
                 .error,
                 "\(target.mountPoint.escaped): its freeze, or its thaw, hangs in the kernel; it is watched, and thawed as soon as that returns",
@@ -22,6 +24,7 @@ extension RequestMachine {
                 self.request?.record.filesystems[record].isStuck = true
             }
         }
+        if !late.isEmpty { beginSearchOfStuck(late) }
         if isStuck, request.failure == nil {
             let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
             noteFailure(
@@ -157,7 +160,16 @@ extension RequestMachine {
 
     // MARK: Finish
 
+    /// The record waits for the names of those who keep a filesystem stuck, if they are still looked for.
+    mutating func finishIfSearched() {
+        guard state == .thawHooks, request?.runningHook == nil, request?.hooksOwedThaw.isEmpty == true else {
+            return
+        }
+        finish()
+    }
+
     private mutating func finish() {
+        if isSearchingOfStuck { return deadline = nil }
         guard var record = request?.record else { return }
         record.ended = now
         record.result = request?.failure == nil ? .succeeded : .failed
@@ -217,6 +229,7 @@ extension RequestMachine {
     mutating func stuckReturned(_ index: Int, isFrozen: Bool) {
         // A frozen one is thawed by the freezer at once: that is its next report.
         guard !isFrozen, let mountPoint = stuck.removeValue(forKey: index) else { return }
+        holders = isStuck ? holders.filter { $0.mountPoint != mountPoint } : []
         note(.warning, "\(mountPoint.escaped): its freeze, which had hung, has returned; it is thawed")
         if !isStuck, request == nil { emit(.release) }
     }

@@ -12,7 +12,8 @@ extension RequestMachine {
             request = new
             let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
             noteFailure(
-                "the freeze of \(names) from an earlier request still hangs in the kernel",
+                "the freeze of \(names) from an earlier request still hangs in the kernel"
+                    + (holders.first.map { ": \($0.description). \($0.remedy)" } ?? ""),
                 about: stuckMountPoints.first.map { .filesystem($0) })
             return closeWindow()
         }
@@ -91,7 +92,10 @@ extension RequestMachine {
         state = next
         let affected = request?.prepared?.plan.filesystems.filter { $0.action != .skip } ?? []
         request?.unflushed = affected
-        emit(.flush(nextStep(for: policy.flushTimeout)))
+        request?.isFlushed = false
+        let step = nextStep(for: policy.flushTimeout)
+        emit(.flush(step))
+        beginSearch(beside: step)
     }
 
     mutating func flushed(_ result: FlushResult) {
@@ -109,6 +113,14 @@ extension RequestMachine {
     }
 
     mutating func flushFinished() {
+        request?.isFlushed = true
+        // From here on only the search is waited for, which has a limit of its own.
+        deadline = nil
+        flushMayBeComplete()
+    }
+
+    mutating func flushMayBeComplete() {
+        guard request?.isFlushed == true, search == nil else { return }
         switch state {
         case .flushing: startFreezeHooks()
         case .flushingAgain: checkMounts()
@@ -311,6 +323,7 @@ extension RequestMachine {
     }
 
     private mutating func endWithoutWindow() {
+        search = nil
         // Late answers of the work in progress are not heard any more.
         _ = nextStep(for: nil)
         closeWindow()

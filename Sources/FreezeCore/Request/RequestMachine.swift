@@ -33,6 +33,9 @@ public struct RequestMachine: Sendable {
     var stuck: [Int: FilePath] = [:]
     /// The same, of an earlier life of the daemon.
     var leftoverStuck: [FilePath] = []
+    /// Who keeps them stuck, as far as that is known.
+    var holders: [WriteHolder] = []
+    var search: WriteHolderSearch?
     var shutdownReason: String?
     /// Channels whose host takes no snapshots.
     var standIns: Set<ChannelID> = []
@@ -65,7 +68,7 @@ public struct RequestMachine: Sendable {
 
     /// When `timePassed` is due; nil if nothing is timed.
     public var nextDeadline: Moment? {
-        var moments = [deadline, freezeLimit, waiting.map(waitingLimit)].compactMap(\.self)
+        var moments = [deadline, search?.limit, freezeLimit, waiting.map(waitingLimit)].compactMap(\.self)
         if isEndingWindow {
             moments += (request?.pendingOperations ?? []).map { $0.received + policy.thawAnswerLimit }
         }
@@ -124,6 +127,7 @@ public struct RequestMachine: Sendable {
             if step == self.step { preparationFailed(reason, plan, mountPoint) }
         case .flushed(let step, let result): if step == self.step { flushed(result) }
         case .flushFinished(let step): if step == self.step { flushFinished() }
+        case .writeHoldersFound(let step, let holders): if step == search?.id { writeHoldersFound(holders) }
         case .mountsChecked(let step, let change, let allFrozen):
             if step == self.step { mountsChecked(change, allFrozen: allFrozen) }
         case .hookFinished(let step, let run): if step == self.step { hookFinished(run) }
@@ -152,6 +156,7 @@ public struct RequestMachine: Sendable {
         if let freezeLimit, now >= freezeLimit {
             fail("FREEZE could not be finished within \(DurationText.text(policy.freezeAnswerLimit))")
         }
+        if let search, now >= search.limit { searchTimedOut() }
         guard let deadline, now >= deadline else { return }
         self.deadline = nil
         switch state {

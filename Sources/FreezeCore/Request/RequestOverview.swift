@@ -24,6 +24,8 @@ public struct RequestOverview: Hashable, Sendable {
     public let isDryRun: Bool
     /// Mount points whose FIFREEZE hangs in the kernel: STUCK.
     public let stuck: [FilePath]
+    /// Who keeps them stuck, as far as that is known.
+    public let holders: [WriteHolder]
     /// Channels whose next THAW is answered with failure, and why: LOST.
     public let lost: [ChannelID: String]
 }
@@ -37,7 +39,8 @@ extension RequestMachine {
             runningHook: runningHook,
             targets: zip(request?.targets ?? [], request?.progress ?? []).map { target, progress in
                 RequestOverview.Target(mountPoint: target.mountPoint, progress: progress)
-            }, isDryRun: policy.isDryRun, stuck: stuckMountPoints, lost: lostChannels)
+            }, isDryRun: policy.isDryRun, stuck: stuckMountPoints, holders: holders,
+            lost: lostChannels)
     }
 
     /// The hook that is waited for; of several that are released at once, the first.

@@ -14,6 +14,11 @@ public struct RequestPolicy: Sendable, Hashable {
     public var planTimeout = Duration.seconds(10)
     /// Each of the two flushes.
     public var flushTimeout = Duration.seconds(60)
+    /// How long a task may be in one sleep inside a write before it counts as holding up a freeze; also how long one look
+    /// for such tasks may take.
+    public var writeHolderPatience = Duration.seconds(2)
+    /// How long the record of a request waits for the names of those who keep a filesystem stuck.
+    public var stuckHolderLimit = Duration.seconds(3)
     /// One hook, one phase.
     public var hookTimeout = Duration.seconds(30)
     /// All hooks of one phase.

@@ -8,6 +8,8 @@ public struct FilesystemRecord: Hashable, Sendable {
     public var thaw: TimedResult?
     /// Its FIFREEZE outlived the request.
     public var isStuck = false
+    /// Who was asleep in a write to it, and would hold up, or holds up, its FIFREEZE.
+    public var holders: [WriteHolder] = []
 
     public init(planned: PlannedFilesystem) {
         self.planned = planned

@@ -24,6 +24,7 @@ struct StatusText {
             ("Failing", request?.failure ?? ""),
             ("STUCK", status.stuck.joined(separator: ", ")),
         ]
+        items += (status.holders ?? []).map { ("Held by", holder($0)) }
         items += status.lost.map { ("LOST", "\($0.channel): \($0.reason)") }
         items += [
             ("Last good", status.lastGoodBackup.map(backup) ?? "none on record"),
@@ -37,6 +38,12 @@ struct StatusText {
         let table = filesystems
         return labelledLines(items.map { ($0, escapedControlCharacters($1)) })
             + (table.isEmpty ? [] : [""] + table)
+    }
+
+    private func holder(_ holder: ControlStatus.Holder) -> String {
+        let file = (holder.file ?? holder.mountPoint).map { " to \($0)" } ?? ""
+        return "process \(holder.pid) (\(holder.command)) of user \(holder.uid), which sleeps in a write\(file). "
+            + holder.remedy
     }
 
     private var state: String {

@@ -26,7 +26,8 @@ struct DryRunTests {
     private func isQuiet(_ bench: MachineBench) -> Bool {
         bench.history.allSatisfy { effect in
             switch effect {
-            case .flush, .checkMounts, .runHook, .runLeftoverHook, .cancelHook, .freeze, .thaw, .takeOverThaw:
+            case .flush, .findWriteHolders, .checkMounts, .runHook, .runLeftoverHook, .cancelHook, .freeze, .thaw,
+                .takeOverThaw:
                 false
             default: true
             }

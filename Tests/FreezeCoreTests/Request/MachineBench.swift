@@ -17,6 +17,8 @@ struct MachineBench {
     var plan = MachineBench.plan(levels: [0, 0, 1])
     var hooks = MachineBench.hooks
     private var operations: UInt64 = 0
+    /// Whether every search for those who sleep in a write finds nobody, at once.
+    var findsNoWriteHolders = true
 
     /// A machine that has recovered, with nothing left of an earlier life.
     init(policy: RequestPolicy = RequestPolicy(), recovered leftover: Leftover? = nil) {
@@ -62,7 +64,13 @@ struct MachineBench {
 
     mutating func send(_ event: RequestEvent, after pause: Duration = .milliseconds(1)) {
         now = now + pause
-        let all = machine.handle(event, at: now)
+        var all = machine.handle(event, at: now)
+        if findsNoWriteHolders {
+            for case .findWriteHolders(let step, _) in all {
+                all += machine.handle(.writeHoldersFound(step, []), at: now)
+            }
+            all.removeAll { if case .findWriteHolders = $0 { true } else { false } }
+        }
         history += all
         effects = all.filter { effect in
             switch effect {

@@ -1,0 +1,120 @@
+import SystemPackage
+
+/// A search for tasks that hold write access while they sleep.
+struct WriteHolderSearch: Sendable {
+    enum Purpose: Sendable {
+        /// Beside a flush: a FIFREEZE would hang.
+        case beforeFreezing
+        /// A FIFREEZE hangs.
+        case stuck
+    }
+
+    let id: StepID
+    let purpose: Purpose
+    /// What the first look has found. Each is watched for the patience, for an ordinary writer wakes up.
+    var suspects: [WriteHolder] = []
+    /// Whether a look is on its way; otherwise the suspects are given their time.
+    var isLooking = true
+    var limit: Moment
+}
+
+/// FIFREEZE waits for every write that has begun, and cannot be cancelled. So whoever sleeps in one is looked for
+/// beside both flushes (before the first hook locks anything, and before the first FIFREEZE), and when a FIFREEZE hangs.
+extension RequestMachine {
+    // MARK: Before freezing
+
+    /// Beside the flush, which is its step: the flush ends when both are done.
+    mutating func beginSearch(beside step: StepID) {
+        search = WriteHolderSearch(id: step, purpose: .beforeFreezing, limit: now + policy.writeHolderPatience)
+        emit(.findWriteHolders(step, request?.targets ?? []))
+    }
+
+    mutating func writeHoldersFound(_ holders: [WriteHolder]) {
+        guard let search, search.isLooking else { return }
+        switch search.purpose {
+        case .stuck:
+            nameHolders(holders)
+            endSearch()
+        case .beforeFreezing where search.suspects.isEmpty:
+            if holders.isEmpty { return endSearch() }
+            self.search?.suspects = holders
+            self.search?.isLooking = false
+            self.search?.limit = now + policy.writeHolderPatience
+        case .beforeFreezing:
+            let asleep = Set(holders.map(\.sleep))
+            let held = search.suspects.filter { asleep.contains($0.sleep) }
+            if held.isEmpty { endSearch() } else { refuse(held) }
+        }
+    }
+
+    mutating func searchTimedOut() {
+        guard let search else { return }
+        if search.purpose == .beforeFreezing {
+            if !search.isLooking {
+                self.search?.isLooking = true
+                self.search?.limit = now + policy.writeHolderPatience
+                return emit(.findWriteHolders(search.id, request?.targets ?? []))
+            }
+            // They could not be looked at again, so nothing speaks for them.
+            if !search.suspects.isEmpty { return refuse(search.suspects) }
+            note(
+                .warning, "looking for processes that sleep in a write took too long; the request goes on without")
+        }
+        endSearch()
+    }
+
+    private mutating func refuse(_ holders: [WriteHolder]) {
+        record(holders)
+        guard let first = holders.first else { return }
+        let subject = first.mountPoint?.escaped ?? "a filesystem that is in no mount table"
+        fail(
+            "\(subject): not frozen, for its freeze would hang: \(first.description). \(first.remedy)",
+            about: first.mountPoint.map { .filesystem($0) })
+    }
+
+    private mutating func endSearch() {
+        let purpose = search?.purpose
+        search = nil
+        switch purpose {
+        case .beforeFreezing: flushMayBeComplete()
+        case .stuck: finishIfSearched()
+        case nil: break
+        }
+    }
+
+    // MARK: While a FIFREEZE hangs
+
+    /// Outside of the window: the search opens paths in /proc (P7). The answer to the host does not wait for it.
+    mutating func beginSearchOfStuck(_ targets: [PlannedFilesystem]) {
+        search = WriteHolderSearch(
+            id: nextStep(for: nil), purpose: .stuck, limit: now + policy.stuckHolderLimit)
+        if let search { emit(.findWriteHolders(search.id, targets)) }
+    }
+
+    var isSearchingOfStuck: Bool { search?.purpose == .stuck }
+
+    private mutating func nameHolders(_ found: [WriteHolder]) {
+        holders = found.filter { $0.mountPoint.map(stuckMountPoints.contains) ?? isStuck }
+        record(holders)
+        for holder in holders {
+            let mountPoint = holder.mountPoint ?? stuckMountPoints.first ?? ""
+            note(
+                .error, "\(mountPoint.escaped): its freeze hangs: \(holder.description). \(holder.remedy)",
+                [
+                    .messageID: MessageID.writeAccessHeld.rawValue, .filesystem: mountPoint.string,
+                    .processID: "\(holder.processID)", .command: holder.command, .userID: "\(holder.userID)",
+                    .file: holder.file?.string ?? "",
+                ])
+        }
+    }
+
+    private mutating func record(_ holders: [WriteHolder]) {
+        guard let filesystems = request?.record.filesystems else { return }
+        for index in filesystems.indices where filesystems[index].planned.action == .freeze {
+            let own = holders.filter {
+                $0.mountPoint == nil || $0.mountPoint == filesystems[index].planned.mountPoint
+            }
+            if !own.isEmpty { request?.record.filesystems[index].holders = own }
+        }
+    }
+}

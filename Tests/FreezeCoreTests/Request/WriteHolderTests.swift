@@ -1,0 +1,172 @@
+import SystemPackage
+import Testing
+
+@testable import FreezeCore
+
+@Suite("Who sleeps inside a write")
+struct WriteHolderTests {
+    private static let flushes: [RequestState] = [.flushing, .flushingAgain]
+
+    private func holder(_ process: Int32 = 100, on mountPoint: FilePath? = "/1", switches: UInt64 = 1)
+        -> WriteHolder
+    {
+        WriteHolder(
+            processID: process, command: "d\u{1B}d", userID: 1000, file: "/1/file", mountPoint: mountPoint,
+            sleep: .init(threadID: process, switches: switches, function: "pipe_wait_readable", systemCall: "275"))
+    }
+
+    /// A request whose flush has begun, and whose search is answered by the test.
+    private func bench(in state: RequestState) throws -> (MachineBench, OperationID, StepID) {
+        var bench = MachineBench()
+        let freeze = bench.freeze()
+        if state == .flushingAgain { bench.goOn(to: .freezeHooks) }
+        if state == .flushingAgain { bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze))) }
+        bench.findsNoWriteHolders = false
+        if state == .flushingAgain {
+            bench.send(.hookFinished(try #require(bench.step), bench.run(1, .freeze)))
+        } else {
+            bench.send(.prepared(try #require(bench.step), PreparedRequest(plan: bench.plan, hooks: bench.hooks)))
+        }
+        #expect(bench.machine.state == state)
+        return (bench, freeze, try #require(search(of: bench)))
+    }
+
+    private func search(of bench: MachineBench) -> StepID? {
+        for case .findWriteHolders(let step, _) in bench.effects { return step }
+        return nil
+    }
+
+    @Test("P1: one who stays asleep fails the request, by name", arguments: flushes)
+    func asleep(state: RequestState) throws {
+        var (bench, freeze, step) = try bench(in: state)
+        bench.send(.flushFinished(step))
+        bench.send(.writeHoldersFound(step, [holder(), holder(101)]))
+        #expect(bench.machine.state == state && bench.effects.isEmpty)
+        bench.waitForDeadline()
+        #expect(search(of: bench) == step)
+        bench.send(.writeHoldersFound(step, [holder()]))
+        #expect(bench.verdict(of: freeze) == .failure)
+        let reason = bench.told(freeze)?.detail.reason
+        #expect(
+            reason
+                == "/1: not frozen, for its freeze would hang: process 100 (d\\033d) of user 1000 sleeps in a write to "
+                + "/1/file. Run `kill 100`.")
+        bench.goOn(to: .idle)
+        #expect(bench.lastRecord?.subject == .filesystem("/1"))
+        #expect(bench.lastRecord?.windowOpened == nil)
+        #expect(bench.lastRecord?.filesystems.map(\.holders.count) == [0, 1, 0])
+    }
+
+    @Test("One who wakes up meanwhile, or ends, is no reason", arguments: flushes)
+    func wakesUp(state: RequestState) throws {
+        var (bench, _, step) = try bench(in: state)
+        bench.send(.flushFinished(step))
+        bench.send(.writeHoldersFound(step, [holder(), holder(101)]))
+        bench.waitForDeadline()
+        bench.send(.writeHoldersFound(step, [holder(switches: 2), holder(102)]))
+        #expect(bench.machine.state == (state == .flushing ? .freezeHooks : .checking))
+    }
+
+    @Test("Without anybody asleep it goes on as soon as both are done", arguments: flushes, [true, false])
+    func nobody(state: RequestState, isFlushFirst: Bool) throws {
+        var (bench, _, step) = try bench(in: state)
+        let begun = bench.now
+        bench.send(isFlushFirst ? .flushFinished(step) : .writeHoldersFound(step, []))
+        #expect(bench.machine.state == state)
+        bench.send(isFlushFirst ? .writeHoldersFound(step, []) : .flushFinished(step))
+        #expect(bench.machine.state == (state == .flushing ? .freezeHooks : .checking))
+        #expect(bench.now - begun < .milliseconds(10))
+    }
+
+    @Test("P9: a look that does not come back is not waited for")
+    func silent() throws {
+        var (bench, _, step) = try bench(in: .flushing)
+        let begun = bench.now
+        bench.send(.flushFinished(step))
+        bench.waitForDeadline()
+        #expect(bench.now - begun == bench.machine.policy.writeHolderPatience)
+        #expect(bench.machine.state == .freezeHooks)
+        // Its late answer means nothing.
+        bench.send(.writeHoldersFound(step, [holder()]))
+        #expect(bench.machine.state == .freezeHooks)
+    }
+
+    @Test("P1: one who cannot be looked at again counts as asleep")
+    func silentAgain() throws {
+        var (bench, freeze, step) = try bench(in: .flushing)
+        bench.send(.writeHoldersFound(step, [holder()]))
+        bench.waitForDeadline()
+        bench.waitForDeadline()
+        #expect(bench.told(freeze)?.verdict == .failure)
+    }
+
+    @Test("P1: it is seen while the flush itself still hangs")
+    func flushHangs() throws {
+        var (bench, freeze, step) = try bench(in: .flushing)
+        bench.send(.writeHoldersFound(step, [holder(on: nil)]))
+        bench.waitForDeadline()
+        bench.send(.writeHoldersFound(step, [holder(on: nil)]))
+        let reason = try #require(bench.told(freeze)?.detail.reason)
+        #expect(reason.hasPrefix("a filesystem that is in no mount table: not frozen"), "\(reason)")
+    }
+
+    // MARK: While a FIFREEZE hangs
+
+    private func stuckBench() throws -> (MachineBench, StepID) {
+        var (bench, freeze) = MachineBench.request(of: MachineBench.host, in: .freezing)
+        bench.findsNoWriteHolders = false
+        bench.send(.froze(0, bench.result()))
+        bench.waitForDeadline()
+        bench.send(.thawed(0, bench.result()))
+        bench.send(.thawFinished)
+        bench.waitForDeadline()
+        // The host does not wait for the names.
+        #expect(bench.verdict(of: freeze) == .failure)
+        return (bench, try #require(search(of: bench)))
+    }
+
+    @Test(
+        "P9: who keeps a FIFREEZE hanging is in status, record, log and the next refusal",
+        arguments: [true, false])
+    func stuck(isFoundFirst: Bool) throws {
+        var (bench, step) = try stuckBench()
+        if isFoundFirst {
+            let hook = try #require(bench.step)
+            bench.send(.writeHoldersFound(step, [holder()]))
+            bench.send(.hookFinished(hook, bench.run(1, .thaw)))
+            bench.goOn(to: .idle)
+        }
+        if !isFoundFirst {
+            bench.goOn(to: .idle)
+            #expect(bench.lastRecord == nil)
+            bench.send(.writeHoldersFound(step, [holder()]))
+        }
+        #expect(bench.machine.state == .idle)
+        #expect(bench.lastRecord?.filesystems[1].holders == [holder()])
+        #expect(bench.machine.overview.holders == [holder()])
+        let notes = bench.history.compactMap { if case .note(let note) = $0 { note } else { nil } }
+        let note = notes.first { $0.fields[.messageID] == MessageID.writeAccessHeld.rawValue }
+        #expect(note?.fields[.processID] == "100" && note?.fields[.userID] == "1000")
+        #expect(note?.message.contains("Run `kill 100`.") == true)
+
+        let next = bench.freeze()
+        #expect(bench.told(next)?.detail.reason?.contains("process 100") == true)
+        bench.goOn(to: .idle)
+        bench.send(.froze(1, bench.result()))
+        bench.send(.thawed(1, bench.result()))
+        #expect(bench.machine.overview.holders == [])
+    }
+
+    @Test("P9: the record waits for the names, but not for long")
+    func recordWaits() throws {
+        var (bench, step) = try stuckBench()
+        let begun = bench.now
+        bench.goOn(to: .idle)
+        #expect(bench.machine.state == .thawHooks)
+        bench.waitForDeadline()
+        #expect(bench.now - begun <= bench.machine.policy.stuckHolderLimit)
+        #expect(bench.machine.state == .idle && bench.lastRecord != nil)
+        bench.send(.writeHoldersFound(step, [holder()]))
+        #expect(bench.machine.overview.holders == [])
+    }
+}

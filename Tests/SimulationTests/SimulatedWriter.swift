@@ -1,0 +1,104 @@
+import SystemPackage
+
+@testable import FreezeCore
+
+/// A user's task inside a write: the kernel lets no FIFREEZE pass it.
+struct SimulatedWriter {
+    let superblock: Int
+    let begins: Int64
+    let ends: Int64
+    /// Woken again and again by what it waits for, as an ordinary one is; its write then ends soon.
+    let wakesUp: Bool
+
+    func isInside(at moment: Int64) -> Bool { begins <= moment && moment < ends }
+}
+
+extension Simulation {
+    func writerBegins(on superblock: Int, after delay: Int64) {
+        let length = random.oneIn(3) ? random.milliseconds(500, 5000) : random.milliseconds(2000, 100_000)
+        writers.append(
+            SimulatedWriter(
+                superblock: superblock, begins: now + delay, ends: now + delay + length, wakesUp: random.oneIn(3)))
+    }
+
+    /// How long a FIFREEZE that is issued now waits for those who sleep; an ordinary one lets it pass.
+    func writeIsOver(on superblock: Int) -> Int64 {
+        writers.reduce(now) { latest, writer in
+            writer.superblock == superblock && writer.isInside(at: now) && !writer.wakesUp
+                ? max(latest, writer.ends) : latest
+        }
+    }
+
+    // MARK: The driver's search
+
+    func findWriteHolders(_ step: StepID, _ targets: [PlannedFilesystem]) {
+        let delay = fails(.workHangs, 4) ? hangs(1, 12) : random.milliseconds(0, 100)
+        schedule(at: now + delay, .tasksAreRead(step, targets.map(SimulatedWorld.index), life: life))
+    }
+
+    func tasksAreRead(_ step: StepID, _ superblocks: [Int]) {
+        let holders = writers.enumerated().compactMap { number, writer -> WriteHolder? in
+            guard superblocks.contains(writer.superblock), writer.isInside(at: now) else { return nil }
+            return WriteHolder(
+                processID: Int32(number), command: "dd", userID: 1000, file: nil,
+                mountPoint: SimulatedWorld.mountPoints[writer.superblock],
+                sleep: .init(
+                    threadID: Int32(number), switches: writer.wakesUp ? UInt64(now / 200_000_000) : 0,
+                    function: "pipe_wait_readable", systemCall: "275"))
+        }
+        if machine.search?.id == step { noteFound(holders) }
+        deliver(.writeHoldersFound(step, holders))
+    }
+
+    // MARK: Checks
+
+    /// What the machine has been told of, while it listened.
+    private func noteFound(_ holders: [WriteHolder]) {
+        if machine.isSearchingOfStuck {
+            check.stuckSearch = nil
+            check.namedHolders.formUnion(holders.compactMap(\.mountPoint))
+            if !holders.isEmpty { coverage.note(.holderOfStuckFound) }
+        } else if machine.search?.suspects.isEmpty == true {
+            // Who begins between two looks is found beside the next flush.
+            check.seenWriters.formUnion(holders.map { Int($0.processID) })
+        }
+    }
+
+    /// Nothing is locked and nothing frozen past a task that was seen asleep and still is in the same sleep.
+    func inspectWriters(before what: String) {
+        if !check.hasSearched { violate("P1", "\(what) without a look for those who sleep in a write") }
+        for number in check.seenWriters where !writers[number].wakesUp && writers[number].isInside(at: now) {
+            violate("P1", "\(what) though writer \(number) was seen asleep and still is")
+        }
+    }
+
+    /// A request fails because of a writer only if it has slept for the patience.
+    func inspectFailure(_ reason: String) {
+        guard reason.contains("its freeze would hang") else { return }
+        let numbers = writers.indices.filter { reason.contains("process \($0) (") }
+        coverage.note(.heldWriterRefused)
+        let patience = scenario.policy.writeHolderPatience.nanoseconds
+        // One that could not be looked at again counts as asleep.
+        if numbers.contains(where: { writers[$0].wakesUp || now - writers[$0].begins < patience }),
+            !faults.contains(.workHangs), !faults.contains(.lateTimer), !faults.contains(.suspend),
+            !faults.contains(.daemonStops)
+        {
+            violate("liveness", "refused because of a writer who wakes up: \(reason)")
+        }
+    }
+
+    /// The record names those who were found, and waits a little for those who are still looked for.
+    func inspectHolders(_ record: RequestRecord) {
+        let stuck = record.filesystems.filter(\.isStuck)
+        if !stuck.isEmpty, !check.hasSearchedForStuck {
+            violate("P9", "nobody looks for who keeps \(stuck) stuck")
+        }
+        if let begun = check.stuckSearch, now - begun < scenario.policy.stuckHolderLimit.nanoseconds {
+            violate("P9", "the record does not wait for the names of who keeps a filesystem stuck")
+        }
+        for filesystem in stuck
+        where check.namedHolders.contains(filesystem.planned.mountPoint) && filesystem.holders.isEmpty {
+            violate("P9", "the record does not name who keeps \(filesystem.planned.mountPoint) stuck")
+        }
+    }
+}
