@@ -102,6 +102,29 @@ class Service(Group):
             expect(words in output, f"the hook says {output}")
         self.machine.run("quiescectl hooks disable systemd-units && systemctl stop vm-runs")
 
+    def case_sleep_inside_a_write(self) -> None:
+        """Who sleeps inside a write is refused by name. SysRq-j does not thaw the freeze that waits for him; kill does."""
+        self.machine.put("/run/sleeper.py", "import os\nends = os.pipe()\n"
+                         "file = os.open('/srv/xfs/held', os.O_WRONLY | os.O_CREAT)\nos.splice(ends[0], file, 4096)\n")
+        self.machine.start("python3 /run/sleeper.py", timeout=120)
+        self.machine.wait_until("grep pipe_wait /proc/$(pgrep -f ^python3./run/sleeper.py)/wchan")
+        process = self.machine.run("pgrep -f ^python3./run/sleeper.py")
+        self.freeze(False)
+        self.wait_until_idle()
+        reason = self.last_record()["reason"]
+        expect(f"would hang: process {process} (python3)" in reason and f"`kill {process}`" in reason, reason)
+        expect_equal(self.status()["stuck"], [], "what is stuck")
+
+        freeze = self.machine.start("fsfreeze --freeze /srv/xfs", timeout=120)
+        self.machine.wait_until("grep -E 'freeze_super|percpu' /proc/$(pgrep -x fsfreeze)/wchan")
+        self.machine.run("echo j >/proc/sysrq-trigger; until dmesg | grep 'Emergency Thaw complete'; do sleep 0.1; done")
+        self.machine.run("sleep 1; pgrep -x fsfreeze")
+        self.machine.run(f"kill {process}")
+        expect_equal(freeze.done().status, 0, "the freeze, when the sleeper has ended")
+        self.machine.run("fsfreeze --unfreeze /srv/xfs; rm /srv/xfs/held /run/sleeper.py")
+        self.thaw()
+        self.backup()
+
     # --- c) What becomes of the service in the window ---
 
     def lose_window(self, blow: str, comes_back: bool = True, same_daemon: bool = False) -> None:
