@@ -81,8 +81,8 @@ ssize_t clinux_read_at(int directory, const char *path, void *bytes, size_t capa
     return count;
 }
 
-// The numbers of programs of the other word size (arch/x86/entry/syscalls/syscall_32.tbl, arch/arm64/tools/
-// syscall_32.tbl). A 64-bit program can use these as well (int 0x80), and /proc does not tell which are meant.
+// System call numbers of 32-bit programs (arch/x86/entry/syscalls/syscall_32.tbl, arch/arm64/tools/syscall_32.tbl). A
+// 64-bit program can use these numbers as well (int 0x80), and /proc does not show which table is meant.
 #ifdef __x86_64__
 enum { other_pwritev = 334, other_pwritev2 = 379, other_splice = 313, other_copy_file_range = 377 };
 enum { x32_bit = 0x40000000, x32_writev = 516, x32_pwritev = 535, x32_pwritev2 = 547 };
@@ -283,7 +283,7 @@ int clinux_catch_termination(int event) {
     return catch_signals(event, signals, sizeof signals / sizeof *signals);
 }
 int clinux_catch_parent_death(int event) {
-    // No program sends this one to others.
+    // SIGRTMAX: no program sends this signal to other processes.
     const int signals[] = {SIGRTMAX};
     int result = catch_signals(event, signals, 1);
     return result < 0 ? result : negated(prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0));

@@ -2,20 +2,20 @@ import LinuxSystem
 import SystemPackage
 
 extension Configuration {
-    /// Checks that nobody but root can change a configuration file. To be called before ``load(from:)``: what is read
-    /// then is what was verified, and no FUSE server is asked. Apart from it, because a file under test need not be
-    /// trusted. Blocks as fstat(2) does.
+    /// Verifies that only root can change a configuration file. Call it before ``load(from:)``, which then reads the
+    /// verified file and waits for no FUSE server. Separate from ``load(from:)``, because a file under test need not
+    /// be trusted. Blocks as fstat(2) does.
     ///
-    /// - Parameter file: Nil for ``defaultFile``. It may be missing, if nobody else can make it: whether it must be there
-    ///   is for ``load(from:)`` to say.
+    /// - Parameter file: Nil for ``defaultFile``. A missing file passes if only root can create the file;
+    ///   ``load(from:)`` decides whether the file is required.
     public static func verifyTrust(of file: FilePath?) throws(TrustError) {
         try TrustCheck.verify(file ?? defaultFile, mayBeMissing: true)
     }
 
-    /// Checks that nobody but root can change what the paths in it lead to.
+    /// Verifies that only root can change the files and directories that the configured paths lead to.
     ///
-    /// Of the socket and the device only the directories are checked: who may open these two is what their modes are
-    /// for. What does not exist yet is trusted if nobody else can make it. Blocks as fstat(2) does.
+    /// Of the socket and the device only the directories are checked: the modes of these two say which users may open
+    /// them. A missing file is trusted if only root can create the file. Blocks as fstat(2) does.
     public func verifyTrustOfPaths() throws(TrustError) {
         for path in [hooks.directory, paths.run, paths.state] {
             try TrustCheck.verify(path, mayBeMissing: true)

@@ -47,14 +47,14 @@ public struct ControlStatus: Codable, Hashable, Sendable {
 
     /// A process that sleeps inside a write and so keeps a freeze hanging.
     public struct Holder: Codable, Hashable, Sendable {
-        /// The filesystem; absent if it may be any that is stuck.
+        /// The filesystem; absent if any of the stuck filesystems may be meant.
         public var mountPoint: String?
         public var pid: Int32
         public var command: String
         public var uid: UInt32
-        /// Absent if the kernel does not tell it.
+        /// Absent if the kernel does not show the path.
         public var file: String?
-        /// How to end it, as a sentence.
+        /// How to end the process, as a sentence.
         public var remedy: String
 
         enum CodingKeys: String, CodingKey {
@@ -91,7 +91,7 @@ public struct ControlStatus: Codable, Hashable, Sendable {
     public var sinceMilliseconds: Double
     public var request: Request?
     public var stuck: [String]
-    /// Who keeps them stuck, as far as that is known.
+    /// Processes that keep filesystems stuck, as far as known.
     public var holders: [Holder]?
     public var lost: [Lost]
     public var freezerReady: Bool

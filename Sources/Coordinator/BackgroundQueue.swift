@@ -6,8 +6,9 @@ import SystemPackage
 /// Jobs that may block, because they read or write files or a pipe: done in order, on a thread of their own, and not
 /// while held (P7). A job that hangs holds up no other thread (P9).
 final class BackgroundQueue: Sendable {
-    /// What a job does with the filesystem that it uses.
+    /// Whether a job reads or writes its filesystem.
     enum Access: Sendable {
+        /// Or writes to the run directory, which is never frozen.
         case reads
         /// Hangs while the filesystem is frozen.
         case writes
@@ -39,7 +40,7 @@ final class BackgroundQueue: Sendable {
         var hold = Hold.nothing
     }
 
-    /// More jobs than this wait only if the thread hangs, or while held for long; then the newest are dropped.
+    /// More jobs wait only if the thread hangs, or the queue is held for long; then the newest jobs are dropped.
     private static let capacity = 10_000
     private let queue = Mutex(Queue())
     private let signal = ThreadSemaphore()
@@ -62,7 +63,7 @@ final class BackgroundQueue: Sendable {
         signal.signal()
     }
 
-    /// While held, no job that the hold covers is begun; the others go on, and may overtake.
+    /// Jobs that the hold covers are not begun; other jobs go on, and may overtake them.
     func set(_ hold: Hold) {
         let isWeaker = queue.withLock { queue in
             defer { queue.hold = hold }
@@ -71,10 +72,10 @@ final class BackgroundQueue: Sendable {
         if isWeaker { signal.signal() }
     }
 
-    /// Waits until everything added so far is done; false if the time ran out.
+    /// Waits until everything added so far is done, but for what is held; false if the time ran out.
     func drain(atMost limit: Duration) -> Bool {
         guard let done = try? WakeUp() else { return false }
-        add(.writes) { done.signal() }
+        add(.reads) { done.signal() }
         return !pollOne(done.descriptor, events: .readable, atMost: limit).isEmpty
     }
 

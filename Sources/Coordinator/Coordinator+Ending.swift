@@ -1,6 +1,5 @@
 import FreezeCore
 import FreezerProtocol
-import Glibc
 import History
 import Hooks
 import Ledger
@@ -19,56 +18,32 @@ extension Coordinator {
         let mailbox = mailbox
         let isLeftover = leftoverLedger?.requestID == record.id.text
         if !isLeftover { remember(written) }
-        unwritten.append(written)
         log(LogNote(summary: record))
-        historyQueue.add(.writes) {
-            // A hook that cannot be called for thaw keeps the ledger: then an earlier start has recorded the request.
-            let isNews = isLeftover && !Self.isKnown(written.id, in: history)
+        // While a filesystem is stuck, the history's may be: `show` finds the record all the same.
+        let isHeld = machine.mayFileWriteHang
+        historyQueue.add(isHeld ? .reads : .writes) {
             do throws(HistoryError) {
-                if isNews || !isLeftover { try history.append(written) }
+                if isLeftover {
+                    // A hook that cannot be called for thaw keeps the ledger: then an earlier start has recorded the
+                    // request.
+                    let newest = try? history.records(limit: 10).records
+                    if newest?.contains(where: { $0.id == written.id }) == true { return }
+                    mailbox.post(.recorded(written))
+                }
+                if isHeld { try history.hold(written) } else { try history.append(written) }
             } catch {
                 mailbox.post(.note(LogNote(.error, "\(error)")))
             }
-            mailbox.post(.recorded(written, isNews: isNews))
         }
     }
 
-    /// Whether the record of a request that a previous instance left is among the newest.
-    private static func isKnown(_ id: String, in history: HistoryFile) -> Bool {
-        let newest = try? history.records(limit: 10).records
-        return newest?.contains { $0.id == id } == true
-    }
-
-    func recorded(_ record: HistoryRecord, isNews: Bool) {
-        unwritten.removeAll { $0.id == record.id }
-        if isNews { remember(record) }
-    }
-
-    // MARK: Records that the state directory's filesystem did not let through
-
-    /// At the end of the daemon: the run directory is never frozen.
-    func keepUnwritten() {
-        for record in unwritten {
-            do throws(HistoryError) {
-                try heldHistory.append(record)
-            } catch {
-                log(LogNote(.error, "\(error)"))
-            }
-        }
-    }
-
-    /// At the start, once files may be written.
+    /// Once files may be written to.
     func writeHeldRecords() {
-        let (history, heldHistory) = (history, heldHistory)
+        let history = history
         let mailbox = mailbox
         historyQueue.add(.writes) {
             do throws(HistoryError) {
-                let held = try heldHistory.records().records
-                for record in held.reversed() where !Self.isKnown(record.id, in: history) {
-                    try history.append(record)
-                    mailbox.post(.recorded(record, isNews: true))
-                }
-                unlink(heldHistory.path.string)
+                try history.writeHeld()
             } catch {
                 mailbox.post(.note(LogNote(.error, "\(error)")))
             }

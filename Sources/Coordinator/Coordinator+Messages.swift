@@ -30,7 +30,7 @@ extension Coordinator {
         case .statusAsked(let reply): reply(status)
         case .historyAsked(let limit, let reply): readHistory(limit, reply)
         case .lastRequestsRead(let last, let lastGood): lastRequestsRead(last, lastGood)
-        case .recorded(let record, let isNews): recorded(record, isNews: isNews)
+        case .recorded(let record): remember(record)
         }
     }
 

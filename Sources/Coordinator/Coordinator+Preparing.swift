@@ -134,10 +134,10 @@ extension Coordinator {
         }
     }
 
-    /// On a thread of its own, beside the flush, or after a window that has left something stuck.
+    /// Searches on a thread of its own, during a flush, or after a window that has left a filesystem stuck.
     func findWriteHolders(_ step: StepID, on filesystems: [PlannedFilesystem]) {
         let mailbox = mailbox
-        // So that what was found by then arrives before it is not waited for any more.
+        // Shorter than the machine's own limit, so that findings arrive while the machine still waits.
         let limit = Moment.now + machine.policy.writeHolderPatience / 4 * 3
         blockingWork("writers") {
             let findings = WriteHolderScan().findings(on: filesystems, until: limit)
@@ -145,12 +145,12 @@ extension Coordinator {
                 mailbox.post(
                     .note(
                         LogNote(
-                            .warning, "not every process was looked at for a sleep in a write: there are too many")
+                            .warning, "the search for processes that sleep in a write is incomplete")
                     ))
             }
             mailbox.post(.writeHoldersFound(step, findings.holders))
         } orElse: { error in
-            log(LogNote(.warning, "no thread to look for processes that sleep in a write: \(error)"))
+            log(LogNote(.warning, "no thread to search for processes that sleep in a write: \(error)"))
             mailbox.post(.writeHoldersFound(step, []))
         }
     }

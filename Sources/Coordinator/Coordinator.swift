@@ -28,10 +28,6 @@ public final class Coordinator: @unchecked Sendable {
     let logQueue: BackgroundQueue
     let historyQueue: BackgroundQueue
     let history: HistoryFile
-    /// Records that could not be written before the daemon ended; in the run directory.
-    let heldHistory: HistoryFile
-    /// Records that are not in the history yet.
-    var unwritten: [HistoryRecord] = []
     let assessment = Assessment()
     let me = ProcessIdentity.current
     /// Nil if it is not wanted, or cannot be had.
@@ -91,8 +87,7 @@ public final class Coordinator: @unchecked Sendable {
         } catch {
             throw CoordinatorError(error)
         }
-        history = HistoryFile(inStateDirectory: configuration.paths.state)
-        heldHistory = HistoryFile(inStateDirectory: runDirectory.path)
+        history = HistoryFile(inStateDirectory: configuration.paths.state, heldIn: runDirectory.path)
         expeditedRCU = configuration.freeze.expeditedRCU == .on ? ExpeditedRCU() : nil
         freezer = FreezerSupervisor(executable: freezerExecutable, mailbox: mailbox)
         var policy = RequestPolicy(configuration)
@@ -134,7 +129,6 @@ public final class Coordinator: @unchecked Sendable {
         lifeObserver?.isStarting()
         setHold(holdWanted)
         readLastRequests()
-        writeHeldRecords()
         freezer.start()
         perform(machine.start(at: Moment.now))
         while !isDone {
@@ -151,10 +145,7 @@ public final class Coordinator: @unchecked Sendable {
 
     /// Bounded: a history or log on a filesystem that hangs must not keep the service from stopping.
     private func finishWriting() {
-        if machine.mayFileWriteHang || !historyQueue.drain(atMost: .seconds(5)) {
-            for message in mailbox.takeAll() { if case .recorded = message { take(message) } }
-            keepUnwritten()
-        }
+        _ = historyQueue.drain(atMost: .seconds(5))
         if !isLogFile || !machine.mayFileWriteHang { _ = logQueue.drain(atMost: .seconds(5)) }
     }
 
@@ -203,7 +194,7 @@ public final class Coordinator: @unchecked Sendable {
         ThreadPriority.set(isInWindow ? ThreadPriority.raised : usualPriority)
     }
 
-    /// What must not be begun now (P7).
+    /// The jobs that must not be begun now (P7).
     private var holdWanted: BackgroundQueue.Hold {
         machine.isWindowOpen ? .everything : machine.mayFileWriteHang ? .writes : .nothing
     }
@@ -212,8 +203,9 @@ public final class Coordinator: @unchecked Sendable {
         guard hold != self.hold else { return }
         self.hold = hold
         historyQueue.set(hold)
-        // The journal's socket is on no disk, and other logs than files hang without harm: SIGKILL ends such a wait.
+        // The journal's socket is on no disk, and a wait for another log that is no file is ended by SIGKILL.
         logQueue.set(hold == .writes && !isLogFile ? .nothing : hold)
+        if hold == .nothing { writeHeldRecords() }
     }
 
     // MARK: Words

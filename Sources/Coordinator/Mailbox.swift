@@ -31,8 +31,8 @@ enum CoordinatorMessage: Sendable {
     case statusAsked(@Sendable (DaemonStatus) -> Void)
     case historyAsked(limit: Int, @Sendable (HistoryAnswer) -> Void)
     case lastRequestsRead(last: PastRequest?, lastGood: PastRequest?)
-    /// A record is in the history now, or cannot be written. `isNews` if it is of a previous instance.
-    case recorded(HistoryRecord, isNews: Bool)
+    /// A request that a previous instance left is in the history now.
+    case recorded(HistoryRecord)
 }
 
 /// The way into the coordinator's thread, from every other one. Never blocks.

@@ -15,7 +15,7 @@ final class OpenedRequest: Sendable {
     /// Those to freeze, in the order of the ledger and of the state machine's indices.
     let freezeTargets: [OpenedFilesystem]
     let mountTables: MountTables
-    /// The lives of what was in no mount table when the plan was made.
+    /// The `life` of each filesystem that was in no mount table when the plan was made.
     private let unreachable: Set<UInt64>
 
     init(
@@ -42,18 +42,17 @@ final class OpenedRequest: Sendable {
         if (try? OperatingSystemThread.start("close", close)) == nil { close() }
     }
 
-    /// What hooks are told is frozen. The mount points of other namespaces, and covered ones, would lead them to
-    /// something else.
+    /// The frozen mount points that hooks get: without those of other namespaces, and without covered ones, whose
+    /// paths lead elsewhere.
     var ownMountPoints: [FilePath] {
         freezeTargets.map(\.target.filesystem).filter(\.isInSight).map(\.mountPoint)
     }
 
-    /// How long writers wait at most for changed mount tables to be read in the window. Some 20,000 mounts can be read in
-    /// that time; a user can add a thousand (mount_max of fuse.conf(5)), and what he changes is read once.
+    /// The longest time that writers wait for changed mount tables to be read in the window. Some 20,000 mounts can be
+    /// read in that time; a user can add a thousand (mount_max of fuse.conf(5)), and a changed table is read once.
     static let windowPatience = Duration.milliseconds(100)
 
-    /// What has been mounted or unmounted meanwhile so that the plan is no longer the right one, before anything is frozen.
-    /// Opens paths, and may block.
+    /// The mount or unmount that invalidates the plan, before anything is frozen. Opens paths, and may block.
     func mountChange(_ policy: PlanPolicy) -> String? {
         do throws(LinuxSystemError) {
             try mountTables.findNamespaces()
@@ -65,25 +64,24 @@ final class OpenedRequest: Sendable {
         }
     }
 
-    /// The same while filesystems are frozen: nothing is opened, and what is in a mount namespace that is new is not seen
-    /// (P7). May block.
+    /// The same while filesystems are frozen: opens nothing, and does not see new mount namespaces (P7). May block.
     func mountChangeWhileFrozen(_ policy: PlanPolicy) -> String? {
         readInWindow { mounts in plan.relevantChange(in: mounts, policy: policy) }
     }
 
-    /// What has become writable in the window: it is in the snapshot, perhaps half written. An unmount harms no snapshot.
-    /// Waits for the patience of writers at most.
+    /// A filesystem that became writable in the window, which the snapshot may hold half written. An unmount harms no
+    /// snapshot. Waits for ``windowPatience`` at most.
     func newlyWritable(_ policy: PlanPolicy) -> String? {
         guard mountTables.hasChanged() else { return nil }
         let work: @Sendable () -> String? = { [self] in
             readInWindow { mounts in plan.newlyWritable(in: mounts, policy: policy) }
         }
-        // A table can be locked by whoever mounts, for as long as that takes.
+        // A mount in progress locks the table, for as long as the mount takes.
         let found = AbandonableWork.run([work], until: .now + Self.windowPatience)[0]
         return found ?? "it could not be read within \(DurationText.text(Self.windowPatience))"
     }
 
-    /// What could not be read may hide anything: a backup that fails without need is better than a success that is none.
+    /// A table that cannot be read counts as changed: a needless failure is better than a false success.
     private func readInWindow(_ compare: ([MountEntry]) -> String?) -> String? {
         do throws(LinuxSystemError) {
             return compare(try mountTables.readInWindow(until: .now + Self.windowPatience))

@@ -124,8 +124,8 @@ public struct Recovery: Sendable {
             }
             return .thaw(thaw.thaw(index, through: target.descriptor, until: deadline))
         } catch {
-            // As long as it is frozen it lives, and its device leads to it as well: a container with a user namespace can
-            // cover its mount so that nobody else can open that.
+            // A frozen filesystem is in use, so its device leads to it as well. A container with a user namespace can
+            // cover the mount so that no other process can open the mount.
             let outcome = thawUnmounted(ledger, index, with: thaw, until: deadline)
             return outcome == .notMounted ? .unreachable("\(error)") : outcome
         }

@@ -91,8 +91,9 @@ final class FreezeTarget: Sendable {
         issueThaw()
     }
 
-    /// Before it is reported frozen: an order to thaw that answers the report finds it so, and the levels below wait for
-    /// this one. If it was ordered before, the order that the thread will wait for is there already.
+    /// Called before the target is reported frozen, so that an order to thaw that answers the report finds it frozen,
+    /// and the next steps of the thaw wait for this target. If the thaw was ordered earlier, signals the order that
+    /// the thread waits for.
     private func becomeFrozen() {
         let isUnwanted = state.withLock { phase in
             let isUnwanted = phase == .freezingUnwanted
@@ -139,7 +140,7 @@ final class FreezeTarget: Sendable {
     private func issueThaw() {
         let thawing = LedgerWord(.thawing, by: me)
         // Only the guard that moves the word from frozen to thawing issues FITHAW: a second FITHAW could undo the freeze
-        // of another agent. A word that no guard has written tells nothing: the superblock is thawed then (P1 before P5).
+        // of another agent. A superblock with a word that no guard has written is thawed (P1 before P5).
         let isOurs = StopPoint.inTurn {
             let word = ledger.word(index)
             let expected = word.state == nil ? word : LedgerWord(.frozen, by: me)

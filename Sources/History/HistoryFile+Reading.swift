@@ -41,7 +41,23 @@ extension HistoryFile {
         return HistoryMatch(record: page.records.first, unreadableLines: page.unreadableLines)
     }
 
+    /// Held records are newer than all others.
     private func search(
+        limit: Int, where matches: (HistoryRecord) -> Bool
+    ) throws(HistoryError) -> HistoryPage {
+        let held =
+            try held?.searchFile(limit: limit, where: matches) ?? HistoryPage(records: [], unreadableLines: 0)
+        guard held.records.count < limit else { return held }
+        let known = Set(held.records.map(\.id))
+        let written = try searchFile(limit: limit == .max ? limit : limit - held.records.count) {
+            !known.contains($0.id) && matches($0)
+        }
+        return HistoryPage(
+            records: held.records + written.records,
+            unreadableLines: held.unreadableLines + written.unreadableLines)
+    }
+
+    func searchFile(
         limit: Int, where matches: (HistoryRecord) -> Bool
     ) throws(HistoryError) -> HistoryPage {
         var records: [HistoryRecord] = []

@@ -27,23 +27,28 @@ public final class HistoryFile: Sendable {
     }
 
     public let path: FilePath
+    /// Records that are held back while the history's filesystem may be frozen; nil for a file of held records itself.
+    let held: HistoryFile?
     private let limits: Limits
     private let write: Write
     private let count = Mutex<Count?>(nil)
 
     /// - Parameter path: `<state>/history.jsonl`. Its directory is made by the first append, but not the ones above.
-    public convenience init(_ path: FilePath, limits: Limits = Limits()) {
-        self.init(path, limits: limits) { (bytes, descriptor) throws(Errno) in try writeAll(bytes, to: descriptor)
+    public convenience init(_ path: FilePath, limits: Limits = Limits(), held: HistoryFile? = nil) {
+        self.init(path, limits: limits, held: held) { (bytes, descriptor) throws(Errno) in
+            try writeAll(bytes, to: descriptor)
         }
     }
 
-    /// The history in a state directory.
-    public convenience init(inStateDirectory directory: FilePath) {
-        self.init(directory.appending("history.jsonl"))
+    /// The history in a state directory, with the records that are held back in the run directory.
+    public convenience init(inStateDirectory directory: FilePath, heldIn runDirectory: FilePath) {
+        self.init(
+            directory.appending("history.jsonl"), held: HistoryFile(runDirectory.appending("history.held.jsonl")))
     }
 
-    init(_ path: FilePath, limits: Limits, write: @escaping Write) {
+    init(_ path: FilePath, limits: Limits, held: HistoryFile? = nil, write: @escaping Write) {
         self.path = path
+        self.held = held
         self.limits = limits
         self.write = write
     }
@@ -61,6 +66,22 @@ public final class HistoryFile: Sendable {
             count = nil
             count = try trim()
         }
+    }
+
+    // MARK: Held records
+
+    /// Adds a record to those that are held back: it is in the history for every reader, and on no filesystem that can be
+    /// frozen.
+    public func hold(_ record: HistoryRecord) throws(HistoryError) {
+        try held?.append(record)
+    }
+
+    /// Moves the records that are held back into the file. Those that could not be moved stay held.
+    public func writeHeld() throws(HistoryError) {
+        guard let held, access(held.path.string, F_OK) == 0 else { return }
+        let known = Set(try searchFile(limit: 100) { _ in true }.records.map(\.id))
+        for record in try held.records().records.reversed() where !known.contains(record.id) { try append(record) }
+        unlink(held.path.string)
     }
 
     private func makeDirectory() throws(HistoryError) {

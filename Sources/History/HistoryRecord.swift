@@ -37,7 +37,7 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
     public var window: Span?
     /// Frozen ones by level and mount point, then the synced, then the skipped.
     public var filesystems: [Filesystem]
-    /// Those that were not frozen because they live and are in no mount table. Absent if there were none.
+    /// Filesystems that were not frozen because they are in no mount table. Absent if there were none.
     public var unreachable: [Unreachable]?
     /// Every call, in order.
     public var hooks: [Hook]
@@ -144,8 +144,8 @@ extension HistoryRecord {
         public var thaw: Step?
         /// True if its FIFREEZE, or FITHAW, had not returned when the record was written.
         public var stuck: Bool?
-        /// Who was asleep in a write to it: its freeze would hang, or does. At most
-        /// ``HistoryRecord/maximumWriteHolders`` of them.
+        /// Processes asleep in a write to it, for which its freeze would wait, or waits. At most
+        /// ``HistoryRecord/maximumWriteHolders``.
         public var holders: [WriteHolder]?
 
         enum CodingKeys: String, CodingKey {
@@ -179,9 +179,9 @@ extension HistoryRecord {
         public var pid: Int32
         public var command: String
         public var uid: UInt32
-        /// Absent if the kernel does not tell it.
+        /// Absent if the kernel does not show the path.
         public var file: String?
-        /// How to end it, as a sentence.
+        /// How to end the process, as a sentence.
         public var remedy: String
     }
 

@@ -9,8 +9,8 @@ struct HookRefusal: Error {
 }
 
 extension Hook {
-    /// Looks at everything that is run or read as root when the hook is called. What is missing is verified as if it were
-    /// there: nobody else can put it there before it is used.
+    /// Verifies every file that is run or read as root when the hook is called. A missing file passes if only root can
+    /// create the file.
     ///
     /// - Returns: Its settings, if it has any.
     func verify() throws(HookRefusal) -> FilePath? {
@@ -40,7 +40,7 @@ extension Hook {
             throw HookRefusal(
                 reason: "\(program): it is not executable. Run: chmod +x \(program) - or remove it")
         }
-        // The permission bits do not tell of a mount with noexec; access(2) does.
+        // Only access(2) reports a mount with noexec; the permission bits do not.
         guard program.withPlatformString({ access($0, X_OK) }) == 0 else {
             throw HookRefusal(
                 reason: """

@@ -43,7 +43,7 @@ public struct Hook: Hashable, Sendable {
         return Self.exists(program) ? program : nil
     }
 
-    /// What may be run.
+    /// The programs that a call may run.
     var programs: [FilePath] { [path] + (thawPath.map { [$0] } ?? []) }
 
     /// Blocks as access(2) does.

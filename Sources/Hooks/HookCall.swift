@@ -118,7 +118,8 @@ struct HookCall: Sendable {
         var observation: HookSupervisor.Observation?
         do {
             var options = PlatformOptions()
-            // A group of its own, and no terminal: what runs in it as another user could type into root's (TIOCSTI).
+            // A process group of its own, and no terminal: a client that runs as another user could type into root's
+            // (TIOCSTI).
             options.createSession = true
             let result = try await Subprocess.run(
                 .path(program), arguments: [argument], environment: .custom(environment.rows),

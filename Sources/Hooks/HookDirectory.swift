@@ -64,7 +64,8 @@ public struct HookDirectory: Hashable, Sendable {
         }
     }
 
-    /// Whether what it leads to must not even be looked at: a user's FUSE server may never answer. Such a hook is refused.
+    /// Whether it is a link whose target must not be looked at, since a user's FUSE server may never answer. Such a
+    /// hook is refused.
     private func isUntrustedLink(_ entry: FilePath.Component) -> Bool {
         let path = path.appending(entry)
         guard (try? readSymbolicLink(path)) != nil else { return false }
@@ -72,7 +73,7 @@ public struct HookDirectory: Hashable, Sendable {
             try TrustCheck.verify(path)
             return false
         } catch {
-            // One that leads nowhere or in a circle is harmless.
+            // A link that leads nowhere or in a circle is harmless.
             if case .unreadable = error.finding { return false }
             return error.finding != .tooManySymbolicLinks
         }

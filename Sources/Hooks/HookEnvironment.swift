@@ -18,7 +18,7 @@ struct HookEnvironment: Sendable {
 
     /// Blocks as writing a file in the run directory does, if the list is long.
     ///
-    /// - Parameter settings: The hook's, verified; nil if there are none.
+    /// - Parameter settings: The hook's settings file, verified; nil if there is none.
     init(
         _ context: HookContext, argument: String, settings: FilePath? = nil, runDirectory: FilePath
     ) throws(Errno) {

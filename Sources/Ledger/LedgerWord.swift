@@ -55,7 +55,7 @@ extension ProcessIdentity {
     }
 
     /// Whether this process still runs code of its own. A process that was killed, and whose last threads hang in the
-    /// kernel, does not. If that cannot be told, for lack of descriptors or memory, the process counts as alive.
+    /// kernel, does not. If the process cannot be looked up, for lack of descriptors or memory, it counts as alive.
     public var isAlive: Bool {
         do throws(Errno) {
             return try openStored()?.isDying == false

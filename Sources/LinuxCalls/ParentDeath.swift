@@ -3,8 +3,8 @@ import SystemPackage
 
 /// Notice of the end of the thread that started this process (PR_SET_PDEATHSIG, prctl(2)).
 ///
-/// The end of a connection does not always tell of a killed parent: while one thread of the parent hangs in the kernel,
-/// all descriptors of the parent stay open.
+/// The connection to a killed parent does not always end: while one thread of the parent hangs in the kernel, all
+/// descriptors of the parent stay open.
 public enum ParentDeath {
     /// - Returns: An event that is readable once the thread has ended. To be called once, by the main thread.
     /// - Throws: EMFILE or ENFILE without a descriptor.

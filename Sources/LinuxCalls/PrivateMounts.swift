@@ -35,8 +35,8 @@ public enum PrivateMounts {
         guard umount2(directory.string, CInt(MNT_DETACH)) == 0 else { throw Errno(rawValue: errno) }
     }
 
-    /// Makes the calling thread the only one in a copy of a mount namespace, from which nothing is passed on to others.
-    /// There is no way back, so it must be a thread that was started for this.
+    /// Moves the calling thread into a private copy of a mount namespace, from which no mount propagates. The thread
+    /// cannot go back, so it must be a thread that was started for this purpose.
     ///
     /// - Parameters:
     ///   - namespace: `/proc/PID/ns/mnt`, opened; nil for the one that the thread is in.
@@ -46,7 +46,7 @@ public enum PrivateMounts {
     public static func enterCopy(
         of namespace: FileDescriptor?, proc: FilePath
     ) throws(Errno) -> (root: FileDescriptor, table: FileDescriptor) {
-        // Opened before: there may be no procfs where this leads to.
+        // Opened first: the other namespace may have no procfs.
         let procfs = try openDescriptor(proc, .readOnly, options: .directory)
         defer { try? procfs.close() }
         if let namespace { try Errno.check(clinux_enter_mounts(namespace.rawValue)) }
@@ -66,8 +66,8 @@ public enum PrivateMounts {
     /// Detaches the topmost mount on an entry of a directory, without asking its filesystem for anything (fs/namei.c:
     /// LOOKUP_MOUNTPOINT). For a thread in a namespace of its own: it changes the working directory.
     ///
-    /// - Throws: EINVAL if the entry is no mount point, or its mount must not be taken away (mount_namespaces(7): what a
-    ///   more privileged user namespace has mounted is locked).
+    /// - Throws: EINVAL if the entry is no mount point, or its mount is locked, as mounts of a more privileged user
+    ///   namespace are (mount_namespaces(7)).
     public static func detach(_ entry: String, in directory: FileDescriptor) throws(Errno) {
         guard fchdir(directory.rawValue) == 0, umount2(entry, CInt(MNT_DETACH) | unmountNoFollow) == 0 else {
             throw Errno(rawValue: errno)

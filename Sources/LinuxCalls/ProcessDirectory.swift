@@ -10,8 +10,8 @@ public final class ProcessDirectory: Sendable {
     private let descriptor: FileDescriptor
 
     /// - Parameters:
-    ///   - threadID: One of its threads; nil for the main thread. When that has ended, the process's own directory leads to
-    ///     nothing any more, though others live.
+    ///   - threadID: One of its threads; nil for the main thread. After the end of the main thread the process's own
+    ///     directory leads to nothing any more, though other threads live.
     ///   - proc: Where procfs is mounted.
     /// - Throws: ENOENT if there is no such thread.
     public init(_ processID: pid_t, thread threadID: pid_t? = nil, proc: FilePath = "/proc") throws(Errno) {

@@ -10,9 +10,9 @@ extension ProcessHandle {
     /// of the process.
     public var isDying: Bool {
         if hasEnded { return true }
-        guard let record = (try? ProcessRecord.read(identity.processID)) ?? nil, !record.isAlive else {
-            return false
-        }
+        guard let record = (try? ProcessRecord.read(identity.processID)) ?? nil,
+            !record.isAlive || record.isExiting
+        else { return false }
         // The main thread of a process that goes on may have ended, too.
         return ProcessThreads.areKilled(in: identity.processID) || hasEnded
     }

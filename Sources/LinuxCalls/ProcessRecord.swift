@@ -8,6 +8,9 @@ public struct ProcessRecord: Hashable, Sendable {
     public let group: pid_t
     /// Clock ticks since boot at which it started.
     public let startTicks: UInt64
+    /// Whether it is ending: none of its code runs any more, though it may still wait in the kernel, for what it closes
+    /// (PF_EXITING, include/linux/sched.h).
+    public let isExiting: Bool
 
     /// Whether it still runs code: a zombie only waits to be reaped.
     public var isAlive: Bool { state != "Z" && state != "X" }
@@ -35,8 +38,9 @@ public struct ProcessRecord: Hashable, Sendable {
         guard let nameEnd = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
         let fields = String(decoding: bytes[(nameEnd + 1)...], as: UTF8.self).split(separator: " ")
         guard fields.count > 19, let state = fields[0].first, let group = pid_t(fields[2]),
-            let startTicks = UInt64(fields[19])
+            let flags = UInt32(fields[6]), let startTicks = UInt64(fields[19])
         else { return nil }
+        isExiting = flags & 0x4 != 0
         self.state = state
         self.group = group
         self.startTicks = startTicks

@@ -3,14 +3,18 @@ import SystemPackage
 
 /// The threads of a process, as /proc shows them.
 enum ProcessThreads {
-    /// Whether every thread has ended, or has SIGKILL pending and so never returns to the program. False if that cannot
-    /// be told.
+    /// Whether every thread has ended, is ending, or has SIGKILL pending, and so never returns to the program. False if
+    /// that cannot be told.
     static func areKilled(in process: pid_t) -> Bool {
         let directory = FilePath("/proc/\(process)/task")
         guard let threads = try? directoryEntries(directory) else { return false }
         return threads.allSatisfy { thread in
             do throws(Errno) {
-                return isKilled(status: try readWholeFile(directory.appending(thread).appending("status")))
+                let thread = directory.appending(thread)
+                let record = ProcessRecord(parsing: try readWholeFile(thread.appending("stat")))
+                // A thread that ends has SIGKILL pending no more (kernel/signal.c: get_signal).
+                if let record, !record.isAlive || record.isExiting { return true }
+                return isKilled(status: try readWholeFile(thread.appending("status")))
             } catch {
                 // ENOENT, ESRCH: the thread has ended meanwhile.
                 return error == .noSuchFileOrDirectory || error == .noSuchProcess

@@ -1,10 +1,10 @@
 import Glibc
 import SystemPackage
 
-/// The mount namespaces of a process's threads: one thread can have one of its own (unshare(2)), and the main thread may
-/// have ended, which then is in none.
+/// The mount namespaces of a process's threads: a thread can have a namespace of its own (unshare(2)), and a main
+/// thread that has ended is in none.
 public enum ThreadNamespaces {
-    /// Reads one link of each thread, and takes no memory for it: a machine has thousands of threads.
+    /// Reads one link of each thread without allocating memory: a machine has thousands of threads.
     ///
     /// - Parameters:
     ///   - proc: Where procfs is mounted.
@@ -18,7 +18,7 @@ public enum ThreadNamespaces {
         guard let stream = path.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
         defer { closedir(stream) }
         let directory = dirfd(stream)
-        // Of a directory that is being read threads may end: that is no error.
+        // A thread may end while the directory is read, which is no error.
         while let entry = readdir(stream) {
             withUnsafePointer(to: &entry.pointee.d_name) { field in
                 field.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: field.pointee)) {

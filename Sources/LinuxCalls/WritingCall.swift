@@ -5,9 +5,9 @@ import SystemPackage
 /// A system call that a task is in, by its number in proc_pid_syscall(5).
 public struct WritingCall: Sendable {
     public let isSplice: Bool
-    /// Which of its arguments, counted from 0, is the descriptor that it writes to.
+    /// The argument, counted from 0, that is the descriptor written to.
     public let argument: Int
-    /// Whether it reads what it writes from another descriptor that is no pipe.
+    /// Whether the data comes from another descriptor that is no pipe.
     public let readsFile: Bool
 
     /// - Returns: nil for a call that writes to no descriptor.
@@ -20,18 +20,18 @@ public struct WritingCall: Sendable {
     }
 }
 
-/// The mounts that the kernel has for itself, and shows in no mount table: of pipes, sockets and memory files.
+/// The kernel's internal mounts, which are in no mount table: of pipes, sockets and memory files.
 public func kernelMountIDs() -> Set<UInt64> {
     var ids = [UInt64](repeating: 0, count: 8)
     let count = clinux_kernel_mount_ids(&ids, ids.count)
     return Set(ids.prefix(count))
 }
 
-/// What one read(2) of a small file gives, without the newline at its end; nil if it cannot be read.
+/// The text that one read(2) of a small file returns, without the newline at its end; nil if the file cannot be read.
 ///
 /// - Parameters:
 ///   - directory: What the path is relative to.
-///   - capacity: What is longer is cut.
+///   - capacity: Longer text is cut.
 public func readText(_ path: String, in directory: FileDescriptor, capacity: Int) -> String? {
     withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 1) { buffer in
         let count = clinux_read_at(directory.rawValue, path, buffer.baseAddress, capacity)
@@ -42,8 +42,8 @@ public func readText(_ path: String, in directory: FileDescriptor, capacity: Int
     }
 }
 
-/// The names in a directory of /proc that are numbers: its processes, the tasks of one. Empty if it cannot be read.
-/// Thousands at a time, so no path is made of each.
+/// The names in a directory of /proc that are numbers: its processes, the tasks of one. Empty if the directory cannot
+/// be read. Makes no path for each of the thousands of entries.
 ///
 /// - Parameter directory: What the path is relative to.
 public func numberedEntries(_ path: String, in directory: FileDescriptor) -> [Int32] {

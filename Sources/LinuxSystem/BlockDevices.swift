@@ -67,7 +67,7 @@ struct BlockDevices: Sendable {
         guard let nodes = paths.deviceNodes, let name = kernelName(of: device) else {
             throw .noSuchFileOrDirectory
         }
-        // Not waited for: a medium that is checked, a door that is closed.
+        // Does not wait for a drive to check its medium or close its door.
         let descriptor = try openDescriptor(nodes.appending(name), .readOnly, options: [.nonBlocking, .noFollow])
         var status = stat()
         guard fstat(descriptor.rawValue, &status) == 0, status.st_mode & S_IFMT == S_IFBLK,

@@ -3,11 +3,11 @@ import LinuxCalls
 import Synchronization
 import SystemPackage
 
-/// A mount that other mounts hide. Any user can hide the filesystem of a directory that he owns, with a FUSE mount.
+/// A mount that other mounts cover. Any user can cover a directory that he owns with a FUSE mount.
 ///
-/// A thread enters a private copy of the mount namespace, detaches the hiding mounts there, and finds the mount. Nobody
-/// else sees that. The descriptor keeps the copy of the mount alive when the thread, and the copy of the namespace, are
-/// gone.
+/// A thread enters a private copy of the mount namespace, detaches the covering mounts there, and finds the mount. No
+/// other process sees the copy. The descriptor keeps the copied mount alive when the thread and the copied namespace
+/// are gone.
 enum CoveredMount {
     /// Local directories are looked up, and mounts that others made are detached. Neither waits for a server.
     private static let patience = Duration.seconds(3)
@@ -17,7 +17,7 @@ enum CoveredMount {
     /// - Parameters:
     ///   - mayWait: whether a directory on the way may be looked up on its disk.
     ///   - namespace: `/proc/PID/ns/mnt`, opened, of the process whose mount it is; nil for our own.
-    /// - Throws: ENOENT if it was unmounted, EINVAL if a mount that hides it must not be detached, ETIMEDOUT.
+    /// - Throws: ENOENT if it was unmounted, EINVAL if a mount that covers it must not be detached, ETIMEDOUT.
     static func find(
         _ mount: MountEntry, mustBeDirectory: Bool, mayWait: Bool, in namespace: FileDescriptor?
     ) throws(Errno) -> FileDescriptor {
@@ -45,7 +45,7 @@ private final class NamespaceCopy {
         let (root, table) = try PrivateMounts.enterCopy(of: namespace, proc: "/proc")
         self.root = root
         do throws(LinuxSystemError) {
-            // Nobody else changes it.
+            // No other process changes the copy.
             mounts = try MountTableWatch(table, path: "/proc/thread-self/mountinfo").read()
         } catch {
             try? root.close()
@@ -56,7 +56,7 @@ private final class NamespaceCopy {
     deinit { try? root.close() }
 
     func find(_ original: MountEntry, mustBeDirectory: Bool, mayWait: Bool) throws(Errno) -> FileDescriptor {
-        // Ids are new here. Another mount of the same superblock in the same place would do, too.
+        // Mount ids are new in the copy. Another mount of the same superblock in the same place would do, too.
         let copies = mounts.filter {
             $0.device == original.device && $0.root == original.root && $0.mountPoint == original.mountPoint
         }
@@ -80,7 +80,7 @@ private final class NamespaceCopy {
     private func detach(_ cover: MountEntry, mayWait: Bool) throws(Errno) {
         // The root of a namespace is not detached.
         guard let entry = cover.mountPoint.lastComponent else { throw .invalidArgument }
-        // Through no symbolic link, and not by the whole path: a user may have renamed a directory of it.
+        // Through no symbolic link, and not by the whole path: a user may have renamed a directory of the path.
         let directory = try MountPointOpening.findPatiently(
             cover.mountPoint.removingLastComponent(), below: root, mustBeDirectory: true, mayWait: mayWait)
         defer { try? directory.close() }
@@ -88,7 +88,7 @@ private final class NamespaceCopy {
     }
 }
 
-/// Closes what it found, unless somebody takes it.
+/// Owns a descriptor, and closes the descriptor unless it is taken.
 private final class Finding: Sendable {
     private let descriptor: Mutex<FileDescriptor?>
 
@@ -100,7 +100,7 @@ private final class Finding: Sendable {
         descriptor.withLock { try? $0?.close() }
     }
 
-    /// Once.
+    /// Takes the descriptor, once.
     func take() throws(Errno) -> FileDescriptor {
         let taken = descriptor.withLock { descriptor in
             defer { descriptor = nil }

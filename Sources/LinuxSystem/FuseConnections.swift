@@ -25,12 +25,21 @@ struct FuseConnections: Sendable {
                 })
     }
 
-    /// The one that a task most likely waits for.
+    /// The connection that a task waits for; nil if that cannot be told for certain. An admin may be advised to abort it.
     ///
-    /// - Parameter mounts: The mount table of the task.
-    func awaited(in mounts: [MountEntry]) -> UInt32? {
-        let own = mounts.filter { $0.kind == .userspace }.map(\.device.minor)
-        guard let waiting else { return own.count == 1 ? own.first : nil }
-        return own.first(where: waiting.contains) ?? (waiting.count == 1 ? waiting.first : nil)
+    /// - Parameters:
+    ///   - user: Of the task. Only connections of that user count: those that the user has mounted, and those that only the
+    ///     task's mount namespace has, where the user is numbered otherwise.
+    ///   - mounts: The FUSE mounts of the task's namespace.
+    ///   - ours: The mounts of our own namespace.
+    func awaited(by user: UInt32, in mounts: [MountEntry], besides ours: [MountEntry]) -> UInt32? {
+        let known = Set(ours.map(\.device))
+        let own = mounts.filter { mount in
+            mount.kind == .userspace
+                && (mount.superblockOptions.userID == user || !known.contains(mount.device))
+        }
+        let numbers = Set(own.map(\.device.minor))
+        let awaited = waiting.map { numbers.intersection($0) } ?? numbers
+        return awaited.count == 1 ? awaited.first : nil
     }
 }

@@ -13,7 +13,7 @@ extension HiddenProcess {
     /// The bit of CAP_SYS_PTRACE (linux/capability.h).
     private static let trace: UInt64 = 1 << 19
 
-    /// Names the first of these processes, and why it is likely to be hidden, in a sentence; nil if there are none.
+    /// A sentence with the first of these processes and the likely cause; nil if there are none.
     static func sentence(on hidden: [HiddenProcess], proc: FilePath) -> String? {
         guard let first = hidden.first else { return nil }
         let command = escapedControlCharacters(SmallFile.text(proc.appending("\(first.processID)/comm")) ?? "")
@@ -23,8 +23,9 @@ extension HiddenProcess {
             + "\(first.error.symbolicName): \(first.cause(proc))."
     }
 
-    /// As the kernel decides it (kernel/ptrace.c: __ptrace_may_access; security/commoncap.c: cap_ptrace_access_check). With
-    /// CAP_SYS_PTRACE, capabilities of the other process do not matter. Yama restricts attaching only.
+    /// Follows the kernel's own checks (kernel/ptrace.c: __ptrace_may_access; security/commoncap.c:
+    /// cap_ptrace_access_check). With CAP_SYS_PTRACE, capabilities of the other process do not matter. Yama restricts
+    /// attaching only.
     private func cause(_ proc: FilePath) -> String {
         let own = Self.capabilities("CapEff:", of: proc.appending("self/status"))
         let its = Self.capabilities("CapPrm:", of: proc.appending("\(processID)/status"))

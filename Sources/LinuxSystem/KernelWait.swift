@@ -1,7 +1,7 @@
 import FreezeCore
 
-/// What a task may sleep for inside a write for as long as another process likes, as the kernel function tells in which
-/// it sleeps (proc_pid_wchan(5)). Not the waits of an ordinary writer: for the disk, the journal, or throttling.
+/// A wait inside a write that another process can prolong at will, by the kernel function in which the task sleeps
+/// (proc_pid_wchan(5)). The waits of an ordinary writer, for the disk, the journal, or throttling, are not included.
 enum KernelWait: Equatable {
     /// For data in a pipe.
     case pipe
@@ -13,7 +13,7 @@ enum KernelWait: Equatable {
     case mutex
 
     init?(function: Substring) {
-        // What the compiler has made of a function: `freeze_super.part.0`.
+        // Without the suffix that the compiler appends: `freeze_super.part.0`.
         let name = function.prefix { $0 != "." }
         switch name {
         case "pipe_wait_readable", "pipe_wait", "splice_from_pipe_next", "splice_from_pipe",

@@ -53,11 +53,11 @@ extension LinuxSystemError {
             remedy: "Raise LimitNOFILE= of the service, or the sysctl fs.file-max.", underlyingError: errno)
     }
 
-    /// Of what was to be read while writers wait.
+    /// A changed mount table could not be read in the time that writers may wait.
     static func lateMountTable(_ path: FilePath) -> LinuxSystemError {
         LinuxSystemError(
             .mountTable, subject: path.escaped, problem: "it changed, and reading it again takes too long",
-            remedy: "Unmount what is not needed there, or set mount_namespaces = \"own\".")
+            remedy: "Unmount unneeded mounts there, or set mount_namespaces = \"own\".")
     }
 
     static func mountTable(_ path: FilePath, _ problem: String, _ errno: Errno? = nil) -> LinuxSystemError {

@@ -1,7 +1,7 @@
 import FreezeCore
 import SystemPackage
 
-/// The superblocks that live, mounted or not, as the kernel lists them in /sys/fs. Opens no device.
+/// The live superblocks, mounted or not, that the kernel lists in /sys/fs. Opens no device.
 struct LiveSuperblocks {
     private let devices: BlockDevices
 
@@ -9,7 +9,7 @@ struct LiveSuperblocks {
         devices = BlockDevices(paths: paths)
     }
 
-    /// Those that something can change, and that are in none of the mount tables.
+    /// The writable superblocks that are in none of the mount tables.
     func missing(from mounts: [MountEntry]) -> [UnreachableFilesystem] {
         let mounted = Set(mounts.map(\.device))
         let named = named().filter { mounted.isDisjoint(with: $0.devices) }
@@ -20,7 +20,8 @@ struct LiveSuperblocks {
         SuperblockLife.named.flatMap { type in
             let directory = devices.paths.sysfs.appending("fs").appending(type)
             return devices.entries(directory).compactMap { entry -> UnreachableFilesystem? in
-                // Others are not about a filesystem ("features", "stats"). One without a number has just ended.
+                // Other entries are no filesystems ("features", "stats"). A superblock without an inode number has
+                // just ended.
                 guard let device = devices.device(kernelName: entry.string),
                     let life = SuperblockLife.inode(directory.appending(entry))
                 else { return nil }
@@ -29,7 +30,8 @@ struct LiveSuperblocks {
         }
     }
 
-    /// A mount names one member of its btrfs. If that name is not known, it may be a mount of any of them.
+    /// A mount names one member of its btrfs. With an unknown name it may be a mount of any btrfs, so none counts as
+    /// missing.
     private func missingBtrfs(_ mounts: [MountEntry]) -> [UnreachableFilesystem] {
         let live = devices.btrfsDirectories()
         guard !live.isEmpty else { return [] }
@@ -51,7 +53,8 @@ struct LiveSuperblocks {
         return "/dev/\(devices.kernelName(of: device) ?? device.description)"
     }
 
-    /// Only ext4 says it of the superblock (/proc/fs/ext4/DEVICE/options). A read-only device takes no writes.
+    /// Only ext4 shows whether the superblock is read-only (/proc/fs/ext4/DEVICE/options). A read-only device takes no
+    /// writes.
     private func isReadOnly(_ filesystem: UnreachableFilesystem) -> Bool {
         let areDevices = filesystem.devices.allSatisfy {
             SmallFile.text(devices.directory(of: $0).appending("ro")) == "1"

@@ -48,10 +48,10 @@ enum MountTable {
         return entries
     }
 
-    /// The last field of a line, as it is: libmount decodes the names in it, and what is a comma in a name then looks
-    /// like one between options.
+    /// The last field of a line, undecoded: libmount decodes names, after which a comma in a name looks like a
+    /// separator.
     private static func superblockOptions(of line: ArraySlice<UInt8>) -> SuperblockOptions? {
-        // Behind the dash that stands by itself: type, source, options.
+        // After the single dash: type, source, options.
         var rest = line
         repeat {
             guard let blank = rest.firstIndex(of: UInt8(ascii: " ")) else { return nil }
@@ -62,14 +62,14 @@ enum MountTable {
         return fields.count == 3 ? SuperblockOptions(fields[2]) : nil
     }
 
-    /// A line of a table for each superblock that is none of these, and the lines that are not understood. Only the third
-    /// field is looked at: most services have a copy of the same mounts, and a user can have a hundred thousand.
+    /// One line of a table for each superblock on none of these devices, and the lines that cannot be parsed. Only the
+    /// third field is read: most services have a copy of the same mounts, and a user can have a hundred thousand.
     static func lines(of bytes: [UInt8], notOn devices: Set<DeviceNumber>) -> [UInt8] {
         var result: [UInt8] = []
         var known = devices
         bytes.withUnsafeBytes { table in
             var rest = table[...]
-            // Often the same in many lines.
+            // Often the same device in many lines.
             var last = rest[..<0]
             while !rest.isEmpty {
                 let line = rest.prefix(through: UInt8(ascii: "\n"))
@@ -89,7 +89,7 @@ enum MountTable {
         return result
     }
 
-    /// - Parameter options: Those of each line.
+    /// - Parameter options: The superblock's options of each line.
     private static func entries(
         of table: OpaquePointer, _ options: [SuperblockOptions], _ namespace: MountNamespace?
     ) -> [MountEntry] {
@@ -151,7 +151,7 @@ enum MountTable {
 }
 
 extension Slice<UnsafeRawBufferPointer> {
-    /// As far as the byte, with it; all of it if it has none. By memchr(3): a table can be of megabytes.
+    /// Up to and including the byte; everything if there is no such byte. By memchr(3): a table can have megabytes.
     fileprivate func prefix(through byte: UInt8) -> Self {
         self[..<(position(of: byte).map { $0 + 1 } ?? endIndex)]
     }

@@ -8,7 +8,7 @@ import SystemPackage
 ///
 /// Not for two threads at once: the kernel tells a change once for each open file.
 public final class MountTableWatch: Sendable {
-    /// Reading a table a second time, for one of a single moment. Enough for a machine that starts containers meanwhile.
+    /// How often a table is read to get a consistent one. Enough for a machine that starts containers meanwhile.
     static let patience = 20
 
     private let path: FilePath
@@ -41,8 +41,8 @@ public final class MountTableWatch: Sendable {
 
     /// True if the table changed since it was read, or opened. Does not block.
     ///
-    /// The kernel says so once, by POLLERR and POLLPRI (fs/proc_namespace.c: mounts_poll). A file that is no mountinfo
-    /// never changes.
+    /// The kernel reports a change once, by POLLERR and POLLPRI (fs/proc_namespace.c: mounts_poll). A file that is no
+    /// mountinfo never changes.
     public func hasChanged() -> Bool {
         // A poll that fails (ENOMEM) tells nothing: better look once too often.
         let events = (try? descriptor.readyEvents(.priority)) ?? .error
@@ -64,17 +64,16 @@ public final class MountTableWatch: Sendable {
         try MountTable.parse(try bytes(), name: path)
     }
 
-    /// The same in the window, where writers wait for it: once, and not past the deadline.
+    /// The same in the window, where writers wait: reads once, and not past the deadline.
     func read(until deadline: Moment) throws(LinuxSystemError) -> [MountEntry] {
         try MountTable.parse(try bytes(attempts: 1, until: deadline), name: path)
     }
 
-    /// The table's bytes, of one moment if it comes to rest within the attempts: a table longer than one read can change
-    /// in between.
+    /// The table's bytes, consistent if the table does not change during one of the attempts: a table longer than one
+    /// read can change in between.
     ///
-    /// Of a table that never comes to rest, which needs no root, every mount is there that was mounted all the while: the
-    /// kernel goes on behind the last mount that it has shown (fs/namespace.c: m_start). What changed meanwhile is told
-    /// by `hasChanged`.
+    /// Any user can change a table without end. The bytes then hold every mount that existed all the while: the kernel
+    /// goes on behind the last mount that it has shown (fs/namespace.c: m_start). `hasChanged` reports the changes.
     func bytes(
         attempts: Int = patience, until deadline: Moment? = nil
     ) throws(LinuxSystemError) -> [UInt8] {

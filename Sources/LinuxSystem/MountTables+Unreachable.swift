@@ -3,15 +3,16 @@ import Glibc
 import SystemPackage
 
 extension MountTables {
-    /// Longer than a mount, or an unmount with little to write, is in no table although its superblock lives.
+    /// Longer than a mount, or an unmount with little to write, has a live superblock and is in no table.
     private static let pause = Duration.seconds(1)
 
-    /// Reads the tables, and finds what lives and is in none of them: then and a second later, so that nothing is found
-    /// that is just being mounted or unmounted. Looks for new namespaces in between, so not while something is frozen.
+    /// Reads the tables, and finds live superblocks that are in none of them, twice, a second apart, so that a mount
+    /// or an unmount in progress does not count. Looks for new namespaces in between, so must not be called while
+    /// filesystems are frozen.
     ///
     /// - Parameter known: lives of superblocks that need not be found.
-    /// - Returns: the mounts as they were at the last look. Nothing is unreachable if only our own table is looked at:
-    ///   then others have what is not in it.
+    /// - Returns: the mounts as they were at the last look. No superblock is unreachable if only our own table is
+    ///   read: other namespaces may have it mounted.
     /// - Throws: `LinuxSystemError` if a table cannot be read or understood.
     public func readWithUnreachable(
         except known: Set<UInt64> = [], paths: SystemPaths = .live

@@ -20,14 +20,14 @@ public final class MountTables: Sendable {
 
     /// For what the process has open besides.
     private static let otherDescriptors = 512
-    /// Reading another namespace's table a second time, for one of a single moment.
+    /// How often another namespace's table is read to get a consistent one.
     private static let attempts = 3
 
     private struct State {
         var others: [NamespaceTable] = []
         /// What the last look for namespaces has left out.
         var unseenNamespaces: [String] = []
-        /// The processes that it may not look at.
+        /// The processes whose mount namespace may not be looked at.
         var hidden: [HiddenProcess] = []
         /// What the last reading has left out.
         var unseenMounts: [String] = []
@@ -120,7 +120,7 @@ public final class MountTables: Sendable {
                     )
                     break
                 }
-                // Those of users may change without end.
+                // Users may change their tables without end.
                 let attempts = state.others[index].canMountDisks ? Self.attempts : 1
                 try state.others[index].read(known: known, attempts: attempts)
                 mounts += state.others[index].entries

@@ -3,8 +3,8 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// Which threads are in which mount namespace, but for our own. Reads a link of each thread, and opens nothing but the
-/// directory of each process's threads.
+/// The threads of each mount namespace but our own. Reads a link of each thread, and opens nothing but the directory
+/// of each process's threads.
 struct NamespaceScan: Sendable {
     /// Of each kind. Enough to find one that lives.
     static let membersPerNamespace = 8
@@ -15,7 +15,8 @@ struct NamespaceScan: Sendable {
         let thread: pid_t
     }
 
-    /// Some of the threads of a namespace, of the oldest process first, one of each process: they often end together.
+    /// Some of the threads of a namespace, of the oldest process first, one of each process, since threads of a
+    /// process often end together.
     struct Members {
         /// They see all of it.
         fileprivate(set) var atRoot: [Member] = []
@@ -33,7 +34,7 @@ struct NamespaceScan: Sendable {
     /// - Throws: `LinuxSystemError` if /proc cannot be read.
     init(proc: FilePath) throws(LinuxSystemError) {
         let own = try? ProcessDirectory.inode(inLink: readSymbolicLink(proc.appending("self/ns/mnt")).string)
-        // Its threads are in other namespaces only to look at them, or to mount what is frozen where nobody sees it.
+        // Threads of quiesce are in other namespaces only to read tables, or to make private mounts.
         let me = (try? readSymbolicLink(proc.appending("self"))).flatMap { pid_t($0.string) }
         let processes: [pid_t]
         do throws(Errno) {

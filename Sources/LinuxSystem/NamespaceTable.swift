@@ -12,11 +12,12 @@ struct NamespaceTable: Sendable {
     let watch: MountTableWatch
     /// Why not all of its mounts are seen, as a sentence; nil if they are.
     let partial: String?
-    /// False in the namespaces of user namespaces (rootless containers, browsers): their owners can change them without end,
-    /// but mount no disk. A mount that is passed on to them is also in the table of a namespace where it was made. Root can
-    /// mount a disk there from outside: that is seen when planning and checking, not in the window.
+    /// False in mount namespaces of user namespaces (rootless containers, browsers): their owners can change the table
+    /// without end, but mount no disk. A mount that propagates there is also in the table of the namespace where the
+    /// mount was made. A disk that root mounts there from outside is seen when planning and checking, not in the
+    /// window.
     let canMountDisks: Bool
-    /// What was read last; empty unless it matters.
+    /// The entries as read last; empty unless the table matters.
     private(set) var entries: [MountEntry] = []
     private let thread: ProcessDirectory
     /// The namespace's root, if the thread has another one.
@@ -41,7 +42,7 @@ struct NamespaceTable: Sendable {
             } catch .noSuchProcess {
                 continue
             } catch .invalidArgument {
-                // It is a zombie by now.
+                // The thread is a zombie by now.
                 continue
             } catch {
                 let path = member.table(in: proc)
@@ -65,7 +66,7 @@ struct NamespaceTable: Sendable {
         namespace = MountNamespace(
             inode: inode, processID: member.process,
             threadID: member.thread == member.process ? nil : member.thread, command: command)
-        // If that cannot be told, better look once too often.
+        // If the owner cannot be read, the table is read in the window, too.
         canMountDisks = (try? directory.isMountNamespaceOfInitialUsers()) ?? true
         // One in a chroot sees the mounts below its root only; one whose root was unmounted sees none.
         if try directory.isAtNamespaceRoot(), !table.isEmpty {
@@ -84,7 +85,7 @@ struct NamespaceTable: Sendable {
         }
     }
 
-    /// Reads it: the whole table, or nothing if everything in it is on superblocks that are known, or on no disk of ours.
+    /// Reads the whole table, or nothing if all its mounts are on superblocks that are known, or on no disk of ours.
     ///
     /// - Parameters:
     ///   - attempts: for a table of one moment.

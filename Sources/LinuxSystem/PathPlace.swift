@@ -4,8 +4,8 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// A file that a walk along a path has come to, held by a descriptor: nobody can put another one in its place, and
-/// having it asks no filesystem's server for anything (O_PATH, open(2)).
+/// A file on the walk along a path, held by a descriptor: no process can replace the file, and holding it sends no
+/// request to its filesystem's server (O_PATH, open(2)).
 final class PathPlace {
     let path: FilePath
     private let descriptor: FileDescriptor
@@ -31,8 +31,8 @@ final class PathPlace {
         try? descriptor.close()
     }
 
-    /// What is called so in this directory, a symbolic link itself; nil if nothing is. Asks the server of this
-    /// directory's filesystem.
+    /// The entry of this directory with that name, a symbolic link itself; nil if there is none. Sends a request to
+    /// the server of this directory's filesystem.
     func child(_ name: FilePath.Component) throws(Errno) -> PathPlace? {
         let path = path.appending(name)
         let name = FilePath(root: nil, [name])
@@ -75,8 +75,8 @@ final class PathPlace {
         return FilePath(platformString: target)
     }
 
-    /// The type of its filesystem as mountinfo has it, such as `ext4` or `fuse.sshfs`. Not by statfs(2): that asks the
-    /// filesystem's server.
+    /// The type of its filesystem as mountinfo has it, such as `ext4` or `fuse.sshfs`. Not by statfs(2), which sends a
+    /// request to the filesystem's server.
     func filesystemType() throws(Errno) -> String {
         // The descriptor keeps the mount, and so its number, from becoming another's.
         let table = try readWholeFile("/proc/thread-self/mountinfo", limit: 64 << 20)
@@ -85,7 +85,7 @@ final class PathPlace {
         return type
     }
 
-    /// - Parameter table: As `/proc/PID/mountinfo`. Whoever mounts cannot forge a field: blanks in it are escaped.
+    /// - Parameter table: As `/proc/PID/mountinfo`. Fields cannot be forged: the kernel escapes blanks in names.
     static func filesystemType(ofMount mountID: UInt64, in table: [UInt8]) -> String? {
         let start = Array("\(mountID) ".utf8)
         let line = table.split(separator: UInt8(ascii: "\n")).first { $0.starts(with: start) }
@@ -96,7 +96,7 @@ final class PathPlace {
         return String(decoding: fields[end + 1], as: UTF8.self)
     }
 
-    /// From the kernel's own notes. Not by statx(2): FUSE refuses that to whoever may not use the mount, also to root.
+    /// From fdinfo. Not by statx(2): FUSE refuses statx(2) to users that may not use the mount, also to root.
     private static func mountID(of descriptor: FileDescriptor) throws(Errno) -> UInt64 {
         let notes = try readWholeFile(FilePath("/proc/thread-self/fdinfo/\(descriptor.rawValue)"))
         for line in notes.split(separator: UInt8(ascii: "\n")) {

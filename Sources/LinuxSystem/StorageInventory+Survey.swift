@@ -86,7 +86,7 @@ extension StorageInventory {
         }
     }
 
-    /// The same with what the policy may name them by.
+    /// The same filesystems with the identity and the device names that a policy may use.
     private static func identified(
         _ unreachable: [UnreachableFilesystem], devices: BlockDevices
     ) -> [UnreachableFilesystem] {

@@ -72,7 +72,7 @@ struct StorageTopology: Sendable {
 
     /// The directories a layer may keep its files in.
     private static func lowerDirectories(of mount: MountEntry) -> [FilePath] {
-        // ecryptfs has it as its source. That of an overlay can be any text.
+        // The source of an ecryptfs is its lower directory; the source of an overlay can be any text.
         guard mount.filesystemType.hasPrefix("overlay") else { return [FilePath(mount.source)] }
         guard let upper = mount.superblockOptions.path("upperdir") else { return [] }
         // Given to mount(2) a backslash stands before a comma, a colon and itself, and is shown; given to fsconfig(2) it

@@ -5,7 +5,7 @@ import SystemPackage
 /// Opens the mount points of a plan, once: from then on the descriptors stand for the filesystems, and no path is
 /// looked up again.
 public struct TargetOpener: Sendable {
-    /// A filesystem of the plan and a descriptor on it, or of its block device. Whoever has it closes it.
+    /// A filesystem of the plan and a descriptor on it, or on its block device. The holder closes the descriptor.
     public struct Target: Hashable, Sendable {
         public let filesystem: PlannedFilesystem
         public let descriptor: FileDescriptor
@@ -106,7 +106,7 @@ public struct TargetOpener: Sendable {
         _ filesystem: PlannedFilesystem, through mount: MountEntry, asDirectory: Bool, below roots: NamespaceRoots
     ) throws(LinuxSystemError) -> Target {
         let mayWait = !filesystem.isBelowAutomount
-        // Not opened yet: what has been mounted there since the plan was made could hang the open.
+        // Not opened yet: the open could hang on a mount that was made there since the plan.
         let found =
             filesystem.isCovered
             ? try findCovered(mount, asDirectory: asDirectory, mayWait: mayWait)
@@ -236,7 +236,7 @@ extension LinuxSystemError {
         LinuxSystemError(
             .open, mountPoint: mount.mountPoint, subject: mount.place,
             problem: "its block device \(mount.device) cannot be opened to be flushed",
-            remedy: "See whether it is in /dev, or exclude it in [filesystems] exclude.", underlyingError: errno)
+            remedy: "Check that it is in /dev, or exclude it in [filesystems] exclude.", underlyingError: errno)
     }
 
     fileprivate static func unmounted(_ mount: MountEntry, _ errno: Errno? = nil) -> LinuxSystemError {

@@ -21,8 +21,8 @@ public enum TrustCheck {
     /// Checks the path, every directory above it, and the same for the target of every symbolic link on the
     /// way.
     ///
-    /// What a FUSE server says of owners and modes proves nothing, and it may never answer: on such a filesystem nothing
-    /// is trusted or even looked at. Blocks as fstat(2) does elsewhere (for ever on a dead network mount): call it on a
+    /// A FUSE server can report any owner and mode, or never answer, so a file on a FUSE filesystem is neither trusted
+    /// nor looked at. On other filesystems blocks as fstat(2) does (for ever on a dead network mount): call it on a
     /// thread that may.
     ///
     /// - Parameter mayBeMissing: Accept a path that does not exist (yet), if nobody but root can make it.
@@ -82,8 +82,8 @@ public enum TrustCheck {
         return child
     }
 
-    /// Of the filesystems that the kernel may ask a user's program for, only FUSE can be mounted by a user where others
-    /// see it (fusermount3(1)). virtiofs speaks FUSE with the host, which this machine has to trust anyway.
+    /// Of the filesystems that a user's program can serve, only FUSE can be mounted by a user in view of others
+    /// (fusermount3(1)). virtiofs speaks FUSE with the host, which this machine has to trust anyway.
     private static func verifyFilesystem(of place: PathPlace, on path: FilePath) throws(TrustError) {
         let type = try readable(place.path, on: path) { () throws(Errno) in try place.filesystemType() }
         guard !["fuse", "fuseblk"].contains(type.prefix { $0 != "." }) else {

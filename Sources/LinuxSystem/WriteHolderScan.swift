@@ -1,11 +1,13 @@
 import FreezeCore
 import LinuxCalls
+import Synchronization
 import SystemPackage
 
 /// Looks through /proc for tasks that sleep inside a write to a filesystem, for what only another process can give them.
 ///
-/// A FIFREEZE waits for such a write (fs/super.c: sb_wait_write), and for as long. Nothing here waits for a task: no
-/// command line and no map is read, which need the lock of its memory, and no file of it is looked up.
+/// A FIFREEZE waits for such a write (fs/super.c: sb_wait_write), and for as long. Users choose what is read here: nothing
+/// that a user can make slow or endless is waited for, and no task of one user hides that of another. No command line and
+/// no map is read, which need the lock of the task's memory, and no file of it is looked up.
 public struct WriteHolderScan: Sendable {
     public struct Findings: Sendable {
         public fileprivate(set) var holders: [WriteHolder] = []
@@ -13,9 +15,38 @@ public struct WriteHolderScan: Sendable {
         public fileprivate(set) var isComplete = true
     }
 
-    /// More would be the same user's, and no help.
-    private static let mostHolders = 64
-    /// For the mount table of one task.
+    /// A task that sleeps where a write can.
+    private struct Suspect: Sendable {
+        let process: Int32
+        let task: Int32
+        let wait: KernelWait
+        var directory: String { "\(process)/task/\(task)" }
+    }
+
+    /// What the kernel tells of a task under a lock that exec(2) holds.
+    private struct Trace: Sendable {
+        /// The line of proc_pid_syscall(5).
+        let call: String
+        /// The functions of proc_pid_stack(5); empty where they are not needed.
+        let functions: [String]
+    }
+
+    /// /proc, kept open by whichever thread still reads in it.
+    private final class ProcDirectory: Sendable {
+        let descriptor: FileDescriptor
+
+        init?(_ path: FilePath) {
+            guard let opened = try? openDescriptor(path, .readOnly, options: .directory) else { return nil }
+            descriptor = opened
+        }
+
+        deinit { try? descriptor.close() }
+    }
+
+    /// For all traces of one batch.
+    private static let tracePatience = Duration.milliseconds(200)
+    private static let traceBatch = 256
+    /// For all mount tables of other namespaces.
     private static let mountTablePatience = Duration.milliseconds(300)
 
     private let paths: SystemPaths
@@ -39,92 +70,225 @@ public struct WriteHolderScan: Sendable {
         SmallFile.text("/proc/sys/kernel/osrelease") ?? ""
     }
 
-    /// Blocks for some microseconds for each task.
+    /// Blocks for some microseconds for each task, and some milliseconds for each that sleeps where a write can.
     ///
     /// - Parameters:
     ///   - filesystems: Whose writers count.
     ///   - deadline: When to stop.
     public func findings(on filesystems: [PlannedFilesystem], until deadline: Moment) -> Findings {
         var findings = Findings()
-        guard !filesystems.isEmpty, let proc = try? openDescriptor(paths.proc, .readOnly, options: .directory)
-        else {
-            return findings
+        guard !filesystems.isEmpty, let proc = ProcDirectory(paths.proc) else { return findings }
+        var traced: [(suspect: Suspect, trace: Trace)] = []
+        var rest = suspects(in: proc, until: deadline, &findings.isComplete)[...]
+        while !rest.isEmpty {
+            guard Moment.now < deadline else {
+                findings.isComplete = false
+                break
+            }
+            let batch = rest.prefix(Self.traceBatch)
+            rest = rest.dropFirst(batch.count)
+            traced += zip(batch, traces(of: Array(batch), in: proc)).compactMap { suspect, trace in
+                trace.map { (suspect, $0) }
+            }
         }
-        defer { try? proc.close() }
+        guard !traced.isEmpty else { return findings }
         var look = Look(
             planned: Dictionary(filesystems.map { ($0.device, $0.mountPoint) }) { first, _ in first },
-            paths: paths, proc: proc, holdsWhileReading: holdsWhileReading)
-        for process in numberedEntries(".", in: proc) {
-            for task in numberedEntries("\(process)/task", in: proc) {
-                guard Moment.now < deadline, findings.holders.count < Self.mostHolders else {
-                    findings.isComplete = findings.holders.count >= Self.mostHolders
-                    return findings
+            paths: paths, proc: proc.descriptor, holdsWhileReading: holdsWhileReading,
+            tableDeadline: min(deadline, .now + Self.mountTablePatience))
+        // Those that need a mount table of another namespace come last: a user can make such a table long.
+        let open = traced.filter { suspect, trace in
+            switch look.holder(suspect, trace, in: .ownTable) {
+            case .holder(let holder):
+                findings.holders.append(holder)
+                return false
+            case .none: return false
+            case .foreign: return true
+            }
+        }
+        for (suspect, trace) in open {
+            if case .holder(let holder) = look.holder(suspect, trace, in: .everyTable) {
+                findings.holders.append(holder)
+            }
+        }
+        withExtendedLifetime(proc) {}
+        return findings
+    }
+
+    /// Nearly every task drops out here, at its first file.
+    private func suspects(
+        in proc: ProcDirectory, until deadline: Moment, _ isComplete: inout Bool
+    ) -> [Suspect] {
+        var suspects: [Suspect] = []
+        for process in numberedEntries(".", in: proc.descriptor) {
+            for task in numberedEntries("\(process)/task", in: proc.descriptor) {
+                guard Moment.now < deadline else {
+                    isComplete = false
+                    return suspects
                 }
-                if let holder = look.holder(process, task) {
-                    findings.holders.append(holder)
+                let path = "\(process)/task/\(task)/wchan"
+                if let function = readText(path, in: proc.descriptor, capacity: 64),
+                    let wait = KernelWait(function: function[...])
+                {
+                    suspects.append(Suspect(process: process, task: task, wait: wait))
                 }
             }
         }
-        return findings
+        return suspects
+    }
+
+    /// In the order of the suspects; nil for one that is in no system call, or cannot be traced.
+    ///
+    /// An exec(2) that closes a file of a FUSE server waits for that server with the lock in hand (fs/proc/base.c:
+    /// lock_trace; fs/exec.c: begin_new_exec). Such a task is the only one of its process, and in no write.
+    private func traces(of suspects: [Suspect], in proc: ProcDirectory) -> [Trace?] {
+        let attempts = suspects.map { TraceAttempt(task: $0.task) }
+        let waiting = TraceAttempt.waiting
+        let work = zip(suspects, attempts).map { suspect, attempt in
+            { @Sendable () -> Trace? in
+                if waiting.contains(suspect.task) { return nil }
+                defer { attempt.finish() }
+                return withExtendedLifetime(proc) { trace(of: suspect, in: proc.descriptor) }
+            }
+        }
+        let results = AbandonableWork.run(work, until: .now + Self.tracePatience)
+        for (attempt, result) in zip(attempts, results) where result == nil { attempt.abandon() }
+        return results.map { $0 ?? nil }
+    }
+
+    /// Remembers the tasks whose trace a thread still waits for: a hanging one costs one thread, not one for each look.
+    private final class TraceAttempt: Sendable {
+        private static let abandoned = Mutex<Set<Int32>>([])
+
+        static var waiting: Set<Int32> { abandoned.withLock { $0 } }
+
+        private let task: Int32
+        private let isFinished = Mutex(false)
+
+        init(task: Int32) { self.task = task }
+
+        /// Both under one lock: an answer in the last moment is not remembered as missing for ever.
+        func abandon() {
+            isFinished.withLock { if !$0 { Self.abandoned.withLock { _ = $0.insert(task) } } }
+        }
+
+        func finish() {
+            isFinished.withLock { isFinished in
+                isFinished = true
+                Self.abandoned.withLock { _ = $0.remove(task) }
+            }
+        }
+    }
+
+    private func trace(of suspect: Suspect, in proc: FileDescriptor) -> Trace? {
+        guard let call = readText("\(suspect.directory)/syscall", in: proc, capacity: 256) else { return nil }
+        guard suspect.wait == .page || holdsWhileReading else { return Trace(call: call, functions: []) }
+        // `[<0>] handle_mm_fault+0xd0/0x310`
+        let lines = (readText("\(suspect.directory)/stack", in: proc, capacity: 8192) ?? "").split(separator: "\n")
+        return Trace(
+            call: call,
+            functions: lines.compactMap { line in
+                line.split(separator: " ").last.map { String($0.prefix { $0 != "+" && $0 != "." }) }
+            })
     }
 
     /// One look: what is read for the first task that needs it, is read once.
     private struct Look {
+        enum Scope { case ownTable, everyTable }
+
+        enum Verdict {
+            case none
+            case holder(WriteHolder)
+            /// Only the mount table of another namespace tells.
+            case foreign
+        }
+
         let planned: [DeviceNumber: FilePath]
         let paths: SystemPaths
         let proc: FileDescriptor
         let holdsWhileReading: Bool
+        /// When no further mount table is read.
+        let tableDeadline: Moment
         private lazy var ownMounts = (try? MountTable.read(paths.proc.appending("self/mountinfo"))) ?? []
         private lazy var kernelMounts = kernelMountIDs()
         private lazy var connections = FuseConnections(sysfs: paths.sysfs)
+        /// The mount tables of other namespaces, by the namespace's link.
+        private var tables: [String: [UInt8]] = [:]
 
         init(
-            planned: [DeviceNumber: FilePath], paths: SystemPaths, proc: FileDescriptor, holdsWhileReading: Bool
+            planned: [DeviceNumber: FilePath], paths: SystemPaths, proc: FileDescriptor, holdsWhileReading: Bool,
+            tableDeadline: Moment
         ) {
             self.planned = planned
             self.paths = paths
             self.proc = proc
             self.holdsWhileReading = holdsWhileReading
+            self.tableDeadline = tableDeadline
         }
 
         // MARK: A task
 
-        /// Nearly every task drops out at its first file.
-        mutating func holder(_ process: Int32, _ task: Int32) -> WriteHolder? {
-            let directory = "\(process)/task/\(task)"
-            guard let function = read("\(directory)/wchan", 64), let wait = KernelWait(function: function[...]),
-                let call = read("\(directory)/syscall", 256)
-            else { return nil }
-            let fields = call.split(separator: " ")
-            guard let number = fields.first.flatMap({ Int($0) }) else { return nil }
-            let file: String?
-            let mountPoint: FilePath?
+        mutating func holder(_ suspect: Suspect, _ trace: Trace, in scope: Scope) -> Verdict {
+            let directory = suspect.directory
+            let fields = trace.call.split(separator: " ")
+            guard let number = fields.first.flatMap({ Int($0) }) else { return .none }
+            var file: FilePath?
+            var mountPoint: FilePath?
+            var position: UInt64?
             if let writing = WritingCall(number: number) {
-                if wait == .mutex, !writing.isSplice { return nil }
-                if writing.readsFile, !holdsWhileReading { return nil }
-                let place = writing.argument + 1
-                guard fields.count > place, let value = UInt64(fields[place].dropFirst(2), radix: 16) else {
-                    return nil
-                }
+                if suspect.wait == .mutex, !writing.isSplice { return .none }
+                if writing.readsFile, !holdsWhileReading { return .none }
+                guard let value = argument(writing.argument, of: fields) else { return .none }
                 let descriptor = Int32(truncatingIfNeeded: value)
-                guard case .planned(let found) = target(of: descriptor, directory) else { return nil }
-                if wait == .page, !waitsForServer(directory, writing) { return nil }
-                mountPoint = found
-                file = (try? readSymbolicLink(paths.proc.appending("\(directory)/fd/\(descriptor)")))?.string
-            } else {
-                guard holdsWhileReading, wait == .server || wait == .page, isCopyingUp(directory) else {
-                    return nil
+                let information = FileInformation(read("\(directory)/fdinfo/\(descriptor)", 1024) ?? "")
+                switch target(information.mountID, directory, in: scope) {
+                case .planned(let found): mountPoint = found
+                case .another: return .none
+                case .foreign: return .foreign
                 }
-                (file, mountPoint) = (nil, nil)
+                if suspect.wait == .page, !waitsForServer(trace, writing) { return .none }
+                if !hasOwnPosition(writing, fields) { position = information.position }
+                file = try? readSymbolicLink(paths.proc.appending("\(directory)/fd/\(descriptor)"))
+            } else {
+                guard holdsWhileReading, suspect.wait == .server || suspect.wait == .page,
+                    trace.functions.contains(where: { $0.hasPrefix("ovl_copy_up") })
+                else { return .none }
             }
-            guard let status = status(directory) else { return nil }
-            let isWithServer = wait == .server || wait == .page
-            return WriteHolder(
-                processID: process, command: read("\(process)/comm", 64) ?? "?", userID: status.user,
-                file: file.map { FilePath($0) }, mountPoint: mountPoint,
-                connection: isWithServer ? connections.awaited(in: mounts(of: directory)) : nil,
-                sleep: .init(
-                    threadID: task, switches: status.switches, function: function, systemCall: call))
+            guard let status = status(directory) else { return .none }
+            let isWithServer = suspect.wait == .server || suspect.wait == .page
+            let fuseMounts = isWithServer ? mounts(of: directory, withID: nil) ?? [] : []
+            return .holder(
+                WriteHolder(
+                    processID: suspect.process, command: read("\(suspect.process)/comm", 64) ?? "?",
+                    userID: status.user, file: file, mountPoint: mountPoint,
+                    connection: isWithServer
+                        ? connections.awaited(by: status.user, in: fuseMounts, besides: ownMounts) : nil,
+                    write: .init(
+                        threadID: suspect.task, systemCall: trace.call, progress: position ?? status.switches)))
+        }
+
+        private func argument(_ place: Int, of fields: [Substring]) -> UInt64? {
+            fields.count > place + 1 ? UInt64(fields[place + 1].dropFirst(2), radix: 16) : nil
+        }
+
+        /// Whether the call keeps its position in the task's memory: splice(2) and copy_file_range(2), with an offset.
+        private func hasOwnPosition(_ writing: WritingCall, _ fields: [Substring]) -> Bool {
+            writing.argument == 2 && argument(3, of: fields) != 0
+        }
+
+        /// Of proc_pid_fdinfo(5). Both nil if the descriptor was closed meanwhile, which does not end the write.
+        private struct FileInformation {
+            var position: UInt64?
+            var mountID: UInt64?
+
+            init(_ text: String) {
+                for line in text.split(separator: "\n") {
+                    let fields = line.split(whereSeparator: \.isWhitespace)
+                    guard fields.count > 1 else { continue }
+                    if fields[0] == "pos:" { position = UInt64(fields[1]) }
+                    if fields[0] == "mnt_id:" { mountID = UInt64(fields[1]) }
+                }
+            }
         }
 
         private func status(_ directory: String) -> (user: UInt32, switches: UInt64)? {
@@ -146,21 +310,17 @@ public struct WriteHolderScan: Sendable {
             /// Nil if it may be any of them.
             case planned(FilePath?)
             case another
+            case foreign
         }
 
-        private mutating func target(of descriptor: Int32, _ directory: String) -> Target {
-            let lines = read("\(directory)/fdinfo/\(descriptor)", 1024)?.split(separator: "\n") ?? []
-            guard let line = lines.first(where: { $0.hasPrefix("mnt_id:") }),
-                let mountID = line.split(whereSeparator: \.isWhitespace).last.flatMap({ UInt64($0) })
-            else {
-                // Closed meanwhile, which does not end the write.
-                return .planned(nil)
-            }
+        private mutating func target(_ mountID: UInt64?, _ directory: String, in scope: Scope) -> Target {
+            guard let mountID else { return .planned(nil) }
             if let mount = ownMounts.first(where: { $0.mountID == mountID }) { return target(on: mount) }
             if kernelMounts.contains(mountID) { return .another }
-            let foreign = mounts(of: directory, including: mountID).first { $0.mountID == mountID }
-            // A mount that is in no table: detached, or unmounted lazily.
-            return foreign.map { target(on: $0) } ?? .planned(nil)
+            guard scope == .everyTable else { return .foreign }
+            let mount = mounts(of: directory, withID: mountID)?.first
+            // A mount that is in no table (detached, or unmounted lazily), or in one that could not be read in time.
+            return mount.map { target(on: $0) } ?? .planned(nil)
         }
 
         private mutating func target(on mount: MountEntry) -> Target {
@@ -175,49 +335,45 @@ public struct WriteHolderScan: Sendable {
             return host.kind == .stacked ? .planned(nil) : .another
         }
 
-        /// Of the task's mount table the line of this mount, and those of FUSE filesystems. A user can make a table that
-        /// takes seconds to read: then what was not found in time may be anything.
-        private func mounts(of directory: String, including mountID: UInt64? = nil) -> [MountEntry] {
-            let path = paths.proc.appending("\(directory)/mountinfo")
-            guard let descriptor = try? openDescriptor(path, .readOnly) else { return [] }
-            defer { try? descriptor.close() }
-            let deadline = Moment.now + WriteHolderScan.mountTablePatience
+        /// The mount with this id, or the FUSE mounts for nil, of the namespace of a task. Nil if there was no time for the
+        /// table.
+        private mutating func mounts(of directory: String, withID mountID: UInt64?) -> [MountEntry]? {
+            guard let table = table(of: directory) else { return nil }
             let prefix = mountID.map { Array("\($0) ".utf8) }
-            let type = Array(" - fuse".utf8)
             var wanted: [UInt8] = []
-            var rest: [UInt8] = []
-            while Moment.now < deadline, let bytes = try? readOnce(descriptor, atMost: 65_536), !bytes.isEmpty {
-                rest += bytes
-                while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-                    let line = rest[...end]
-                    let isWanted = prefix.map { line.starts(with: $0) } ?? false
-                    if isWanted || line.contains(type) { wanted += line }
-                    rest.removeSubrange(...end)
-                }
+            var count = 0
+            for line in table.split(separator: UInt8(ascii: "\n")) where count < Self.mostLines {
+                guard prefix.map({ line.starts(with: $0) }) ?? line.contains(Self.fuse) else { continue }
+                wanted += line + [UInt8(ascii: "\n")]
+                count += 1
             }
-            return (try? MountTable.parse(wanted, name: path)) ?? []
+            return (try? MountTable.parse(wanted, name: paths.proc.appending("\(directory)/mountinfo"))) ?? []
+        }
+
+        private static let fuse = Array(" - fuse".utf8)
+        /// A user can have any number of FUSE mounts.
+        private static let mostLines = 1000
+
+        /// Read once for all tasks of a namespace.
+        private mutating func table(of directory: String) -> [UInt8]? {
+            let link = try? readSymbolicLink(paths.proc.appending("\(directory)/ns/mnt")).string
+            if let known = tables[link ?? directory] { return known }
+            guard Moment.now < tableDeadline,
+                let watch = try? MountTableWatch(paths.proc.appending("\(directory)/mountinfo")),
+                let bytes = try? watch.bytes(attempts: 1, until: tableDeadline)
+            else { return nil }
+            tables[link ?? directory] = bytes
+            return bytes
         }
 
         // MARK: What is waited for
 
         /// Whether the page is one of the data to write, and a FUSE server may be the one to send it: an ordinary writer
         /// waits for pages of the file it writes to, or of another local one.
-        private mutating func waitsForServer(_ directory: String, _ call: WritingCall) -> Bool {
+        private mutating func waitsForServer(_ trace: Trace, _ call: WritingCall) -> Bool {
             if connections.waiting?.isEmpty == true { return false }
-            let functions = stack(directory)
-            if functions.contains("handle_mm_fault") { return true }
-            return call.readsFile && functions.contains("filemap_splice_read")
-        }
-
-        private func isCopyingUp(_ directory: String) -> Bool {
-            stack(directory).contains { $0.hasPrefix("ovl_copy_up") }
-        }
-
-        /// The functions of proc_pid_stack(5): `[<0>] handle_mm_fault+0xd0/0x310`. Empty if the kernel does not tell.
-        private func stack(_ directory: String) -> [Substring] {
-            (read("\(directory)/stack", 8192) ?? "").split(separator: "\n").compactMap { line in
-                line.split(separator: " ").last?.prefix { $0 != "+" && $0 != "." }
-            }
+            if trace.functions.contains("handle_mm_fault") { return true }
+            return call.readsFile && trace.functions.contains("filemap_splice_read")
         }
 
         private func read(_ path: String, _ capacity: Int) -> String? {

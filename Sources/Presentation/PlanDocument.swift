@@ -71,8 +71,8 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         }
     }
 
-    /// A filesystem that is not frozen, since it lives and is in no mount table. It lowers the level of the result to
-    /// `crash`.
+    /// A filesystem that is in use and in no mount table, so that it is not frozen and lowers the level of the result
+    /// to `crash`.
     public struct Unreachable: Encodable, Sendable, Hashable {
         /// The name of the kernel's driver.
         public let type: String

@@ -6,10 +6,10 @@ import SystemPackage
 /// systemd, as the one who started the daemon with `Type=notify` (sd_notify(3)): it is told when requests can come,
 /// what the daemon is doing, and at intervals that it is alive.
 public final class ServiceManager: LifeObserver, RequestObserver {
-    /// How much longer systemd waits for the end after each message, whatever `TimeoutStopSec=` says: that is short, for
-    /// a daemon that does not say anything.
+    /// How much longer systemd waits for the end after each message, beyond `TimeoutStopSec=`, which is short for a
+    /// daemon that sends no messages.
     private static let stopExtension = Duration.seconds(30)
-    /// How often systemd is told while the daemon stops.
+    /// How often the timeout is extended while the daemon stops.
     private static let stopInterval = Duration.seconds(10)
 
     private let socket: NotificationSocket

@@ -19,7 +19,7 @@ enum Completions {
     /// - Parameter arguments: the command line so far.
     static func requestIDs(_ arguments: [String]) -> [String] {
         guard let configuration = configuration(arguments) else { return [] }
-        let file = HistoryFile(inStateDirectory: configuration.paths.state)
+        let file = HistoryFile(configuration.paths)
         return (try? file.records(limit: 50))?.records.map(\.id) ?? []
     }
 

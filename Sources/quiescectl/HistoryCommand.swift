@@ -34,7 +34,7 @@ struct HistoryCommand: ParsableCommand {
     }
 
     func run() throws {
-        let file = HistoryFile(inStateDirectory: try options.load().paths.state)
+        let file = HistoryFile(try options.load().paths)
         let page = try file.records(limit: limit)
         warnOfUnreadableLines(page.unreadableLines, in: file)
         try output.write(page.records, orLines: HistoryTable(page.records, style: .ofLocale).lines)

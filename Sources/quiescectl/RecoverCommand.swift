@@ -147,5 +147,7 @@ private struct RunDirectoryMissing: ActionableError {
 private struct RecoveryHangs: ActionableError {
     var subject: String { "recover" }
     var problem: String { "it does not get on" }
-    var remedy: String? { "Look for hanging disks in the kernel's log; SysRq-j thaws everything in an emergency." }
+    var remedy: String? {
+        "Look for hanging disks in the kernel's log; SysRq-j thaws filesystems whose freeze is finished."
+    }
 }

@@ -29,7 +29,7 @@ struct ShowCommand: ParsableCommand {
     @OptionGroup var output: OutputOption
 
     func run() throws {
-        let file = HistoryFile(inStateDirectory: try options.load().paths.state)
+        let file = HistoryFile(try options.load().paths)
         let match = if let requestID { try file.record(id: requestID) } else { try file.last() }
         warnOfUnreadableLines(match.unreadableLines, in: file)
         guard let record = match.record else { throw HistoryError.missing(requestID, in: file.path) }

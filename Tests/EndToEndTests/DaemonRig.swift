@@ -155,7 +155,7 @@ final class DaemonRig {
 
     /// The newest record of the history, once there are as many as expected: it is written after the answer.
     func record(number: Int = 1, within limit: Duration = .seconds(10)) throws -> HistoryRecord {
-        let history = HistoryFile(inStateDirectory: stateDirectory)
+        let history = HistoryFile(inStateDirectory: stateDirectory, heldIn: runDirectory)
         let deadline = ContinuousClock.now + limit
         while true {
             if let page = try? history.records(), page.records.count >= number,

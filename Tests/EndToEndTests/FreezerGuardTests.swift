@@ -47,7 +47,7 @@ extension EndToEnd {
         }
 
         /// While the thread that has frozen the upper level still tells so: the lower one waits for it.
-        @Test func `P6 a thaw that answers the last report begins with that level`() throws {
+        @Test func `P6 a thaw that answers the last report begins with that step`() throws {
             let filesystems = try (0..<2).map { _ in try ScratchFilesystem(.ext4) }
             let directory = try RunDirectory("/run/freezer-session", creating: true)
             let (ledger, descriptor) = try directory.createLedger(

@@ -49,7 +49,9 @@ extension EndToEnd {
             let record = try rig.record()
             #expect(record.result == .succeeded && record.level == "application")
             #expect(record.reason == "quiesced ended after the thaw, before its hooks had")
-            #expect(try HistoryFile(inStateDirectory: rig.stateDirectory).records().records.count == 1)
+            #expect(
+                try HistoryFile(inStateDirectory: rig.stateDirectory, heldIn: rig.runDirectory).records().records
+                    .count == 1)
             #expect(try rig.control("status").output.contains(record.id))
             try rig.waitUntilReleased()
             #expect(try rig.stop() == .exited(0))

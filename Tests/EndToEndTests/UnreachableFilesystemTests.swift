@@ -108,7 +108,7 @@ extension EndToEnd {
         ]
 
         @Test(arguments: policies)
-        func `what the policy does not want lowers no level`(policy: String) throws {
+        func `a filesystem that the policy does not name lowers no level`(policy: String) throws {
             let filesystem = try UnheldFilesystem("hidden")
             let end = try hide(filesystem, .lazily)
             let lines = policy.replacing("DEVICE", with: filesystem.device.string)

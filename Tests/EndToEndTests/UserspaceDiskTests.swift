@@ -85,7 +85,7 @@ extension EndToEnd {
             try remove(after: rig)
         }
 
-        @Test func `a read-only one is left alone`() throws {
+        @Test func `a read-only ntfs-3g is skipped`() throws {
             try RunningProgram.output(of: "umount", [mountPoint])
             try mount("ro")
             let rig = try DaemonRig(configuration: ["filesystems": "unfreezable = \"fail\""])

@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test(arguments: ["", "nonsense", "1", "-1 -1 -1"])
-    func `a locked file that names nobody is left alone`(text: String) throws {
+    func `a lock file that is held and names no process is kept`(text: String) throws {
         let directory = try scratch.runDirectory()
         let held = try directory.lock()
         let file = try openDescriptor(directory.path.appending("lock"), .writeOnly, options: .truncate)

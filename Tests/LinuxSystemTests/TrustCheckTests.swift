@@ -168,7 +168,7 @@ struct TrustCheckTests {
         }
     }
 
-    @Test func `whether it exists is told`() throws {
+    @Test func `verify returns whether the file exists`() throws {
         try withDirectory { directory in
             let exists = try [directory, directory.appending("missing")].map {
                 try TrustCheck.verify($0, mayBeMissing: true)

@@ -63,9 +63,8 @@ import Testing
             holders() == [
                 WriteHolder(
                     processID: 100, command: "dd", userID: 1001, file: "/data/file", mountPoint: "/data",
-                    sleep: .init(
-                        threadID: 101, switches: 7, function: "pipe_wait_readable",
-                        systemCall: "275 0x4 0x0 0x3 0x0 0x0 0x0 0x7ffe 0x7f01"))
+                    write: .init(
+                        threadID: 101, systemCall: "275 0x4 0x0 0x3 0x0 0x0 0x0 0x7ffe 0x7f01", progress: 0))
             ])
     }
 
@@ -74,7 +73,7 @@ import Testing
         "rwsem_down_write_slowpath",
         "pipe_write", "anon_pipe_write", "0", "futex_do_wait",
     ])
-    func `an ordinary writer's sleep is none`(wchan: String) throws {
+    func `an ordinary writer's sleep does not count`(wchan: String) throws {
         try addTask(100, wchan: wchan, syscall: "1 0x3 0x7f00 0x1000")
         #expect(holders() == [])
     }
@@ -112,8 +111,43 @@ import Testing
         #expect(holders() == [])
         try machine.write("sys/fs/fuse/connections/46/waiting", "1")
         #expect(holders().map(\.processID) == [100])
+    }
+
+    @Test func `only a connection of the task's own user is named, and only if no other is waited for`() throws {
+        let mounts = [(45, 1001), (46, 1001), (47, 0)].map { number, user in
+            "9\(number) 820 0:\(number) / /f\(number) rw - fuse.x x rw,user_id=\(user),group_id=0"
+        }.joined(separator: "\n")
+        try machine.write("proc/self/mountinfo", "\(Self.own)\n\(mounts)")
+        try addTask(
+            100, wchan: "request_wait_answer", syscall: "1 0x3 0x7f00 0x1000", mounts: "\(Self.own)\n\(mounts)")
+        try machine.write("sys/fs/fuse/connections/47/waiting", "1")
+        #expect(holders().map(\.connection) == [nil])
+        try machine.write("sys/fs/fuse/connections/46/waiting", "1")
         #expect(holders().map(\.connection) == [46])
         #expect(holders().first?.remedy.contains("/sys/fs/fuse/connections/46/abort") == true)
+        try machine.write("sys/fs/fuse/connections/45/waiting", "1")
+        #expect(holders().map(\.connection) == [nil])
+    }
+
+    @Test func `P1 a write stands still if its call and its position do, however often the task wakes up`() throws
+    {
+        try addTask(100, wchan: "request_wait_answer", syscall: "1 0x3 0x7f00 0x1000")
+        let first = holders()
+        try machine.write(
+            "proc/100/task/100/status", "Name:\tdd\nUid:\t1000\t1001\t1000\t1000\nvoluntary_ctxt_switches:\t9")
+        #expect(holders().map(\.write) == first.map(\.write))
+        try machine.write("proc/100/task/100/fdinfo/3", "pos:\t4096\nflags:\t0100001\nmnt_id:\t822\nino:\t12")
+        #expect(holders().map(\.write) != first.map(\.write))
+    }
+
+    @Test func `a splice with an offset of its own makes progress when it wakes up`() throws {
+        try addTask(100, syscall: "275 0x4 0x0 0x3 0x7ffe")
+        #expect(holders().map(\.write.progress) == [7])
+    }
+
+    @Test func `P1 many writers do not hide one`() throws {
+        for process in 100..<400 { try addTask(process) }
+        #expect(Set(holders().map(\.processID)) == Set(100..<400))
     }
 
     @Test func `sendfile and copy-up count before Linux 6.8`() throws {
@@ -137,7 +171,7 @@ import Testing
     }
 
     @Test(arguments: [(820, "/"), (822, "/data"), (823, "/data")])
-    func `the filesystem is told by the mount, through an overlay of our own`(mountID: Int, mountPoint: String)
+    func `the mount gives the filesystem, through an overlay of our own`(mountID: Int, mountPoint: String)
         throws
     {
         try addTask(100, wchan: "request_wait_answer", syscall: "1 0x3", mountID: mountID)
@@ -150,7 +184,7 @@ import Testing
         #expect(holders() == [])
     }
 
-    @Test func `in another namespace its own table tells, but for what it says of an overlay`() throws {
+    @Test func `in another namespace its own table counts, but not for an overlay`() throws {
         let foreign =
             "850 1 8:2 /sub / rw - xfs /dev/sdb rw\n851 850 0:60 / /o rw - overlay overlay rw,upperdir=/tmp\n"
             + "852 850 0:61 / /tmp rw - tmpfs tmpfs rw"

@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test(arguments: [nil, "4000000", "30000000"])
-    func `while it stops systemd hears of it more often than the time that it gives`(watchdog: String?) throws {
+    func `a stopping daemon extends the timeout before it runs out`(watchdog: String?) throws {
         let systemd = try NotificationListener(at: "@quiesce-stop-\(getpid())-\(watchdog ?? "none")")
         let manager = try ServiceManager(address: systemd.address, watchdog: watchdog, watchdogProcess: nil)
         #expect(manager.heartbeatInterval == watchdog.flatMap(Int64.init).map { .microseconds($0 / 2) })

@@ -42,9 +42,9 @@ extension Simulation {
             return WriteHolder(
                 processID: Int32(number), command: "dd", userID: 1000, file: nil,
                 mountPoint: SimulatedWorld.mountPoints[writer.superblock],
-                sleep: .init(
-                    threadID: Int32(number), switches: writer.wakesUp ? UInt64(now / 200_000_000) : 0,
-                    function: "pipe_wait_readable", systemCall: "275"))
+                write: .init(
+                    threadID: Int32(number), systemCall: "275",
+                    progress: writer.wakesUp ? UInt64(now / 200_000_000) : 0))
         }
         if machine.search?.id == step { noteFound(holders) }
         deliver(.writeHoldersFound(step, holders))
@@ -56,7 +56,9 @@ extension Simulation {
     private func noteFound(_ holders: [WriteHolder]) {
         if machine.isSearchingOfStuck {
             check.stuckSearch = nil
-            check.namedHolders.formUnion(holders.compactMap(\.mountPoint))
+            // A filesystem whose FIFREEZE has returned meanwhile is nobody's fault any more.
+            check.namedHolders.formUnion(
+                holders.compactMap(\.mountPoint).filter(machine.stuckMountPoints.contains))
             if !holders.isEmpty { coverage.note(.holderOfStuckFound) }
         } else if machine.search?.suspects.isEmpty == true {
             // Who begins between two looks is found beside the next flush.

@@ -26,12 +26,13 @@ int clinux_openat2(int directory, const char *path, int flags, uint64_t resolve)
 // The mount a descriptor lies on (statx(2), STATX_MNT_ID: the id of /proc/self/mountinfo).
 int clinux_mount_id(int descriptor, uint64_t *mount_id);
 
-// What is read of tasks in /proc: one read(2) of a file, and which argument of a system call, counted from 0, is the
-// descriptor that it writes to (-1: it writes to none). Knows the numbers of 32-bit programs, too.
+// For tasks in /proc: one read(2) of a file, and the argument of a system call, counted from 0, that is the descriptor
+// written to (-1: the call writes to none). The numbers of 32-bit programs are included.
 ssize_t clinux_read_at(int directory, const char *path, void *bytes, size_t capacity);
 int clinux_written_descriptor(long number, bool sendfile_holds);
 bool clinux_is_splice(long number);
-// The kernel's own mounts, which are in no mount table: of pipes, sockets, and memory files. Returns how many.
+// The kernel's internal mounts, which are in no mount table: of pipes, sockets, and memory files. Returns their
+// number.
 size_t clinux_kernel_mount_ids(uint64_t *mount_ids, size_t capacity);
 
 // A mount namespace of the calling thread's own (unshare(2)), and a node for a block device (mknod(2)).

@@ -36,7 +36,7 @@ extension FilePath {
         }
     }
 
-    /// The path that these bytes are, up to a zero.
+    /// The path with these bytes, up to the first zero.
     public init(bytes: [UInt8]) {
         self =
             (bytes + [0]).withUnsafeBufferPointer { buffer in

@@ -53,18 +53,18 @@ public struct PlannedFilesystem: Hashable, Sendable {
     public let storedOn: [DeviceNumber]
     /// True for a sync that does not lower the level of the result (an EFI system partition).
     public let isHarmless: Bool
-    /// True if it is left alone because patterns of `exclude` match its mount points.
+    /// True if it is skipped because patterns of `exclude` match its mount points.
     public let isExcludedByMountPoint: Bool
 
     public var mountPoint: FilePath { mount.mountPoint }
 
-    /// True if its mount point leads to it, for whoever looks it up in our own namespace.
+    /// True if its mount point leads to the filesystem in our own mount namespace.
     public var isInSight: Bool { mount.namespace == nil && !isCovered }
 
     /// True if what is done with it makes the result crash-consistent at best.
     public var lowersLevel: Bool { action == .sync && !isHarmless }
 
-    /// True if it is flushed through its block device: its mount may hang whoever opens it.
+    /// True if it is flushed through its block device, because opening its mount may hang.
     public var isFlushedThroughDevice: Bool { action == .sync && mount.kind == .userspaceOnDisk }
 
     public init(
@@ -98,7 +98,7 @@ public struct FreezePlan: Hashable, Sendable {
     public let notes: [String]
     /// Where there may be filesystems that are not in the plan, in sentences that are among the notes too.
     public let unseen: [String]
-    /// What would be frozen if it had a path. They are among the notes, too.
+    /// Filesystems that would be frozen if a path led to them. Each is among the notes, too.
     public let unreachable: [UnreachableFilesystem]
 
     public init(
@@ -115,7 +115,7 @@ public struct FreezePlan: Hashable, Sendable {
         filesystems.filter { $0.action == action }
     }
 
-    /// The filesystems that are only flushed, and because of which the result is crash-consistent at best.
+    /// The filesystems that are only flushed, so that the result is crash-consistent at best.
     public var loweringLevel: [PlannedFilesystem] { filesystems.filter(\.lowersLevel) }
 
     /// True if the result is crash-consistent at best.

@@ -9,7 +9,7 @@ public struct PlanError: ActionableError, Hashable {
         case cycle
         /// It cannot be frozen, and the policy says that this is an error.
         case unfreezable
-        /// An entry of `include` that names one thing names nothing that is frozen or flushed.
+        /// An entry of `include` that names one thing matches no filesystem that is frozen or flushed.
         case notMounted
         /// There is no filesystem to freeze.
         case nothingToFreeze
@@ -48,7 +48,8 @@ extension PlanError {
             .unreachable, subject: filesystem.summary,
             problem: "is in use and in no mount table, so it cannot be frozen, and unreachable is \"fail\"",
             remedy:
-                "End what uses it, exclude its device in [filesystems] exclude, or set unreachable = \"lower\".")
+                "End the processes that use it, exclude its device in [filesystems] exclude, or set "
+                + "unreachable = \"lower\".")
     }
 
     static func cycle(_ mountPoints: [String]) -> PlanError {
@@ -75,12 +76,12 @@ extension PlanError {
 
     /// - Parameters:
     ///   - mount: of the filesystem that the selector matches.
-    ///   - reason: why that one is neither frozen nor flushed.
+    ///   - reason: why the filesystem is neither frozen nor flushed.
     static func notPlanned(_ selector: FilesystemSelector, _ mount: MountEntry, _ reason: String) -> PlanError {
         PlanError(
             .notMounted, mountPoint: mount.mountPoint, subject: selector.description,
-            problem: "is in [filesystems] include, but the filesystem that it matches, \(mount.place) "
-                + "(\(mount.summary)), is skipped: \(reason)",
+            problem: "is in [filesystems] include, but matches \(mount.place) "
+                + "(\(mount.summary)), which is skipped: \(reason)",
             remedy: "Mount the right filesystem there, or take the entry out of include.")
     }
 

@@ -2,7 +2,7 @@
 extension Superblock {
     func matches(_ selector: FilesystemSelector) -> Bool {
         switch selector {
-        // More than one asked for is frozen, if the mount shows a part only: that does no harm.
+        // If the mount shows only a part, more is frozen than was named, which does no harm.
         case .mountPoint(let glob): mounts.contains { glob.matches($0.mountPoint) }
         case .uuid(let uuid): identity.uuid?.lowercased() == uuid
         case .label(let label): identity.label == label
@@ -11,10 +11,10 @@ extension Superblock {
         }
     }
 
-    /// The selectors of `exclude` because of which the filesystem is left alone; empty if it stays in the plan.
+    /// The selectors of `exclude` that drop the filesystem; empty if the filesystem stays in the plan.
     ///
     /// A mount can show a directory or subvolume only. To exclude by mount point, every mount that shows all of the
-    /// filesystem has to match; where none does, every mount.
+    /// filesystem has to match; without such a mount, every mount.
     func exclusion(by exclude: [FilesystemSelector]) -> [FilesystemSelector] {
         if let selector = exclude.first(where: { !$0.isMountPoint && matches($0) }) { return [selector] }
         let patterns = exclude.filter(\.isMountPoint)
@@ -27,7 +27,7 @@ extension Superblock {
         return used
     }
 
-    /// For a filesystem that stays in the plan: what is said of the patterns of `exclude` that match a mount of it.
+    /// Notes on patterns of `exclude` that match a mount of a filesystem that stays in the plan.
     func notesOnIneffective(_ exclude: [FilesystemSelector]) -> [String] {
         exclude.filter(\.isMountPoint).compactMap { pattern in
             guard let matched = mounts.first(where: pattern.matches),
@@ -45,8 +45,8 @@ extension Superblock {
         return whole.isEmpty ? mounts + mountsElsewhere : whole
     }
 
-    /// The kernel's names for its devices. Only where those are not known what it was mounted as, which is text that root
-    /// has chosen; that of a FUSE mount or an overlay is chosen by users.
+    /// The kernel's names for its devices; if none is known, the sources of its mounts. Root chooses the source of a
+    /// local mount; users choose the source of a FUSE mount or an overlay.
     private var deviceNames: Set<String> {
         guard firstMount.kind.isLocal, devicePaths.isEmpty else { return devicePaths }
         return Set(mounts.map(\.source))

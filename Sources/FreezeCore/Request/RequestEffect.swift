@@ -10,7 +10,7 @@ public enum RequestEffect: Hashable, Sendable {
     /// the first list of hooks stays: indices and the ledger's progress of hooks belong to it.
     case prepare(StepID, RequestID, ChannelID, isAgain: Bool)
     case flush(StepID)
-    /// Look for tasks that are asleep in a write to one of these. Answered by `writeHoldersFound`.
+    /// Search for tasks that sleep inside a write to one of these filesystems. Answered by `writeHoldersFound`.
     case findWriteHolders(StepID, [PlannedFilesystem])
     /// Compare the mount table with the plan.
     case checkMounts(StepID)

@@ -36,8 +36,8 @@ public enum RequestEvent: Hashable, Sendable {
     case freezerThaws(reason: String)
     /// Something was written to the filesystem's devices since all was frozen: somebody has thawed it.
     case written(FilePath)
-    /// A filesystem that is neither frozen nor flushed can be written to since all was frozen: what was mounted, or why
-    /// that cannot be told.
+    /// A filesystem that is neither frozen nor flushed became writable since all was frozen: the mount, or the reason
+    /// why the mount tables could not be read.
     case becameWritable(String)
     /// ECANCELED: another guard had taken the superblock over, and reports it.
     case thawed(Int, TimedResult)

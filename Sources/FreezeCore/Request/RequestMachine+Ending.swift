@@ -160,7 +160,7 @@ extension RequestMachine {
 
     // MARK: Finish
 
-    /// The record waits for the names of those who keep a filesystem stuck, if they are still looked for.
+    /// The record waits for a search for processes that keep a filesystem stuck.
     mutating func finishIfSearched() {
         guard state == .thawHooks, request?.runningHook == nil, request?.hooksOwedThaw.isEmpty == true else {
             return

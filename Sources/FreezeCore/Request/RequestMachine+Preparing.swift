@@ -114,7 +114,7 @@ extension RequestMachine {
 
     mutating func flushFinished() {
         request?.isFlushed = true
-        // From here on only the search is waited for, which has a limit of its own.
+        // From here on the request waits only for the search, which has a limit of its own.
         deadline = nil
         flushMayBeComplete()
     }

@@ -88,7 +88,7 @@ extension RequestMachine {
             about: .filesystem(mountPoint))
     }
 
-    /// The host's snapshot has a filesystem that was in use meanwhile.
+    /// The host's snapshot holds a filesystem that was writable in the window.
     mutating func becameWritableInWindow(_ change: String) {
         fail("the mount table changed in the window: \(change); the snapshot may be torn")
     }

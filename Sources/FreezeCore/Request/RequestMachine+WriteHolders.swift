@@ -11,19 +11,21 @@ struct WriteHolderSearch: Sendable {
 
     let id: StepID
     let purpose: Purpose
-    /// What the first look has found. Each is watched for the patience, for an ordinary writer wakes up.
+    /// Tasks that the first look has found. Each gets `writeHolderPatience` to make progress, as an ordinary writer
+    /// does.
     var suspects: [WriteHolder] = []
-    /// Whether a look is on its way; otherwise the suspects are given their time.
+    /// True while a look is under way; false while the suspects get their time.
     var isLooking = true
     var limit: Moment
 }
 
-/// FIFREEZE waits for every write that has begun, and cannot be cancelled. So whoever sleeps in one is looked for
-/// beside both flushes (before the first hook locks anything, and before the first FIFREEZE), and when a FIFREEZE hangs.
+/// FIFREEZE waits for every write that has begun, and cannot be cancelled. So tasks that sleep inside a write are
+/// searched for during both flushes (before the first hook locks anything, and before the first FIFREEZE), and when a
+/// FIFREEZE hangs.
 extension RequestMachine {
     // MARK: Before freezing
 
-    /// Beside the flush, which is its step: the flush ends when both are done.
+    /// Begins the search during a flush, as part of the flush's step: the flush ends when both are done.
     mutating func beginSearch(beside step: StepID) {
         search = WriteHolderSearch(id: step, purpose: .beforeFreezing, limit: now + policy.writeHolderPatience)
         emit(.findWriteHolders(step, request?.targets ?? []))
@@ -41,8 +43,8 @@ extension RequestMachine {
             self.search?.isLooking = false
             self.search?.limit = now + policy.writeHolderPatience
         case .beforeFreezing:
-            let asleep = Set(holders.map(\.sleep))
-            let held = search.suspects.filter { asleep.contains($0.sleep) }
+            let standing = Set(holders.map(\.write))
+            let held = search.suspects.filter { standing.contains($0.write) }
             if held.isEmpty { endSearch() } else { refuse(held) }
         }
     }
@@ -55,10 +57,10 @@ extension RequestMachine {
                 self.search?.limit = now + policy.writeHolderPatience
                 return emit(.findWriteHolders(search.id, request?.targets ?? []))
             }
-            // They could not be looked at again, so nothing speaks for them.
+            // Suspects that could not be looked at again count as asleep.
             if !search.suspects.isEmpty { return refuse(search.suspects) }
             note(
-                .warning, "looking for processes that sleep in a write took too long; the request goes on without")
+                .warning, "the search for processes that sleep in a write timed out; the request continues")
         }
         endSearch()
     }
@@ -84,7 +86,8 @@ extension RequestMachine {
 
     // MARK: While a FIFREEZE hangs
 
-    /// Outside of the window: the search opens paths in /proc (P7). The answer to the host does not wait for it.
+    /// Outside of the window: the search opens paths in /proc (P7). The answer to the host does not wait for the
+    /// search.
     mutating func beginSearchOfStuck(_ targets: [PlannedFilesystem]) {
         search = WriteHolderSearch(
             id: nextStep(for: nil), purpose: .stuck, limit: now + policy.stuckHolderLimit)

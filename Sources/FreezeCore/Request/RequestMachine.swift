@@ -33,7 +33,7 @@ public struct RequestMachine: Sendable {
     var stuck: [Int: FilePath] = [:]
     /// The same, of an earlier life of the daemon.
     var leftoverStuck: [FilePath] = []
-    /// Who keeps them stuck, as far as that is known.
+    /// Processes that keep filesystems stuck, as far as known.
     var holders: [WriteHolder] = []
     var search: WriteHolderSearch?
     var shutdownReason: String?
@@ -83,8 +83,8 @@ public struct RequestMachine: Sendable {
         }
     }
 
-    /// Whether a write to a file may hang until a thaw that nobody can promise: nothing but the run directory is written
-    /// to (P7). A previous instance may have left anything frozen.
+    /// Whether a write to a file may hang without bound, so that files are written only in the run directory (P7).
+    /// Includes the recovery: a previous instance may have left any filesystem frozen.
     public var mayFileWriteHang: Bool { isWindowOpen || isStuck || state == .recovering }
 
     /// Whether operations wait for what is thawed and released right now.

@@ -24,7 +24,7 @@ public struct RequestOverview: Hashable, Sendable {
     public let isDryRun: Bool
     /// Mount points whose FIFREEZE hangs in the kernel: STUCK.
     public let stuck: [FilePath]
-    /// Who keeps them stuck, as far as that is known.
+    /// Processes that keep filesystems stuck, as far as known.
     public let holders: [WriteHolder]
     /// Channels whose next THAW is answered with failure, and why: LOST.
     public let lost: [ChannelID: String]

@@ -14,10 +14,10 @@ public struct RequestPolicy: Sendable, Hashable {
     public var planTimeout = Duration.seconds(10)
     /// Each of the two flushes.
     public var flushTimeout = Duration.seconds(60)
-    /// How long a task may be in one sleep inside a write before it counts as holding up a freeze; also how long one look
-    /// for such tasks may take.
+    /// How long a write of a sleeping task may make no progress before the request fails; also the limit of one look
+    /// for such tasks.
     public var writeHolderPatience = Duration.seconds(2)
-    /// How long the record of a request waits for the names of those who keep a filesystem stuck.
+    /// How long the record of a request waits for the names of processes that keep a filesystem stuck.
     public var stuckHolderLimit = Duration.seconds(3)
     /// One hook, one phase.
     public var hookTimeout = Duration.seconds(30)

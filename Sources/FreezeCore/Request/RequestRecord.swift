@@ -8,7 +8,7 @@ public struct FilesystemRecord: Hashable, Sendable {
     public var thaw: TimedResult?
     /// Its FIFREEZE outlived the request.
     public var isStuck = false
-    /// Who was asleep in a write to it, and would hold up, or holds up, its FIFREEZE.
+    /// Tasks that sleep inside a write to it, for which its FIFREEZE would wait, or waits.
     public var holders: [WriteHolder] = []
 
     public init(planned: PlannedFilesystem) {
@@ -28,7 +28,7 @@ public struct RequestRecord: Hashable, Sendable {
     public let started: Moment
     public var ended: Moment
     public var filesystems: [FilesystemRecord] = []
-    /// What was not frozen because it is in no mount table.
+    /// Filesystems that were not frozen because they are in no mount table.
     public var unreachable: [UnreachableFilesystem] = []
     /// The order in which hooks were called.
     public var hooks: [HookRun] = []

@@ -1,41 +1,40 @@
 import SystemPackage
 
-/// A task that sleeps inside a write, where FIFREEZE waits for it: until somebody sends what it waits for, and no user
+/// A task that sleeps inside a write until another process sends data. FIFREEZE waits for such a task, and no user
 /// needs a privilege to write so.
 public struct WriteHolder: Hashable, Sendable {
-    /// One sleep of one task. A task that wakes, if only for a moment, counts a switch.
-    public struct Sleep: Hashable, Sendable {
+    /// One write of one task, and its progress: two looks that find equal values have found a write that stands still. The
+    /// task may have woken up meanwhile, as it does for every page that a FUSE server sends.
+    public struct Write: Hashable, Sendable {
         public let threadID: Int32
-        /// `voluntary_ctxt_switches` of proc_pid_status(5).
-        public let switches: UInt64
-        /// The kernel function it sleeps in.
-        public let function: String
         /// The line of proc_pid_syscall(5).
         public let systemCall: String
+        /// The position in the file (`pos` of proc_pid_fdinfo(5)). Where the kernel does not show the position of the
+        /// write, how often the task has slept (`voluntary_ctxt_switches` of proc_pid_status(5)).
+        public let progress: UInt64
 
-        public init(threadID: Int32, switches: UInt64, function: String, systemCall: String) {
+        public init(threadID: Int32, systemCall: String, progress: UInt64) {
             self.threadID = threadID
-            self.switches = switches
-            self.function = function
             self.systemCall = systemCall
+            self.progress = progress
         }
     }
 
     public let processID: Int32
-    /// The process's name, as it calls itself.
+    /// The process's name, which the process chooses.
     public let command: String
     public let userID: UInt32
-    /// As the process sees the path; nil if the kernel does not tell it.
+    /// The path in the process's own mount namespace; nil if the kernel does not show the path.
     public let file: FilePath?
-    /// The planned filesystem that is written to; nil if the mount is in no table, so that it may be any.
+    /// The planned filesystem that is written to; nil if any may be meant, since the mount is in no table.
     public let mountPoint: FilePath?
-    /// The FUSE connection that is to send the data, if it is waited for: a killed task still waits for its server.
+    /// The FUSE connection that the task waits for, if any: a killed task still waits for its server.
     public let connection: UInt32?
-    public let sleep: Sleep
+    public let write: Write
 
     public init(
         processID: Int32, command: String, userID: UInt32, file: FilePath?, mountPoint: FilePath?,
-        connection: UInt32? = nil, sleep: Sleep
+        connection: UInt32? = nil, write: Write
     ) {
         self.processID = processID
         self.command = command
@@ -43,7 +42,7 @@ public struct WriteHolder: Hashable, Sendable {
         self.file = file
         self.mountPoint = mountPoint
         self.connection = connection
-        self.sleep = sleep
+        self.write = write
     }
 
     /// A clause, safe to show.

@@ -7,8 +7,7 @@ struct MountTree {
     struct Way {
         /// It leads through an automount that has been triggered. What is known to the kernel's cache can be opened.
         var isBelowAutomount = false
-        /// The mounts that hide it, in the order in which they have to be detached. One detached takes with it what is
-        /// mounted below.
+        /// The mounts that cover it, in the order of detaching. Detaching a mount also detaches the mounts below.
         var covers: [MountEntry] = []
     }
 
@@ -56,7 +55,7 @@ struct MountTree {
             if parent.kind == .automount {
                 way.isBelowAutomount = true
             } else if parent.kind.mayHang, current.mountPoint != parent.mountPoint {
-                // On its root nothing has to be looked up in it.
+                // A mount on the root of its parent needs no look-up in the parent.
                 return nil
             }
             current = parent
@@ -99,14 +98,14 @@ struct MountTree {
             }
             if plain.mounts.count == limit { break }
         }
-        // One that can be waited for must not stand in for one that cannot, nor one that is in sight for one that is not.
+        // Kinds are not mixed: how a mount is opened is decided once for all candidates of a superblock.
         var best = [plain, automounted, covered].first { !$0.mounts.isEmpty } ?? Candidates()
         best.mounts = Array(best.mounts.prefix(limit))
         return best
     }
 
-    /// In our own namespace, if it can be reached there: others may go away with their last process. One that is hidden
-    /// comes last.
+    /// Mounts in our own namespace first, since another namespace may end with its last process. Covered mounts come
+    /// last.
     func candidates(for superblock: Superblock) -> Candidates {
         let all = [candidates(superblock.mounts), candidates(superblock.mountsElsewhere)]
             .filter { !$0.mounts.isEmpty }
@@ -115,8 +114,8 @@ struct MountTree {
 }
 
 extension [MountEntry] {
-    /// The mounts of this table that hide one of them, in the order in which they have to be detached; nil if the mount
-    /// lies below a network or FUSE mount.
+    /// The mounts of this table that cover one of them, in the order of detaching; nil if the mount lies below a
+    /// network or FUSE mount.
     public func covers(of mount: MountEntry) -> [MountEntry]? {
         MountTree(self).way(to: mount)?.covers
     }

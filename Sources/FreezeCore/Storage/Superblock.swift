@@ -105,7 +105,7 @@ struct Superblock {
         }
     }
 
-    /// For the reason: in which other namespace the mount is, if it is in one, and whether another mount hides it.
+    /// For the reason: the other namespace of the mount, if any, and whether another mount covers the mount.
     func whereabouts(through mount: MountEntry, isCovered: Bool) -> String {
         let cover = isCovered ? "; reached below the mount that covers it" : ""
         guard let namespace = mount.namespace else { return cover }

@@ -2,7 +2,8 @@ import SystemPackage
 
 /// The options of a superblock: the last field of its line in the mount table (proc_pid_mountinfo(5)).
 ///
-/// Split before the names in it are decoded: users choose names of subvolumes and directories, which may hold commas.
+/// The field is split before names are decoded: users choose names of subvolumes and directories, which may hold
+/// commas.
 public struct SuperblockOptions: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
     /// As the kernel wrote it, escapes included.
     private let bytes: [UInt8]
@@ -26,6 +27,12 @@ public struct SuperblockOptions: Hashable, Sendable, ExpressibleByStringLiteral,
     /// The number of the btrfs subvolume that the mount shows.
     public var subvolumeID: UInt64? {
         value(of: "subvolid").flatMap { UInt64(String(decoding: $0, as: UTF8.self)) }
+    }
+
+    /// The user who mounted a FUSE filesystem, as the user namespace of the mount numbers users (fs/fuse/inode.c:
+    /// fuse_show_options).
+    public var userID: UInt32? {
+        value(of: "user_id").flatMap { UInt32(String(decoding: $0, as: UTF8.self)) }
     }
 
     private func value(of name: String) -> [UInt8]? {

@@ -1,14 +1,15 @@
-/// A filesystem that lives and is in no mount table, so it has no path that it could be frozen through: unmounted lazily
-/// and still in use, mounted nowhere by fsmount(2), or mounted in a namespace without processes.
+/// A filesystem that is in use and in no mount table, so that no path leads to it: unmounted lazily, a detached mount
+/// (fsmount(2)), or mounted in a namespace without processes.
 ///
-/// It is not mounted again to freeze it: its disk may have gone to another machine meanwhile, and a mount could write.
+/// quiesce does not mount such a filesystem again: its disk may have gone to another machine meanwhile, and a mount
+/// could write.
 public struct UnreachableFilesystem: Hashable, Sendable {
     /// As the kernel's driver is named: `ext4`, for ext2 and ext3 too.
     public let type: String
     /// Its device by the kernel's name; the first one of a btrfs on several.
     public let source: String
     public let devices: [DeviceNumber]
-    /// The number of this life of the superblock: no other has it before the next boot.
+    /// The number of this life of the superblock: no other superblock gets the number before the next boot.
     public let life: UInt64
     public var identity = FilesystemIdentity()
     /// All the names of its devices.
@@ -30,13 +31,13 @@ public struct UnreachableFilesystem: Hashable, Sendable {
     /// For the admin, in sentences.
     var note: String {
         "\(summary) is in use and in no mount table, so it is not frozen, and a backup is crash-consistent at best: it was "
-            + "unmounted lazily, or is mounted in a namespace without processes. End what uses it, or exclude it by its "
-            + "device."
+            + "unmounted lazily, or is mounted in a namespace without processes. End the processes that use it, or "
+            + "exclude it by its device."
     }
 }
 
 extension PlanPolicy {
-    /// Whether the filesystem would be frozen if it could be reached. It has no mount point to go by.
+    /// Whether the filesystem would be frozen if a path led to it. Mount point entries do not apply.
     func concerns(_ filesystem: UnreachableFilesystem) -> Bool {
         if exclude.contains(where: { $0.matches(filesystem) }) { return false }
         return include.isEmpty || include.contains { $0.matches(filesystem) }

@@ -40,7 +40,7 @@ struct HooksListCommand: ParsableCommand {
     /// The newest first. Who cannot read the history can list the hooks all the same.
     private func pastRequests(_ configuration: Configuration) -> [HistoryRecord] {
         do throws(HistoryError) {
-            return try HistoryFile(inStateDirectory: configuration.paths.state).records(limit: 100).records
+            return try HistoryFile(configuration.paths).records(limit: 100).records
         } catch {
             printError(error)
             return []

@@ -114,7 +114,7 @@ extension EndToEnd {
 
         // MARK: While a FIFREEZE hangs
 
-        @Test func `P1 P9: who keeps a FIFREEZE hanging is named, and kill frees it`() throws {
+        @Test func `P1 P9: a process that keeps a FIFREEZE hanging is named, and kill frees it`() throws {
             // Alone: with stop points one FIFREEZE waits for the other.
             let rig = try rig(
                 ["freeze": "timeout = \"1s\"", "filesystems": "include = [\"\(held.mountPoint)\"]"],
@@ -170,7 +170,7 @@ extension EndToEnd {
 
         // MARK: Cost
 
-        @Test func `the search for such users costs little with thousands of threads`() throws {
+        @Test func `the search for sleeping writers costs little with thousands of threads`() throws {
             let crowd = try WriteHolderProgram.threads(5000)
             let planned = PlannedFilesystem(
                 device: DeviceNumber(major: 7, minor: 200),

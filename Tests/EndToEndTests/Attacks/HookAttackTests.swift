@@ -55,7 +55,7 @@ extension EndToEnd {
             #expect(!traced.isEmpty && traced.allSatisfy { $0 == "session own, terminal 0" }, "\(traced)")
         }
 
-        @Test func `nor one of hooks that are called for another agent, or by a daemon in a terminal`() throws {
+        @Test func `no client of an imported hook, or of a daemon in a terminal, can type into it`() throws {
             let rig = try DaemonRig(isStarted: false)
             try makeTypist(rig, "50-app")
             try makeTypist(rig, "60-db.session", after: Self.session)
@@ -147,7 +147,7 @@ extension EndToEnd {
             #expect(!hasRun())
         }
 
-        @Test func `what a user's FUSE server says of owners is not believed`() throws {
+        @Test func `owners that a user's FUSE server reports are not trusted`() throws {
             let rig = try DaemonRig(hooks: ["50-app": Self.sourcing], isStarted: false)
             let forged = try ForgedFilesystem(
                 on: "/mnt/forged", files: ["hook": Self.payload, "quiesced.toml": "[hyperv]\nenabled = false\n"])
@@ -172,7 +172,7 @@ extension EndToEnd {
             forged.end()
         }
 
-        @Test func `P9 a FUSE server that never answers is not asked`() throws {
+        @Test func `P9 a FUSE server that never answers gets no request`() throws {
             let rig = try DaemonRig(hooks: ["50-app": Self.sourcing], isStarted: false)
             let silent = try ForgedFilesystem(on: "/mnt/silent", isServed: false)
             try RunningProgram.output(

@@ -139,7 +139,7 @@ extension EndToEnd {
             ("2000\\nwal\\n0 7 7\\n", 0, true), ("2000\\nwal\\n0 7 7\\nREADY\\n", 0, false),
             ("", 0, false), ("2000\\nwal\\n0 7 7\\n", 1, false), ("2000\\nwal\\n0 \\033[2J 7\\n", 0, false),
         ])
-        func `what sqlite3 prints is believed only if it can be an answer`(
+        func `output of sqlite3 counts only if it can be an answer`(
             answer: String, status: Int, isGood: Bool
         ) throws {
             let directory = "/mnt/sqlite"

@@ -70,6 +70,7 @@ final class WriteHolderProgram {
                 """
                 [ -e /dev/fuse ] || mknod /dev/fuse c 10 229
                 chmod 666 /dev/fuse
+                mkdir -p \(connections)
                 mountpoint -q \(connections) || mount -t fusectl none \(connections)
                 """,
             ])

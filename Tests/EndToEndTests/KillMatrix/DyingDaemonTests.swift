@@ -54,7 +54,7 @@ extension EndToEnd {
             for filesystem in [inner, outer, other] { try filesystem.remove() }
         }
 
-        @Test func `P1 recover and the next start take a killed daemon that hangs for dead`() throws {
+        @Test func `P1 recover and the next start treat a killed daemon that hangs as dead`() throws {
             let freezer = try CrashScene.freezer(rig)
             // Stopped, so that it cannot thaw when the daemon dies.
             try freezer.send(signal: SIGSTOP)

@@ -67,7 +67,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: [true, false])
-        func `P1 one of the two stands still while / is stuck`(isDaemon: Bool) throws {
+        func `P1 the daemon or the freezer is stopped while / is stuck`(isDaemon: Bool) throws {
             let scene = try StuckRoot()
             let daemon = ProcessIdentity(of: scene.rig.daemon.processIdentifier).flatMap { ProcessHandle($0) }
             let handle = isDaemon ? try #require(daemon) : scene.freezer

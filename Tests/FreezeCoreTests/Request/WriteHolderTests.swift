@@ -3,16 +3,16 @@ import Testing
 
 @testable import FreezeCore
 
-@Suite("Who sleeps inside a write")
+@Suite("Tasks that sleep inside a write")
 struct WriteHolderTests {
     private static let flushes: [RequestState] = [.flushing, .flushingAgain]
 
-    private func holder(_ process: Int32 = 100, on mountPoint: FilePath? = "/1", switches: UInt64 = 1)
+    private func holder(_ process: Int32 = 100, on mountPoint: FilePath? = "/1", progress: UInt64 = 1)
         -> WriteHolder
     {
         WriteHolder(
             processID: process, command: "d\u{1B}d", userID: 1000, file: "/1/file", mountPoint: mountPoint,
-            sleep: .init(threadID: process, switches: switches, function: "pipe_wait_readable", systemCall: "275"))
+            write: .init(threadID: process, systemCall: "275", progress: progress))
     }
 
     /// A request whose flush has begun, and whose search is answered by the test.
@@ -36,7 +36,7 @@ struct WriteHolderTests {
         return nil
     }
 
-    @Test("P1: one who stays asleep fails the request, by name", arguments: flushes)
+    @Test("P1: a task that stays asleep fails the request, by name", arguments: flushes)
     func asleep(state: RequestState) throws {
         var (bench, freeze, step) = try bench(in: state)
         bench.send(.flushFinished(step))
@@ -57,17 +57,17 @@ struct WriteHolderTests {
         #expect(bench.lastRecord?.filesystems.map(\.holders.count) == [0, 1, 0])
     }
 
-    @Test("One who wakes up meanwhile, or ends, is no reason", arguments: flushes)
+    @Test("A task whose write makes progress, or ends, fails no request", arguments: flushes)
     func wakesUp(state: RequestState) throws {
         var (bench, _, step) = try bench(in: state)
         bench.send(.flushFinished(step))
         bench.send(.writeHoldersFound(step, [holder(), holder(101)]))
         bench.waitForDeadline()
-        bench.send(.writeHoldersFound(step, [holder(switches: 2), holder(102)]))
+        bench.send(.writeHoldersFound(step, [holder(progress: 2), holder(102)]))
         #expect(bench.machine.state == (state == .flushing ? .freezeHooks : .checking))
     }
 
-    @Test("Without anybody asleep it goes on as soon as both are done", arguments: flushes, [true, false])
+    @Test("Without a sleeping task it goes on as soon as both are done", arguments: flushes, [true, false])
     func nobody(state: RequestState, isFlushFirst: Bool) throws {
         var (bench, _, step) = try bench(in: state)
         let begun = bench.now
@@ -78,7 +78,7 @@ struct WriteHolderTests {
         #expect(bench.now - begun < .milliseconds(10))
     }
 
-    @Test("P9: a look that does not come back is not waited for")
+    @Test("P9: a look that does not end is not waited for")
     func silent() throws {
         var (bench, _, step) = try bench(in: .flushing)
         let begun = bench.now
@@ -91,7 +91,7 @@ struct WriteHolderTests {
         #expect(bench.machine.state == .freezeHooks)
     }
 
-    @Test("P1: one who cannot be looked at again counts as asleep")
+    @Test("P1: a task that cannot be looked at again counts as asleep")
     func silentAgain() throws {
         var (bench, freeze, step) = try bench(in: .flushing)
         bench.send(.writeHoldersFound(step, [holder()]))
@@ -100,7 +100,7 @@ struct WriteHolderTests {
         #expect(bench.told(freeze)?.verdict == .failure)
     }
 
-    @Test("P1: it is seen while the flush itself still hangs")
+    @Test("P1: a sleeping task is seen while the flush itself still hangs")
     func flushHangs() throws {
         var (bench, freeze, step) = try bench(in: .flushing)
         bench.send(.writeHoldersFound(step, [holder(on: nil)]))
