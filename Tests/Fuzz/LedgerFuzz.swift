@@ -143,8 +143,9 @@ struct LedgerFuzz: ParserFuzz {
         ledger.fencePlanned(by: me)
         for index in ledger.superblocks.indices {
             let word = ledger.word(index)
-            guard let state = word.state else { throw BrokenPromise("superblock \(index) is in no state") }
-            try require(state != .planned, "superblock \(index) can still be begun")
+            // A state that no guard has written counts as unsettled: the superblock is thawed (P1).
+            try require(word.state != nil || ledger.unsettled.contains(index), "superblock \(index) is given up")
+            try require(word.state != .planned, "superblock \(index) can still be begun")
             let wrong = LedgerWord(rawValue: ~word.rawValue)
             try require(
                 !ledger.advance(index, from: wrong, to: word), "superblock \(index): advanced from elsewhere")

@@ -5,9 +5,9 @@ import time
 
 from case import FROZEN, Group, expect, expect_equal
 
-# Takes all memory but some MiB, keeps it dirty, and gives it back after a while.
+# Takes all memory but some MiB, and keeps it dirty until /run/eaten is removed.
 EATER = """
-import time
+import os, time
 def available():
     return next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemAvailable"))
 blocks = []
@@ -15,10 +15,10 @@ open("/proc/self/oom_score_adj", "w").write("1000")
 while available() > 16 * 1024:
     blocks.append(bytearray(b"x" * (1 << 20)))
 open("/run/eaten", "w").close()
-end = time.monotonic() + 8
-while time.monotonic() < end:
-    for block in blocks:
+while os.path.exists("/run/eaten"):
+    for block in blocks[-64:]:
         block[0] ^= 1
+    time.sleep(0.05)
 """
 
 
@@ -46,14 +46,14 @@ class Pressure(Group):
         processes = self.machine.run("pidof quiesced quiesce-freezer")
         self.machine.put("/run/eater.py", EATER)
         self.freeze()
-        eater = self.machine.start("python3 -B /run/eater.py", timeout=50)
+        eater = self.machine.start("python3 -B /run/eater.py", timeout=170)
         self.machine.wait_until("[ -e /run/eaten ]")
         began = time.monotonic()
         self.thaw()
         self.say(f"THAW was answered after {time.monotonic() - began:.1f} s with 16 MiB of memory left")
         self.expect_thawed(FROZEN)
-        eater.done()
         self.machine.run("rm /run/eaten /run/eater.py")
+        eater.done(180)
         expect_equal(self.machine.run("pidof quiesced quiesce-freezer"), processes, "the processes")
         self.backup()
 
