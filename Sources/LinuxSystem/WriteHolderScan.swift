@@ -183,6 +183,8 @@ public struct WriteHolderScan: Sendable {
     private func trace(of suspect: Suspect, in proc: FileDescriptor) -> Trace? {
         guard let call = readText("\(suspect.directory)/syscall", in: proc, capacity: 256) else { return nil }
         guard suspect.wait == .page || holdsWhileReading else { return Trace(call: call, functions: []) }
+        // An abandoned search opens nothing more: filesystems may be frozen by now (P7).
+        if TraceAttempt.waiting.contains(suspect.task) { return nil }
         // `[<0>] handle_mm_fault+0xd0/0x310`
         let lines = (readText("\(suspect.directory)/stack", in: proc, capacity: 8192) ?? "").split(separator: "\n")
         return Trace(
