@@ -22,6 +22,7 @@ class Group:
     disks: ClassVar[dict[str, int]] = DISKS
     # Whether the machine's disk already has the package on it.
     is_installed: ClassVar[bool] = True
+    kernel_arguments: ClassVar[str] = ""
 
     def __init__(self, machine: Machine, package: Path) -> None:
         self.machine = machine

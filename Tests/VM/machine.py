@@ -71,6 +71,8 @@ class Machine:
     system: Path
     # Empty disks beside the system's, by the serial number that names them in the guest; MiB.
     extra_disks: dict[str, int] = field(default_factory=dict)
+    # Beside those that every machine has.
+    kernel_arguments: str = ""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -118,7 +120,7 @@ class Machine:
             "-no-reboot",
             "-kernel", str(self.built / "kernel"), "-initrd", str(self.built / "initrd"),
             "-append", "console=ttyS0 panic=-1 mitigations=off audit=0 loglevel=5 systemd.show_status=0"
-            " sysctl.kernel.hung_task_timeout_secs=0",
+            f" sysctl.kernel.hung_task_timeout_secs=0 {self.kernel_arguments}",
             # Of every boot.
             "-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console",
             "-device", "virtio-rng-pci", "-device", "virtio-serial-pci",

@@ -21,9 +21,31 @@ while os.path.exists("/run/eaten"):
     time.sleep(0.05)
 """
 
+# Stores a rising number into persistent memory, through a mapping without a page cache (MAP_SYNC).
+STORER = """
+import ctypes, mmap, os, sys, time
+file = os.open("/srv/dax/number", os.O_RDWR | os.O_CREAT)
+os.ftruncate(file, 4096)
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+MAP_SHARED_VALIDATE, MAP_SYNC = 0x03, 0x80000
+address = libc.mmap(None, ctypes.c_size_t(4096), 3, MAP_SHARED_VALIDATE | MAP_SYNC, file, ctypes.c_long(0))
+if address == ctypes.c_void_p(-1).value:
+    sys.exit(os.strerror(ctypes.get_errno()))
+number = ctypes.c_uint64.from_address(address)
+while True:
+    number.value += 1
+    if number.value == 100:
+        open("/run/storing", "w").close()
+    time.sleep(0.001)
+"""
+
 
 class Pressure(Group):
     """Windows that are held under adverse conditions, and must end well."""
+
+    # 48 MiB of persistent memory: /dev/pmem0.
+    kernel_arguments = "memmap=48M!512M"
 
     def set_up(self) -> None:
         self.make_filesystems()
@@ -87,6 +109,30 @@ class Pressure(Group):
         self.expect_thawed(FROZEN)
         self.wait_until_idle()
         expect(self.last_record()["result"] == "succeeded", "the request failed")
+
+    def case_dax(self) -> None:
+        """Stores through a mapping of persistent memory (DAX) stop in the window, as other writes do."""
+        self.machine.run(
+            "mkfs.ext4 -q -b 4096 /dev/pmem0; mkdir -p /srv/dax; mount -o dax=always /dev/pmem0 /srv/dax;"
+            "grep ' /srv/dax .*dax=always' /proc/mounts")
+        self.machine.put("/run/storer.py", STORER)
+        self.machine.run("systemd-run --quiet --unit storer python3 -B /run/storer.py")
+        self.machine.wait_until("[ -e /run/storing ]")
+        self.freeze()
+        self.expect_frozen(["/srv/dax"])
+        # Not by way of the device's page cache, which the stores do not go through.
+        digest = "dd if=/dev/pmem0 iflag=direct bs=1M status=none | sha256sum"
+        before = self.machine.run(digest)
+        # Time for hundreds of stores.
+        self.machine.run("sleep 1")
+        expect_equal(self.machine.run(digest), before, "the device after a second of the window")
+        self.machine.run(
+            "dd if=/dev/pmem0 iflag=direct of=/run/pmem bs=1M status=none; e2fsck -fn /run/pmem; rm /run/pmem")
+        self.thaw()
+        self.machine.wait_until(f"[ \"$({digest})\" != '{before}' ]")
+        self.wait_until_idle()
+        expect_equal(self.last_record()["result"], "succeeded", "the last request")
+        self.machine.run("systemctl stop storer; umount /srv/dax; rm /run/storing /run/storer.py")
 
     def filter_system_calls(self, line: str) -> None:
         self.machine.run("mkdir -p /run/systemd/system/quiesced.service.d")

@@ -73,7 +73,9 @@ extension EndToEnd {
             try roots.waitForExit()
         }
 
-        @Test func `redis's password is not sent to a user who listens in its place`() throws {
+        /// A connection to 127.0.0.1 leads to each of these.
+        @Test(arguments: ["127.0.0.1", "0.0.0.0", "::ffff:127.0.0.1", "::", "::ffff:0.0.0.0"])
+        func `redis's password is not sent to a user who listens in its place`(address: String) throws {
             let listener = try RunningProgram(
                 "setpriv",
                 [
@@ -85,6 +87,7 @@ extension EndToEnd {
                 ])
             let port = try listener.waitForLine(in: .output) { UInt16($0) != nil }
             let (password, told) = ("/etc/redis.password", "/tmp/told")
+            defer { try? FileManager.default.removeItem(atPath: told) }
             try Data("secret\n".utf8).write(to: URL(fileURLWithPath: password))
             let settings = "INSTANCES=127.0.0.1:\(port)\nPASSWORD_FILE=\(password)"
             try enable("redis", settings)
