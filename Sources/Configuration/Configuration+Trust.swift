@@ -2,9 +2,9 @@ import LinuxSystem
 import SystemPackage
 
 extension Configuration {
-    /// Verifies that only root can change a configuration file. Call it before ``load(from:)``, which then reads the
-    /// verified file and waits for no FUSE server. Separate from ``load(from:)``, because a file under test need not
-    /// be trusted. Blocks as fstat(2) does.
+    /// Verifies that only root can change a configuration file. Call before ``load(from:)``: loading then reads
+    /// the verified file and waits for no FUSE server. Separate from ``load(from:)``, because a file under test
+    /// need not be trusted. Blocks like fstat(2).
     ///
     /// - Parameter file: Nil for ``defaultFile``. A missing file passes if only root can create the file;
     ///   ``load(from:)`` decides whether the file is required.
@@ -14,8 +14,8 @@ extension Configuration {
 
     /// Verifies that only root can change the files and directories that the configured paths lead to.
     ///
-    /// Of the socket and the device only the directories are checked: the modes of these two say which users may open
-    /// them. A missing file is trusted if only root can create the file. Blocks as fstat(2) does.
+    /// For the socket and the device, only the directories are checked: the mode of the socket or device defines
+    /// the permitted users. A missing file is trusted if only root can create the file. Blocks like fstat(2).
     public func verifyTrustOfPaths() throws(TrustError) {
         for path in [hooks.directory, paths.run, paths.state] {
             try TrustCheck.verify(path, mayBeMissing: true)

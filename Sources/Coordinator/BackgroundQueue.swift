@@ -3,18 +3,18 @@ import LinuxCalls
 import Synchronization
 import SystemPackage
 
-/// Jobs that may block, because they read or write files or a pipe: done in order, on a thread of their own, and not
-/// while held (P7). A job that hangs holds up no other thread (P9).
+/// Jobs that may block on files or a pipe: done in order, on a thread of their own, and not while held (P7). A
+/// hanging job holds up no other thread (P9).
 final class BackgroundQueue: Sendable {
-    /// Whether a job reads or writes its filesystem.
+    /// The file access of a job.
     enum Access: Sendable {
-        /// Or writes to the run directory, which is never frozen.
+        /// Reads, or writes to the run directory. The run directory is never frozen.
         case reads
         /// Hangs while the filesystem is frozen.
         case writes
     }
 
-    /// The jobs that are not begun, from the weakest hold to the strongest.
+    /// The jobs not to begin, from the weakest hold to the strongest.
     enum Hold: Int, Comparable, Sendable {
         case nothing, writes, everything
 
@@ -46,7 +46,7 @@ final class BackgroundQueue: Sendable {
     private let signal = ThreadSemaphore()
     private let onDropped: @Sendable (Int) -> Void
 
-    /// - Parameter onDropped: Called on the thread, before the next job, with how many jobs were dropped.
+    /// - Parameter onDropped: Called on the thread, before the next job, with the number of dropped jobs.
     init(_ name: String, onDropped: @escaping @Sendable (Int) -> Void = { _ in }) throws(Errno) {
         self.onDropped = onDropped
         try OperatingSystemThread.start(name) { [self] in work() }
@@ -63,7 +63,7 @@ final class BackgroundQueue: Sendable {
         signal.signal()
     }
 
-    /// Jobs that the hold covers are not begun; other jobs go on, and may overtake them.
+    /// Jobs covered by the hold are not begun; other jobs continue, and may overtake held jobs.
     func set(_ hold: Hold) {
         let isWeaker = queue.withLock { queue in
             defer { queue.hold = hold }
@@ -72,7 +72,7 @@ final class BackgroundQueue: Sendable {
         if isWeaker { signal.signal() }
     }
 
-    /// Waits until everything added so far is done, but for what is held; false if the time ran out.
+    /// Waits until all jobs added so far are done, except held jobs; false if the time ran out.
     func drain(atMost limit: Duration) -> Bool {
         guard let done = try? WakeUp() else { return false }
         add(.reads) { done.signal() }

@@ -19,7 +19,7 @@ extension Coordinator {
         let isLeftover = leftoverLedger?.requestID == record.id.text
         if !isLeftover { remember(written) }
         log(LogNote(summary: record))
-        // While a filesystem is stuck, the history's may be: `show` finds the record all the same.
+        // While a filesystem is stuck, the history's filesystem may be stuck: `show` also finds held records.
         let isHeld = machine.mayFileWriteHang
         historyQueue.add(isHeld ? .reads : .writes) {
             do throws(HistoryError) {

@@ -134,10 +134,10 @@ extension Coordinator {
         }
     }
 
-    /// Searches on a thread of its own, during a flush, or after a window that has left a filesystem stuck.
+    /// Searches on a separate thread, during a flush, or after a window that left a filesystem stuck.
     func findWriteHolders(_ step: StepID, on filesystems: [PlannedFilesystem]) {
         let mailbox = mailbox
-        // Shorter than the machine's own limit, so that findings arrive while the machine still waits.
+        // Shorter than the machine's own limit: findings arrive while the machine still waits.
         let limit = Moment.now + machine.policy.writeHolderPatience / 4 * 3
         blockingWork("writers") {
             let findings = WriteHolderScan().findings(on: filesystems, until: limit)

@@ -51,10 +51,10 @@ extension Coordinator {
         }
     }
 
-    /// Before the THAW that ends the window, looks for writes to frozen filesystems, and for filesystems that became
-    /// writable. Later changes are in no snapshot, since the host has its snapshot by now. Usually costs one poll for
-    /// each mount table. If a table has changed, this thread waits for `OpenedRequest.windowPatience` at most: nothing
-    /// else is to be done before the thaw.
+    /// Before the final THAW of the window, looks for writes to frozen filesystems, and for newly writable
+    /// filesystems. Later changes are in no snapshot, since the host has taken the snapshot by now. Usually costs
+    /// one poll for each mount table. If a table has changed, this thread waits for `OpenedRequest.windowPatience`
+    /// at most: no other work is due before the thaw.
     func lookBackOnWindow() {
         guard machine.state == .frozen, let opened = resources?.opened else { return }
         let written = opened.freezeTargets.first { $0.written?.hasGrown == true }

@@ -57,7 +57,7 @@ public final class Coordinator: @unchecked Sendable {
     var isDone = false
     private let lock: FileDescriptor
 
-    /// - Parameter isLogFile: Whether the logger writes to a file, which may be on a filesystem that is frozen.
+    /// - Parameter isLogFile: Whether the logger writes to a file, possibly on a frozen filesystem.
     /// - Throws: `CoordinatorError` if this machine cannot be served: not root, a bad run directory, no freezer.
     public init(
         configuration: Configuration, freezerExecutable: FilePath, isDryRun: Bool = false, logger: Logger,
@@ -143,7 +143,7 @@ public final class Coordinator: @unchecked Sendable {
         finishWriting()
     }
 
-    /// Bounded: a history or log on a filesystem that hangs must not keep the service from stopping.
+    /// Bounded: a history or log on a hanging filesystem must not keep the service from stopping.
     private func finishWriting() {
         _ = historyQueue.drain(atMost: .seconds(5))
         if !isLogFile || !machine.mayFileWriteHang { _ = logQueue.drain(atMost: .seconds(5)) }
@@ -194,7 +194,7 @@ public final class Coordinator: @unchecked Sendable {
         ThreadPriority.set(isInWindow ? ThreadPriority.raised : usualPriority)
     }
 
-    /// The jobs that must not be begun now (P7).
+    /// The jobs not to begin now (P7).
     private var holdWanted: BackgroundQueue.Hold {
         machine.isWindowOpen ? .everything : machine.mayFileWriteHang ? .writes : .nothing
     }
@@ -203,7 +203,7 @@ public final class Coordinator: @unchecked Sendable {
         guard hold != self.hold else { return }
         self.hold = hold
         historyQueue.set(hold)
-        // The journal's socket is on no disk, and a wait for another log that is no file is ended by SIGKILL.
+        // The journal's socket is on no disk. SIGKILL ends a wait for another log that is no file.
         logQueue.set(hold == .writes && !isLogFile ? .nothing : hold)
         if hold == .nothing { writeHeldRecords() }
     }

@@ -3,14 +3,14 @@ import LinuxCalls
 import LinuxSystem
 import SystemPackage
 
-/// Flushes filesystems, all at once, each on a thread of its own: one that hangs holds up no other.
+/// Flushes filesystems, all at once, each on a thread of its own: a hanging flush holds up no other flush.
 enum FlushJob {
     private static let stackSize = 64 * 1024
 
     /// - Parameters:
     ///   - opened: Kept open until the last flush has returned.
     ///   - flushed: Called for each filesystem, on its thread.
-    ///   - finished: Called after the last of them.
+    ///   - finished: Called after the last filesystem.
     static func start(
         _ opened: OpenedRequest, flushed: @escaping @Sendable (FlushResult) -> Void,
         finished: @escaping @Sendable () -> Void

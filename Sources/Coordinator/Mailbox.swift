@@ -31,7 +31,7 @@ enum CoordinatorMessage: Sendable {
     case statusAsked(@Sendable (DaemonStatus) -> Void)
     case historyAsked(limit: Int, @Sendable (HistoryAnswer) -> Void)
     case lastRequestsRead(last: PastRequest?, lastGood: PastRequest?)
-    /// A request that a previous instance left is in the history now.
+    /// A request of a previous instance is in the history now.
     case recorded(HistoryRecord)
 }
 

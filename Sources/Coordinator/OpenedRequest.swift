@@ -15,7 +15,7 @@ final class OpenedRequest: Sendable {
     /// Those to freeze, in the order of the ledger and of the state machine's indices.
     let freezeTargets: [OpenedFilesystem]
     let mountTables: MountTables
-    /// The `life` of each filesystem that was in no mount table when the plan was made.
+    /// The `life` of each filesystem in no mount table at the time of the plan.
     private let unreachable: Set<UInt64>
 
     init(
@@ -42,17 +42,18 @@ final class OpenedRequest: Sendable {
         if (try? OperatingSystemThread.start("close", close)) == nil { close() }
     }
 
-    /// The frozen mount points that hooks get: without those of other namespaces, and without covered ones, whose
-    /// paths lead elsewhere.
+    /// The frozen mount points for hooks: in our own namespace, and not covered. The path of a covered mount leads
+    /// elsewhere.
     var ownMountPoints: [FilePath] {
         freezeTargets.map(\.target.filesystem).filter(\.isInSight).map(\.mountPoint)
     }
 
-    /// The longest time that writers wait for changed mount tables to be read in the window. Some 20,000 mounts can be
-    /// read in that time; a user can add a thousand (mount_max of fuse.conf(5)), and a changed table is read once.
+    /// The longest time that writers wait for changed mount tables to be read in the window. Some 20,000 mounts can
+    /// be read in that time; a user can add a thousand (mount_max of fuse.conf(5)), and a changed table is read
+    /// once.
     static let windowPatience = Duration.milliseconds(100)
 
-    /// The mount or unmount that invalidates the plan, before anything is frozen. Opens paths, and may block.
+    /// The mount or unmount that invalidates the plan, before the first freeze. Opens paths, and may block.
     func mountChange(_ policy: PlanPolicy) -> String? {
         do throws(LinuxSystemError) {
             try mountTables.findNamespaces()
@@ -64,19 +65,20 @@ final class OpenedRequest: Sendable {
         }
     }
 
-    /// The same while filesystems are frozen: opens nothing, and does not see new mount namespaces (P7). May block.
+    /// Like ``mountChange(_:)``, while filesystems are frozen: opens nothing, and does not see new mount
+    /// namespaces (P7). May block.
     func mountChangeWhileFrozen(_ policy: PlanPolicy) -> String? {
         readInWindow { mounts in plan.relevantChange(in: mounts, policy: policy) }
     }
 
-    /// A filesystem that became writable in the window, which the snapshot may hold half written. An unmount harms no
-    /// snapshot. Waits for ``windowPatience`` at most.
+    /// A filesystem that became writable in the window; the snapshot may hold the filesystem half written. An
+    /// unmount harms no snapshot. Waits for ``windowPatience`` at most.
     func newlyWritable(_ policy: PlanPolicy) -> String? {
         guard mountTables.hasChanged() else { return nil }
         let work: @Sendable () -> String? = { [self] in
             readInWindow { mounts in plan.newlyWritable(in: mounts, policy: policy) }
         }
-        // A mount in progress locks the table, for as long as the mount takes.
+        // A mount in progress locks the table until the mount is complete.
         let found = AbandonableWork.run([work], until: .now + Self.windowPatience)[0]
         return found ?? "it could not be read within \(DurationText.text(Self.windowPatience))"
     }

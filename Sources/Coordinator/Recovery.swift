@@ -124,8 +124,8 @@ public struct Recovery: Sendable {
             }
             return .thaw(thaw.thaw(index, through: target.descriptor, until: deadline))
         } catch {
-            // A frozen filesystem is in use, so its device leads to it as well. A container with a user namespace can
-            // cover the mount so that no other process can open the mount.
+            // The device also leads to a frozen filesystem, because a frozen filesystem is in use. A container
+            // with a user namespace can cover the mount and keep every other process from opening the mount.
             let outcome = thawUnmounted(ledger, index, with: thaw, until: deadline)
             return outcome == .notMounted ? .unreachable("\(error)") : outcome
         }

@@ -91,9 +91,9 @@ final class FreezeTarget: Sendable {
         issueThaw()
     }
 
-    /// Called before the target is reported frozen, so that an order to thaw that answers the report finds it frozen,
-    /// and the next steps of the thaw wait for this target. If the thaw was ordered earlier, signals the order that
-    /// the thread waits for.
+    /// Called before the target is reported frozen. An order to thaw in answer to the report therefore finds the
+    /// target frozen, and the next steps of the thaw wait for the target. If the thaw was ordered earlier, signals
+    /// the order awaited by the thread.
     private func becomeFrozen() {
         let isUnwanted = state.withLock { phase in
             let isUnwanted = phase == .freezingUnwanted
@@ -139,8 +139,8 @@ final class FreezeTarget: Sendable {
 
     private func issueThaw() {
         let thawing = LedgerWord(.thawing, by: me)
-        // Only the guard that moves the word from frozen to thawing issues FITHAW: a second FITHAW could undo the freeze
-        // of another agent. A superblock with a word that no guard has written is thawed (P1 before P5).
+        // Only the guard that moves the word from frozen to thawing issues FITHAW: a second FITHAW could undo the
+        // freeze of another agent. A superblock with a word written by no guard is thawed (P1 before P5).
         let isOurs = StopPoint.inTurn {
             let word = ledger.word(index)
             let expected = word.state == nil ? word : LedgerWord(.frozen, by: me)

@@ -27,7 +27,7 @@ public final class FreezerService {
         outbox = try Outbox()
     }
 
-    /// Serves until the daemon is dead, or has closed its end of the connection, and nothing is frozen by the freezer.
+    /// Serves until the daemon is dead or has closed the connection, and nothing is frozen by the freezer.
     public func run() {
         outbox.add(FreezerReport(.none, .ready))
         while true {

@@ -27,7 +27,7 @@ public final class HistoryFile: Sendable {
     }
 
     public let path: FilePath
-    /// Records that are held back while the history's filesystem may be frozen; nil for a file of held records itself.
+    /// Records held back while the history's filesystem may be frozen; nil for the file of held records.
     let held: HistoryFile?
     private let limits: Limits
     private let write: Write
@@ -40,7 +40,7 @@ public final class HistoryFile: Sendable {
         }
     }
 
-    /// The history in a state directory, with the records that are held back in the run directory.
+    /// The history in a state directory, with held records in the run directory.
     public convenience init(inStateDirectory directory: FilePath, heldIn runDirectory: FilePath) {
         self.init(
             directory.appending("history.jsonl"), held: HistoryFile(runDirectory.appending("history.held.jsonl")))
@@ -70,13 +70,13 @@ public final class HistoryFile: Sendable {
 
     // MARK: Held records
 
-    /// Adds a record to those that are held back: it is in the history for every reader, and on no filesystem that can be
-    /// frozen.
+    /// Adds a held record. Every reader of the history gets held records. Held records are on no filesystem that
+    /// can be frozen.
     public func hold(_ record: HistoryRecord) throws(HistoryError) {
         try held?.append(record)
     }
 
-    /// Moves the records that are held back into the file. Those that could not be moved stay held.
+    /// Moves the held records into the file. A record stays held if the move fails.
     public func writeHeld() throws(HistoryError) {
         guard let held, access(held.path.string, F_OK) == 0 else { return }
         let known = Set(try searchFile(limit: 100) { _ in true }.records.map(\.id))

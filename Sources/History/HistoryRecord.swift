@@ -37,7 +37,7 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
     public var window: Span?
     /// Frozen ones by level and mount point, then the synced, then the skipped.
     public var filesystems: [Filesystem]
-    /// Filesystems that were not frozen because they are in no mount table. Absent if there were none.
+    /// Filesystems in no mount table, and therefore not frozen. Absent if there were none.
     public var unreachable: [Unreachable]?
     /// Every call, in order.
     public var hooks: [Hook]
@@ -144,8 +144,8 @@ extension HistoryRecord {
         public var thaw: Step?
         /// True if its FIFREEZE, or FITHAW, had not returned when the record was written.
         public var stuck: Bool?
-        /// Processes asleep in a write to it, for which its freeze would wait, or waits. At most
-        /// ``HistoryRecord/maximumWriteHolders``.
+        /// Processes asleep in a write to the filesystem. The filesystem's freeze would wait, or waits, for the
+        /// processes. At most ``HistoryRecord/maximumWriteHolders``.
         public var holders: [WriteHolder]?
 
         enum CodingKeys: String, CodingKey {
@@ -168,13 +168,13 @@ extension HistoryRecord {
         /// The name of the kernel's driver.
         public var type: String
         public var source: String
-        /// The numbers of its block devices, `major:minor`.
+        /// The numbers of the block devices, `major:minor`.
         public var devices: [String]
         public var uuid: String?
         public var label: String?
     }
 
-    /// A process that sleeps inside a write.
+    /// A process asleep inside a write.
     public struct WriteHolder: Codable, Hashable, Sendable {
         public var pid: Int32
         public var command: String

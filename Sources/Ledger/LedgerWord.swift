@@ -54,8 +54,8 @@ extension ProcessIdentity {
         ProcessIdentity(processID: processID & 0x3F_FFFF, startTicks: startTicks & 0x3_FFFF_FFFF)
     }
 
-    /// Whether this process still runs code of its own. A process that was killed, and whose last threads hang in the
-    /// kernel, does not. If the process cannot be looked up, for lack of descriptors or memory, it counts as alive.
+    /// Whether the process still runs code of its own. A killed process with threads hanging in the kernel does
+    /// not. A process counts as alive if the look-up fails for lack of descriptors or memory.
     public var isAlive: Bool {
         do throws(Errno) {
             return try openStored()?.isDying == false

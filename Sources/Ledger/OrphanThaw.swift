@@ -49,7 +49,7 @@ public struct OrphanThaw: Sendable {
             case .thawing where word.process == me.asStored || word.process.isAlive:
                 // Its winner is at it. If it dies, its place is taken over.
                 break
-            // Nil: a word that no guard has written. Only FITHAW shows whether the superblock is frozen (P1).
+            // Nil: a word written by no guard. Only FITHAW shows whether the superblock is frozen (P1).
             case nil, .freezing, .frozen, .thawing:
                 let mine = LedgerWord(.thawing, by: me)
                 if ledger.advance(index, from: word, to: mine) {

@@ -2,13 +2,13 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// The lock of the run directory, which names its holder: one daemon at a time.
+/// The lock of the run directory, for one daemon at a time. The lock file names the holder.
 extension RunDirectory {
     private var lockPath: FilePath { path.appending("lock") }
 
-    /// Takes the lock, for as long as the process lives or until the descriptor is closed.
+    /// Takes the lock until the end of the process or the close of the descriptor.
     ///
-    /// A holder that was killed, but hangs in the kernel, never releases the lock: its lock file is replaced.
+    /// A killed holder hanging in the kernel never releases the lock: the lock file is replaced.
     ///
     /// - Throws: `LedgerError` with the code `inUse` if another daemon holds it.
     public func lock() throws(LedgerError) -> FileDescriptor {
@@ -38,7 +38,7 @@ extension RunDirectory {
             lockPath, .readWrite, options: [.create, .noFollow], permissions: .ownerReadWrite)
         do throws(Errno) {
             if flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 {
-                // Root may have removed the file since it was opened: then another daemon locks another file.
+                // Root may have removed the file after the open: then another daemon locks another file.
                 guard try FileIdentity(descriptor) == FileIdentity(lockPath) else { throw .wouldBlock }
                 let me = ProcessIdentity.current
                 guard ftruncate(descriptor.rawValue, 0) == 0 else { throw Errno(rawValue: errno) }
@@ -55,7 +55,7 @@ extension RunDirectory {
         return nil
     }
 
-    /// The process that took the lock last; nil if the file does not name one.
+    /// The last process that took the lock; nil if the file names no process.
     private var lockHolder: ProcessIdentity? {
         guard let text = try? readWholeFile(lockPath, limit: 100) else { return nil }
         let fields = String(decoding: text, as: UTF8.self).split(whereSeparator: \.isWhitespace)

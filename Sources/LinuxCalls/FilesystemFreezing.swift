@@ -27,10 +27,10 @@ public enum FilesystemFreezing {
         try Errno.check(clinux_syncfs(descriptor.rawValue))
     }
 
-    /// Writes out everything dirty of the block device that the descriptor is of, and empties the device's own cache
-    /// (block/fops.c: blkdev_fsync). syncfs would flush the filesystem that the device's node is in.
+    /// Writes out all dirty data of the descriptor's block device, and empties the device's own cache
+    /// (block/fops.c: blkdev_fsync). syncfs would flush the filesystem of the device's node.
     ///
-    /// - Throws: EIO or ENOSPC if something could not be written.
+    /// - Throws: EIO or ENOSPC if some data could not be written.
     public static func flushDevice(_ descriptor: FileDescriptor) throws(Errno) {
         try Errno.check(clinux_fsync(descriptor.rawValue))
     }

@@ -11,12 +11,12 @@ public enum MountPointOpening {
         case mayBlock
     }
 
-    /// Finds a mount point without opening it (O_PATH), so that no filesystem is asked for it: below `root`, and through
-    /// no symbolic link.
+    /// Finds a mount point without opening it (O_PATH), so no filesystem gets a request for the mount
+    /// point. Looks below `root`, and through no symbolic link.
     ///
-    /// - Parameter root: the directory that stands for `/`.
-    /// - Throws: EAGAIN if the cache does not suffice, EINVAL if the kernel does not know `cacheOnly`, ELOOP for a symbolic
-    ///   link, ENOTDIR if it is not a directory though it must be, and whatever open(2) gives.
+    /// - Parameter root: the directory in place of `/`.
+    /// - Throws: EAGAIN if the cache does not suffice, EINVAL if the kernel does not know `cacheOnly`, ELOOP for a
+    ///   symbolic link, ENOTDIR if a required directory is no directory, and all errors of open(2).
     public static func find(
         _ path: FilePath, below root: FileDescriptor, mustBeDirectory: Bool, patience: Patience
     ) throws(Errno) -> FileDescriptor {
@@ -37,9 +37,9 @@ public enum MountPointOpening {
         }
     }
 
-    /// Opens for reading what was found, without waiting for a device or a FIFO to become ready.
+    /// Opens the found file for reading, without waiting for a device or a FIFO to become ready.
     ///
-    /// - Throws: ENXIO for a socket, and whatever open(2) gives.
+    /// - Throws: ENXIO for a socket, and all errors of open(2).
     public static func open(found descriptor: FileDescriptor) throws(Errno) -> FileDescriptor {
         try openDescriptor(FilePath("/proc/self/fd/\(descriptor.rawValue)"), .readOnly, options: .nonBlocking)
     }

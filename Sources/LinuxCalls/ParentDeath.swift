@@ -1,12 +1,12 @@
 import CLinux
 import SystemPackage
 
-/// Notice of the end of the thread that started this process (PR_SET_PDEATHSIG, prctl(2)).
+/// Notice of the end of the thread that started the process (PR_SET_PDEATHSIG, prctl(2)).
 ///
-/// The connection to a killed parent does not always end: while one thread of the parent hangs in the kernel, all
+/// The connection to a killed parent does not always end: while a thread of the parent hangs in the kernel, all
 /// descriptors of the parent stay open.
 public enum ParentDeath {
-    /// - Returns: An event that is readable once the thread has ended. To be called once, by the main thread.
+    /// - Returns: An event, readable after the thread has ended. To be called once, by the main thread.
     /// - Throws: EMFILE or ENFILE without a descriptor.
     public static func event() throws(Errno) -> WakeUp {
         let event = try WakeUp()

@@ -35,13 +35,13 @@ public enum PrivateMounts {
         guard umount2(directory.string, CInt(MNT_DETACH)) == 0 else { throw Errno(rawValue: errno) }
     }
 
-    /// Moves the calling thread into a private copy of a mount namespace, from which no mount propagates. The thread
-    /// cannot go back, so it must be a thread that was started for this purpose.
+    /// Moves the calling thread into a private copy of a mount namespace. No mount propagates from the copy. The
+    /// thread cannot go back, so use a thread started for this purpose.
     ///
     /// - Parameters:
-    ///   - namespace: `/proc/PID/ns/mnt`, opened; nil for the one that the thread is in.
-    ///   - proc: where procfs is mounted.
-    /// - Returns: the copy's root, not opened (O_PATH), and its mountinfo, which the caller closes.
+    ///   - namespace: the open `/proc/PID/ns/mnt`; nil for the calling thread's namespace.
+    ///   - proc: the mount point of procfs.
+    /// - Returns: the copy's root, not opened (O_PATH), and the copy's mountinfo, to be closed by the caller.
     /// - Throws: EPERM without CAP_SYS_ADMIN and CAP_SYS_CHROOT (setns(2)).
     public static func enterCopy(
         of namespace: FileDescriptor?, proc: FilePath
@@ -63,11 +63,12 @@ public enum PrivateMounts {
         }
     }
 
-    /// Detaches the topmost mount on an entry of a directory, without asking its filesystem for anything (fs/namei.c:
-    /// LOOKUP_MOUNTPOINT). For a thread in a namespace of its own: it changes the working directory.
+    /// Detaches the topmost mount on an entry of a directory, without a request to the mount's filesystem
+    /// (fs/namei.c: LOOKUP_MOUNTPOINT). Changes the working directory, so call on a thread in a namespace of its
+    /// own.
     ///
-    /// - Throws: EINVAL if the entry is no mount point, or its mount is locked, as mounts of a more privileged user
-    ///   namespace are (mount_namespaces(7)).
+    /// - Throws: EINVAL if the entry is no mount point, or the mount is locked, like mounts of a more privileged
+    ///   user namespace (mount_namespaces(7)).
     public static func detach(_ entry: String, in directory: FileDescriptor) throws(Errno) {
         guard fchdir(directory.rawValue) == 0, umount2(entry, CInt(MNT_DETACH) | unmountNoFollow) == 0 else {
             throw Errno(rawValue: errno)

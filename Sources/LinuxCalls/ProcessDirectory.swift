@@ -2,18 +2,18 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// The directory of a process's thread in /proc, held open (proc_pid(5)). It leads to this life of the thread or to
-/// nothing: never to another one that got the same id.
+/// The directory of a process's thread in /proc, held open (proc_pid(5)). Look-ups reach the same thread or fail:
+/// a later thread with the same id is never reached.
 public final class ProcessDirectory: Sendable {
     public let processID: pid_t
     public let threadID: pid_t
     private let descriptor: FileDescriptor
 
     /// - Parameters:
-    ///   - threadID: One of its threads; nil for the main thread. After the end of the main thread the process's own
-    ///     directory leads to nothing any more, though other threads live.
-    ///   - proc: Where procfs is mounted.
-    /// - Throws: ENOENT if there is no such thread.
+    ///   - threadID: A thread of the process; nil for the main thread. After the end of the main thread, look-ups
+    ///     in the process's own directory fail, even if other threads live.
+    ///   - proc: The mount point of procfs.
+    /// - Throws: ENOENT if the thread does not exist.
     public init(_ processID: pid_t, thread threadID: pid_t? = nil, proc: FilePath = "/proc") throws(Errno) {
         self.processID = processID
         self.threadID = threadID ?? processID
@@ -25,30 +25,30 @@ public final class ProcessDirectory: Sendable {
         try? descriptor.close()
     }
 
-    /// The inode number of the mount namespace it is in.
+    /// The inode number of the thread's mount namespace.
     ///
-    /// - Throws: ENOENT or ESRCH if it has ended, EACCES if it may not be looked at.
+    /// - Throws: ENOENT or ESRCH if the thread has ended, EACCES if access is denied.
     public func mountNamespace() throws(Errno) -> UInt64 {
         // "mnt:[4026531841]"
         guard let inode = Self.inode(inLink: try readLink("ns/mnt", capacity: 64).string) else { throw .ioError }
         return inode
     }
 
-    /// Whether its mount namespace is owned by the initial user namespace: in another one no filesystem can be mounted
-    /// that needs a block device, but by root from outside (fs/super.c: FS_USERNS_MOUNT).
+    /// True if the initial user namespace owns the thread's mount namespace. In any other mount namespace, only
+    /// root from outside can mount a filesystem on a block device (fs/super.c: FS_USERNS_MOUNT).
     ///
-    /// - Throws: ENOENT or ESRCH if it has ended, EACCES if it may not be looked at; EPERM in a user namespace that is not
-    ///   the owner or above it.
+    /// - Throws: ENOENT or ESRCH if the thread has ended, EACCES if access is denied; EPERM in a user namespace
+    ///   that is neither the owner nor above the owner.
     public func isMountNamespaceOfInitialUsers() throws(Errno) -> Bool {
         let namespace = try open("ns/mnt")
         defer { try? namespace.close() }
         return try Errno.check(clinux_is_owned_by_initial_users(namespace.rawValue)) == 1
     }
 
-    /// Whether its root is the one of its mount namespace, or a chroot. Opens nothing: the link's text is a path in the
-    /// process's own namespace (fs/d_path.c).
+    /// True if the thread's root is the root of the mount namespace; false in a chroot. Opens nothing: the link's
+    /// text is a path in the process's own namespace (fs/d_path.c).
     ///
-    /// - Throws: ENOENT or ESRCH if it has ended, EACCES if it may not be looked at.
+    /// - Throws: ENOENT or ESRCH if the thread has ended, EACCES if access is denied.
     public func isAtNamespaceRoot() throws(Errno) -> Bool {
         // Whatever does not fit is no "/".
         try readLink("root", capacity: 4) == "/"
@@ -62,10 +62,10 @@ public final class ProcessDirectory: Sendable {
         return FilePath(platformString: target)
     }
 
-    /// Opens one of the files in it, or what its link leads to: `mountinfo`, `root`.
+    /// Opens a file in the directory, or the target of a link: `mountinfo`, `root`.
     ///
-    /// - Throws: ENOENT or ESRCH if it has ended; EINVAL for the `mountinfo` of one that is about to
-    ///   (fs/proc_namespace.c: mounts_open_common); EACCES if it may not be looked at.
+    /// - Throws: ENOENT or ESRCH if the thread has ended; EINVAL for the `mountinfo` of a thread about to end
+    ///   (fs/proc_namespace.c: mounts_open_common); EACCES if access is denied.
     public func open(_ name: String, options: FileDescriptor.OpenOptions = []) throws(Errno) -> FileDescriptor {
         let flags = options.union([.closeOnExec, .nonBlocking]).rawValue
         return FileDescriptor(

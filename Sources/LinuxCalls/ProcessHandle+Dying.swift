@@ -3,17 +3,17 @@ import Glibc
 import SystemPackage
 
 extension ProcessHandle {
-    /// Whether the process has ended, or was killed and ends as soon as the kernel lets its last threads go: none of its
-    /// code runs any more. False if /proc cannot be read.
+    /// True if the process has ended, or was killed and ends as soon as the kernel releases the last threads. The
+    /// process runs no code any more. False if /proc cannot be read.
     ///
-    /// A thread that sleeps uninterruptibly survives SIGKILL until it wakes up, and keeps every descriptor and every lock
-    /// of the process.
+    /// A thread in uninterruptible sleep survives SIGKILL until it wakes up, and keeps every descriptor
+    /// and every lock of the process.
     public var isDying: Bool {
         if hasEnded { return true }
         guard let record = (try? ProcessRecord.read(identity.processID)) ?? nil,
             !record.isAlive || record.isExiting
         else { return false }
-        // The main thread of a process that goes on may have ended, too.
+        // The main thread of a running process may have ended, too.
         return ProcessThreads.areKilled(in: identity.processID) || hasEnded
     }
 

@@ -8,8 +8,8 @@ public struct ProcessRecord: Hashable, Sendable {
     public let group: pid_t
     /// Clock ticks since boot at which it started.
     public let startTicks: UInt64
-    /// Whether it is ending: none of its code runs any more, though it may still wait in the kernel, for what it closes
-    /// (PF_EXITING, include/linux/sched.h).
+    /// Whether the process is ending. The process runs no code any more, and may still wait in the kernel for
+    /// files being closed (PF_EXITING, include/linux/sched.h).
     public let isExiting: Bool
 
     /// Whether it still runs code: a zombie only waits to be reaped.

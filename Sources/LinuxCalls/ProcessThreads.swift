@@ -3,8 +3,8 @@ import SystemPackage
 
 /// The threads of a process, as /proc shows them.
 enum ProcessThreads {
-    /// Whether every thread has ended, is ending, or has SIGKILL pending, and so never returns to the program. False if
-    /// that cannot be told.
+    /// Whether every thread has ended, is ending, or has SIGKILL pending, and so never returns to the program.
+    /// False if unknown.
     static func areKilled(in process: pid_t) -> Bool {
         let directory = FilePath("/proc/\(process)/task")
         guard let threads = try? directoryEntries(directory) else { return false }

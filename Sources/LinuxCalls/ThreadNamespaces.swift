@@ -1,16 +1,16 @@
 import Glibc
 import SystemPackage
 
-/// The mount namespaces of a process's threads: a thread can have a namespace of its own (unshare(2)), and a main
-/// thread that has ended is in none.
+/// The mount namespaces of a process's threads. A thread can have a namespace of its own (unshare(2)). An ended
+/// main thread is in no namespace.
 public enum ThreadNamespaces {
     /// Reads one link of each thread without allocating memory: a machine has thousands of threads.
     ///
     /// - Parameters:
-    ///   - proc: Where procfs is mounted.
-    ///   - body: Gets the thread's id, and the inode number of its mount namespace; or EACCES if it may not be looked at, or
-    ///     ENOENT or ESRCH if it has ended meanwhile.
-    /// - Throws: ENOENT or ESRCH if the process has ended; EPERM if it may not be looked at.
+    ///   - proc: The mount point of procfs.
+    ///   - body: Gets the thread's id, and the inode number of the thread's mount namespace; or EACCES if access
+    ///     is denied, or ENOENT or ESRCH if the thread has ended meanwhile.
+    /// - Throws: ENOENT or ESRCH if the process has ended; EPERM if access is denied.
     public static func forEach(
         of process: pid_t, proc: FilePath, _ body: (pid_t, Result<UInt64, Errno>) -> Void
     ) throws(Errno) {
@@ -18,7 +18,7 @@ public enum ThreadNamespaces {
         guard let stream = path.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
         defer { closedir(stream) }
         let directory = dirfd(stream)
-        // A thread may end while the directory is read, which is no error.
+        // A thread may end while the directory is read: no error.
         while let entry = readdir(stream) {
             withUnsafePointer(to: &entry.pointee.d_name) { field in
                 field.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: field.pointee)) {
@@ -31,7 +31,7 @@ public enum ThreadNamespaces {
         }
     }
 
-    /// Of `TID/ns/mnt`, which says "mnt:[4026531841]" (namespaces(7)).
+    /// The inode number in the text of `TID/ns/mnt`: "mnt:[4026531841]" (namespaces(7)).
     private static func namespace(of thread: UnsafePointer<CChar>, in directory: CInt) -> Result<UInt64, Errno> {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { path in
             withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { target in

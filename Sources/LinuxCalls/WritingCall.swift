@@ -2,15 +2,15 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// A system call that a task is in, by its number in proc_pid_syscall(5).
+/// A system call that a task is in, by number in proc_pid_syscall(5).
 public struct WritingCall: Sendable {
     public let isSplice: Bool
-    /// The argument, counted from 0, that is the descriptor written to.
+    /// The index of the target descriptor among the arguments, counted from 0.
     public let argument: Int
     /// Whether the data comes from another descriptor that is no pipe.
     public let readsFile: Bool
 
-    /// - Returns: nil for a call that writes to no descriptor.
+    /// - Returns: nil for a call without a target descriptor.
     public init?(number: Int) {
         let place = Int(clinux_written_descriptor(number, true))
         guard place >= 0 else { return nil }
@@ -20,17 +20,17 @@ public struct WritingCall: Sendable {
     }
 }
 
-/// The kernel's internal mounts, which are in no mount table: of pipes, sockets and memory files.
+/// The mount ids of pipes, sockets and memory files: internal mounts of the kernel, in no mount table.
 public func kernelMountIDs() -> Set<UInt64> {
     var ids = [UInt64](repeating: 0, count: 8)
     let count = clinux_kernel_mount_ids(&ids, ids.count)
     return Set(ids.prefix(count))
 }
 
-/// The text that one read(2) of a small file returns, without the newline at its end; nil if the file cannot be read.
+/// The text from one read(2) of a small file, without the final newline; nil if the file cannot be read.
 ///
 /// - Parameters:
-///   - directory: What the path is relative to.
+///   - directory: The base of the relative path.
 ///   - capacity: Longer text is cut.
 public func readText(_ path: String, in directory: FileDescriptor, capacity: Int) -> String? {
     withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 1) { buffer in
@@ -42,10 +42,10 @@ public func readText(_ path: String, in directory: FileDescriptor, capacity: Int
     }
 }
 
-/// The names in a directory of /proc that are numbers: its processes, the tasks of one. Empty if the directory cannot
-/// be read. Makes no path for each of the thousands of entries.
+/// The numeric names in a directory of /proc: all processes, or the tasks of a process. Empty if the directory
+/// cannot be read. Makes no path for each of the thousands of entries.
 ///
-/// - Parameter directory: What the path is relative to.
+/// - Parameter directory: The base of the relative path.
 public func numberedEntries(_ path: String, in directory: FileDescriptor) -> [Int32] {
     let descriptor = openat(directory.rawValue, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { return [] }

@@ -55,19 +55,19 @@ struct BlockDevices: Sendable {
         return nodeNumber(String(short))
     }
 
-    /// The device that has this name in sysfs.
+    /// The device that has the name in sysfs.
     func device(kernelName name: String) -> DeviceNumber? {
         number(at: paths.sysfs.appending("class/block").appending(name).appending("dev"))
     }
 
-    /// Opens a device's node for reading, and verifies that it is the node of that device.
+    /// Opens a device's node for reading, and verifies the device number of the node.
     ///
-    /// - Throws: ENXIO if it is not; ENOENT if there is none.
+    /// - Throws: ENXIO for any other node; ENOENT if there is no node.
     func open(_ device: DeviceNumber) throws(Errno) -> FileDescriptor {
         guard let nodes = paths.deviceNodes, let name = kernelName(of: device) else {
             throw .noSuchFileOrDirectory
         }
-        // Does not wait for a drive to check its medium or close its door.
+        // Does not wait until a drive has checked the medium or closed the door.
         let descriptor = try openDescriptor(nodes.appending(name), .readOnly, options: [.nonBlocking, .noFollow])
         var status = stat()
         guard fstat(descriptor.rawValue, &status) == 0, status.st_mode & S_IFMT == S_IFBLK,

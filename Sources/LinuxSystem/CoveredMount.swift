@@ -3,21 +3,21 @@ import LinuxCalls
 import Synchronization
 import SystemPackage
 
-/// A mount that other mounts cover. Any user can cover a directory that he owns with a FUSE mount.
+/// A mount covered by other mounts. Any user can cover a directory of their own with a FUSE mount.
 ///
 /// A thread enters a private copy of the mount namespace, detaches the covering mounts there, and finds the mount. No
 /// other process sees the copy. The descriptor keeps the copied mount alive when the thread and the copied namespace
 /// are gone.
 enum CoveredMount {
-    /// Local directories are looked up, and mounts that others made are detached. Neither waits for a server.
+    /// The thread looks up local directories, and detaches mounts made by others. Neither step waits for a server.
     private static let patience = Duration.seconds(3)
 
     /// Finds the mount without opening it (O_PATH).
     ///
     /// - Parameters:
-    ///   - mayWait: whether a directory on the way may be looked up on its disk.
-    ///   - namespace: `/proc/PID/ns/mnt`, opened, of the process whose mount it is; nil for our own.
-    /// - Throws: ENOENT if it was unmounted, EINVAL if a mount that covers it must not be detached, ETIMEDOUT.
+    ///   - mayWait: whether the look-up of a directory on the way may read the disk.
+    ///   - namespace: the open `/proc/PID/ns/mnt` of the process with the mount; nil for our own.
+    /// - Throws: ENOENT if the mount was unmounted, EINVAL if a covering mount must not be detached, ETIMEDOUT.
     static func find(
         _ mount: MountEntry, mustBeDirectory: Bool, mayWait: Bool, in namespace: FileDescriptor?
     ) throws(Errno) -> FileDescriptor {
@@ -35,7 +35,7 @@ enum CoveredMount {
     }
 }
 
-/// The copy of a mount namespace that the calling thread is in.
+/// The calling thread's copy of a mount namespace.
 private final class NamespaceCopy {
     private let root: FileDescriptor
     private let mounts: [MountEntry]
@@ -88,7 +88,7 @@ private final class NamespaceCopy {
     }
 }
 
-/// Owns a descriptor, and closes the descriptor unless it is taken.
+/// Owns a descriptor. Closes the descriptor unless ``take()`` was called.
 private final class Finding: Sendable {
     private let descriptor: Mutex<FileDescriptor?>
 

@@ -4,7 +4,7 @@ import SystemPackage
 
 /// The kernel's connections to FUSE servers (Documentation/filesystems/fuse/fuse.rst, "control filesystem").
 struct FuseConnections: Sendable {
-    /// Those whose server has not answered a request yet, by the minor number of their filesystem; nil if the control
+    /// The connections with an unanswered request, by the minor number of the filesystem; nil if the control
     /// filesystem is not mounted.
     let waiting: Set<UInt32>?
 
@@ -25,11 +25,11 @@ struct FuseConnections: Sendable {
                 })
     }
 
-    /// The connection that a task waits for; nil if that cannot be told for certain. An admin may be advised to abort it.
+    /// The connection that a task waits for; nil if not certain. An admin may be advised to abort the connection.
     ///
     /// - Parameters:
-    ///   - user: Of the task. Only connections of that user count: those that the user has mounted, and those that only the
-    ///     task's mount namespace has, where the user is numbered otherwise.
+    ///   - user: The user of the task. Only the user's connections count: connections mounted by the user, and
+    ///     connections present only in the task's mount namespace, where user numbers differ.
     ///   - mounts: The FUSE mounts of the task's namespace.
     ///   - ours: The mounts of our own namespace.
     func awaited(by user: UInt32, in mounts: [MountEntry], besides ours: [MountEntry]) -> UInt32? {

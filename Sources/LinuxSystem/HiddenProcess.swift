@@ -3,7 +3,7 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// A process whose mount namespace may not be looked at.
+/// A process with an inaccessible mount namespace.
 struct HiddenProcess: Hashable, Sendable {
     let processID: pid_t
     let error: Errno
@@ -13,7 +13,7 @@ extension HiddenProcess {
     /// The bit of CAP_SYS_PTRACE (linux/capability.h).
     private static let trace: UInt64 = 1 << 19
 
-    /// A sentence with the first of these processes and the likely cause; nil if there are none.
+    /// A sentence with the first hidden process and the likely cause; nil without hidden processes.
     static func sentence(on hidden: [HiddenProcess], proc: FilePath) -> String? {
         guard let first = hidden.first else { return nil }
         let command = escapedControlCharacters(SmallFile.text(proc.appending("\(first.processID)/comm")) ?? "")

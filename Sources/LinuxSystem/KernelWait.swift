@@ -1,19 +1,20 @@
 import FreezeCore
 
-/// A wait inside a write that another process can prolong at will, by the kernel function in which the task sleeps
-/// (proc_pid_wchan(5)). The waits of an ordinary writer, for the disk, the journal, or throttling, are not included.
+/// A wait inside a write that another process can prolong at will, by the kernel function in which the task
+/// sleeps (proc_pid_wchan(5)). The waits of an ordinary writer, for the disk, the journal, or throttling, are not
+/// included.
 enum KernelWait: Equatable {
     /// For data in a pipe.
     case pipe
     /// For the answer of a FUSE server, or of a userfaultfd(2).
     case server
-    /// For a page, which may be one that a FUSE server is to send.
+    /// For a page, possibly from a FUSE server.
     case page
-    /// For a mutex: a pipe's, which another task holds while it sleeps.
+    /// For the mutex of a pipe, held by another sleeping task.
     case mutex
 
     init?(function: Substring) {
-        // Without the suffix that the compiler appends: `freeze_super.part.0`.
+        // Without the compiler's suffix: `freeze_super.part.0`.
         let name = function.prefix { $0 != "." }
         switch name {
         case "pipe_wait_readable", "pipe_wait", "splice_from_pipe_next", "splice_from_pipe",

@@ -53,7 +53,7 @@ extension LinuxSystemError {
             remedy: "Raise LimitNOFILE= of the service, or the sysctl fs.file-max.", underlyingError: errno)
     }
 
-    /// A changed mount table could not be read in the time that writers may wait.
+    /// A changed mount table could not be read within the writers' patience.
     static func lateMountTable(_ path: FilePath) -> LinuxSystemError {
         LinuxSystemError(
             .mountTable, subject: path.escaped, problem: "it changed, and reading it again takes too long",

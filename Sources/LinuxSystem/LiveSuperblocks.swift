@@ -9,7 +9,7 @@ struct LiveSuperblocks {
         devices = BlockDevices(paths: paths)
     }
 
-    /// The writable superblocks that are in none of the mount tables.
+    /// The writable superblocks in none of the mount tables.
     func missing(from mounts: [MountEntry]) -> [UnreachableFilesystem] {
         let mounted = Set(mounts.map(\.device))
         let named = named().filter { mounted.isDisjoint(with: $0.devices) }
@@ -30,8 +30,8 @@ struct LiveSuperblocks {
         }
     }
 
-    /// A mount names one member of its btrfs. With an unknown name it may be a mount of any btrfs, so none counts as
-    /// missing.
+    /// A mount names one member of a btrfs. A mount with an unknown name may be of any btrfs, so no btrfs counts
+    /// as missing.
     private func missingBtrfs(_ mounts: [MountEntry]) -> [UnreachableFilesystem] {
         let live = devices.btrfsDirectories()
         guard !live.isEmpty else { return [] }

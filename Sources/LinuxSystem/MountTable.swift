@@ -48,7 +48,7 @@ enum MountTable {
         return entries
     }
 
-    /// The last field of a line, undecoded: libmount decodes names, after which a comma in a name looks like a
+    /// The last field of a line, undecoded: libmount decodes names, and a comma in a decoded name looks like a
     /// separator.
     private static func superblockOptions(of line: ArraySlice<UInt8>) -> SuperblockOptions? {
         // After the single dash: type, source, options.
@@ -62,8 +62,8 @@ enum MountTable {
         return fields.count == 3 ? SuperblockOptions(fields[2]) : nil
     }
 
-    /// One line of a table for each superblock on none of these devices, and the lines that cannot be parsed. Only the
-    /// third field is read: most services have a copy of the same mounts, and a user can have a hundred thousand.
+    /// One line of a table for each superblock outside the given devices, and all unparsable lines. Only the third
+    /// field is read: most services have a copy of the same mounts, and a user can have a hundred thousand.
     static func lines(of bytes: [UInt8], notOn devices: Set<DeviceNumber>) -> [UInt8] {
         var result: [UInt8] = []
         var known = devices
@@ -151,7 +151,7 @@ enum MountTable {
 }
 
 extension Slice<UnsafeRawBufferPointer> {
-    /// Up to and including the byte; everything if there is no such byte. By memchr(3): a table can have megabytes.
+    /// Up to and including the byte; everything if the byte is missing. By memchr(3): a table can have megabytes.
     fileprivate func prefix(through byte: UInt8) -> Self {
         self[..<(position(of: byte).map { $0 + 1 } ?? endIndex)]
     }

@@ -8,7 +8,7 @@ import SystemPackage
 ///
 /// Not for two threads at once: the kernel tells a change once for each open file.
 public final class MountTableWatch: Sendable {
-    /// How often a table is read to get a consistent one. Enough for a machine that starts containers meanwhile.
+    /// The limit of reads for a consistent table. Enough for a machine that starts containers meanwhile.
     static let patience = 20
 
     private let path: FilePath
@@ -39,10 +39,10 @@ public final class MountTableWatch: Sendable {
         try? descriptor.close()
     }
 
-    /// True if the table changed since it was read, or opened. Does not block.
+    /// True if the table changed since the last read, or since the opening. Does not block.
     ///
-    /// The kernel reports a change once, by POLLERR and POLLPRI (fs/proc_namespace.c: mounts_poll). A file that is no
-    /// mountinfo never changes.
+    /// The kernel reports a change once, by POLLERR and POLLPRI (fs/proc_namespace.c: mounts_poll). A file other
+    /// than mountinfo never changes.
     public func hasChanged() -> Bool {
         // A poll that fails (ENOMEM) tells nothing: better look once too often.
         let events = (try? descriptor.readyEvents(.priority)) ?? .error
@@ -57,23 +57,24 @@ public final class MountTableWatch: Sendable {
         return count != 1
     }
 
-    /// Reads the table through the descriptor that is open already.
+    /// Reads the table through the open descriptor.
     ///
-    /// - Throws: `LinuxSystemError` if it cannot be read or understood.
+    /// - Throws: `LinuxSystemError` if the table cannot be read or parsed.
     public func read() throws(LinuxSystemError) -> [MountEntry] {
         try MountTable.parse(try bytes(), name: path)
     }
 
-    /// The same in the window, where writers wait: reads once, and not past the deadline.
+    /// Reads the table in the window, while writers wait: once, and not past the deadline.
     func read(until deadline: Moment) throws(LinuxSystemError) -> [MountEntry] {
         try MountTable.parse(try bytes(attempts: 1, until: deadline), name: path)
     }
 
-    /// The table's bytes, consistent if the table does not change during one of the attempts: a table longer than one
-    /// read can change in between.
+    /// The table's bytes, consistent if the table does not change during one of the attempts. A table longer than
+    /// one read can change between reads.
     ///
-    /// Any user can change a table without end. The bytes then hold every mount that existed all the while: the kernel
-    /// goes on behind the last mount that it has shown (fs/namespace.c: m_start). `hasChanged` reports the changes.
+    /// Any user can change a table without end. The bytes then hold every mount that existed during the whole
+    /// reading: the kernel continues behind the last mount shown (fs/namespace.c: m_start). `hasChanged` reports
+    /// the changes.
     func bytes(
         attempts: Int = patience, until deadline: Moment? = nil
     ) throws(LinuxSystemError) -> [UInt8] {

@@ -20,14 +20,14 @@ public final class MountTables: Sendable {
 
     /// For what the process has open besides.
     private static let otherDescriptors = 512
-    /// How often another namespace's table is read to get a consistent one.
+    /// The limit of reads for a consistent table of another namespace.
     private static let attempts = 3
 
     private struct State {
         var others: [NamespaceTable] = []
         /// What the last look for namespaces has left out.
         var unseenNamespaces: [String] = []
-        /// The processes whose mount namespace may not be looked at.
+        /// The processes with an inaccessible mount namespace.
         var hidden: [HiddenProcess] = []
         /// What the last reading has left out.
         var unseenMounts: [String] = []
@@ -41,7 +41,7 @@ public final class MountTables: Sendable {
 
     /// Opens the tables. Reads a link of every thread.
     ///
-    /// - Parameter scope: Whose mounts are looked at.
+    /// - Parameter scope: The namespaces to look at.
     /// - Throws: `LinuxSystemError` if a table cannot be opened.
     public convenience init(_ scope: PlanPolicy.MountNamespaces) throws(LinuxSystemError) {
         try self.init(scope, proc: "/proc")
@@ -58,7 +58,8 @@ public final class MountTables: Sendable {
     /// Where there may be filesystems that were not looked at, in sentences.
     public var unseen: [String] {
         state.withLock { state in
-            // A hidden process fails the request, since only its own table would show a disk that it alone has mounted.
+            // A hidden process fails the request: only its own table would show a disk that the process alone has
+            // mounted.
             [HiddenProcess.sentence(on: state.hidden, proc: proc)].compactMap(\.self) + state.unseenNamespaces
                 + state.others.compactMap(\.partial) + state.unseenMounts
         }
@@ -76,8 +77,8 @@ public final class MountTables: Sendable {
             state.hidden = scan.hidden
             let known = Set(state.others.map(\.namespace.inode))
             let new = scan.namespaces.filter { !known.contains($0) }
-            // Up to three for each: the table, the thread, the root. If it fails, opening will say that descriptors
-            // ran out.
+            // Up to three descriptors for each namespace: the table, the thread, the root. After a failure,
+            // opening reports the lack of descriptors.
             try? DescriptorLimit.makeRoom(
                 for: 3 * (known.count + min(new.count, limits.namespaces)), reserve: Self.otherDescriptors)
             for (index, inode) in new.enumerated() {
@@ -95,7 +96,7 @@ public final class MountTables: Sendable {
         }
     }
 
-    /// True if a table in which disks can be mounted changed since it was read. Does not block.
+    /// True if a table in which disks can be mounted has changed since the last read. Does not block.
     public func hasChanged() -> Bool {
         state.withLock { state in
             own.hasChanged() || state.others.contains { $0.canMountDisks && $0.watch.hasChanged() }
@@ -120,7 +121,7 @@ public final class MountTables: Sendable {
                     )
                     break
                 }
-                // Users may change their tables without end.
+                // A user may change a table without end.
                 let attempts = state.others[index].canMountDisks ? Self.attempts : 1
                 try state.others[index].read(known: known, attempts: attempts)
                 mounts += state.others[index].entries
@@ -130,11 +131,12 @@ public final class MountTables: Sendable {
         }
     }
 
-    /// The same in the window, where writers wait for it: of the other tables, those that changed and in which disks can
-    /// be mounted are read again, each once. The others are taken as they were read last.
+    /// Reads the tables in the window, while writers wait. A table of another namespace is read again, once, if
+    /// the table has changed and the namespace can mount disks. For the other namespaces, the entries of the last
+    /// read count.
     ///
     /// - Parameter deadline: The end of the writers' patience.
-    /// - Throws: `LinuxSystemError` if one cannot be read or understood, or not in time.
+    /// - Throws: `LinuxSystemError` if a table cannot be read or parsed, or was not read in time.
     public func readInWindow(until deadline: Moment) throws(LinuxSystemError) -> [MountEntry] {
         var mounts = try own.read(until: deadline)
         let known = Set(mounts.map(\.device))
@@ -156,9 +158,9 @@ public final class MountTables: Sendable {
         try open(namespace) { table throws(Errno) in try table.openRoot() }
     }
 
-    /// The namespace itself, to enter it.
+    /// The namespace, for entering.
     ///
-    /// - Throws: `LinuxSystemError` with the code `unmounted` if the process that we know it by has ended.
+    /// - Throws: `LinuxSystemError` with the code `unmounted` if the process that names the namespace has ended.
     func openNamespace(_ namespace: MountNamespace) throws(LinuxSystemError) -> FileDescriptor {
         try open(namespace) { table throws(Errno) in try table.openNamespace() }
     }

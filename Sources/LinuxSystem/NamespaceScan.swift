@@ -9,14 +9,14 @@ struct NamespaceScan: Sendable {
     /// Of each kind. Enough to find one that lives.
     static let membersPerNamespace = 8
 
-    /// A thread by which a mount namespace is reached.
+    /// A thread through which a mount namespace is reached.
     struct Member: Hashable, Sendable {
         let process: pid_t
         let thread: pid_t
     }
 
-    /// Some of the threads of a namespace, of the oldest process first, one of each process, since threads of a
-    /// process often end together.
+    /// Some threads of a namespace: one thread of each process, the oldest process first. Threads of a process
+    /// often end together.
     struct Members {
         /// They see all of it.
         fileprivate(set) var atRoot: [Member] = []
@@ -28,7 +28,7 @@ struct NamespaceScan: Sendable {
     private(set) var members: [UInt64: Members] = [:]
     /// The namespaces, in the order of their first processes.
     private(set) var namespaces: [UInt64] = []
-    /// The processes that may not be looked at.
+    /// The processes with an inaccessible mount namespace.
     private(set) var hidden: [HiddenProcess] = []
 
     /// - Throws: `LinuxSystemError` if /proc cannot be read.
@@ -47,7 +47,7 @@ struct NamespaceScan: Sendable {
 
     private mutating func scan(_ process: pid_t, own: UInt64?, _ proc: FilePath) {
         var failure: Errno?
-        // Nearly all threads are in the namespace that was seen last.
+        // Nearly all threads are in the same namespace as the thread before.
         var last: UInt64?
         do throws(Errno) {
             try ThreadNamespaces.forEach(of: process, proc: proc) { thread, namespace in
@@ -71,14 +71,14 @@ struct NamespaceScan: Sendable {
         members[inode, default: Members()].add(member, proc)
     }
 
-    /// The link's text is the thread's root as a path in its own namespace (fs/d_path.c).
+    /// The link's text is the thread's root as a path in the thread's own namespace (fs/d_path.c).
     fileprivate static func isAtNamespaceRoot(_ member: Member, _ proc: FilePath) -> Bool {
         (try? readSymbolicLink(proc.appending("\(member.process)/task/\(member.thread)/root"))) == "/"
     }
 }
 
 extension Errno {
-    /// Any other error means that the thread has ended, or is about to: a zombie is in no namespace any more.
+    /// Any other error means an ended or ending thread: a zombie is in no namespace any more.
     fileprivate var isRefusal: Bool { self == .permissionDenied || self == .notPermitted }
 }
 

@@ -3,33 +3,33 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// The mount table of another mount namespace, held open by way of a thread in it.
+/// The mount table of another mount namespace, held open through a thread of the namespace.
 ///
-/// The open table keeps the namespace and its mounts alive, also when the last thread is gone: closing it may then
-/// unmount them, and that waits for their devices.
+/// The open table keeps the namespace and the mounts alive, even after the end of the last thread. Closing the
+/// table may then unmount the filesystems; an unmount waits for the devices.
 struct NamespaceTable: Sendable {
     let namespace: MountNamespace
     let watch: MountTableWatch
     /// Why not all of its mounts are seen, as a sentence; nil if they are.
     let partial: String?
-    /// False in mount namespaces of user namespaces (rootless containers, browsers): their owners can change the table
-    /// without end, but mount no disk. A mount that propagates there is also in the table of the namespace where the
-    /// mount was made. A disk that root mounts there from outside is seen when planning and checking, not in the
-    /// window.
+    /// False in mount namespaces of user namespaces (rootless containers, browsers): the owners can change the
+    /// table without end, but mount no disk. A mount propagated from another namespace is also in the table of the
+    /// namespace where the mount was made. A disk mounted by root from outside is seen when planning and checking,
+    /// and missed in the window.
     let canMountDisks: Bool
-    /// The entries as read last; empty unless the table matters.
+    /// The entries of the last read; empty unless the table matters.
     private(set) var entries: [MountEntry] = []
     private let thread: ProcessDirectory
-    /// The namespace's root, if the thread has another one.
+    /// The namespace's root, if different from the thread's root.
     private let root: MountNamespaceRoot?
     /// Whether its mounts are of interest. Once they are, they stay it for as long as it is held: a filesystem that
     /// is mounted in our own namespace too, later, is not gone from this one.
     private var matters = false
 
-    /// Opens the table through the first of the threads that lives; best one that sees the whole namespace.
+    /// Opens the table through the first living thread, preferably a thread that sees the whole namespace.
     ///
-    /// - Returns: nil if none of them is in the namespace any more.
-    /// - Throws: `LinuxSystemError` if descriptors ran out, or none of them may be looked at.
+    /// - Returns: nil if no thread is in the namespace any more.
+    /// - Throws: `LinuxSystemError` if descriptors ran out, or if no thread may be inspected.
     init?(_ inode: UInt64, _ members: NamespaceScan.Members, proc: FilePath) throws(LinuxSystemError) {
         var failure: LinuxSystemError?
         for member in members.atRoot + members.elsewhere {
@@ -59,7 +59,7 @@ struct NamespaceTable: Sendable {
         let directory = try ProcessDirectory(member.process, thread: member.thread, proc: proc)
         let path = member.table(in: proc)
         let table = MountTableWatch(try directory.open("mountinfo"), path: path)
-        // Asked behind the opening: from then on the table is the one of this namespace, wherever the thread goes.
+        // Checked after opening: from then on the table belongs to this namespace, even if the thread moves.
         guard try directory.mountNamespace() == inode else { return nil }
         thread = directory
         let command = SmallFile.text(proc.appending("\(member.process)/comm")) ?? ""
@@ -85,19 +85,19 @@ struct NamespaceTable: Sendable {
         }
     }
 
-    /// Reads the whole table, or nothing if all its mounts are on superblocks that are known, or on no disk of ours.
+    /// Reads the entries of the whole table; none if all mounts are on known superblocks, or on no disk of ours.
     ///
     /// - Parameters:
-    ///   - attempts: for a table of one moment.
-    ///   - deadline: nil for as long as it takes.
-    /// - Throws: `LinuxSystemError` if it cannot be read or understood, or not by the deadline.
+    ///   - attempts: The limit of reads for a consistent table.
+    ///   - deadline: nil for no time limit.
+    /// - Throws: `LinuxSystemError` if the table cannot be read or parsed, or was not read by the deadline.
     mutating func read(
         known: Set<DeviceNumber>, attempts: Int, until deadline: Moment? = nil
     ) throws(LinuxSystemError) {
         let bytes = try watch.bytes(attempts: attempts, until: deadline)
         let name = NamespaceScan.Member(namespace).table(in: "/proc")
         if !matters {
-            // Which of the mounts of a superblock is looked at makes no difference: they are of one type and device.
+            // Any mount of a superblock will do: all mounts of a superblock have the same type and device.
             let new = try MountTable.parse(MountTable.lines(of: bytes, notOn: known), name: name, of: namespace)
             guard new.contains(where: \.kind.isLocal) else { return }
             matters = true
@@ -105,7 +105,7 @@ struct NamespaceTable: Sendable {
         entries = try MountTable.parse(bytes, name: name, of: namespace)
     }
 
-    /// The namespace, to enter it.
+    /// The namespace, for entering.
     ///
     /// - Throws: `ENOENT` or `ESRCH` if the process has ended, or has moved to another namespace.
     func openNamespace() throws(Errno) -> FileDescriptor {
@@ -118,7 +118,7 @@ struct NamespaceTable: Sendable {
         return opened
     }
 
-    /// The root of the namespace, to look its paths up from.
+    /// The root of the namespace, for looking up paths.
     ///
     /// - Throws: `ENOENT` or `ESRCH` if the thread has ended, or has moved to another namespace.
     func openRoot() throws(Errno) -> FileDescriptor {
@@ -140,7 +140,7 @@ extension NamespaceScan.Member {
         self.init(process: namespace.processID, thread: namespace.threadID ?? namespace.processID)
     }
 
-    /// The name of its mount table, for errors.
+    /// The name of the thread's mount table, for errors.
     fileprivate func table(in proc: FilePath) -> FilePath {
         proc.appending(process == thread ? "\(process)/mountinfo" : "\(process)/task/\(thread)/mountinfo")
     }

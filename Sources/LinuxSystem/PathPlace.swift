@@ -4,8 +4,8 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// A file on the walk along a path, held by a descriptor: no process can replace the file, and holding it sends no
-/// request to its filesystem's server (O_PATH, open(2)).
+/// A file on the walk along a path, held by a descriptor. No process can replace the file. Holding the file sends
+/// no request to the filesystem's server (O_PATH, open(2)).
 final class PathPlace {
     let path: FilePath
     private let descriptor: FileDescriptor
@@ -31,8 +31,8 @@ final class PathPlace {
         try? descriptor.close()
     }
 
-    /// The entry of this directory with that name, a symbolic link itself; nil if there is none. Sends a request to
-    /// the server of this directory's filesystem.
+    /// The directory's entry with the given name; nil if missing. A symbolic link is not followed. Sends a request
+    /// to the server of the directory's filesystem.
     func child(_ name: FilePath.Component) throws(Errno) -> PathPlace? {
         let path = path.appending(name)
         let name = FilePath(root: nil, [name])
@@ -43,7 +43,7 @@ final class PathPlace {
             return nil
         }
         let child = try PathPlace(path, descriptor)
-        // With O_DIRECTORY an automount is mounted, as on the way to a file below it.
+        // O_DIRECTORY triggers the automount, as on the way to a file below.
         guard child.mountID != mountID, try child.filesystemType() == "autofs" else { return child }
         return try PathPlace(path, try Self.open(name, at: self.descriptor, O_DIRECTORY))
     }
@@ -59,14 +59,14 @@ final class PathPlace {
 
     func isOnSameMount(as other: PathPlace) -> Bool { mountID == other.mountID }
 
-    /// Blocks as the server of its filesystem does.
+    /// Blocks as the filesystem's server does.
     func status() throws(Errno) -> stat {
         var status = stat()
         guard fstat(descriptor.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
         return status
     }
 
-    /// Of a symbolic link.
+    /// The target of a symbolic link.
     func target() throws(Errno) -> FilePath {
         var target = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         guard readlinkat(descriptor.rawValue, "", &target, Int(PATH_MAX)) >= 0 else {
@@ -75,17 +75,18 @@ final class PathPlace {
         return FilePath(platformString: target)
     }
 
-    /// The type of its filesystem as mountinfo has it, such as `ext4` or `fuse.sshfs`. Not by statfs(2), which sends a
-    /// request to the filesystem's server.
+    /// The type of the filesystem as in mountinfo, such as `ext4` or `fuse.sshfs`. statfs(2) would send a request
+    /// to the filesystem's server.
     func filesystemType() throws(Errno) -> String {
-        // The descriptor keeps the mount, and so its number, from becoming another's.
+        // The descriptor keeps the mount alive, so no other mount can get the number.
         let table = try readWholeFile("/proc/thread-self/mountinfo", limit: 64 << 20)
-        // Unmounted lazily meanwhile.
+        // The mount was unmounted lazily meanwhile.
         guard let type = Self.filesystemType(ofMount: mountID, in: table) else { throw .staleNFSFileHandle }
         return type
     }
 
-    /// - Parameter table: As `/proc/PID/mountinfo`. Fields cannot be forged: the kernel escapes blanks in names.
+    /// - Parameter table: The text of `/proc/PID/mountinfo`. Fields cannot be forged: the kernel escapes blanks in
+    ///   names.
     static func filesystemType(ofMount mountID: UInt64, in table: [UInt8]) -> String? {
         let start = Array("\(mountID) ".utf8)
         let line = table.split(separator: UInt8(ascii: "\n")).first { $0.starts(with: start) }
@@ -96,7 +97,7 @@ final class PathPlace {
         return String(decoding: fields[end + 1], as: UTF8.self)
     }
 
-    /// From fdinfo. Not by statx(2): FUSE refuses statx(2) to users that may not use the mount, also to root.
+    /// The mount id from fdinfo. FUSE refuses statx(2) to users without access to the mount, including root.
     private static func mountID(of descriptor: FileDescriptor) throws(Errno) -> UInt64 {
         let notes = try readWholeFile(FilePath("/proc/thread-self/fdinfo/\(descriptor.rawValue)"))
         for line in notes.split(separator: UInt8(ascii: "\n")) {

@@ -70,13 +70,13 @@ struct StorageTopology: Sendable {
         return hosts
     }
 
-    /// The directories a layer may keep its files in.
+    /// The directories that a layer may keep its files in.
     private static func lowerDirectories(of mount: MountEntry) -> [FilePath] {
         // The source of an ecryptfs is its lower directory; the source of an overlay can be any text.
         guard mount.filesystemType.hasPrefix("overlay") else { return [FilePath(mount.source)] }
         guard let upper = mount.superblockOptions.path("upperdir") else { return [] }
-        // Given to mount(2) a backslash stands before a comma, a colon and itself, and is shown; given to fsconfig(2) it
-        // does not (fs/overlayfs/params.c).
+        // For mount(2), a backslash stands before a comma, a colon and a backslash, and is shown; for fsconfig(2),
+        // there is no such backslash (fs/overlayfs/params.c).
         return [upper, upper.withoutBackslashes]
     }
 

@@ -5,12 +5,13 @@ import SystemPackage
 /// Opens the mount points of a plan, once: from then on the descriptors stand for the filesystems, and no path is
 /// looked up again.
 public struct TargetOpener: Sendable {
-    /// A filesystem of the plan and a descriptor on it, or on its block device. The holder closes the descriptor.
+    /// A filesystem of the plan, and a descriptor on the filesystem or the block device. The holder closes the
+    /// descriptor.
     public struct Target: Hashable, Sendable {
         public let filesystem: PlannedFilesystem
         public let descriptor: FileDescriptor
 
-        /// Writes out what is dirty. Blocks for as long as the device takes.
+        /// Writes out dirty data. Blocks for as long as the device takes.
         public func flush() throws(Errno) {
             if filesystem.isFlushedThroughDevice {
                 try FilesystemFreezing.flushDevice(descriptor)
@@ -106,7 +107,7 @@ public struct TargetOpener: Sendable {
         _ filesystem: PlannedFilesystem, through mount: MountEntry, asDirectory: Bool, below roots: NamespaceRoots
     ) throws(LinuxSystemError) -> Target {
         let mayWait = !filesystem.isBelowAutomount
-        // Not opened yet: the open could hang on a mount that was made there since the plan.
+        // Not opened yet: the open could hang on a mount made there since the plan.
         let found =
             filesystem.isCovered
             ? try findCovered(mount, asDirectory: asDirectory, mayWait: mayWait)

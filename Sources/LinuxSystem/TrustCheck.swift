@@ -11,9 +11,10 @@ import SystemPackage
 /// link as well as above its target. A sticky bit does not help: in /tmp anybody can create the name before
 /// root does.
 ///
-/// Once everything on the way belongs to root alone, nobody else can change it between the check and the use: to
-/// rename, replace, create or mount over a name takes write access to its directory, or root. So a path that has been
-/// verified may be used as a path; a descriptor would not be safer, and programs that hooks start would inherit it.
+/// If root alone owns everything on the way, no other user can change the path between the check and the use. To
+/// rename, replace, create or mount over a name takes write access to the directory, or root. A verified path may
+/// therefore be used as a path. A descriptor would not be safer, and programs started by hooks would inherit the
+/// descriptor.
 public enum TrustCheck {
     /// As many as the kernel follows (MAXSYMLINKS, include/linux/namei.h).
     static let symbolicLinkLimit = 40
@@ -21,15 +22,15 @@ public enum TrustCheck {
     /// Checks the path, every directory above it, and the same for the target of every symbolic link on the
     /// way.
     ///
-    /// A FUSE server can report any owner and mode, or never answer, so a file on a FUSE filesystem is neither trusted
-    /// nor looked at. On other filesystems blocks as fstat(2) does (for ever on a dead network mount): call it on a
-    /// thread that may.
+    /// A FUSE server can report any owner and mode, or never answer, so a file on a FUSE filesystem is neither
+    /// trusted nor looked at. On other filesystems the check blocks like fstat(2) (forever on a dead network
+    /// mount). Call on a thread that may block.
     ///
-    /// - Parameter mayBeMissing: Accept a path that does not exist (yet), if nobody but root can make it.
-    /// - Returns: Whether it exists.
-    /// - Throws: ``TrustError`` for the first thing on the way that is not owned by root, is writable by its
-    ///   group or by others (an access control list that lets others write shows as a group write bit, acl(5)), or is on a
-    ///   FUSE filesystem.
+    /// - Parameter mayBeMissing: Accept a missing path, if nobody but root can make the file.
+    /// - Returns: Whether the path exists.
+    /// - Throws: ``TrustError`` for the first file on the way that is not owned by root, is writable by the group or
+    ///   by others (an access control list with write access for others shows as a group write bit, acl(5)), or is
+    ///   on a FUSE filesystem.
     @discardableResult
     public static func verify(_ path: FilePath, mayBeMissing: Bool = false) throws(TrustError) -> Bool {
         guard path.isAbsolute else { throw TrustError(path: path, culprit: path, finding: .notAbsolute) }
@@ -82,8 +83,8 @@ public enum TrustCheck {
         return child
     }
 
-    /// Of the filesystems that a user's program can serve, only FUSE can be mounted by a user in view of others
-    /// (fusermount3(1)). virtiofs speaks FUSE with the host, which this machine has to trust anyway.
+    /// Of the filesystems served by user programs, only FUSE can be mounted by a user in view of others
+    /// (fusermount3(1)). virtiofs speaks FUSE with the host, and the machine has to trust the host anyway.
     private static func verifyFilesystem(of place: PathPlace, on path: FilePath) throws(TrustError) {
         let type = try readable(place.path, on: path) { () throws(Errno) in try place.filesystemType() }
         guard !["fuse", "fuseblk"].contains(type.prefix { $0 != "." }) else {

@@ -10,7 +10,7 @@ public struct TrustError: ActionableError, Hashable {
         case writableByOthers
         case tooManySymbolicLinks
         case notAbsolute
-        /// Its filesystem's server may be a user's program, which can report any owner and mode.
+        /// The filesystem's server may be a user's program, and can report any owner and mode.
         case onUserspaceFilesystem(type: String)
         /// A system call of the check failed.
         case unreadable(Errno)

@@ -3,19 +3,20 @@ import LinuxCalls
 import Synchronization
 import SystemPackage
 
-/// Looks through /proc for tasks that sleep inside a write to a filesystem, for what only another process can give them.
+/// Finds tasks in /proc that sleep inside a write to a filesystem and wait for another process.
 ///
-/// A FIFREEZE waits for such a write (fs/super.c: sb_wait_write), and for as long. Users choose what is read here: nothing
-/// that a user can make slow or endless is waited for, and no task of one user hides that of another. No command line and
-/// no map is read, which need the lock of the task's memory, and no file of it is looked up.
+/// A FIFREEZE waits for such a write until the write ends (fs/super.c: sb_wait_write). Users control the files
+/// read here. The scan waits for nothing that a user can make slow or endless. No user's task hides another user's
+/// task. The scan reads no command line and no memory map, because both need the lock of the task's memory. The
+/// scan looks up no file of a task.
 public struct WriteHolderScan: Sendable {
     public struct Findings: Sendable {
         public fileprivate(set) var holders: [WriteHolder] = []
-        /// False if there was no time to look at every task.
+        /// False if time ran out before every task was checked.
         public fileprivate(set) var isComplete = true
     }
 
-    /// A task that sleeps where a write can.
+    /// A task that sleeps in a kernel function where a write can sleep.
     private struct Suspect: Sendable {
         let process: Int32
         let task: Int32
@@ -23,15 +24,15 @@ public struct WriteHolderScan: Sendable {
         var directory: String { "\(process)/task/\(task)" }
     }
 
-    /// What the kernel tells of a task under a lock that exec(2) holds.
+    /// Kernel data on a task, read under a lock that exec(2) holds.
     private struct Trace: Sendable {
         /// The line of proc_pid_syscall(5).
         let call: String
-        /// The functions of proc_pid_stack(5); empty where they are not needed.
+        /// The functions of proc_pid_stack(5); empty if not needed.
         let functions: [String]
     }
 
-    /// /proc, kept open by whichever thread still reads in it.
+    /// /proc. The descriptor stays open while any thread still reads in /proc.
     private final class ProcDirectory: Sendable {
         let descriptor: FileDescriptor
 
@@ -43,15 +44,15 @@ public struct WriteHolderScan: Sendable {
         deinit { try? descriptor.close() }
     }
 
-    /// For all traces of one batch.
+    /// The time limit for all traces of one batch.
     private static let tracePatience = Duration.milliseconds(200)
     private static let traceBatch = 256
-    /// For all mount tables of other namespaces.
+    /// The time limit for all mount tables of other namespaces.
     private static let mountTablePatience = Duration.milliseconds(300)
 
     private let paths: SystemPaths
-    /// Whether sendfile(2), copy_file_range(2) and an overlay's copy-up hold write access while they read. Since Linux
-    /// 6.8 they do not (fs/splice.c: direct_splice_actor).
+    /// True before Linux 6.8: sendfile(2), copy_file_range(2) and an overlay's copy-up hold write access while
+    /// reading (fs/splice.c: direct_splice_actor).
     private let holdsWhileReading: Bool
 
     public init(paths: SystemPaths = .live) {
@@ -70,10 +71,11 @@ public struct WriteHolderScan: Sendable {
         SmallFile.text("/proc/sys/kernel/osrelease") ?? ""
     }
 
-    /// Blocks for some microseconds for each task, and some milliseconds for each that sleeps where a write can.
+    /// Blocks for some microseconds for each task, and for some milliseconds for each task asleep where a write
+    /// can sleep.
     ///
     /// - Parameters:
-    ///   - filesystems: Whose writers count.
+    ///   - filesystems: Only writers to these filesystems count.
     ///   - deadline: When to stop.
     public func findings(on filesystems: [PlannedFilesystem], until deadline: Moment) -> Findings {
         var findings = Findings()
@@ -96,7 +98,7 @@ public struct WriteHolderScan: Sendable {
             planned: Dictionary(filesystems.map { ($0.device, $0.mountPoint) }) { first, _ in first },
             paths: paths, proc: proc.descriptor, holdsWhileReading: holdsWhileReading,
             tableDeadline: min(deadline, .now + Self.mountTablePatience))
-        // Those that need a mount table of another namespace come last: a user can make such a table long.
+        // Tasks that need a mount table of another namespace come last: a user can make the table long.
         let open = traced.filter { suspect, trace in
             switch look.holder(suspect, trace, in: .ownTable) {
             case .holder(let holder):
@@ -115,7 +117,7 @@ public struct WriteHolderScan: Sendable {
         return findings
     }
 
-    /// Nearly every task drops out here, at its first file.
+    /// Nearly every task drops out after the read of one file.
     private func suspects(
         in proc: ProcDirectory, until deadline: Moment, _ isComplete: inout Bool
     ) -> [Suspect] {
@@ -137,10 +139,11 @@ public struct WriteHolderScan: Sendable {
         return suspects
     }
 
-    /// In the order of the suspects; nil for one that is in no system call, or cannot be traced.
+    /// Returns the traces in the order of the suspects; nil for a suspect in no system call, or not traceable.
     ///
-    /// An exec(2) that closes a file of a FUSE server waits for that server with the lock in hand (fs/proc/base.c:
-    /// lock_trace; fs/exec.c: begin_new_exec). Such a task is the only one of its process, and in no write.
+    /// An exec(2) that closes a file of a FUSE server waits for the server while holding the lock (fs/proc/base.c:
+    /// lock_trace; fs/exec.c: begin_new_exec). The task in exec(2) is the only task of the process, and is in no
+    /// write.
     private func traces(of suspects: [Suspect], in proc: ProcDirectory) -> [Trace?] {
         let attempts = suspects.map { TraceAttempt(task: $0.task) }
         let waiting = TraceAttempt.waiting
@@ -156,7 +159,7 @@ public struct WriteHolderScan: Sendable {
         return results.map { $0 ?? nil }
     }
 
-    /// Remembers the tasks whose trace a thread still waits for: a hanging one costs one thread, not one for each look.
+    /// Remembers tasks with an unfinished trace: a hanging trace occupies one thread for all looks together.
     private final class TraceAttempt: Sendable {
         private static let abandoned = Mutex<Set<Int32>>([])
 
@@ -167,7 +170,7 @@ public struct WriteHolderScan: Sendable {
 
         init(task: Int32) { self.task = task }
 
-        /// Both under one lock: an answer in the last moment is not remembered as missing for ever.
+        /// Checks and inserts under one lock: an answer in the last moment is not remembered as missing forever.
         func abandon() {
             isFinished.withLock { if !$0 { Self.abandoned.withLock { _ = $0.insert(task) } } }
         }
@@ -194,14 +197,14 @@ public struct WriteHolderScan: Sendable {
             })
     }
 
-    /// One look: what is read for the first task that needs it, is read once.
+    /// One look. Data needed by several tasks is read once, for the first task.
     private struct Look {
         enum Scope { case ownTable, everyTable }
 
         enum Verdict {
             case none
             case holder(WriteHolder)
-            /// Only the mount table of another namespace tells.
+            /// The answer needs the mount table of another namespace.
             case foreign
         }
 
@@ -209,7 +212,7 @@ public struct WriteHolderScan: Sendable {
         let paths: SystemPaths
         let proc: FileDescriptor
         let holdsWhileReading: Bool
-        /// When no further mount table is read.
+        /// The last moment to begin reading a mount table.
         let tableDeadline: Moment
         private lazy var ownMounts = (try? MountTable.read(paths.proc.appending("self/mountinfo"))) ?? []
         private lazy var kernelMounts = kernelMountIDs()
@@ -273,12 +276,13 @@ public struct WriteHolderScan: Sendable {
             fields.count > place + 1 ? UInt64(fields[place + 1].dropFirst(2), radix: 16) : nil
         }
 
-        /// Whether the call keeps its position in the task's memory: splice(2) and copy_file_range(2), with an offset.
+        /// True if the call keeps its position in the task's memory: splice(2) and copy_file_range(2), with an offset.
         private func hasOwnPosition(_ writing: WritingCall, _ fields: [Substring]) -> Bool {
             writing.argument == 2 && argument(3, of: fields) != 0
         }
 
-        /// Of proc_pid_fdinfo(5). Both nil if the descriptor was closed meanwhile, which does not end the write.
+        /// Fields of proc_pid_fdinfo(5). Both nil if the descriptor was closed meanwhile; the close does not end
+        /// the write.
         private struct FileInformation {
             var position: UInt64?
             var mountID: UInt64?
@@ -298,7 +302,7 @@ public struct WriteHolderScan: Sendable {
             var switches: UInt64?
             for line in (read("\(directory)/status", 8192) ?? "").split(separator: "\n") {
                 let fields = line.split(whereSeparator: \.isWhitespace)
-                // The effective one, as ps(1) shows it.
+                // The effective user, as in ps(1).
                 if fields.first == "Uid:", fields.count > 2 { user = UInt32(fields[2]) }
                 if fields.first == "voluntary_ctxt_switches:", fields.count > 1 { switches = UInt64(fields[1]) }
             }
@@ -306,10 +310,10 @@ public struct WriteHolderScan: Sendable {
             return (user, switches)
         }
 
-        // MARK: What is written to
+        // MARK: The target of a write
 
         private enum Target {
-            /// Nil if it may be any of them.
+            /// Nil if the write may go to any planned filesystem.
             case planned(FilePath?)
             case another
             case foreign
@@ -321,14 +325,14 @@ public struct WriteHolderScan: Sendable {
             if kernelMounts.contains(mountID) { return .another }
             guard scope == .everyTable else { return .foreign }
             let mount = mounts(of: directory, withID: mountID)?.first
-            // A mount that is in no table (detached, or unmounted lazily), or in one that could not be read in time.
+            // The mount is in no table (detached, or unmounted lazily), or in a table not read in time.
             return mount.map { target(on: $0) } ?? .planned(nil)
         }
 
         private mutating func target(on mount: MountEntry) -> Target {
             if let mountPoint = planned[mount.device] { return .planned(mountPoint) }
             guard mount.kind == .stacked else { return .another }
-            // Where a user has mounted an overlay, its options may name any path.
+            // The options of an overlay mounted by a user may name any path.
             guard let known = ownMounts.first(where: { $0.device == mount.device }),
                 let upper = known.superblockOptions.path("upperdir"), upper.isAbsolute,
                 let host = MountIndex(ownMounts).mount(holding: upper, where: { $0.device != known.device })
@@ -337,8 +341,8 @@ public struct WriteHolderScan: Sendable {
             return host.kind == .stacked ? .planned(nil) : .another
         }
 
-        /// The mount with this id, or the FUSE mounts for nil, of the namespace of a task. Nil if there was no time for the
-        /// table.
+        /// The mount with the given id in the task's namespace, or all FUSE mounts for nil. Returns nil if no time
+        /// was left for the table.
         private mutating func mounts(of directory: String, withID mountID: UInt64?) -> [MountEntry]? {
             guard let table = table(of: directory) else { return nil }
             let prefix = mountID.map { Array("\($0) ".utf8) }
@@ -368,10 +372,10 @@ public struct WriteHolderScan: Sendable {
             return bytes
         }
 
-        // MARK: What is waited for
+        // MARK: The cause of a wait
 
-        /// Whether the page is one of the data to write, and a FUSE server may be the one to send it: an ordinary writer
-        /// waits for pages of the file it writes to, or of another local one.
+        /// True if the awaited page is data to write, possibly from a FUSE server. An ordinary writer waits for
+        /// pages of the written file, or of another local file.
         private mutating func waitsForServer(_ trace: Trace, _ call: WritingCall) -> Bool {
             if connections.waiting?.isEmpty == true { return false }
             if trace.functions.contains("handle_mm_fault") { return true }

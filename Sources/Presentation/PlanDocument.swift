@@ -30,10 +30,10 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         public let storedOn: [String]
         /// True if the action lowers the level of the result to `crash`.
         public let lowersLevel: Bool
-        /// What a flush goes through: `filesystem`, or `device` if the mount may hang. Null if it is skipped.
+        /// The route of a flush: `filesystem`, or `device` if the mount may hang. Null if skipped.
         public let flushedThrough: String?
 
-        /// Named by one of the processes in it, and by its thread if the main thread is in another one.
+        /// Named by a process in the namespace, and by a thread if the main thread is in another namespace.
         public struct Namespace: Encodable, Sendable, Hashable {
             public let pid: Int32
             public let tid: Int32?
@@ -71,13 +71,13 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         }
     }
 
-    /// A filesystem that is in use and in no mount table, so that it is not frozen and lowers the level of the result
-    /// to `crash`.
+    /// A filesystem in use and in no mount table. Such a filesystem is not frozen, and lowers the level of the
+    /// result to `crash`.
     public struct Unreachable: Encodable, Sendable, Hashable {
         /// The name of the kernel's driver.
         public let type: String
         public let source: String
-        /// The numbers of its block devices, `major:minor`.
+        /// The numbers of the block devices, `major:minor`.
         public let devices: [String]
         public let uuid: String?
         public let label: String?

@@ -6,8 +6,8 @@ import SystemPackage
 /// systemd, as the one who started the daemon with `Type=notify` (sd_notify(3)): it is told when requests can come,
 /// what the daemon is doing, and at intervals that it is alive.
 public final class ServiceManager: LifeObserver, RequestObserver {
-    /// How much longer systemd waits for the end after each message, beyond `TimeoutStopSec=`, which is short for a
-    /// daemon that sends no messages.
+    /// The extension of systemd's wait for the end after each message, beyond `TimeoutStopSec=`.
+    /// `TimeoutStopSec=` is short, for a daemon without messages.
     private static let stopExtension = Duration.seconds(30)
     /// How often the timeout is extended while the daemon stops.
     private static let stopInterval = Duration.seconds(10)

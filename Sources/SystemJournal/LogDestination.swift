@@ -34,7 +34,7 @@ public enum LogDestination: Equatable, Sendable {
         self = isSocketThere ? .journal : .journalLines
     }
 
-    /// Whether it is a file, whose filesystem can be frozen.
+    /// True for a file. The file's filesystem can be frozen.
     public var isFile: Bool {
         var status = stat()
         return self == .text && fstat(STDERR_FILENO, &status) == 0 && status.st_mode & S_IFMT == S_IFREG

@@ -20,14 +20,14 @@ from scratch import Failed, Filesystem, Program, fresh_directory, run, wait_unti
 
 
 class Trap:
-    """A file of commands in the home of a database's account, which its client would run for the hook."""
+    """A file of commands in the home of a database's account. The account's client would run the file for the hook."""
 
     def __init__(self, file, text):
         self.sign = pathlib.Path("/tmp") / f"{file.name}-ran"
         file.write_text(text.format(sign=self.sign), encoding="utf-8")
 
     def require_unsprung(self):
-        """The hook has not read it."""
+        """Require that the hook has not read the file."""
         if self.sign.exists():
             raise Failed(f"the hook's client has run the commands of its account: {self.sign}")
 
@@ -47,7 +47,7 @@ class PostgreSQL:
         self.trap = Trap(pathlib.Path("/var/lib/postgresql/.psqlrc"), "\\! touch {sign}\n")
 
     def require_hook(self):
-        """What a backup with the hook must show besides."""
+        """Further requirements on a backup with the hook."""
         self.trap.require_unsprung()
 
     def start(self):
@@ -331,7 +331,7 @@ class SQLite:
         self.trap = None
 
     def start(self):
-        """Makes it; it is a user's, whose sqlite3 answers by itself."""
+        """Make the database of a user. The user's sqlite3 answers by itself."""
         run("useradd", "--create-home", "app")
         run("chown", "app", self.filesystems[0].path)
         run("setpriv", "--reuid=app", "--regid=app", "--clear-groups", "sqlite3", self.database,
@@ -340,7 +340,7 @@ class SQLite:
                          ".shell touch {sign}\n.print 2000\n.print wal\n.print 0|7|7\n.exit\n")
 
     def require_hook(self):
-        """What a backup with the hook must show besides."""
+        """Further requirements on a backup with the hook."""
         self.trap.require_unsprung()
 
     def connect(self):

@@ -214,7 +214,7 @@ extension EndToEnd {
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
             #expect(record.result == .succeeded)
-            // The test has a descriptor of what left, so it could be written to.
+            // The test holds a descriptor of the unmounted filesystem, so writes were possible.
             #expect(record.level == "crash")
             #expect(record.unreachable?.map(\.source) == [leaving.device.string])
             let frozen = record.filesystems.filter { $0.freeze != nil }.map(\.mountPoint)

@@ -81,8 +81,8 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
-        /// The plan, and the check before the first freeze, read one link of each thread; the two searches for processes that
-        /// sleep in a write open, read and close one file.
+        /// The plan, and the check before the first freeze, read one link of each thread; the two searches for
+        /// sleeping writers open, read and close one file.
         @Test func `a thread more costs eight system calls of its own`() throws {
             let filesystem = try ScratchFilesystem(.ext4)
             let rig = try rig(for: [filesystem])

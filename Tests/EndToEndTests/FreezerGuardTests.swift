@@ -46,7 +46,8 @@ extension EndToEnd {
             for filesystem in filesystems { try filesystem.remove() }
         }
 
-        /// While the thread that has frozen the upper level still tells so: the lower one waits for it.
+        /// While the thread that froze the upper level still reports the freeze, the lower level waits for the
+        /// thread.
         @Test func `P6 a thaw that answers the last report begins with that step`() throws {
             let filesystems = try (0..<2).map { _ in try ScratchFilesystem(.ext4) }
             let directory = try RunDirectory("/run/freezer-session", creating: true)

@@ -38,7 +38,7 @@ final class FreezerRig {
         try wait(for: .ready)
     }
 
-    /// On a thread that lives as long as the freezer: the end of the thread means the death of the daemon.
+    /// Starts on a thread that lives as long as the freezer: the end of the thread means the death of the daemon.
     private static func start(_ arguments: [String], _ connection: FileDescriptor) throws -> ProcessHandle {
         let started = Monitor<Result<ProcessHandle, Failure>?>(nil)
         try OperatingSystemThread.start("freezer rig") {

@@ -20,7 +20,7 @@ enum KernelWaits {
         }
     }
 
-    /// Whether its thread of this name pauses (clock_nanosleep(2), by its number on x86-64 or ARM).
+    /// Whether the process's thread with the given name pauses (clock_nanosleep(2), by number on x86-64 or ARM).
     static func isPausing(_ process: pid_t, thread name: String) throws -> Bool {
         let directory = "/proc/\(process)/task"
         return try FileManager.default.contentsOfDirectory(atPath: directory).contains { task in

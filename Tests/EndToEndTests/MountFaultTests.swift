@@ -75,7 +75,7 @@ extension EndToEnd {
                 let isFrozen = try rig.freeze().status == .success
                 // Frozen by itself, or not at all: never the root in its place, and never half a success.
                 #expect(try FreezeProof.isFrozen("/") == isFrozen)
-                // Mounted in the window, it may be torn in the snapshot: THAW fails (P3).
+                // A filesystem mounted in the window may be torn in the snapshot: THAW fails (P3).
                 let isThawed = try rig.thaw().status == .success
                 let record = try rig.record(number: number)
                 let reason = record.reason ?? ""

@@ -33,7 +33,7 @@ extension EndToEnd {
             #expect(try FreezeProof.isFrozen(container.path(filesystem.mountPoint)))
             #expect(try rig.thaw().status == .success)
             let entry = try rig.record().filesystems.first { $0.mountPoint == mountPoint }
-            // Of one that is served from a disk the disk is flushed.
+            // A filesystem served from a disk is flushed through the disk.
             #expect(entry?.action == (kind == .fuseblk ? "sync" : "skip"))
             try rig.waitUntilReleased()
             try container.end()

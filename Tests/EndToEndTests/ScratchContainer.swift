@@ -54,7 +54,8 @@ struct UnheldFilesystem {
         try show()
     }
 
-    /// Has /sys/fs show it, as the kernel does outside of a scratch world. Once more if it was made anew.
+    /// Shows the filesystem in /sys/fs, as the kernel does outside of a scratch world. Call again for a remade
+    /// filesystem.
     func show() throws { try RunningProgram.output(of: "scratch-superblock", ["show", device.string]) }
 
     var mountCommand: String { "mount \(device) \(mountPoint)" }

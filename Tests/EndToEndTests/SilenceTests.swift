@@ -182,7 +182,7 @@ extension EndToEnd {
             try RunningProgram.output(of: "mount", ["-t", "tmpfs", "none", "/dev/shm"])
             listener.release()
             #expect(try answer.value().status == .success, "log: \(rig.log)")
-            // THAW looks at what became writable since.
+            // THAW looks for newly writable filesystems.
             try RunningProgram.output(of: "mount", ["-t", "tmpfs", "none", "/dev/shm"])
             #expect(try rig.thaw().status == .success)
             try expectSilence(trace, "mounts change")

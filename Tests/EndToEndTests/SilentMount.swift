@@ -1,15 +1,15 @@
 import SystemPackage
 
-/// A mount that hangs whoever touches it.
+/// A mount that hangs every access.
 enum SilentMount {
     enum Kind: String, CaseIterable, Sendable {
         case fuse, fuseblk, autofs
     }
 
-    /// Mounts a filesystem whose server never answers. The server, and with it the mount's hold on others, ends with its
-    /// standard input.
+    /// Mounts a filesystem whose server never answers. At the end of its standard input, the server exits and the
+    /// hanging accesses end.
     ///
-    /// - Parameter program: runs the script, which follows; in a container, for example.
+    /// - Parameter program: runs the script in the last argument; in a container, for example.
     static func make(
         _ kind: Kind, on mountPoint: String, count: Int = 1, by program: [String] = []
     ) throws -> RunningProgram {

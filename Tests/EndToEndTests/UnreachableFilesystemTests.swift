@@ -5,20 +5,20 @@ import History
 import SystemPackage
 import Testing
 
-/// Filesystems that live and are in no mount table: they cannot be frozen, and the result says so.
+/// Live filesystems in no mount table: such filesystems cannot be frozen, and the result says so.
 extension EndToEnd {
     @Suite struct UnreachableFilesystemTests {
-        /// How it came about.
+        /// The way out of all mount tables.
         enum Way: String, CaseIterable, CustomTestStringConvertible {
             case lazily = "unmounted lazily, and a process works in it"
             case namespace = "mounted in a namespace without processes"
             var testDescription: String { rawValue }
         }
 
-        /// Ends the use of a filesystem that is in no mount table.
+        /// Ends the use of a filesystem in no mount table.
         private typealias End = () throws -> Void
 
-        /// - Returns: ends its use.
+        /// - Returns: a function that ends the use.
         private func hide(_ filesystem: UnheldFilesystem, _ way: Way) throws -> End {
             let user: RunningProgram
             switch way {

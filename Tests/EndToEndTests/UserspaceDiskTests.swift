@@ -5,7 +5,8 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// A filesystem that a process serves from a block device (`fuseblk`): the device is flushed, the mount never opened.
+/// A filesystem served by a process from a block device (`fuseblk`): the device is flushed, the mount never
+/// opened.
 extension EndToEnd {
     @Suite(
         .needs("ntfs-3g", toTest: "a filesystem that a process serves from a block device") {
@@ -27,7 +28,7 @@ extension EndToEnd {
 
         private func mount(_ options: String) throws {
             try RunningProgram.output(of: "mkdir", ["-p", mountPoint])
-            // Where it puts itself into the background, it keeps the output open.
+            // A server in the background keeps the output open.
             try RunningProgram.output(
                 of: "sh", ["-c", "exec ntfs-3g -o \(options) \(device) \(mountPoint) >/dev/null 2>&1"])
         }
@@ -39,7 +40,7 @@ extension EndToEnd {
             try RunningProgram.output(of: "rm", [image])
         }
 
-        /// Whether the device holds a text: what is in the kernel's cache of the device does not count.
+        /// Whether the device holds a text. Text in the kernel's cache of the device does not count.
         private func isOnDevice(_ text: String) throws -> Bool {
             try Data(contentsOf: URL(fileURLWithPath: image)).range(of: Data(text.utf8)) != nil
         }

@@ -84,7 +84,7 @@ import Testing
         var fixture = StorageFixture()
         try fixture.mount("/", "ext4", "8:1")
         let mount = try fixture.mount("/ntfs", type, "8:17")
-        // Hidden, and so cannot be opened: it need not be.
+        // A hidden mount cannot be opened, and need not be opened.
         try fixture.mount("/ntfs", "tmpfs", "0:70", source: "tmpfs", on: mount.mountID)
         let entry = try #require(try fixture.plan().filesystems(.sync).first)
         #expect(entry.mountPoint == "/ntfs" && entry.isFlushedThroughDevice && entry.lowersLevel)
@@ -101,7 +101,7 @@ import Testing
         #expect(entry.action == .skip && entry.reason == "read-only: nothing can change on it")
     }
 
-    /// A machine with an ecryptfs whose files are on /home.
+    /// A machine with an ecryptfs and the lower files on /home.
     private func layered(on type: String = "ext4") throws -> StorageFixture {
         var fixture = StorageFixture()
         try fixture.mount("/", "ext4", "8:1")
@@ -127,7 +127,7 @@ import Testing
         ] {
             #expect(try layered().plan(policy).entry("/home/user/Private").action == .skip)
         }
-        // Its server may hang whoever opens it.
+        // An open may hang on the server.
         #expect(try layered(on: "nfs4").plan().entry("/home/user/Private").action == .skip)
     }
 
@@ -235,13 +235,13 @@ import Testing
     }
 }
 
-/// What excludes a filesystem by its mount points.
+/// Exclusion of a filesystem by mount points.
 @Suite struct MountPointExclusionTests {
     private func plan(_ fixture: StorageFixture, _ exclude: String...) throws -> FreezePlan {
         try fixture.plan(PlanPolicy(exclude: try exclude.map { try FilesystemSelector(parsing: $0) }))
     }
 
-    /// The root, a disk, and what pods have mounted.
+    /// The root, a disk, and the mounts of pods.
     private func pods() throws -> StorageFixture {
         var fixture = StorageFixture()
         try fixture.mount("/", "ext4", "8:1")

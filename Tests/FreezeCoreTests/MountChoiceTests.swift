@@ -30,7 +30,7 @@ import Testing
         var fixture = StorageFixture()
         try fixture.mount("/", "tmpfs", "0:20")
         let hidden = try fixture.mount("/a/b", "ext4", "8:1")
-        // Mounted later over its root, twice, and over a directory that leads to it.
+        // Mounted later, twice over the root of the hidden mount, and over a directory on the way.
         let lower = try fixture.mount("/a/b", "fuse", "0:21", source: "user", on: hidden.mountID)
         let upper = try fixture.mount("/a/b", "fuse", "0:22", source: "user", on: lower.mountID)
         let above = try fixture.mount("/a", "fuse", "0:23", source: "user")

@@ -123,7 +123,7 @@ import Testing
             text.isEmpty ? [] : [try FilesystemSelector(parsing: text)]
         }
         let policy = PlanPolicy(include: try selectors(include), exclude: try selectors(exclude))
-        // The plan was made while it was still mounted read-only.
+        // The plan was made while /new was still mounted read-only.
         try fixture.mount("/new", "ext4", "8:49", superblock: "ro")
         let plan = try fixture.plan(include == "/new" ? PlanPolicy() : policy)
         try fixture.replace("/new", "ext4", "8:49")
@@ -135,7 +135,7 @@ import Testing
         var fixture = try StorageFixture.everything()
         let policy = PlanPolicy(exclude: [try FilesystemSelector(parsing: "/images/*")])
         let plan = try fixture.plan(policy)
-        // A part of it, and all of it.
+        // A part of the filesystem, and the whole filesystem.
         try fixture.mount("/elsewhere", "ext4", "7:0", root: "/part")
         #expect(plan.relevantChange(in: fixture.inventory.mounts, policy: policy) == nil)
         try fixture.mount("/elsewhere", "ext4", "7:0")

@@ -2,7 +2,7 @@ import FreezeCore
 import SystemPackage
 import Testing
 
-/// P2: a filesystem that lives and is in no mount table is named, and lowers the level.
+/// P2: a live filesystem in no mount table is named, and lowers the level.
 @Suite struct UnreachablePlanTests {
     private let fixture: StorageFixture
 

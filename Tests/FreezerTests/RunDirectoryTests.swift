@@ -72,7 +72,7 @@ import Testing
     @Test func `P1 the lock of a process that is dead is taken, and only one daemon takes it`() throws {
         let directory = try scratch.runDirectory()
         let path = directory.path.appending("lock")
-        // What a killed holder that hangs in the kernel leaves: the file is locked, and names a process that is dead.
+        // State left by a killed holder that hangs in the kernel: the file is locked, and names a dead process.
         let held = try directory.lock()
         try writeAll(Array("\(getpid()) 1\n".utf8), to: try openDescriptor(path, .writeOnly, options: .truncate))
         let lock = try directory.lock()

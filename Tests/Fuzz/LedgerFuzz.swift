@@ -143,7 +143,7 @@ struct LedgerFuzz: ParserFuzz {
         ledger.fencePlanned(by: me)
         for index in ledger.superblocks.indices {
             let word = ledger.word(index)
-            // A state that no guard has written counts as unsettled: the superblock is thawed (P1).
+            // A state written by no guard counts as unsettled: the superblock is thawed (P1).
             try require(word.state != nil || ledger.unsettled.contains(index), "superblock \(index) is given up")
             try require(word.state != .planned, "superblock \(index) can still be begun")
             let wrong = LedgerWord(rawValue: ~word.rawValue)

@@ -59,7 +59,8 @@ struct MountTableFuzz: ParserFuzz {
         }
     }
 
-    /// As the filesystem's driver writes them, with a name that a user has chosen in them: the one of the entry's root.
+    /// Options in the format of the filesystem's driver, with a name chosen by a user: the name of the entry's
+    /// root.
     private func superblockOptions(
         _ type: String, naming root: FilePath, _ random: inout SplitMix64
     ) -> SuperblockOptions {
@@ -177,8 +178,7 @@ struct MountTableFuzz: ParserFuzz {
         try require(Set(devices).count == devices.count, "a superblock is planned twice")
     }
 
-    /// What is left out of a container's table is what is on the known devices, and all but the first line of each other
-    /// device.
+    /// The selection leaves out the lines on known devices, and all but the first line of each other device.
     private func checkSelection(_ bytes: [UInt8]) throws {
         let known: Set = [DeviceNumber(major: 8, minor: 1), DeviceNumber(major: 0, minor: 30)]
         let left = MountTable.lines(of: bytes, notOn: known)
@@ -194,7 +194,7 @@ struct MountTableFuzz: ParserFuzz {
         try require(Self.thirdFields(of: lines) == Self.thirdFields(of: all), "a device is lost")
     }
 
-    /// As device numbers, where they are some; as text elsewhere.
+    /// Device numbers where possible; text elsewhere.
     private static func thirdFields(of lines: [ArraySlice<UInt8>]) -> Set<String> {
         Set(
             lines.compactMap { line in

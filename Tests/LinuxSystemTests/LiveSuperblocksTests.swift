@@ -4,7 +4,7 @@ import Testing
 
 @testable import LinuxSystem
 
-/// P2: what lives and is mounted nowhere is found in /sys/fs.
+/// P2: a live filesystem without a mount is found in /sys/fs.
 @Suite struct LiveSuperblocksTests {
     private let machine: MachineFixture
 
@@ -53,7 +53,7 @@ import Testing
         #expect(try missing().map(\.summary) == ["btrfs on /dev/sda", "btrfs on /dev/sdc"])
         let mount = "20 1 0:40 / / rw - btrfs /dev/sdb rw\n"
         #expect(try missing(from: mount).map(\.summary) == ["btrfs on /dev/sdc"])
-        // It may be the mount of either.
+        // The mount may be of either filesystem.
         #expect(try missing(from: "21 1 0:41 / /b rw - btrfs /dev/root rw\n").isEmpty)
     }
 

@@ -25,7 +25,7 @@ import Testing
             + mounts
     }
 
-    /// - Parameter thread: nil for the main thread, which is in `/proc/self` too.
+    /// - Parameter thread: nil for the main thread, also present in `/proc/self`.
     private func addProcess(
         _ name: String, thread: String? = nil, namespace: Int, table: String?, root: String = "/"
     ) throws {
@@ -232,12 +232,12 @@ import Testing
         try addProcess("101", namespace: 3, table: Self.container(300, "302 300 8:9 / /data rw - xfs /dev/sdb rw"))
         let tables = try tables()
         let before = try tables.read()
-        // A file tells of no change.
+        // A file reports no change.
         try overwrite("proc/101/task/101/mountinfo", "garbage")
         #expect(try tables.readInWindow(until: .now + .seconds(10)) == before)
     }
 
-    // MARK: Processes that may not be looked at
+    // MARK: Inaccessible processes
 
     @Test(
         arguments: [

@@ -85,7 +85,7 @@ struct PrivateNamespace: Sendable {
 
     /// Starts a process with a namespace of its own, and waits until it has done what the script says.
     ///
-    /// - Parameter options: more ones for unshare(1).
+    /// - Parameter options: further options for unshare(1).
     func container(_ script: String, options: String = "") throws -> pid_t {
         try shell(
             """

@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test(arguments: [
-        // Of a directory named "up,upperdir=", as mount(8) and as fsconfig(2) have it shown.
+        // A directory named "up,upperdir=", as shown for mount(8) and for fsconfig(2).
         ("/var/up\\134\\054upperdir=/home", "8:2"), ("/var/up\\054upperdir=/home", "8:2"),
         // A directory with a backslash in its name, or without.
         ("/va\\134r/up", "8:1 8:2"),
@@ -150,7 +150,7 @@ import Testing
 
             """)
         #expect(inventory.edges == ["0:50>8:1", "7:0>0:50", "7:1>7:2", "7:2>8:1", "7:3>0:51"])
-        // What a process serves from a block device is stored on what that is stored on.
+        // A filesystem served from a block device is stored on the disks of the device.
         #expect(inventory.notes.count == 1)
         #expect(inventory.notes.first?.hasPrefix("/c is stored in the FUSE filesystem /ssh") == true)
     }

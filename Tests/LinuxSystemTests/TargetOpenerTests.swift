@@ -32,7 +32,7 @@ import Testing
         #expect(fcntl(target.descriptor.rawValue, F_GETFD) & FD_CLOEXEC != 0)
     }
 
-    /// A machine whose sysfs knows 7:250 as `loop250`, and whose /dev has this for it.
+    /// A machine with 7:250 as `loop250` in sysfs, and with the given node in /dev.
     private func openDevice(node: FilePath?) throws -> [TargetOpener.Target] {
         let machine = try MachineFixture()
         try machine.addLoop("loop250", "7:250", backing: "/image")

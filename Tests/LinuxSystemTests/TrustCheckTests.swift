@@ -160,7 +160,7 @@ struct TrustCheckTests {
             #expect(finding(missing, mayBeMissing: true) == nil)
             let open = makeDirectory(directory.appending("open"), mode: 0o777)
             #expect(finding(open.appending("missing"), mayBeMissing: true)?.culprit == open)
-            // It is made where the link leads.
+            // A missing file is made at the target of the link.
             link(directory.appending("link"), to: open.appending("missing"))
             #expect(finding(directory.appending("link"), mayBeMissing: true)?.culprit == open)
             link(directory.appending("away"), to: "open")
@@ -184,7 +184,7 @@ struct TrustCheckTests {
             try TrustCheck.verify("/usr/../usr/bin/env")
             #expect(finding("/usr/missing/file") != nil)
         }
-        // Other tests may have some open meanwhile.
+        // Other tests may open descriptors meanwhile.
         let after = try count()
         #expect(after < before + 100)
     }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import LinuxSystem
 
-/// Who sleeps inside a write, told by a /proc made out of files.
+/// Tasks asleep inside a write, in a /proc made of files.
 @Suite struct WriteHolderScanTests {
     private let machine: MachineFixture
     private static let own = """

@@ -18,7 +18,7 @@ struct Coverage {
         case guardWhileWriting, guardWhileFlushing
         case driverGaveUp, answerDropped, overtaken, suspended, suspendedFrozen
         case daemonStopped, daemonStoppedFrozen
-        // A user who sleeps inside a write.
+        // A user asleep inside a write.
         case heldWriterRefused, holderOfStuckFound
     }
 

@@ -6,7 +6,7 @@ import SystemPackage
 struct PromiseCheck {
     /// Hooks that were started for freeze and not called for thaw; optional if they could not be started after all.
     var owedHooks: [(name: String, isOptional: Bool)] = []
-    /// Something of the plan is not frozen, and may be written to in the window.
+    /// Part of the plan is not frozen, and may be written to in the window.
     var isCrashConsistent = false
     /// How often a hook could not be started for thaw, and when the first one was called.
     var failedThawStarts: [String: Int] = [:]
@@ -24,16 +24,16 @@ struct PromiseCheck {
     var thawSucceeded = false
     /// Since the last flush began.
     var hasSearched = false
-    /// Those who were found asleep beside a flush.
+    /// Writers found asleep during a flush.
     var seenWriters: Set<Int> = []
     var hasSearchedForStuck = false
-    /// When the search began that has no answer yet.
+    /// The start of a search without an answer yet.
     var stuckSearch: Int64?
-    /// What those who were found keep stuck.
+    /// Stuck filesystems with a found holder.
     var namedHolders: Set<FilePath> = []
     /// A FITHAW of ours found a filesystem of this request thawed by somebody else.
     var isTorn = false
-    /// Something that is not in the plan could be written to when the host's THAW came.
+    /// A filesystem outside the plan was writable at the host's THAW.
     var isMoreWritable = false
     /// After the event before.
     var wasWindowOpen = false
@@ -275,7 +275,7 @@ extension Simulation {
         if !machine.standIns.allSatisfy(isKnown) { violate("memory", "stand-ins \(machine.standIns)") }
     }
 
-    /// P7: a write to a frozen filesystem, or to one whose FIFREEZE hangs, would hang as well.
+    /// P7: a write to a filesystem that is frozen, or has a hanging FIFREEZE, would hang as well.
     private func inspectFileWrites(_ machine: RequestMachine) {
         guard isDaemonUp, !machine.mayFileWriteHang else { return }
         for (index, superblock) in superblocks.enumerated()

@@ -32,7 +32,7 @@ struct Faults: OptionSet {
     /// Session hooks end too early, or badly.
     static let sessionsEnd = Faults(rawValue: 1 << 22)
 
-    /// Somebody mounts a filesystem at any moment.
+    /// Another agent mounts a filesystem at any moment.
     static let foreignMount = Faults(rawValue: 1 << 23)
     /// A user sleeps inside a write.
     static let userHolds = Faults(rawValue: 1 << 24)

@@ -44,7 +44,7 @@ extension Simulation {
         }
     }
 
-    /// Before the owner's THAW the driver looks at what was written in the window, and what became writable.
+    /// Before the owner's THAW the driver looks for writes in the window, and for newly writable filesystems.
     func lookBackOnWindow(before channel: ChannelID) {
         guard machine.state == .frozen, machine.owner == channel else { return }
         let written = ledger?.superblocks.first { superblocks[$0].isWritten }
@@ -55,7 +55,7 @@ extension Simulation {
             coverage.note(.writtenInWindow)
             deliver(.written(SimulatedWorld.mountPoints[written]))
         }
-        // A blow may have struck meanwhile.
+        // A fault may have occurred meanwhile.
         if isMoreMounted, isDaemonUp { deliver(.becameWritable("another mount")) }
     }
 

@@ -1,6 +1,6 @@
 import FreezeCore
 
-/// Whoever else freezes, thaws and mounts: an admin by hand, and another backup agent.
+/// Other agents that freeze, thaw and mount: an admin by hand, and another backup agent.
 extension Simulation {
     /// `fsfreeze -u`, at any moment. In the kernel it does not matter whose freeze it is.
     func foreignThaw(_ index: Int) {
@@ -41,7 +41,7 @@ extension Simulation {
         schedule(at: now + pause, .foreignFreeze(index, rounds: rounds - 1))
     }
 
-    /// Another disk, which can be written to at once.
+    /// Another disk, writable at once.
     func foreignMount() {
         isMoreMounted = true
         if machine.state == .frozen { coverage.note(.mountedInWindow) }

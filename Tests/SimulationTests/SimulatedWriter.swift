@@ -2,12 +2,12 @@ import SystemPackage
 
 @testable import FreezeCore
 
-/// A user's task inside a write: the kernel lets no FIFREEZE pass it.
+/// A user's task inside a write. The kernel completes no FIFREEZE before the end of the write.
 struct SimulatedWriter {
     let superblock: Int
     let begins: Int64
     let ends: Int64
-    /// Woken again and again by what it waits for, as an ordinary one is; its write then ends soon.
+    /// True for an ordinary writer: the awaited event wakes the task again and again, and the write ends soon.
     let wakesUp: Bool
 
     func isInside(at moment: Int64) -> Bool { begins <= moment && moment < ends }
@@ -21,7 +21,8 @@ extension Simulation {
                 superblock: superblock, begins: now + delay, ends: now + delay + length, wakesUp: random.oneIn(3)))
     }
 
-    /// How long a FIFREEZE that is issued now waits for those who sleep; an ordinary one lets it pass.
+    /// The end of the wait of a FIFREEZE issued now. A FIFREEZE waits for sleeping writers; ordinary writers
+    /// let the FIFREEZE pass.
     func writeIsOver(on superblock: Int) -> Int64 {
         writers.reduce(now) { latest, writer in
             writer.superblock == superblock && writer.isInside(at: now) && !writer.wakesUp
@@ -52,21 +53,21 @@ extension Simulation {
 
     // MARK: Checks
 
-    /// What the machine has been told of, while it listened.
+    /// Records the holders reported to the machine during a search.
     private func noteFound(_ holders: [WriteHolder]) {
         if machine.isSearchingOfStuck {
             check.stuckSearch = nil
-            // A filesystem whose FIFREEZE has returned meanwhile is nobody's fault any more.
+            // After the return of a FIFREEZE, no process keeps the filesystem stuck.
             check.namedHolders.formUnion(
                 holders.compactMap(\.mountPoint).filter(machine.stuckMountPoints.contains))
             if !holders.isEmpty { coverage.note(.holderOfStuckFound) }
         } else if machine.search?.suspects.isEmpty == true {
-            // Who begins between two looks is found beside the next flush.
+            // A writer that begins between two looks is found during the next flush.
             check.seenWriters.formUnion(holders.map { Int($0.processID) })
         }
     }
 
-    /// Nothing is locked and nothing frozen past a task that was seen asleep and still is in the same sleep.
+    /// Nothing is locked or frozen past a task found asleep and still in the same sleep.
     func inspectWriters(before what: String) {
         if !check.hasSearched { violate("P1", "\(what) without a look for those who sleep in a write") }
         for number in check.seenWriters where !writers[number].wakesUp && writers[number].isInside(at: now) {
@@ -74,13 +75,13 @@ extension Simulation {
         }
     }
 
-    /// A request fails because of a writer only if it has slept for the patience.
+    /// A request fails because of a writer only after the writer has slept for the patience.
     func inspectFailure(_ reason: String) {
         guard reason.contains("its freeze would hang") else { return }
         let numbers = writers.indices.filter { reason.contains("process \($0) (") }
         coverage.note(.heldWriterRefused)
         let patience = scenario.policy.writeHolderPatience.nanoseconds
-        // One that could not be looked at again counts as asleep.
+        // A task that could not be checked again counts as asleep.
         if numbers.contains(where: { writers[$0].wakesUp || now - writers[$0].begins < patience }),
             !faults.contains(.workHangs), !faults.contains(.lateTimer), !faults.contains(.suspend),
             !faults.contains(.daemonStops)
@@ -89,7 +90,7 @@ extension Simulation {
         }
     }
 
-    /// The record names those who were found, and waits a little for those who are still looked for.
+    /// The record names the found holders, and waits for a limited time for an unfinished search.
     func inspectHolders(_ record: RequestRecord) {
         let stuck = record.filesystems.filter(\.isStuck)
         if !stuck.isEmpty, !check.hasSearchedForStuck {

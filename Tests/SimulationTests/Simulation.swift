@@ -75,7 +75,7 @@ final class Simulation {
     var isLeftover = false
 
     // What outlives it
-    /// A filesystem was mounted that the last plan does not have.
+    /// A filesystem outside the last plan was mounted.
     var isMoreMounted = false
     var superblocks = Array(repeating: SimulatedSuperblock(), count: SimulatedWorld.superblockCount)
     var freezers: [SimulatedFreezer] = []

@@ -71,7 +71,7 @@ class Machine:
     system: Path
     # Empty disks beside the system's, by the serial number that names them in the guest; MiB.
     extra_disks: dict[str, int] = field(default_factory=dict)
-    # Beside those that every machine has.
+    # In addition to the arguments of every machine.
     kernel_arguments: str = ""
 
     def __post_init__(self) -> None:

@@ -1,11 +1,11 @@
-"""What happens to the machine while everything is frozen: clock, memory, the cgroup freezer, snapshots, filters."""
+"""The machine while everything is frozen: clock, memory, the cgroup freezer, snapshots, filters."""
 from __future__ import annotations
 
 import time
 
 from case import FROZEN, Group, expect, expect_equal
 
-# Takes all memory but some MiB, and keeps it dirty until /run/eaten is removed.
+# Takes all memory but some MiB, and keeps the memory dirty until /run/eaten is removed.
 EATER = """
 import os, time
 def available():
@@ -42,7 +42,7 @@ while True:
 
 
 class Pressure(Group):
-    """Windows that are held under adverse conditions, and must end well."""
+    """Windows held under adverse conditions. Each window must end well."""
 
     # 48 MiB of persistent memory: /dev/pmem0.
     kernel_arguments = "memmap=48M!512M"
@@ -80,7 +80,7 @@ class Pressure(Group):
         self.backup()
 
     def case_cgroup_freezer(self) -> None:
-        """`systemctl freeze` stops both processes: everything is thawed as soon as they go on, and THAW fails."""
+        """`systemctl freeze` stops both processes: everything is thawed as soon as both continue, and THAW fails."""
         self.configure('[freeze]\ntimeout = "4s"\nmax_window = "6s"\n')
         self.freeze()
         self.machine.run("echo 1 >/sys/fs/cgroup/system.slice/quiesced.service/cgroup.freeze; sleep 9")
@@ -93,11 +93,11 @@ class Pressure(Group):
         self.backup()
 
     def case_snapshot_below(self) -> None:
-        """A device-mapper snapshot of a frozen filesystem's device, made in the window: it is consistent, and THAW succeeds."""
+        """A device-mapper snapshot of a frozen device, made in the window, is consistent, and THAW succeeds."""
         self.freeze()
         self.expect_frozen(["/srv/lvm"])
         device = self.machine.run("findmnt --noheadings --output SOURCE /srv/lvm")
-        # Without locking the filesystem, which quiesce has frozen already.
+        # Without locking the filesystem: quiesce has already frozen the filesystem.
         self.machine.run(
             "truncate --size 32M /run/cow; losetup /dev/loop9 /run/cow;"
             f"name={device.rsplit('/', 1)[-1]}; size=$(blockdev --getsz {device});"
@@ -120,7 +120,7 @@ class Pressure(Group):
         self.machine.wait_until("[ -e /run/storing ]")
         self.freeze()
         self.expect_frozen(["/srv/dax"])
-        # Not by way of the device's page cache, which the stores do not go through.
+        # Bypasses the page cache of the device: the stores do not go through the page cache.
         digest = "dd if=/dev/pmem0 iflag=direct bs=1M status=none | sha256sum"
         before = self.machine.run(digest)
         # Time for hundreds of stores.
@@ -142,7 +142,7 @@ class Pressure(Group):
         self.machine.run("systemctl daemon-reload; systemctl restart quiesced")
 
     def case_system_call_filter(self) -> None:
-        """An admin's SystemCallFilter=: a usual one does no harm; one that takes calls away makes FREEZE fail, by name."""
+        """An admin's SystemCallFilter=: a usual filter does no harm; one that drops calls fails FREEZE by name."""
         self.filter_system_calls("@system-service @mount")
         self.wait_for_registration()
         self.backup()

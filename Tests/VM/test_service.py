@@ -103,7 +103,7 @@ class Service(Group):
         self.machine.run("quiescectl hooks disable systemd-units && systemctl stop vm-runs")
 
     def case_sleep_inside_a_write(self) -> None:
-        """Who sleeps inside a write is refused by name. SysRq-j does not thaw the freeze that waits for him; kill does."""
+        """A process asleep in a write is refused by name. SysRq-j does not thaw the waiting freeze; kill does."""
         self.machine.put("/run/sleeper.py", "import os\nends = os.pipe()\n"
                          "file = os.open('/srv/xfs/held', os.O_WRONLY | os.O_CREAT)\nos.splice(ends[0], file, 4096)\n")
         self.machine.start("python3 /run/sleeper.py", timeout=120)

@@ -15,7 +15,7 @@ CONFIGURATION = '[freeze]\ntimeout = "4s"\nflush_timeout = "8s"\nmax_window = "2
 # What the host copies: by disk, what is on it, and where the machine has it.
 KINDS = {"system": ("ext4", "/"), "xfs": ("xfs", "/srv/xfs"), "btrfs": ("btrfs", "/srv/btrfs")}
 
-# Mounts the disk DISK without a place, and keeps that (fsopen(2), fsconfig(2), fsmount(2)).
+# Mounts the disk DISK without a place, and keeps the mount (fsopen(2), fsconfig(2), fsmount(2)).
 DETACHED = r"""
 import ctypes, os, time
 call = ctypes.CDLL(None, use_errno=True).syscall
@@ -34,7 +34,7 @@ open("/run/hidden", "w").close()
 time.sleep(1000000)
 """
 
-# How a filesystem in use comes to be in no mount table, and what ends its use.
+# How a filesystem in use leaves all mount tables, and the end of the use.
 HIDING = {
     "unmounted lazily": (
         "mount DISK /srv/odd; systemd-run --quiet --unit hidden -p Type=exec --working-directory=/srv/odd sleep infinity;"
@@ -136,12 +136,11 @@ class Storage(Group):
         self.backup()
 
     def case_in_no_mount_table(self) -> None:
-        """A filesystem in use that is in no mount table: the level is crash and names it, or FREEZE fails; nothing stays
-        frozen."""
+        """A used filesystem in no mount table: level crash with its name, or FREEZE fails; nothing stays frozen."""
         disk = self.machine.run("readlink -f /dev/disk/by-id/virtio-spare")
         self.machine.run(f"mkfs.ext4 -q -F {disk}")
         self.machine.put("/run/detached.py", DETACHED.replace("DISK", disk))
-        # Its level is crash as well.
+        # /srv/vfat would lower the level to crash as well.
         policy = CONFIGURATION + '[filesystems]\nexclude = ["/srv/vfat"]\n'
         for name, (hide, end) in HIDING.items():
             self.configure(policy)

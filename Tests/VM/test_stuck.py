@@ -1,4 +1,4 @@
-"""What hangs in the kernel, under systemd: a FIFREEZE of /, and a killed daemon that cannot end."""
+"""Hangs in the kernel, under systemd: a FIFREEZE of /, and a killed daemon that cannot end."""
 from __future__ import annotations
 
 import time
@@ -6,7 +6,7 @@ import time
 from case import expect, expect_equal
 from test_storage import CONFIGURATION, Storage
 
-# Holds write access to / until it ends: opens a file to truncate it, and never allows that itself (fanotify(7)).
+# Holds write access to / until exit: opens a file with O_TRUNC, and never permits the open (fanotify(7)).
 HOLDER = """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -23,7 +23,7 @@ os.read(os.open("/run/enough", os.O_RDONLY), 1)
 
 
 class Stuck(Storage):
-    """On a machine with / alone, so that nothing else waits for what hangs. Each case lets go of it at its end."""
+    """On a machine with / alone, so that nothing else waits for what hangs. Each case ends the hang."""
 
     def set_up(self) -> None:
         self.load_driver()
@@ -32,7 +32,7 @@ class Stuck(Storage):
         self.machine.run("mkdir /srv/odd")
 
     def stick_root(self) -> None:
-        """A request that fails because the FIFREEZE of / waits for a writer."""
+        """Make a request fail because the FIFREEZE of / waits for a writer."""
         self.machine.put("/run/holder.py", HOLDER)
         self.machine.run(
             "mkfifo /run/enough; systemd-run --quiet --unit holder python3 -B /run/holder.py;"
@@ -44,7 +44,7 @@ class Stuck(Storage):
         self.machine.run("echo >/run/enough; rm /run/enough /run/holder.py")
 
     def case_sysrq_while_stuck(self) -> None:
-        """The kernel's emergency thaw does not end a FIFREEZE that waits for a writer."""
+        """The kernel's emergency thaw does not end a FIFREEZE blocked by a writer."""
         self.stick_root()
         self.machine.run("echo 1 >/proc/sys/kernel/sysrq; echo j >/proc/sysrq-trigger; sleep 2; dmesg | grep -i thaw")
         expect_equal(self.status()["stuck"], ["/"], "what is stuck after SysRq-j")
@@ -67,7 +67,7 @@ class Stuck(Storage):
         self.backup()
 
     def case_daemon_that_cannot_end(self) -> None:
-        """A killed daemon whose flush hangs: the freezer thaws at once, and systemd runs recover within its limits."""
+        """A killed daemon with a hanging flush: the freezer thaws at once; systemd runs recover within its limits."""
         self.mount_odd()
         self.dirty()
         self.machine.run("dmsetup suspend --noflush --nolockfs odd")

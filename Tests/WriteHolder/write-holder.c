@@ -1,16 +1,16 @@
-// An unprivileged user who holds write access to a filesystem for as long as he likes, each way by one kernel path:
+// Runs as an unprivileged user and holds write access to a filesystem indefinitely, by one kernel path per mode:
 //
-//   write-holder splice FILE          splice from a pipe that stays empty
-//   write-holder mapped FILE          write of a buffer that is mapped from a FUSE filesystem which never answers a read
-//   write-holder mapped-async FILE    the same, with asynchronous reads: the sleep is on the page, not on the answer
-//   write-holder sendfile FILE        sendfile from a file on such a filesystem
-//   write-holder overlay DIRECTORY    splice into a file of an overlay whose upper directory is in DIRECTORY
-//   write-holder copy-up DIRECTORY    open for writing on such an overlay, whose lower file is on the FUSE filesystem
-//   write-holder detached DIRECTORY   splice into a file that is reached through a mount in no mount table
-//   write-holder trickle FILE         splice from a pipe that gets a byte five times a second, as a slow `pv` does
-//   write-holder threads COUNT        no writer: threads that sleep, to measure with
+//   write-holder splice FILE          splice from a pipe without data
+//   write-holder mapped FILE          write of a buffer mapped from a FUSE filesystem that never answers a read
+//   write-holder mapped-async FILE    the same, with asynchronous reads: sleeps on the page, not on the answer
+//   write-holder sendfile FILE        sendfile from a file on the same kind of FUSE filesystem
+//   write-holder overlay DIRECTORY    splice into a file of an overlay with the upper directory in DIRECTORY
+//   write-holder copy-up DIRECTORY    open for writing on such an overlay, with the lower file on the FUSE filesystem
+//   write-holder detached DIRECTORY   splice into a file reached through a mount in no mount table
+//   write-holder trickle FILE         splice from a pipe that gets a byte five times a second, like a slow `pv`
+//   write-holder threads COUNT        no writer: sleeping threads, for measurements
 //
-// Writes "ready" when it is about to sleep. Needs user namespaces for all but splice, trickle and threads.
+// Writes "ready" just before the sleep. All modes but splice, trickle and threads need user namespaces.
 #define _GNU_SOURCE
 #include <err.h>
 #include <errno.h>
@@ -47,7 +47,7 @@ static void write_text(const char *path, const char *text) {
     close(file);
 }
 
-// A user namespace in which we are root, and a mount namespace with a /tmp of our own.
+// Enters a user namespace as root, and a mount namespace with a private /tmp.
 static void enter_namespaces(void) {
     char uid[64], gid[64];
     snprintf(uid, sizeof uid, "0 %d 1", getuid());
@@ -65,7 +65,7 @@ static void answer(uint64_t unique, int error, const void *body, size_t length) 
     if (writev(fuse, parts, length ? 2 : 1) < 0 && errno != ENOENT) warn("fuse");
 }
 
-// A filesystem with one file, `file`, whose content never comes.
+// Serves a filesystem with one file, `file`. Reads of the file get no answer.
 static void *serve(void *unused) {
     static char request[1 << 20];
     (void)unused;
@@ -137,7 +137,7 @@ static void ready(void) {
     fflush(stdout);
 }
 
-// Sleeps until it is killed.
+// Sleeps until killed.
 static void splice_into(int file) {
     int ends[2];
     check(pipe(ends), "pipe");

@@ -26,13 +26,13 @@ int clinux_openat2(int directory, const char *path, int flags, uint64_t resolve)
 // The mount a descriptor lies on (statx(2), STATX_MNT_ID: the id of /proc/self/mountinfo).
 int clinux_mount_id(int descriptor, uint64_t *mount_id);
 
-// For tasks in /proc: one read(2) of a file, and the argument of a system call, counted from 0, that is the descriptor
-// written to (-1: the call writes to none). The numbers of 32-bit programs are included.
+// For tasks in /proc: one read(2) of a file, and the index, counted from 0, of a system call's target descriptor among
+// the arguments (-1: the call writes to no descriptor). The numbers of 32-bit programs are included.
 ssize_t clinux_read_at(int directory, const char *path, void *bytes, size_t capacity);
 int clinux_written_descriptor(long number, bool sendfile_holds);
 bool clinux_is_splice(long number);
-// The kernel's internal mounts, which are in no mount table: of pipes, sockets, and memory files. Returns their
-// number.
+// The ids of the kernel's internal mounts, which are in no mount table: of pipes, sockets, and memory files. Returns
+// the number of ids.
 size_t clinux_kernel_mount_ids(uint64_t *mount_ids, size_t capacity);
 
 // A mount namespace of the calling thread's own (unshare(2)), and a node for a block device (mknod(2)).
@@ -64,8 +64,8 @@ int clinux_pidfd_kill(int pidfd, int signal);
 int clinux_set_dumpable(bool dumpable);
 // Has the signals that ask a daemon to end make this descriptor readable (eventfd(2)), and do nothing else.
 int clinux_catch_termination(int event);
-// From now on the eventfd becomes readable when the thread that started this process ends (PR_SET_PDEATHSIG, prctl(2)),
-// or SIGRTMAX comes.
+// From now on the eventfd becomes readable at the end of the thread that started the process (PR_SET_PDEATHSIG,
+// prctl(2)), or on SIGRTMAX.
 int clinux_catch_parent_death(int event);
 int clinux_limit_malloc_arenas(void);
 int clinux_set_default_stack_size(size_t bytes);

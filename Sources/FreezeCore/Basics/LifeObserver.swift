@@ -1,6 +1,6 @@
 /// One who watches over the daemon's process: systemd.
 public protocol LifeObserver: Sendable {
-    /// How often it wants to hear that the daemon is alive; nil if never. May change when the daemon stops.
+    /// The interval of notices that the daemon is alive; nil for none. May change when the daemon stops.
     var heartbeatInterval: Duration? { get }
 
     /// What an earlier life left is about to be thawed. Called on the coordinator's thread, as all the others: it must

@@ -20,7 +20,7 @@ public struct LogNote: Hashable, Sendable {
         case hook
         /// The consistency level.
         case level
-        /// Of a process that holds up a freeze: its id, its name, its user's id, and the file it writes to.
+        /// Fields of a process that holds up a freeze: process id, name, user id, and written file.
         case processID = "process_id"
         case command
         case userID = "user_id"

@@ -84,7 +84,7 @@ public enum FilesystemSelector: Hashable, Sendable, CustomStringConvertible {
         if case .mountPoint = self { true } else { false }
     }
 
-    /// True if it is a pattern for mount points that matches this mount.
+    /// True for a mount point pattern that matches the mount.
     func matches(_ mount: MountEntry) -> Bool {
         if case .mountPoint(let glob) = self { glob.matches(mount.mountPoint) } else { false }
     }

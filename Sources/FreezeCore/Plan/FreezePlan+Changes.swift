@@ -14,7 +14,7 @@ extension FreezePlan {
         return newlyWritable(in: mounts, policy: policy) ?? noLongerExcluded(in: mounts, policy: policy)
     }
 
-    /// A filesystem that patterns of `exclude` dropped, and that has a mount now that no pattern matches.
+    /// A filesystem dropped by patterns of `exclude`, now with a mount that no pattern matches.
     private func noLongerExcluded(in mounts: [MountEntry], policy: PlanPolicy) -> String? {
         for filesystem in filesystems where filesystem.isExcludedByMountPoint {
             let present = mounts.filter { $0.device == filesystem.device }
@@ -27,16 +27,16 @@ extension FreezePlan {
         return nil
     }
 
-    /// A filesystem that is writable now and neither frozen nor flushed: mounted since, or read-only before. Unmounts,
+    /// A filesystem that is now writable and neither frozen nor flushed: mounted since, or read-only before. Unmounts,
     /// and other mounts of the same filesystem, do not count.
     ///
-    /// - Returns: a clause that names the mount point; nil if there is nothing.
+    /// - Returns: a clause with the mount point; nil if no filesystem is newly writable.
     public func newlyWritable(in mounts: [MountEntry], policy: PlanPolicy) -> String? {
         let planned = Dictionary(filesystems.map { ($0.device, $0) }) { first, _ in first }
         let now = Dictionary(
             grouping: mounts.filter { planned[$0.device]?.action ?? .skip == .skip }, by: \.device)
-        // In the order of the table, so that the answer does not depend on hashing. The tables of several namespaces
-        // are read one after the other, so a line may be older than the change.
+        // Follows the order of the table, so the answer does not depend on hashing. The tables of several
+        // namespaces are read one after the other: a line may be older than the change.
         var seen: Set<DeviceNumber> = []
         for mount in mounts {
             guard let all = now[mount.device], mount.isWritableAndLocal, seen.insert(mount.device).inserted else {
@@ -44,7 +44,7 @@ extension FreezePlan {
             }
             let before = planned[mount.device]
             let isSame = before?.mount.filesystemType == mount.filesystemType
-            // Skipped although writable: by the policy, which has not changed.
+            // Writable and skipped before: skipped by the policy, and the policy has not changed.
             if let before, isSame, before.mount.isWritableAndLocal { continue }
             guard policy.concerns(newMounts: all) else { continue }
             if let before, isSame { return "\(before.mount.place) (\(before.mount.summary)) became writable" }
@@ -55,11 +55,11 @@ extension FreezePlan {
 }
 
 extension PlannedFilesystem {
-    /// Of a filesystem that is frozen or flushed.
+    /// The loss of a frozen or flushed filesystem.
     fileprivate func loss(in present: [UInt64: MountEntry]) -> String? {
         let name = "\(mount.place) (\(mount.summary))"
         guard let now = present[mount.mountID] else { return "\(name) was unmounted" }
-        // The device number of an unmounted filesystem can have gone to another one.
+        // Another filesystem can have the device number of an unmounted filesystem.
         if now.device != device || now.filesystemType != mount.filesystemType {
             return "\(name) was replaced by another filesystem"
         }

@@ -17,7 +17,7 @@ extension FreezePlan {
         var planned: [PlannedFilesystem] = []
         for (superblock, decided) in verdicts where superblock.concernsUs {
             var verdict = decided
-            // A filesystem that is flushed through its device need not be reached.
+            // A filesystem flushed through the block device need not be reached.
             let isOpened = verdict.action != .skip && superblock.firstMount.kind != .userspaceOnDisk
             let candidates = isOpened ? tree.candidates(for: superblock) : MountTree.Candidates()
             if isOpened, candidates.mounts.isEmpty {
@@ -66,7 +66,7 @@ extension FreezePlan {
         let verdicts = superblocks.map { ($0, $0.verdict(policy, among: inventory)) }
         let skipped = Set(verdicts.filter { $0.1.action == .skip }.map(\.0.device))
         return verdicts.map { superblock, verdict in
-            // A layer is skipped if all filesystems that hold its files are skipped.
+            // A layer is skipped if all filesystems that hold the layer's files are skipped.
             guard superblock.firstMount.kind == .cachingLayer, verdict.action != .skip,
                 let homes = inventory.storedOn[superblock.device], homes.isSubset(of: skipped)
             else { return (superblock, verdict) }
@@ -74,9 +74,8 @@ extension FreezePlan {
         }
     }
 
-    /// An entry that names one thing must match a filesystem that is frozen or flushed: otherwise a named filesystem
-    /// would silently be missing from a backup that is reported good. (Also when its device was too slow to report its
-    /// UUID.)
+    /// A specific entry must match a frozen or flushed filesystem. Otherwise a named filesystem would silently be
+    /// missing from a backup reported as good. (Also if the device was too slow to report the UUID.)
     private static func requireIncluded(
         _ include: [FilesystemSelector], among verdicts: [(Superblock, Superblock.Verdict)]
     ) throws(PlanError) {

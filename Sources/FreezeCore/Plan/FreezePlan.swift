@@ -53,18 +53,18 @@ public struct PlannedFilesystem: Hashable, Sendable {
     public let storedOn: [DeviceNumber]
     /// True for a sync that does not lower the level of the result (an EFI system partition).
     public let isHarmless: Bool
-    /// True if it is skipped because patterns of `exclude` match its mount points.
+    /// True if skipped because patterns of `exclude` match the mount points.
     public let isExcludedByMountPoint: Bool
 
     public var mountPoint: FilePath { mount.mountPoint }
 
-    /// True if its mount point leads to the filesystem in our own mount namespace.
+    /// True if the mount point leads to the filesystem in our own mount namespace.
     public var isInSight: Bool { mount.namespace == nil && !isCovered }
 
     /// True if what is done with it makes the result crash-consistent at best.
     public var lowersLevel: Bool { action == .sync && !isHarmless }
 
-    /// True if it is flushed through its block device, because opening its mount may hang.
+    /// True if the flush goes through the block device, because opening the mount may hang.
     public var isFlushedThroughDevice: Bool { action == .sync && mount.kind == .userspaceOnDisk }
 
     public init(
@@ -98,7 +98,7 @@ public struct FreezePlan: Hashable, Sendable {
     public let notes: [String]
     /// Where there may be filesystems that are not in the plan, in sentences that are among the notes too.
     public let unseen: [String]
-    /// Filesystems that would be frozen if a path led to them. Each is among the notes, too.
+    /// Filesystems that would be frozen if a path existed. The notes name each filesystem, too.
     public let unreachable: [UnreachableFilesystem]
 
     public init(
@@ -115,7 +115,7 @@ public struct FreezePlan: Hashable, Sendable {
         filesystems.filter { $0.action == action }
     }
 
-    /// The filesystems that are only flushed, so that the result is crash-consistent at best.
+    /// The filesystems that are only flushed. The result is crash-consistent at best.
     public var loweringLevel: [PlannedFilesystem] { filesystems.filter(\.lowersLevel) }
 
     /// True if the result is crash-consistent at best.

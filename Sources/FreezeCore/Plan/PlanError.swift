@@ -9,7 +9,7 @@ public struct PlanError: ActionableError, Hashable {
         case cycle
         /// It cannot be frozen, and the policy says that this is an error.
         case unfreezable
-        /// An entry of `include` that names one thing matches no filesystem that is frozen or flushed.
+        /// A specific entry of `include` matches no frozen or flushed filesystem.
         case notMounted
         /// There is no filesystem to freeze.
         case nothingToFreeze
@@ -75,7 +75,7 @@ extension PlanError {
     }
 
     /// - Parameters:
-    ///   - mount: of the filesystem that the selector matches.
+    ///   - mount: of the filesystem matched by the selector.
     ///   - reason: why the filesystem is neither frozen nor flushed.
     static func notPlanned(_ selector: FilesystemSelector, _ mount: MountEntry, _ reason: String) -> PlanError {
         PlanError(

@@ -8,7 +8,7 @@ public struct PlanPolicy: Hashable, Sendable {
         case fail
     }
 
-    /// The consequence of a filesystem that is in use and in no mount table.
+    /// The consequence of a filesystem in use and in no mount table.
     public enum Unreachable: String, Sendable, Hashable, CaseIterable {
         /// The level of the result drops.
         case lower

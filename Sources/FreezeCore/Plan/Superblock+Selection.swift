@@ -2,7 +2,7 @@
 extension Superblock {
     func matches(_ selector: FilesystemSelector) -> Bool {
         switch selector {
-        // If the mount shows only a part, more is frozen than was named, which does no harm.
+        // If the mount shows only a part, more is frozen than named; the rest does no harm.
         case .mountPoint(let glob): mounts.contains { glob.matches($0.mountPoint) }
         case .uuid(let uuid): identity.uuid?.lowercased() == uuid
         case .label(let label): identity.label == label
@@ -13,8 +13,8 @@ extension Superblock {
 
     /// The selectors of `exclude` that drop the filesystem; empty if the filesystem stays in the plan.
     ///
-    /// A mount can show a directory or subvolume only. To exclude by mount point, every mount that shows all of the
-    /// filesystem has to match; without such a mount, every mount.
+    /// A mount can show a directory or subvolume only. Exclusion by mount point needs a match for every mount of
+    /// the whole filesystem; without such a mount, for every mount.
     func exclusion(by exclude: [FilesystemSelector]) -> [FilesystemSelector] {
         if let selector = exclude.first(where: { !$0.isMountPoint && matches($0) }) { return [selector] }
         let patterns = exclude.filter(\.isMountPoint)
@@ -27,7 +27,7 @@ extension Superblock {
         return used
     }
 
-    /// Notes on patterns of `exclude` that match a mount of a filesystem that stays in the plan.
+    /// Notes on ineffective patterns of `exclude`: a mount matches, and the filesystem stays in the plan.
     func notesOnIneffective(_ exclude: [FilesystemSelector]) -> [String] {
         exclude.filter(\.isMountPoint).compactMap { pattern in
             guard let matched = mounts.first(where: pattern.matches),
@@ -45,8 +45,8 @@ extension Superblock {
         return whole.isEmpty ? mounts + mountsElsewhere : whole
     }
 
-    /// The kernel's names for its devices; if none is known, the sources of its mounts. Root chooses the source of a
-    /// local mount; users choose the source of a FUSE mount or an overlay.
+    /// The kernel's names of the devices; without a known name, the sources of the mounts. Root chooses the source
+    /// of a local mount; users choose the source of a FUSE mount or an overlay.
     private var deviceNames: Set<String> {
         guard firstMount.kind.isLocal, devicePaths.isEmpty else { return devicePaths }
         return Set(mounts.map(\.source))

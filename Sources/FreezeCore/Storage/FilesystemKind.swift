@@ -16,15 +16,16 @@ public enum FilesystemKind: Hashable, Sendable {
     case network
     /// Served by a process.
     case userspace
-    /// Served by a process from a block device of this machine, as ntfs-3g does. Only root can mount one: unlike other
-    /// FUSE filesystems, it cannot be mounted in a user namespace (fs/fuse/inode.c: fuseblk_fs_type).
+    /// Served by a process from a block device of this machine, like ntfs-3g. Only root can mount a fuseblk
+    /// filesystem: unlike other FUSE filesystems, fuseblk cannot be mounted in a user namespace (fs/fuse/inode.c:
+    /// fuseblk_fs_type).
     case userspaceOnDisk
     /// A trigger that mounts something when it is touched.
     case automount
-    /// A layer above other filesystems, which are frozen where they live. Has no data of its own: a file's pages are
-    /// those of the file below (overlay).
+    /// A layer above other filesystems. Has no data of its own: the pages of a file belong to the file below
+    /// (overlay). The filesystems below are frozen themselves.
     case stacked
-    /// A layer with pages of its own: what is written through mmap is not below until it is flushed, and a write reaches
+    /// A layer with pages of its own. Data written through mmap is not below until a flush, and a write reaches
     /// the file below in parts (fs/ecryptfs/mmap.c: ecryptfs_writepage, ecryptfs_write_end).
     case cachingLayer
 
@@ -36,7 +37,7 @@ public enum FilesystemKind: Hashable, Sendable {
         }
     }
 
-    /// True if it holds files on a device of this machine, be it through a process or a layer.
+    /// True if the files are on a device of this machine, directly or through a process or a layer.
     public var isLocal: Bool {
         switch self {
         case .freezable, .unfreezable, .unknown, .userspaceOnDisk, .cachingLayer: true
@@ -61,7 +62,7 @@ extension MountEntry {
     /// True if nothing can write to the superblock, through whichever mount.
     public var isSuperblockReadOnly: Bool { superblockOptions.isReadOnly }
 
-    /// True if this mount shows all of the filesystem, and so certainly a directory. With btrfs, its top level.
+    /// True if the mount shows the whole filesystem, and therefore a directory. For btrfs, the top level.
     public var showsWholeFilesystem: Bool {
         // 5 is the top level's number (BTRFS_FS_TREE_OBJECTID). Before Linux 4.2, the root of the default subvolume was
         // shown as / too.

@@ -5,13 +5,13 @@ import SystemPackage
 struct MountTree {
     /// The way from the root to a mount point, over local filesystems only.
     struct Way {
-        /// It leads through an automount that has been triggered. What is known to the kernel's cache can be opened.
+        /// The way leads through a triggered automount. Entries in the kernel's cache can be opened.
         var isBelowAutomount = false
-        /// The mounts that cover it, in the order of detaching. Detaching a mount also detaches the mounts below.
+        /// The covering mounts, in the order of detaching. Detaching a mount also detaches the mounts below.
         var covers: [MountEntry] = []
     }
 
-    /// The mounts that a superblock is opened through, the best first. All have the same kind of way.
+    /// The mounts for opening a superblock, the best first. All have the same kind of way.
     struct Candidates {
         var mounts: [MountEntry] = []
         var isBelowAutomount = false
@@ -32,10 +32,10 @@ struct MountTree {
             .mapValues { $0.map(\.mountID) }
     }
 
-    /// - Returns: Nil if the mount lies below a network or FUSE mount, or its root is not in the table.
+    /// - Returns: Nil if the mount lies below a network or FUSE mount, or if the table lacks the root.
     func way(to mount: MountEntry) -> Way? {
         var way = Way()
-        // Mounts on top of this one's root.
+        // Mounts on top of the mount's root.
         var covers = stack(at: mount.mountPoint, in: mount.mountID, except: mount.mountID)
         var current = mount
         // Parent ids come from the kernel and form a tree; the bound only guards against a table that is torn.
@@ -55,7 +55,7 @@ struct MountTree {
             if parent.kind == .automount {
                 way.isBelowAutomount = true
             } else if parent.kind.mayHang, current.mountPoint != parent.mountPoint {
-                // A mount on the root of its parent needs no look-up in the parent.
+                // A mount on the root of the parent needs no look-up in the parent.
                 return nil
             }
             current = parent
@@ -63,7 +63,7 @@ struct MountTree {
         return nil
     }
 
-    /// The mounts on a place, and those on top of them.
+    /// The mounts on a place, and all mounts stacked on top.
     private func stack(at place: FilePath, in parent: UInt64, except mountID: UInt64) -> [MountEntry] {
         var found: [MountEntry] = []
         var waiting = [parent]
@@ -76,7 +76,7 @@ struct MountTree {
         return found
     }
 
-    /// The mounts a superblock can be opened through, the best first; none if there is no way to any. Not every one:
+    /// The mounts for opening a superblock, the best first; none without a way to any mount. The list is limited:
     /// there may be thousands of bind mounts, and time for a plan is short.
     func candidates(_ mounts: [MountEntry], atMost limit: Int = 16) -> Candidates {
         // Bind mounts can be of single files, even sockets: one that certainly is a directory first.
@@ -98,14 +98,14 @@ struct MountTree {
             }
             if plain.mounts.count == limit { break }
         }
-        // Kinds are not mixed: how a mount is opened is decided once for all candidates of a superblock.
+        // Kinds are not mixed: all candidates of a superblock are opened in the same way.
         var best = [plain, automounted, covered].first { !$0.mounts.isEmpty } ?? Candidates()
         best.mounts = Array(best.mounts.prefix(limit))
         return best
     }
 
-    /// Mounts in our own namespace first, since another namespace may end with its last process. Covered mounts come
-    /// last.
+    /// Mounts in our own namespace come first, because another namespace may end with the last process. Covered
+    /// mounts come last.
     func candidates(for superblock: Superblock) -> Candidates {
         let all = [candidates(superblock.mounts), candidates(superblock.mountsElsewhere)]
             .filter { !$0.mounts.isEmpty }
@@ -114,7 +114,7 @@ struct MountTree {
 }
 
 extension [MountEntry] {
-    /// The mounts of this table that cover one of them, in the order of detaching; nil if the mount lies below a
+    /// The mounts of this table that cover the mount, in the order of detaching; nil if the mount lies below a
     /// network or FUSE mount.
     public func covers(of mount: MountEntry) -> [MountEntry]? {
         MountTree(self).way(to: mount)?.covers

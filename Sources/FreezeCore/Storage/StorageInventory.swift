@@ -8,7 +8,7 @@ public struct StorageInventory: Hashable, Sendable {
     public var devicePaths: [DeviceNumber: Set<String>]
     /// From a superblock to those that hold the files it is directly stored in.
     public var storedOn: [DeviceNumber: Set<DeviceNumber>]
-    /// Filesystems that are in use and in no mount table of any namespace.
+    /// Filesystems in use and in no mount table of any namespace.
     public var unreachable: [UnreachableFilesystem] = []
     /// What could not be found out, in sentences for the admin.
     public var notes: [String]

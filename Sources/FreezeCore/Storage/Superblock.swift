@@ -76,7 +76,7 @@ struct Superblock {
                 isExcludedByMountPoint: exclusion[0].isMountPoint)
         }
         var because = ""
-        // A layer is included with the filesystem that holds its files.
+        // A layer is included together with the filesystem below.
         if !policy.include.isEmpty, firstMount.kind != .cachingLayer {
             guard let selector = policy.include.first(where: matches) else {
                 return Verdict(action: .skip, reason: "not in include")

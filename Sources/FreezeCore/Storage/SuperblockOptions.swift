@@ -1,13 +1,13 @@
 import SystemPackage
 
-/// The options of a superblock: the last field of its line in the mount table (proc_pid_mountinfo(5)).
+/// The options of a superblock: the last field of a line in the mount table (proc_pid_mountinfo(5)).
 ///
-/// The field is split before names are decoded: users choose names of subvolumes and directories, which may hold
-/// commas.
+/// The field is split before names are decoded: users choose the names of subvolumes and directories, and a name
+/// may hold commas.
 public struct SuperblockOptions: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
-    /// As the kernel wrote it, escapes included.
+    /// The kernel's text, escapes included.
     private let bytes: [UInt8]
-    /// True if nothing can write to the superblock, through whichever mount.
+    /// True if nothing can write to the superblock through any mount.
     public let isReadOnly: Bool
 
     /// - Parameter bytes: Not decoded: `rw,relatime,subvol=/a\054ro`.
@@ -21,15 +21,15 @@ public struct SuperblockOptions: Hashable, Sendable, ExpressibleByStringLiteral,
 
     public var description: String { String(decoding: bytes, as: UTF8.self) }
 
-    /// The file, directory or device that an option such as `upperdir=` names; nil if there is no such option.
+    /// The file, directory or device named by an option such as `upperdir=`; nil without the option.
     public func path(_ name: String) -> FilePath? { value(of: name).map { FilePath(bytes: $0) } }
 
-    /// The number of the btrfs subvolume that the mount shows.
+    /// The number of the btrfs subvolume shown by the mount.
     public var subvolumeID: UInt64? {
         value(of: "subvolid").flatMap { UInt64(String(decoding: $0, as: UTF8.self)) }
     }
 
-    /// The user who mounted a FUSE filesystem, as the user namespace of the mount numbers users (fs/fuse/inode.c:
+    /// The user who mounted a FUSE filesystem, as numbered in the user namespace of the mount (fs/fuse/inode.c:
     /// fuse_show_options).
     public var userID: UInt32? {
         value(of: "user_id").flatMap { UInt32(String(decoding: $0, as: UTF8.self)) }
@@ -39,7 +39,7 @@ public struct SuperblockOptions: Hashable, Sendable, ExpressibleByStringLiteral,
         let wanted = Array("\(name)=".utf8)
         var rest = bytes[...]
         while !rest.isEmpty {
-            // btrfs writes the subvolume's name last, and not every kernel escapes the commas in it.
+            // btrfs writes the subvolume's name last, and some kernels do not escape commas in the name.
             let isLast = rest.starts(with: Self.subvolume)
             let end = isLast ? rest.endIndex : rest.firstIndex(of: comma) ?? rest.endIndex
             let option = rest[..<end]

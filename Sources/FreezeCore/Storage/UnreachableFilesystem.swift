@@ -1,18 +1,18 @@
-/// A filesystem that is in use and in no mount table, so that no path leads to it: unmounted lazily, a detached mount
-/// (fsmount(2)), or mounted in a namespace without processes.
+/// A filesystem in use and in no mount table, so no path leads to the filesystem: unmounted lazily, a detached
+/// mount (fsmount(2)), or mounted in a namespace without processes.
 ///
-/// quiesce does not mount such a filesystem again: its disk may have gone to another machine meanwhile, and a mount
-/// could write.
+/// quiesce does not mount such a filesystem again: the disk may have gone to another machine meanwhile, and a
+/// mount could write.
 public struct UnreachableFilesystem: Hashable, Sendable {
-    /// As the kernel's driver is named: `ext4`, for ext2 and ext3 too.
+    /// The name of the kernel's driver: `ext4`, for ext2 and ext3 too.
     public let type: String
-    /// Its device by the kernel's name; the first one of a btrfs on several.
+    /// The kernel's name of the device; the first device of a btrfs on several.
     public let source: String
     public let devices: [DeviceNumber]
-    /// The number of this life of the superblock: no other superblock gets the number before the next boot.
+    /// The number of the superblock's life: no other superblock gets the number before the next boot.
     public let life: UInt64
     public var identity = FilesystemIdentity()
-    /// All the names of its devices.
+    /// All names of the devices.
     public var devicePaths: Set<String>
 
     public init(type: String, source: String, devices: [DeviceNumber], life: UInt64) {
@@ -37,7 +37,7 @@ public struct UnreachableFilesystem: Hashable, Sendable {
 }
 
 extension PlanPolicy {
-    /// Whether the filesystem would be frozen if a path led to it. Mount point entries do not apply.
+    /// True if the filesystem would be frozen if a path existed. Mount point entries do not apply.
     func concerns(_ filesystem: UnreachableFilesystem) -> Bool {
         if exclude.contains(where: { $0.matches(filesystem) }) { return false }
         return include.isEmpty || include.contains { $0.matches(filesystem) }

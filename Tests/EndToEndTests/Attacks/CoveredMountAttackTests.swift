@@ -6,8 +6,8 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// A user mounts FUSE filesystems, whose server never answers, over a filesystem of the machine: over its root directory,
-/// which he owns, or over a directory on the way to its mount point.
+/// A user mounts FUSE filesystems whose server never answers over a filesystem of the machine: over the root
+/// directory, owned by the user, or over a directory on the way to the mount point.
 extension EndToEnd {
     @Suite struct CoveredMountAttackTests {
         enum Place: String, CaseIterable, CustomTestStringConvertible {
@@ -68,7 +68,7 @@ extension EndToEnd {
             let entry = record.filesystems.first { $0.mountPoint == filesystem.mountPoint.string }
             #expect(entry?.freeze != nil && entry?.thaw != nil)
             #expect(entry?.reason.hasSuffix("; reached below the mount that covers it") == true)
-            // Its path would lead a hook into the user's mount.
+            // The covered path would lead a hook into the user's mount.
             try rig.waitForTrace("thaw /")
             #expect(try rig.traced() == ["freeze /", "thaw /"])
             try rig.waitUntilReleased()
@@ -123,7 +123,7 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
-        /// What root has mounted is locked there: nobody may take the cover away and leave the filesystem
+        /// Mounts made by root are locked there: no process may detach the cover and leave the filesystem
         /// (mount_namespaces(7)).
         @Test
         func `P1 P2 a container with a user namespace that covers its filesystem fails a freeze, and no thaw`()
@@ -165,7 +165,7 @@ extension EndToEnd {
     }
 }
 
-/// A process whose working directory is a mount point: it leads there, whatever is mounted over it later.
+/// A process with a mount point as working directory. Later mounts do not change the directory.
 private final class Holder {
     private let program: RunningProgram
 

@@ -1,25 +1,25 @@
 import Foundation
 import SystemPackage
 
-/// A user's FUSE mount whose files are root's, and writable by root only: so says its server, which is the user's.
+/// A FUSE mount of a user. The user's server reports root as owner of all files, and write access for root only.
 ///
-/// A directory with some files. Without a server whoever touches it hangs. Unmounted when the last reference goes.
+/// A directory with some files. Without a server every access hangs. Unmounted when the last reference goes.
 final class ForgedFilesystem: @unchecked Sendable {
     let mountPoint: FilePath
     private let device: FileDescriptor
 
     /// - Parameters:
-    ///   - files: What is in it, by name; all executable.
-    ///   - isServed: Whether somebody answers.
+    ///   - files: The content of the files, by name; all executable.
+    ///   - isServed: Whether a server answers.
     init(on mountPoint: FilePath, files: [String: String] = [:], isServed: Bool = true) throws {
         try ScratchWorld.require()
         try RunningProgram.output(
             of: "sh", ["-c", "[ -e /dev/fuse ] || mknod /dev/fuse c 10 229; mkdir -p \(mountPoint)"])
-        // As in the home of a user, who may mount there.
+        // As in a user's home directory, where the user may mount.
         try RunningProgram.output(of: "chown", ["65534:65534", mountPoint.string])
         self.mountPoint = mountPoint
         device = try FileDescriptor.open("/dev/fuse", .readWrite, options: .closeOnExec)
-        // What fusermount does for a user, where /etc/fuse.conf has user_allow_other.
+        // The mount options of fusermount for a user, with user_allow_other in /etc/fuse.conf.
         let options =
             "fd=\(device.rawValue),rootmode=40000,user_id=65534,group_id=65534,allow_other,default_permissions"
         guard mount("forged", mountPoint.string, "fuse.forged", UInt(MS_NOSUID | MS_NODEV), options) == 0 else {
@@ -31,7 +31,7 @@ final class ForgedFilesystem: @unchecked Sendable {
         }
     }
 
-    /// Ends every call that waits for it.
+    /// Ends every call that waits for the server.
     func end() {
         umount2(mountPoint.string, CInt(MNT_FORCE | MNT_DETACH))
     }
@@ -91,7 +91,7 @@ final class ForgedFilesystem: @unchecked Sendable {
             node >= 2 && node < files.count + 2 ? files[Int(node) - 2].content : []
         }
 
-        /// Root's, by its own account.
+        /// Reports root as the owner.
         private func attributes(of node: UInt64) -> [UInt8] {
             let isRoot = node == 1
             let mode = isRoot ? S_IFDIR | 0o755 : S_IFREG | 0o755

@@ -1,10 +1,10 @@
 import Foundation
 import SystemPackage
 
-/// A copy of the test process that does system calls: for what no program of the scratch world does, and no thread of
-/// a process with many can do. Killed with its object.
+/// A copy of the test process, for system calls that no program of the scratch world makes and no thread of a
+/// multithreaded process can make. Killed with the object.
 final class ForkedProcess {
-    /// What the child may use besides the C library's wrappers of system calls, looked up before there is a child.
+    /// Calls for the child besides the C library's wrappers of system calls, looked up before the fork.
     struct Calls {
         typealias Call = @convention(c) (CLong, CLong) -> CLong
         typealias Unshare = @convention(c) (CInt) -> CInt
@@ -33,7 +33,7 @@ final class ForkedProcess {
             closeRange = try find("close_range", CloseRange.self)
         }
 
-        /// Ends the calling thread alone, where exit(3) ends the process (exit(2)).
+        /// Ends the calling thread alone; exit(3) ends the process (exit(2)).
         func endThread() { _ = system(Self.exit, 0) }
 
         func becomeRootOfUserNamespace() {
@@ -51,7 +51,7 @@ final class ForkedProcess {
             close(file)
         }
 
-        /// Ends the child if this is false.
+        /// Ends the child if `holds` is false.
         func require(_ holds: Bool) {
             if !holds { _exit(1) }
         }
@@ -60,17 +60,17 @@ final class ForkedProcess {
     let processID: pid_t
     private var isEnded = false
 
-    /// Returns when the child has called its second argument.
+    /// Returns after the child has called the second argument of `body`.
     ///
-    /// - Parameter body: what the child does: nothing that takes a lock or memory, which another thread of the test may
-    ///   have held when it was copied.
+    /// - Parameter body: the code of the child. The code takes no lock and no memory: another thread of the test
+    ///   may have held the lock or the allocator at the fork.
     init(_ body: (Calls, _ isReady: () -> Void) -> Void) throws {
         try ScratchWorld.require()
         let calls = try Calls()
         let ready = try FileDescriptor.pipe()
         let process = calls.fork()
         if process == 0 {
-            // It keeps no filesystem and no pipe of the test's.
+            // The child keeps no filesystem and no pipe of the test.
             dup2(ready.writeEnd.rawValue, 0)
             _ = calls.closeRange(1, .max, 0)
             body(calls) {

@@ -9,7 +9,7 @@ import Testing
 
 @testable import LinuxSystem
 
-/// An unprivileged user who sleeps inside a write: a FIFREEZE waits for him, and cannot be cancelled.
+/// An unprivileged user sleeps inside a write: a FIFREEZE waits for the write, and cannot be cancelled.
 extension EndToEnd {
     @Suite struct HeldWriteAttackTests {
         private let held: ScratchFilesystem
@@ -74,7 +74,7 @@ extension EndToEnd {
             try end(rig)
         }
 
-        /// The proof that without us a freeze waits for him.
+        /// Proves that a freeze without quiesce waits for the writer.
         private func expectHoldsUpFreeze(_ kind: WriteHolderProgram.Kind) throws {
             let holder = try WriteHolderProgram(kind, on: held)
             let freeze = try RunningProgram("fsfreeze", ["--freeze", held.mountPoint.string])
@@ -119,7 +119,7 @@ extension EndToEnd {
             let rig = try rig(
                 ["freeze": "timeout = \"1s\"", "filesystems": "include = [\"\(held.mountPoint)\"]"],
                 hasStopPoints: true)
-            // After the last look for such a user.
+            // After the last look for sleeping writers.
             try rig.arm("entering checking")
             let pending = PendingAnswer(.freeze, of: rig.host)
             try rig.waitForStop(of: rig.daemon.processIdentifier, at: "entering checking")

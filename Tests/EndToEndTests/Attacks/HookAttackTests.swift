@@ -2,15 +2,14 @@ import Foundation
 import SystemPackage
 import Testing
 
-/// A user who has got hold of the application that a hook prepares, or of a file on the way to a hook: he is not root
-/// by that.
+/// A user controls the application prepared by a hook, or a file on the way to a hook. Neither makes the user root.
 extension EndToEnd {
     @Suite struct HookAttackTests {
         private static let user = "65534"
 
         // MARK: The terminal
 
-        /// Code of a database user's, in the client that a hook runs as him: types into every terminal it can reach.
+        /// Code of a database user, run in a hook's client as the same user: types into every reachable terminal.
         private static let typist = """
             for my $name ("/dev/tty", map { "/proc/self/fd/$_" } 0 .. 9) {
                 my $terminal;
@@ -20,7 +19,7 @@ extension EndToEnd {
             }
             """
 
-        /// - Parameter after: What the hook does besides; in a session `READY` and the wait for its end.
+        /// - Parameter after: Further commands of the hook; in a session `READY` and the wait for the end.
         private func makeTypist(_ rig: DaemonRig, _ name: String, after: String = "") throws {
             try Data(Self.typist.utf8).write(to: URL(fileURLWithPath: "/tmp/typist.pl"))
             try rig.install(
@@ -33,7 +32,7 @@ extension EndToEnd {
                 """)
         }
 
-        /// Root's shell, that runs a command and then reads what is typed.
+        /// Root's shell: runs a command and then reads typed input.
         private func shell(running command: String) throws -> TerminalProgram {
             let script = "\(command); echo status $?; IFS= read -r -t 2 line; echo \"<$line>\""
             return try TerminalProgram("bash", ["-c", script], environment: ProcessInfo.processInfo.environment)

@@ -6,10 +6,10 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// Mount namespaces that hide a filesystem, or that cost time in the window; and mounts in the window.
+/// Mount namespaces that hide a filesystem or cost time in the window; and mounts in the window.
 extension EndToEnd {
     @Suite struct NamespaceAttackTests {
-        // MARK: Filesystems that are hard to see
+        // MARK: Hidden filesystems
 
         @Test func `P2 a filesystem that only a thread has mounted is frozen and thawed`() throws {
             let filesystem = try UnheldFilesystem("of-a-thread")
@@ -95,7 +95,7 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
-        /// Twice as many mounts with each doubling, of which one comes and goes all the time.
+        /// Doubles the number of mounts `doublings` times; one more mount comes and goes all the time.
         private static func crowd(doublings: Int32) throws -> ForkedProcess {
             try ForkedProcess { calls, isReady in
                 calls.becomeRootOfUserNamespace()
@@ -186,7 +186,7 @@ extension EndToEnd {
             try planned.remove()
         }
 
-        /// FREEZE succeeds, and THAW fails for this reason.
+        /// FREEZE succeeds, and THAW fails for the given reason.
         private func expectLost(_ reason: String, after change: () throws -> Void) throws {
             let rig = try DaemonRig()
             #expect(try rig.freeze().status == .success, "\(rig.log)")

@@ -3,8 +3,8 @@ import FreezeCore
 import LinuxCalls
 import SystemPackage
 
-/// A thread of the test process with a mount namespace of its own, in which alone a filesystem is mounted. Ends with its
-/// object.
+/// A thread of the test process with a mount namespace of its own and a filesystem mounted only there. Ends with
+/// the object.
 final class NamespaceThread {
     private enum State: Equatable {
         case starting
@@ -46,7 +46,7 @@ final class NamespaceThread {
 
     deinit { state.update { $0 = $0 == .ended ? .ended : .ending } }
 
-    /// The way from outside to a path of its namespace.
+    /// The way from outside to a path of the namespace.
     func path(_ path: FilePath) -> FilePath { FilePath("/proc/\(getpid())/task/\(threadID)/root\(path)") }
 
     func end() {

@@ -5,7 +5,7 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// Names and mounts that users may choose, and what they must not make the plan believe.
+/// Names and mounts chosen by users must not mislead the plan.
 extension EndToEnd {
     @Suite struct PlanAttackTests {
         @Test(arguments: ["a,ro", "x y#,subvol=@,ro"])

@@ -2,8 +2,8 @@ import Foundation
 import SystemPackage
 import Testing
 
-/// A user against the hooks that come with quiesce. The programs that they call are stand-ins; the real ones are attacked in
-/// Tests/Databases.
+/// A user attacks the shipped hooks. The programs called by the hooks are stand-ins; Tests/Databases attacks the
+/// real programs.
 extension EndToEnd {
     @Suite struct ShippedHookAttackTests {
         private static let user = "65534"
@@ -15,7 +15,6 @@ extension EndToEnd {
             rig = try DaemonRig(isStarted: false)
         }
 
-        /// Enables a hook, with these settings.
         private func enable(_ name: String, _ settings: String = "") throws {
             #expect(try rig.control("hooks", "enable", name).ending == .exited(0))
             try set(name, settings)
@@ -26,7 +25,7 @@ extension EndToEnd {
             try Data("\(settings)\n".utf8).write(to: URL(fileURLWithPath: file.string))
         }
 
-        /// Puts a program where hooks find it, until the body is over.
+        /// Puts a program into the search path of the hooks while the body runs.
         private func with(_ name: String, _ script: String, _ body: () throws -> Void) throws {
             let path = Self.programs.appending(name).string
             try RunningProgram.output(of: "mkdir", ["-p", Self.programs.string])
@@ -36,7 +35,6 @@ extension EndToEnd {
             try body()
         }
 
-        /// A process of that name.
         private func process(_ name: String, of user: String) throws -> RunningProgram {
             let program = FilePath("/tmp").appending(name).string
             try RunningProgram.output(of: "cp", ["--remove-destination", "/bin/sleep", program])
@@ -59,7 +57,7 @@ extension EndToEnd {
             let users = try process(server, of: Self.user)
             let run = try rig.control("hooks", "run", hook)
             #expect(run.ending == .exited(0) && run.output.contains("nothing to do"), "\(run)")
-            // One of a configured owner is not left out without a word.
+            // A process of a configured owner is not left out silently.
             try set(name, "OWNERS=\"no-such-account nobody\"")
             let owners = try rig.control("hooks", "run", hook)
             #expect(owners.ending == .exited(1) && owners.output.contains("a server is running"), "\(owners)")
@@ -73,7 +71,7 @@ extension EndToEnd {
             try roots.waitForExit()
         }
 
-        /// A connection to 127.0.0.1 leads to each of these.
+        /// A connection to 127.0.0.1 reaches a listener on any of these addresses.
         @Test(arguments: ["127.0.0.1", "0.0.0.0", "::ffff:127.0.0.1", "::", "::ffff:0.0.0.0"])
         func `redis's password is not sent to a user who listens in its place`(address: String) throws {
             let listener = try RunningProgram(
@@ -96,12 +94,12 @@ extension EndToEnd {
                 #expect(run.ending == .exited(1), "\(run)")
                 #expect(run.output.contains("user \(Self.user) listens there"), "\(run)")
                 #expect(!FileManager.default.fileExists(atPath: told))
-                // On another machine nobody can tell who listens.
+                // On another machine, the listener's owner is unknown.
                 try set("redis", "INSTANCES=192.0.2.1:1\nPASSWORD_FILE=\(password)")
                 let elsewhere = try rig.control("hooks", "run", "50-redis")
                 #expect(elsewhere.ending == .exited(1) && elsewhere.output.contains("gets no password"))
                 #expect(!FileManager.default.fileExists(atPath: told))
-                // To its owner it is.
+                // A configured owner gets the password.
                 try set("redis", "\(settings)\nOWNERS=nobody")
                 _ = try rig.control("hooks", "run", "50-redis")
                 let sent = try String(contentsOfFile: told, encoding: .utf8)

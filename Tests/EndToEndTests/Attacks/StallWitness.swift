@@ -3,7 +3,7 @@ import FreezeCore
 import LinuxCalls
 import SystemPackage
 
-/// Writes to a file all the time, and keeps how long its longest write took: that is what an application waits.
+/// Writes to a file all the time, and keeps the duration of the longest write: the time that an application waits.
 final class StallWitness: Sendable {
     private let longestWrite = Monitor(Duration.zero)
     private let isWanted = Monitor(true)
@@ -29,7 +29,7 @@ final class StallWitness: Sendable {
         }
     }
 
-    /// The longest write that ended since this was asked the last time.
+    /// The longest write that ended since the previous call.
     func longest() -> Duration {
         longestWrite.update { longest in
             defer { longest = .zero }
@@ -37,7 +37,7 @@ final class StallWitness: Sendable {
         }
     }
 
-    /// Its filesystem must not be frozen any more.
+    /// The filesystem must not be frozen any more.
     func stop() {
         isWanted.update { $0 = false }
         end.wait()

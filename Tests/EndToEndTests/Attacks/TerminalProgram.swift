@@ -2,9 +2,9 @@ import Foundation
 import LinuxCalls
 import SystemPackage
 
-/// A program that was started in a terminal: it leads a session whose controlling terminal is a pty of the test's.
+/// A program started in a terminal. The program leads a session whose controlling terminal is a pty of the test.
 ///
-/// Killed when the last reference goes; its terminal hangs up then. For one test at a time.
+/// Killed when the last reference goes; the terminal then hangs up. For one test at a time.
 final class TerminalProgram: @unchecked Sendable {
     let processIdentifier: pid_t
     private let master: FileDescriptor
@@ -23,8 +23,8 @@ final class TerminalProgram: @unchecked Sendable {
             posix_spawn_file_actions_destroy(&actions)
             posix_spawnattr_destroy(&attributes)
         }
-        // The first terminal that a session's leader opens becomes that session's controlling terminal.
-        // POSIX_SPAWN_SETSID, which Glibc does not import.
+        // The first terminal opened by a session's leader becomes the session's controlling terminal. Glibc does
+        // not import POSIX_SPAWN_SETSID.
         posix_spawnattr_setflags(&attributes, 0x80)
         posix_spawn_file_actions_addopen(&actions, 0, device.string, O_RDWR, 0)
         posix_spawn_file_actions_adddup2(&actions, 0, 1)
@@ -41,7 +41,7 @@ final class TerminalProgram: @unchecked Sendable {
         }
         processIdentifier = process
         self.master = master
-        // Ends when the last process has closed the terminal (EIO).
+        // Ends after the last process has closed the terminal (EIO).
         let terminal = dup(master.rawValue)
         Thread.detachNewThread { [weak self] in
             withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer in
@@ -73,19 +73,19 @@ final class TerminalProgram: @unchecked Sendable {
         try? master.close()
     }
 
-    /// What its terminal has shown so far.
+    /// The terminal's output so far.
     var text: String { lock.withLock { String(decoding: screen, as: UTF8.self) } }
 
     private func append(_ data: Data) { lock.withLock { screen.append(data) } }
 
-    /// What somebody at the terminal types.
+    /// Types text at the terminal.
     func type(_ text: String) throws { try master.writeAll(text.utf8) }
 
     func waitForText(_ wanted: String, within limit: Duration = .seconds(10)) throws {
         try wait(for: "\(wanted) on the terminal: \(text)", within: limit) { text.contains(wanted) }
     }
 
-    /// - Returns: Its exit status; 128 and the signal if it was killed.
+    /// - Returns: The exit status; 128 and the signal for a killed program.
     func waitForExit(within limit: Duration = .seconds(20)) throws -> CInt {
         try wait(for: "the end of the program in the terminal, which shows: \(text)", within: limit) {
             var status: CInt = 0

@@ -3,15 +3,16 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// An unprivileged user's program that sleeps inside a write (Tests/WriteHolder), and whatever ends it.
+/// A program of an unprivileged user, asleep inside a write (Tests/WriteHolder), and the means to end the program.
 final class WriteHolderProgram {
     enum Kind: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case splice, mapped, mappedAsync = "mapped-async", overlay, detached
         var testDescription: String { rawValue }
 
-        /// Whether a FUSE server is waited for: the kernel does not let go of a killed task before that has answered.
+        /// True if the write waits for a FUSE server: the kernel releases a killed task only after the server's
+        /// answer.
         var waitsForServer: Bool { self == .mapped || self == .mappedAsync }
-        /// Whether it is given a directory, and makes its file below it.
+        /// True if the argument is a directory. The program makes a file in the directory.
         fileprivate var needsDirectory: Bool { self == .overlay || self == .detached }
     }
 
@@ -23,7 +24,7 @@ final class WriteHolderProgram {
     let directory: FilePath
     private let earlierConnections: Set<String>
 
-    /// Makes a directory of the user's on the filesystem, and returns when the program is asleep in its write.
+    /// Makes a directory of the user on the filesystem, and returns when the program sleeps in a write.
     convenience init(_ kind: Kind, on filesystem: ScratchFilesystem) throws {
         try self.init(kind.rawValue, needsDirectory: kind.needsDirectory, on: filesystem)
         let process = process.processIdentifier
@@ -34,7 +35,7 @@ final class WriteHolderProgram {
         }
     }
 
-    /// One that a byte wakes five times a second.
+    /// A program woken by a byte five times a second.
     convenience init(tricklingOn filesystem: ScratchFilesystem) throws {
         try self.init("trickle", needsDirectory: false, on: filesystem)
     }
@@ -53,7 +54,7 @@ final class WriteHolderProgram {
 
     deinit { try? end() }
 
-    /// A program of the user's that sleeps in so many threads.
+    /// A program of the user with `count` sleeping threads.
     static func threads(_ count: Int) throws -> RunningProgram {
         let program = try RunningProgram("setpriv", identity + [Self.program, "threads", "\(count)"])
         try program.waitForLine(in: .output, within: .seconds(30)) { $0 == "ready" }
@@ -80,7 +81,7 @@ final class WriteHolderProgram {
         Set((try? FileManager.default.contentsOfDirectory(atPath: connections)) ?? [])
     }
 
-    /// As the remedy says: `kill`, and the end of the FUSE server that is still waited for.
+    /// Follows the remedy: `kill`, and the end of the awaited FUSE server.
     func end() throws {
         process.send(SIGTERM)
         if (try? process.waitForExit(within: .milliseconds(500))) != nil { return }

@@ -6,8 +6,8 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// A killed daemon with a thread that hangs in the kernel does not end: all its descriptors and its lock stay. Nobody
-/// may wait for it.
+/// A killed daemon with a thread hanging in the kernel does not end: all descriptors and the lock stay. No process
+/// may wait for the daemon.
 extension EndToEnd {
     @Suite struct DyingDaemonTests {
         private let outer: ScratchFilesystem
@@ -15,7 +15,8 @@ extension EndToEnd {
         private let other: ScratchFilesystem
         private let rig: DaemonRig
 
-        /// A flush hangs: what the inner filesystem has to write goes to the outer one, which is frozen.
+        /// A flush hangs: dirty data of the inner filesystem goes to the outer filesystem, and the outer
+        /// filesystem is frozen.
         init() throws {
             outer = try ScratchFilesystem(.ext4, mebibytes: 256)
             inner = try ScratchFilesystem(.ext4, on: .image(in: outer.mountPoint))
@@ -43,7 +44,7 @@ extension EndToEnd {
         private func finish() throws {
             #expect(try !FreezeProof.isFrozen("/") && !other.isFrozen())
             let dying = rig.daemon
-            // The lock is taken from the one that still has it.
+            // The new daemon takes the lock from the dying daemon.
             try rig.start()
             CrashScene.expectRefused(try rig.thaw())
             try outer.thaw()
@@ -56,7 +57,7 @@ extension EndToEnd {
 
         @Test func `P1 recover and the next start treat a killed daemon that hangs as dead`() throws {
             let freezer = try CrashScene.freezer(rig)
-            // Stopped, so that it cannot thaw when the daemon dies.
+            // A stopped freezer cannot thaw when the daemon dies.
             try freezer.send(signal: SIGSTOP)
             try wait(for: "the freezer to stop") { freezer.isStopped }
             rig.daemon.send(SIGKILL)

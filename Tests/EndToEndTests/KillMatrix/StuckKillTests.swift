@@ -7,10 +7,10 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// The kill matrix while `/` is stuck: whoever is left thaws `/` when its FIFREEZE returns.
+/// The kill matrix while `/` is stuck: the remaining process thaws `/` after the return of the FIFREEZE.
 extension EndToEnd {
     @Suite struct StuckKillTests {
-        /// When the FIFREEZE returns, beside what systemd does after the daemon's end.
+        /// The time of the FIFREEZE's return, relative to systemd's actions after the daemon's end.
         enum Return: String, CaseIterable, CustomTestStringConvertible {
             case beforeRecover = "before recover", beforeNextStart = "before the next start", afterNextStart =
                 "later"
@@ -77,8 +77,8 @@ extension EndToEnd {
             if isDaemon {
                 try scene.waitForThaw(since: .now, "the FIFREEZE's return")
             } else {
-                // SIGSTOP took effect when FIFREEZE returned; the daemon cannot tell a stopped freezer from one that
-                // waits for the kernel.
+                // SIGSTOP took effect when FIFREEZE returned. The daemon cannot tell a stopped freezer from a
+                // freezer waiting for the kernel.
                 try handle.send(signal: SIGCONT)
                 try scene.waitForThaw(since: .now, "SIGCONT")
             }
@@ -86,7 +86,7 @@ extension EndToEnd {
             try scene.expectHealthyAndRemove()
         }
 
-        /// Both are written to `/` once that is thawed, and the daemon never waits for them.
+        /// Both are written to `/` after the thaw, and the daemon never waits for the writes.
         @Test func `P7 P9 history and a log file on a stuck / are written later, and nothing is lost`() throws {
             let log: FilePath = "/var/log/quiesced-stuck.log"
             let scene = try StuckRoot(loggingTo: log)
@@ -104,7 +104,7 @@ extension EndToEnd {
             try scene.expectHealthyAndRemove()
         }
 
-        /// What was held back goes on record at the next start.
+        /// Held records go into the history at the next start.
         @Test func `P9 SIGTERM while / is stuck ends the daemon in bounded time, and no record is lost`() throws {
             let scene = try StuckRoot()
             let asked = Moment.now

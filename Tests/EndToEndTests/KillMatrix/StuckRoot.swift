@@ -7,9 +7,9 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// A FIFREEZE of `/` that hangs behind a writer, after the request that issued it has failed: `/` is stuck.
+/// A FIFREEZE of `/` hangs behind a writer, after the failure of the request: `/` is stuck.
 ///
-/// Whatever writes to `/` hangs as well until `release()`, the daemon's history and log among it.
+/// Every write to `/` hangs as well until `release()`, also writes to the daemon's history and log.
 final class StuckRoot {
     let rig: DaemonRig
     let ledger: Ledger
@@ -19,7 +19,7 @@ final class StuckRoot {
     private let listener: OpenPermissionListener
     private let writer: RunningProgram
 
-    /// - Parameter log: Where the daemon logs to; nil for a pipe.
+    /// - Parameter log: The daemon's log file; nil for a pipe.
     init(loggingTo log: FilePath? = nil) throws {
         other = try ScratchFilesystem(.ext4)
         rig = try DaemonRig(

@@ -17,7 +17,7 @@ struct MachineBench {
     var plan = MachineBench.plan(levels: [0, 0, 1])
     var hooks = MachineBench.hooks
     private var operations: UInt64 = 0
-    /// Whether every search for those who sleep in a write finds nobody, at once.
+    /// Whether every search for sleeping writers ends at once without a finding.
     var findsNoWriteHolders = true
 
     /// A machine that has recovered, with nothing left of an earlier life.

@@ -233,7 +233,7 @@ struct WindowTests {
         let reason =
             "the mount table changed in the window: /new (ext4 on /dev/sdz) was mounted; the snapshot may be torn"
         #expect(bench.lastRecord?.reason == reason)
-        // It means nothing when nothing is frozen.
+        // The event has no effect when nothing is frozen.
         bench.send(.becameWritable("/new"))
         #expect(bench.machine.state == .idle)
     }

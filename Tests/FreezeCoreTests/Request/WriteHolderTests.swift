@@ -15,7 +15,7 @@ struct WriteHolderTests {
             write: .init(threadID: process, systemCall: "275", progress: progress))
     }
 
-    /// A request whose flush has begun, and whose search is answered by the test.
+    /// A request with a flush in progress and a search answered by the test.
     private func bench(in state: RequestState) throws -> (MachineBench, OperationID, StepID) {
         var bench = MachineBench()
         let freeze = bench.freeze()
@@ -86,7 +86,7 @@ struct WriteHolderTests {
         bench.waitForDeadline()
         #expect(bench.now - begun == bench.machine.policy.writeHolderPatience)
         #expect(bench.machine.state == .freezeHooks)
-        // Its late answer means nothing.
+        // The late answer has no effect.
         bench.send(.writeHoldersFound(step, [holder()]))
         #expect(bench.machine.state == .freezeHooks)
     }
