@@ -97,6 +97,16 @@ bool clinux_is_splice(long number) {
     return number == SYS_splice || number == other_splice;
 }
 
+bool clinux_is_32_bit_write(long number) {
+    const long writes[] = {
+        other_write, other_writev, other_pwrite64, other_pwritev, other_pwritev2, other_splice, other_sendfile,
+        other_sendfile64, other_copy_file_range,
+    };
+    for (size_t i = 0; i < sizeof writes / sizeof *writes; i++)
+        if (number == writes[i]) return true;
+    return false;
+}
+
 int clinux_written_descriptor(long number, bool sendfile_holds) {
     if (number < 0) return -1;
     number &= ~(long)x32_bit;

@@ -6,14 +6,15 @@ import SystemPackage
 public enum AbandonableWork {
     /// Runs each on a thread of its own, all at once, and waits for them, but not past the deadline.
     ///
+    /// - Parameter stackSize: Of each thread, in bytes; nil for the process's default.
     /// - Returns: the results, in order; nil for work that did not finish, or for which there was no thread.
     public static func run<Output: Sendable>(
-        _ work: [@Sendable () -> Output], until deadline: Moment
+        _ work: [@Sendable () -> Output], until deadline: Moment, stackSize: Int? = nil
     ) -> [Output?] {
         guard let results = try? Results<Output>() else { return work.map { _ in nil } }
         var started = 0
         for (index, body) in work.enumerated() {
-            let isStarted: Void? = try? OperatingSystemThread.start("abandonable") {
+            let isStarted: Void? = try? OperatingSystemThread.start("abandonable", stackSize: stackSize) {
                 results.add(body(), at: index)
             }
             if isStarted != nil { started += 1 }

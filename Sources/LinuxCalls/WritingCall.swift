@@ -7,6 +7,9 @@ public struct WritingCall: Sendable {
     public let isSplice: Bool
     /// The index of the target descriptor among the arguments, counted from 0.
     public let argument: Int
+    /// Whether the number stands for a write in 32-bit programs only. In the table of 64-bit programs the number is of
+    /// another call: 4 is stat(2) on x86-64.
+    public let isAmbiguous: Bool
     /// Whether the data comes from another descriptor that is no pipe.
     public let readsFile: Bool
 
@@ -16,6 +19,7 @@ public struct WritingCall: Sendable {
         guard place >= 0 else { return nil }
         argument = place
         isSplice = clinux_is_splice(number)
+        isAmbiguous = clinux_is_32_bit_write(number)
         readsFile = clinux_written_descriptor(number, false) < 0
     }
 }

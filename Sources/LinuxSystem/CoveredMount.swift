@@ -19,11 +19,12 @@ enum CoveredMount {
     ///   - namespace: the open `/proc/PID/ns/mnt` of the process with the mount; nil for our own.
     /// - Throws: ENOENT if the mount was unmounted, EINVAL if a covering mount must not be detached, ETIMEDOUT.
     static func find(
-        _ mount: MountEntry, mustBeDirectory: Bool, mayWait: Bool, in namespace: FileDescriptor?
+        _ mount: MountEntry, mustBeDirectory: Bool, mayWait: Bool, in namespace: OwnedDescriptor?
     ) throws(Errno) -> FileDescriptor {
         let work: @Sendable () -> Result<Finding, Errno> = {
             do throws(Errno) {
-                let copy = try NamespaceCopy(of: namespace)
+                let copy = try NamespaceCopy(of: namespace?.descriptor)
+                withExtendedLifetime(namespace) {}
                 return .success(
                     Finding(try copy.find(mount, mustBeDirectory: mustBeDirectory, mayWait: mayWait)))
             } catch {

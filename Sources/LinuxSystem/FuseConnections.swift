@@ -5,7 +5,7 @@ import SystemPackage
 /// The kernel's connections to FUSE servers (Documentation/filesystems/fuse/fuse.rst, "control filesystem").
 struct FuseConnections: Sendable {
     /// The connections with an unanswered request, by the minor number of the filesystem; nil if the control
-    /// filesystem is not mounted.
+    /// filesystem is not mounted, or shows no connection.
     let waiting: Set<UInt32>?
 
     init(sysfs: FilePath) {

@@ -107,7 +107,7 @@ struct NamespaceTable: Sendable {
 
     /// The namespace, for entering.
     ///
-    /// - Throws: `ENOENT` or `ESRCH` if the process has ended, or has moved to another namespace.
+    /// - Throws: `ENOENT` or `ESRCH` if the thread has ended, or has moved to another namespace.
     func openNamespace() throws(Errno) -> FileDescriptor {
         let opened = try thread.open("ns/mnt")
         var status = stat()

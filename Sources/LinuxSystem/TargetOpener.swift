@@ -151,9 +151,8 @@ public struct TargetOpener: Sendable {
     private func findCovered(
         _ mount: MountEntry, asDirectory: Bool, mayWait: Bool
     ) throws(LinuxSystemError) -> FileDescriptor {
-        var namespace: FileDescriptor?
-        if let other = mount.namespace { namespace = try tables?.openNamespace(other) }
-        defer { try? namespace?.close() }
+        var namespace: OwnedDescriptor?
+        if let other = mount.namespace, let tables { namespace = OwnedDescriptor(try tables.openNamespace(other)) }
         do throws(Errno) {
             return try CoveredMount.find(mount, mustBeDirectory: asDirectory, mayWait: mayWait, in: namespace)
         } catch {

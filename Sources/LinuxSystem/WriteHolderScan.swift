@@ -28,25 +28,23 @@ public struct WriteHolderScan: Sendable {
     private struct Trace: Sendable {
         /// The line of proc_pid_syscall(5).
         let call: String
-        /// The functions of proc_pid_stack(5); empty if not needed.
+        /// The functions of proc_pid_stack(5); empty if not needed, or not shown by the kernel.
         let functions: [String]
-    }
 
-    /// /proc. The descriptor stays open while any thread still reads in /proc.
-    private final class ProcDirectory: Sendable {
-        let descriptor: FileDescriptor
-
-        init?(_ path: FilePath) {
-            guard let opened = try? openDescriptor(path, .readOnly, options: .directory) else { return nil }
-            descriptor = opened
+        /// False if the kernel's functions show that the call is no write.
+        var mayWrite: Bool {
+            functions.isEmpty
+                || functions.contains { function in
+                    ["write", "splice", "sendfile", "copy_file"].contains { function.contains($0) }
+                }
         }
-
-        deinit { try? descriptor.close() }
     }
 
-    /// The time limit for all traces of one batch.
-    private static let tracePatience = Duration.milliseconds(200)
-    private static let traceBatch = 256
+    /// The time limit for all traces. Most take microseconds.
+    private static let tracePatience = Duration.milliseconds(500)
+    /// A hanging trace occupies one thread. A user needs this many hanging tasks to hide another task.
+    private static let traceThreads = 256
+    private static let traceStackSize = 128 << 10
     /// The time limit for all mount tables of other namespaces.
     private static let mountTablePatience = Duration.milliseconds(300)
 
@@ -79,20 +77,11 @@ public struct WriteHolderScan: Sendable {
     ///   - deadline: When to stop.
     public func findings(on filesystems: [PlannedFilesystem], until deadline: Moment) -> Findings {
         var findings = Findings()
-        guard !filesystems.isEmpty, let proc = ProcDirectory(paths.proc) else { return findings }
-        var traced: [(suspect: Suspect, trace: Trace)] = []
-        var rest = suspects(in: proc, until: deadline, &findings.isComplete)[...]
-        while !rest.isEmpty {
-            guard Moment.now < deadline else {
-                findings.isComplete = false
-                break
-            }
-            let batch = rest.prefix(Self.traceBatch)
-            rest = rest.dropFirst(batch.count)
-            traced += zip(batch, traces(of: Array(batch), in: proc)).compactMap { suspect, trace in
-                trace.map { (suspect, $0) }
-            }
-        }
+        guard !filesystems.isEmpty,
+            let proc = (try? openDescriptor(paths.proc, .readOnly, options: .directory)).map(OwnedDescriptor.init)
+        else { return findings }
+        let suspects = suspects(in: proc.descriptor, until: deadline, &findings.isComplete)
+        let traced = traces(of: suspects, in: proc, until: deadline, &findings.isComplete)
         guard !traced.isEmpty else { return findings }
         var look = Look(
             planned: Dictionary(filesystems.map { ($0.device, $0.mountPoint) }) { first, _ in first },
@@ -119,17 +108,17 @@ public struct WriteHolderScan: Sendable {
 
     /// Nearly every task drops out after the read of one file.
     private func suspects(
-        in proc: ProcDirectory, until deadline: Moment, _ isComplete: inout Bool
+        in proc: FileDescriptor, until deadline: Moment, _ isComplete: inout Bool
     ) -> [Suspect] {
         var suspects: [Suspect] = []
-        for process in numberedEntries(".", in: proc.descriptor) {
-            for task in numberedEntries("\(process)/task", in: proc.descriptor) {
+        for process in numberedEntries(".", in: proc) {
+            for task in numberedEntries("\(process)/task", in: proc) {
                 guard Moment.now < deadline else {
                     isComplete = false
                     return suspects
                 }
                 let path = "\(process)/task/\(task)/wchan"
-                if let function = readText(path, in: proc.descriptor, capacity: 64),
+                if let function = readText(path, in: proc, capacity: 64),
                     let wait = KernelWait(function: function[...])
                 {
                     suspects.append(Suspect(process: process, task: task, wait: wait))
@@ -139,55 +128,91 @@ public struct WriteHolderScan: Sendable {
         return suspects
     }
 
-    /// Returns the traces in the order of the suspects; nil for a suspect in no system call, or not traceable.
+    /// Returns the traces in the order of the suspects, without suspects in no system call, or not traceable.
     ///
     /// An exec(2) that closes a file of a FUSE server waits for the server while holding the lock (fs/proc/base.c:
     /// lock_trace; fs/exec.c: begin_new_exec). The task in exec(2) is the only task of the process, and is in no
     /// write.
-    private func traces(of suspects: [Suspect], in proc: ProcDirectory) -> [Trace?] {
-        let attempts = suspects.map { TraceAttempt(task: $0.task) }
-        let waiting = TraceAttempt.waiting
-        let work = zip(suspects, attempts).map { suspect, attempt in
-            { @Sendable () -> Trace? in
-                if waiting.contains(suspect.task) { return nil }
-                defer { attempt.finish() }
-                return withExtendedLifetime(proc) { trace(of: suspect, in: proc.descriptor) }
+    private func traces(
+        of suspects: [Suspect], in proc: OwnedDescriptor, until deadline: Moment, _ isComplete: inout Bool
+    ) -> [(suspect: Suspect, trace: Trace)] {
+        let round = TraceRound(suspects)
+        let work: @Sendable () -> Void = {
+            while let (index, suspect) = round.begin() {
+                round.end(index, trace(of: suspect, in: proc.descriptor, round))
             }
+            withExtendedLifetime(proc) {}
         }
-        let results = AbandonableWork.run(work, until: .now + Self.tracePatience)
-        for (attempt, result) in zip(attempts, results) where result == nil { attempt.abandon() }
-        return results.map { $0 ?? nil }
+        let threads = Array(repeating: work, count: min(suspects.count, Self.traceThreads))
+        let end = min(deadline, .now + Self.tracePatience)
+        _ = AbandonableWork.run(threads, until: end, stackSize: Self.traceStackSize)
+        return round.close(&isComplete)
     }
 
-    /// Remembers tasks with an unfinished trace: a hanging trace occupies one thread for all looks together.
-    private final class TraceAttempt: Sendable {
+    /// The traces of one look, shared by the tracing threads.
+    private final class TraceRound: Sendable {
+        private struct State {
+            var next = 0
+            /// The indices of unfinished traces.
+            var begun: Set<Int> = []
+            var traces: [Int: Trace] = [:]
+            var isClosed = false
+        }
+
+        /// Tasks with an unfinished trace of an earlier look: a hanging trace occupies one thread for all looks together.
         private static let abandoned = Mutex<Set<Int32>>([])
 
-        static var waiting: Set<Int32> { abandoned.withLock { $0 } }
+        private let suspects: [Suspect]
+        private let state = Mutex(State())
 
-        private let task: Int32
-        private let isFinished = Mutex(false)
-
-        init(task: Int32) { self.task = task }
-
-        /// Checks and inserts under one lock: an answer in the last moment is not remembered as missing forever.
-        func abandon() {
-            isFinished.withLock { if !$0 { Self.abandoned.withLock { _ = $0.insert(task) } } }
+        init(_ suspects: [Suspect]) {
+            let hanging = Self.abandoned.withLock { $0 }
+            self.suspects = suspects.filter { !hanging.contains($0.task) }
         }
 
-        func finish() {
-            isFinished.withLock { isFinished in
-                isFinished = true
-                Self.abandoned.withLock { _ = $0.remove(task) }
+        var isClosed: Bool { state.withLock { $0.isClosed } }
+
+        /// The next suspect; nil after the last suspect, and after the end of the look.
+        func begin() -> (index: Int, suspect: Suspect)? {
+            state.withLock { state in
+                guard !state.isClosed, state.next < suspects.count else { return nil }
+                defer { state.next += 1 }
+                state.begun.insert(state.next)
+                return (state.next, suspects[state.next])
+            }
+        }
+
+        func end(_ index: Int, _ trace: Trace?) {
+            state.withLock { state in
+                if state.isClosed {
+                    Self.abandoned.withLock { _ = $0.remove(suspects[index].task) }
+                } else {
+                    state.begun.remove(index)
+                    state.traces[index] = trace
+                }
+            }
+        }
+
+        /// Ends the look. Incomplete if a trace hangs, or for lack of threads or time.
+        func close(_ isComplete: inout Bool) -> [(suspect: Suspect, trace: Trace)] {
+            state.withLock { state in
+                state.isClosed = true
+                let hanging = state.begun.map { suspects[$0].task }
+                Self.abandoned.withLock { $0.formUnion(hanging) }
+                if !hanging.isEmpty || state.next < suspects.count { isComplete = false }
+                return state.traces.sorted { $0.key < $1.key }.map { (suspects[$0.key], $0.value) }
             }
         }
     }
 
-    private func trace(of suspect: Suspect, in proc: FileDescriptor) -> Trace? {
+    private func trace(of suspect: Suspect, in proc: FileDescriptor, _ round: TraceRound) -> Trace? {
         guard let call = readText("\(suspect.directory)/syscall", in: proc, capacity: 256) else { return nil }
-        guard suspect.wait == .page || holdsWhileReading else { return Trace(call: call, functions: []) }
+        let isAmbiguous = Self.number(of: call).flatMap(WritingCall.init)?.isAmbiguous ?? false
+        guard suspect.wait == .page || holdsWhileReading || isAmbiguous else {
+            return Trace(call: call, functions: [])
+        }
         // An abandoned search opens nothing more: filesystems may be frozen by now (P7).
-        if TraceAttempt.waiting.contains(suspect.task) { return nil }
+        if round.isClosed { return nil }
         // `[<0>] handle_mm_fault+0xd0/0x310`
         let lines = (readText("\(suspect.directory)/stack", in: proc, capacity: 8192) ?? "").split(separator: "\n")
         return Trace(
@@ -196,6 +221,9 @@ public struct WriteHolderScan: Sendable {
                 line.split(separator: " ").last.map { String($0.prefix { $0 != "+" && $0 != "." }) }
             })
     }
+
+    /// Nil if the task is in no system call.
+    private static func number(of call: String) -> Int? { call.split(separator: " ").first.flatMap { Int($0) } }
 
     /// One look. Data needed by several tasks is read once, for the first task.
     private struct Look {
@@ -236,12 +264,13 @@ public struct WriteHolderScan: Sendable {
         mutating func holder(_ suspect: Suspect, _ trace: Trace, in scope: Scope) -> Verdict {
             let directory = suspect.directory
             let fields = trace.call.split(separator: " ")
-            guard let number = fields.first.flatMap({ Int($0) }) else { return .none }
+            guard let number = WriteHolderScan.number(of: trace.call) else { return .none }
             var file: FilePath?
             var mountPoint: FilePath?
             var position: UInt64?
             if let writing = WritingCall(number: number) {
                 if suspect.wait == .mutex, !writing.isSplice { return .none }
+                if writing.isAmbiguous, !trace.mayWrite { return .none }
                 if writing.readsFile, !holdsWhileReading { return .none }
                 guard let value = argument(writing.argument, of: fields) else { return .none }
                 let descriptor = Int32(truncatingIfNeeded: value)

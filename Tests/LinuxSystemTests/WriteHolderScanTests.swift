@@ -93,6 +93,23 @@ import Testing
         #endif
     }
 
+    @Test func `stat has the number of a 32-bit write, and the kernel's functions tell them apart`() throws {
+        #if arch(x86_64)
+            let (stat, write) = (
+                "fuse_do_getattr+0x1/0x2\n[<0>] vfs_statx", "fuse_readahead+0x1/0x2\n[<0>] vfs_write"
+            )
+            for (process, call, function) in [
+                (100, "4 0x7ffd1234abcd 0x7f00", stat), (101, "4 0x3 0x7f00", stat), (102, "4 0x3 0x7f00", write),
+                (103, "4 0x9 0x7f00", write),
+            ] {
+                try addTask(
+                    process, wchan: "request_wait_answer", syscall: call,
+                    stack: "[<0>] request_wait_answer+0x1/0x2\n[<0>] \(function)+0x1/0x2")
+            }
+            #expect(holders().map(\.processID) == [102, 103])
+        #endif
+    }
+
     @Test(arguments: [
         "0 0x3 0x7f00 0x10", "-1 0x3 0x7f00", "running", "257 0xffffff9c 0x7f00 0x1", "7 0x3 0x1 0x2",
     ])

@@ -31,6 +31,7 @@ int clinux_mount_id(int descriptor, uint64_t *mount_id);
 ssize_t clinux_read_at(int directory, const char *path, void *bytes, size_t capacity);
 int clinux_written_descriptor(long number, bool sendfile_holds);
 bool clinux_is_splice(long number);
+bool clinux_is_32_bit_write(long number);
 // The ids of the kernel's internal mounts, which are in no mount table: of pipes, sockets, and memory files. Returns
 // the number of ids.
 size_t clinux_kernel_mount_ids(uint64_t *mount_ids, size_t capacity);
