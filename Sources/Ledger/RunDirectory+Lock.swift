@@ -42,7 +42,8 @@ extension RunDirectory {
                 guard try FileIdentity(descriptor) == FileIdentity(lockPath) else { throw .wouldBlock }
                 let me = ProcessIdentity.current
                 guard ftruncate(descriptor.rawValue, 0) == 0 else { throw Errno(rawValue: errno) }
-                try writeAll(Array("\(me.processID) \(me.startTicks)\n".utf8), to: descriptor)
+                // Without space the file names nobody, and is not replaced. Recovery must not wait for space (P1).
+                try? writeAll(Array("\(me.processID) \(me.startTicks)\n".utf8), to: descriptor)
                 return descriptor
             }
             let error = Errno(rawValue: errno)

@@ -24,6 +24,35 @@ extension EndToEnd {
             try state.remove()
         }
 
+        @Test func `P1 with the run directory full the next start thaws what a crash left`() throws {
+            let filesystem = try ScratchFilesystem(.ext4)
+            let small = "/run/scarce"
+            try RunningProgram.output(of: "mkdir", ["-p", small])
+            try RunningProgram.output(of: "mount", ["-t", "tmpfs", "-o", "size=256k,mode=755", "none", small])
+            let rig = try DaemonRig(
+                configuration: [
+                    "paths": "run = \"\(small)/run\"", "filesystems": "include = [\"\(filesystem.mountPoint)\"]",
+                ])
+            #expect(try rig.freeze().status == .success)
+            try rig.killBoth()
+            #expect(try filesystem.isFrozen())
+            // A lock file without a page of its own.
+            try RunningProgram.output(of: "rm", ["\(small)/run/lock"])
+            #expect(
+                try RunningProgram.run("dd", ["if=/dev/zero", "of=\(small)/filling", "bs=4k"]).ending == .exited(1)
+            )
+            try rig.start()
+            #expect(try !filesystem.isFrozen())
+            try RunningProgram.output(of: "rm", ["\(small)/filling"])
+            #expect(try rig.thaw().status == .failure)
+            #expect(try rig.freeze().status == .success)
+            #expect(try filesystem.isFrozen())
+            #expect(try rig.thaw().status == .success)
+            #expect(try rig.stop() == .exited(0))
+            try RunningProgram.output(of: "umount", [small])
+            try filesystem.remove()
+        }
+
         @Test func `P2 with the run directory full a FREEZE fails and says so`() throws {
             let small = "/run/small"
             try RunningProgram.output(of: "mkdir", ["-p", small])
