@@ -5,7 +5,7 @@ BUILD := .build/release
 # Where Debian's zsh looks for what packages install; elsewhere it may be $(PREFIX)/share/zsh/site-functions.
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/vendor-completions
 # Every shell script, by its first line: they have no suffix.
-SCRIPTS = $(shell git ls-files -z | xargs -0 awk 'FNR == 1 && /^\#!\/bin\/(ba)?sh/ { print FILENAME } { nextfile }')
+SCRIPTS = $(shell git ls-files -z | xargs -0 awk 'FNR == 1 && /^\#(!\/bin\/(ba)?sh| shellcheck )/ { print FILENAME } { nextfile }')
 # The same for Python, whose modules have one.
 PYTHON = $(shell git ls-files '*.py') \
     $(shell git ls-files -z | xargs -0 awk 'FNR == 1 && /^\#!.*python3/ { print FILENAME } { nextfile }')
@@ -56,7 +56,7 @@ sanitize: ## the unit tests under ThreadSanitizer and AddressSanitizer
 
 lint: ## what CI checks of style
 	swift format lint --strict --recursive Sources Tests Package.swift
-	shellcheck $(SCRIPTS)
+	shellcheck --external-sources $(SCRIPTS)
 	pyflakes3 $(PYTHON)
 
 format: ## formats the Swift code in place
@@ -105,6 +105,7 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 	    install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	# What can be enabled, its settings, what hooks begin with, and what other agents call them by.
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/quiesced/hooks hooks/[0-9]* hooks/sample-*
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/quiesced/hooks/lib hooks/lib/*
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/quiesced/hooks/settings hooks/settings/*
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/quiesced/hooks/adapters hooks/adapters/*
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/quiesced/LICENSE

@@ -35,15 +35,30 @@ extension EndToEnd {
             try body()
         }
 
-        private func process(_ name: String, of user: String) throws -> RunningProgram {
+        /// - Parameter unsharing: options of unshare(1), for namespaces of the process's own.
+        private func process(_ name: String, of user: String, unsharing: [String] = []) throws -> RunningProgram {
             let program = FilePath("/tmp").appending(name).string
             try RunningProgram.output(of: "cp", ["--remove-destination", "/bin/sleep", program])
             let process = try RunningProgram(
-                "setpriv", ["--reuid=\(user)", "--regid=\(user)", "--clear-groups", program, "1000"])
+                "unshare",
+                unsharing + ["setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups", program, "1000"])
             try wait(for: "a process \(name)") {
-                try RunningProgram.output(of: "cat", ["/proc/\(process.processIdentifier)/comm"]) == name
+                try RunningProgram.run("pgrep", ["-x", name]).ending == .exited(0)
             }
             return process
+        }
+
+        /// A socket that nobody listens at any more.
+        private func makeSocket(_ path: FilePath, of user: String) throws {
+            try RunningProgram.output(of: "mkdir", ["-p", path.removingLastComponent().string])
+            unlink(path.string)
+            try RunningProgram.output(
+                of: "perl",
+                [
+                    "-e", "socket(S, 1, 1, 0) and bind(S, pack('Sa108', 1, shift)) or die $!",
+                    path.string,
+                ])
+            try RunningProgram.output(of: "chown", [user, path.string])
         }
 
         @Test(arguments: [
@@ -64,24 +79,36 @@ extension EndToEnd {
             users.send(SIGKILL)
             try users.waitForExit()
             try set(name, "")
-            let roots = try process(server, of: "0")
-            let refused = try rig.control("hooks", "run", hook)
-            #expect(refused.ending == .exited(1) && refused.output.contains("a server is running"), "\(refused)")
-            roots.send(SIGKILL)
-            try roots.waitForExit()
+            // A unit of systemd has a mount namespace of its own, a container a pid namespace, too.
+            for (unsharing, isOurs) in [
+                ([], true), (["--mount"], true), (["--mount", "--pid", "--fork", "--kill-child"], false),
+            ] {
+                let roots = try process(server, of: "0", unsharing: unsharing)
+                let run = try rig.control("hooks", "run", hook)
+                #expect(run.ending == .exited(isOurs ? 1 : 0), "\(unsharing) \(run)")
+                #expect(run.output.contains(isOurs ? "a server is running" : "nothing to do"), "\(run)")
+                roots.send(SIGKILL)
+                try roots.waitForExit()
+            }
         }
 
-        /// A connection to 127.0.0.1 reaches a listener on any of these addresses.
-        @Test(arguments: ["127.0.0.1", "0.0.0.0", "::ffff:127.0.0.1", "::", "::ffff:0.0.0.0"])
+        /// A connection to 127.0.0.1 reaches a listener on any of these addresses, in hexadecimal digits.
+        /// Addresses of IPv6 can stand for addresses of IPv4 (`::ffff:127.0.0.1`).
+        @Test(arguments: [
+            "7f000001", "00000000", "00000000000000000000ffff7f000001", "00000000000000000000ffff00000000",
+            "00000000000000000000000000000000",
+        ])
         func `redis's password is not sent to a user who listens in its place`(address: String) throws {
             let listener = try RunningProgram(
                 "setpriv",
                 [
                     "--reuid=\(Self.user)", "--regid=\(Self.user)", "--clear-groups", "perl", "-e",
                     """
-                    $| = 1; socket(S, 2, 1, 0); bind(S, pack("SnNx8", 2, 0, 0x7f000001)) and listen(S, 5) or die;
+                    $| = 1; my $ip = pack("H*", shift); my $four = length($ip) == 4;
+                    my $name = $four ? pack("Sna4x8", 2, 0, $ip) : pack("SnNa16N", 10, 0, 0, $ip, 0);
+                    socket(S, $four ? 2 : 10, 1, 0) and bind(S, $name) and listen(S, 5) or die $!;
                     print +(unpack("Sn", getsockname(S)))[1], "\\n"; sleep 1000
-                    """,
+                    """, address,
                 ])
             let port = try listener.waitForLine(in: .output) { UInt16($0) != nil }
             let (password, told) = ("/etc/redis.password", "/tmp/told")
@@ -183,10 +210,18 @@ extension EndToEnd {
             #expect(try String(contentsOfFile: user, encoding: .utf8) == "\(Self.user)\n")
         }
 
-        @Test func `a server of MariaDB gets no file of root's`() throws {
-            let arguments = "/tmp/mariadb-arguments"
-            try enable("mariadb")
+        @Test func `a server of MariaDB gets no file of root's, and a user in its place no password`() throws {
+            let (arguments, socket) = ("/tmp/mariadb-arguments", FilePath("/run/mysqld/mysqld.sock"))
+            defer { unlink(socket.string) }
+            try enable("mariadb", "DEFAULTS_FILE=/etc/mariadb-password")
             try with("mariadb", "echo \" $* \" >>\(arguments); exit 1") {
+                #expect(
+                    try rig.control("hooks", "run", "60-mariadb.session").output.contains("there is no socket"))
+                try makeSocket(socket, of: Self.user)
+                let refused = try rig.control("hooks", "run", "60-mariadb.session")
+                #expect(refused.ending == .exited(1) && refused.output.contains("Set OWNERS"), "\(refused)")
+                #expect(!FileManager.default.fileExists(atPath: arguments))
+                try makeSocket(socket, of: "0")
                 let run = try rig.control("hooks", "run", "60-mariadb.session")
                 #expect(run.ending == .exited(1), "\(run)")
             }
