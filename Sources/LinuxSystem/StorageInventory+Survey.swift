@@ -55,7 +55,8 @@ extension StorageInventory {
                 let name = escapedControlCharacters(mount.source)
                 inventory.notes.append(
                     "\(mount.place): its device \(name) is not known to the kernel by this name, so what it "
-                        + "is stored on is not known either.")
+                        + "is stored on is not known either."
+                        + (mount.filesystemType == "btrfs" ? " Nor is any btrfs in no mount table found." : ""))
             }
         }
         inventory.identify(members, devices: devices)
