@@ -93,7 +93,7 @@ let package = Package(
             name: "Coordinator",
             dependencies: [
                 "Hooks", "Configuration", "History", "LinuxSystem", "FreezerProtocol", "Ledger", "LinuxCalls",
-                "FreezeCore", logging, system,
+                "FreezeCore", logging, subprocess, system,
             ],
             swiftSettings: optimised),
         // Varlink, server and client; knows nothing of freezing.
@@ -122,8 +122,8 @@ let package = Package(
         .target(
             name: "Checks",
             dependencies: [
-                "Presentation", "Hooks", "Configuration", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore",
-                system,
+                "Presentation", "Hooks", "Configuration", "History", "LinuxSystem", "Ledger", "LinuxCalls",
+                "FreezeCore", system,
             ], swiftSettings: strict),
 
         // Executables: thin.

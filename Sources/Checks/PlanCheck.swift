@@ -20,7 +20,10 @@ enum PlanCheck {
             return [Finding(name, .error, error)]
         }
         let count = counted(plan.filesystems(.freeze).count, "filesystem")
-        let summary = "\(count) would be frozen, in \(counted(plan.levels.count, "step"))."
+        let summary =
+            plan.levels.isEmpty
+            ? "No filesystem would be frozen, only flushed."
+            : "\(count) would be frozen, in \(counted(plan.levels.count, "step"))."
         let flushed = plan.loweringLevel.map { filesystem in
             Finding(
                 name, .warning,

@@ -19,6 +19,7 @@ extension PlanPolicy {
         let filesystems = configuration.filesystems
         self.init(
             include: filesystems.include, exclude: filesystems.exclude, unfreezable: filesystems.unfreezable,
-            unreachable: filesystems.unreachable, mountNamespaces: filesystems.mountNamespaces)
+            unreachable: filesystems.unreachable, mountNamespaces: filesystems.mountNamespaces,
+            order: filesystems.order)
     }
 }

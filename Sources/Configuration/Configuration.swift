@@ -38,6 +38,8 @@ public struct Configuration: Hashable, Sendable {
         public var unfreezable = PlanPolicy().unfreezable
         public var unreachable = PlanPolicy().unreachable
         public var mountNamespaces = PlanPolicy().mountNamespaces
+        /// What is frozen before what, beside what the storage shows.
+        public var order: [FreezeOrder.Rule] = []
 
         public init() {}
     }

@@ -50,6 +50,9 @@ public struct ConfigurationKey: Sendable {
         ConfigurationKey(
             "filesystems.mount_namespaces", .choice(\.filesystems.mountNamespaces),
             "whose mounts are looked at: the daemon's, or those of containers too"),
+        ConfigurationKey(
+            "filesystems.order", .orders(\.filesystems.order),
+            "filesystems that are frozen before others, where the storage does not show it"),
         ConfigurationKey("hooks.directory", .path(\.hooks.directory), "where the hooks are"),
         ConfigurationKey("hooks.timeout", .duration(\.hooks.timeout), "for each hook, in each phase"),
         ConfigurationKey(

@@ -10,6 +10,7 @@ enum ConfigurationValue: Sendable {
     case path(Place<FilePath>)
     case selectors(Place<[FilesystemSelector]>)
     case imports(Place<[HookImport]>)
+    case orders(Place<[FreezeOrder.Rule]>)
     case choice(
         words: [String], get: @Sendable (Configuration) -> String,
         set: @Sendable (inout Configuration, String) -> Void)
@@ -31,6 +32,7 @@ enum ConfigurationValue: Sendable {
         case .path: "an absolute path"
         case .selectors: "a list of strings"
         case .imports: "sections [[hooks.import]] with style and directory"
+        case .orders: "sections [[filesystems.order]] with first and then"
         case .choice(let words, _, _): words.map(Self.written).joined(separator: " or ")
         }
     }
@@ -39,8 +41,12 @@ enum ConfigurationValue: Sendable {
         switch self {
         case .duration(let place): Self.quoted(DurationText.text(configuration[keyPath: place]))
         case .path(let place): Self.quoted(configuration[keyPath: place].string)
-        case .selectors(let place):
-            "[" + configuration[keyPath: place].map { Self.quoted($0.description) }.joined(separator: ", ") + "]"
+        case .selectors(let place): Self.list(configuration[keyPath: place])
+        case .orders(let place):
+            "["
+                + configuration[keyPath: place].map {
+                    "{ first = \(Self.list($0.first)), then = \(Self.list($0.then)) }"
+                }.joined(separator: ", ") + "]"
         case .imports(let place):
             "["
                 + configuration[keyPath: place].map {
@@ -61,14 +67,15 @@ enum ConfigurationValue: Sendable {
         case .path(let place):
             guard let text = value.string else { throw wrongType(value) }
             configuration[keyPath: place] = try Self.path(text)
-        case .selectors(let place):
+        case .selectors(let place): configuration[keyPath: place] = try selectors(value)
+        case .orders(let place):
             guard let array = value.array else { throw wrongType(value) }
-            var selectors: [FilesystemSelector] = []
+            var rules: [FreezeOrder.Rule] = []
             for element in array {
-                guard let string = element.string else { throw wrongType(element) }
-                selectors.append(try Self.selector(string))
+                guard let table = element.table else { throw wrongType(element) }
+                rules.append(try orderRule(table))
             }
-            configuration[keyPath: place] = selectors
+            configuration[keyPath: place] = rules
         case .imports(let place):
             guard let array = value.array else { throw wrongType(value) }
             var imports: [HookImport] = []
@@ -99,6 +106,34 @@ enum ConfigurationValue: Sendable {
             }
             set(&configuration, word)
         }
+    }
+
+    private func selectors(_ value: any TOMLValueConvertible) throws(Complaint) -> [FilesystemSelector] {
+        guard let array = value.array else { throw wrongType(value) }
+        var selectors: [FilesystemSelector] = []
+        for element in array {
+            guard let string = element.string else { throw wrongType(element) }
+            selectors.append(try Self.selector(string))
+        }
+        return selectors
+    }
+
+    private func orderRule(_ table: TOMLTable) throws(Complaint) -> FreezeOrder.Rule {
+        for key in table.keys where key != "first" && key != "then" {
+            throw Complaint(
+                "a rule for the order has no key \(Self.quoted(key))",
+                remedy: "Its keys are \"first\" and \"then\"")
+        }
+        guard let first = table["first"], let then = table["then"] else {
+            throw Complaint(
+                "a rule for the order lacks first or then",
+                remedy: "Write first = [\"/…\"] and then = [\"/…\"]")
+        }
+        return FreezeOrder.Rule(first: try selectors(first), then: try selectors(then))
+    }
+
+    private static func list(_ selectors: [FilesystemSelector]) -> String {
+        "[" + selectors.map { quoted($0.description) }.joined(separator: ", ") + "]"
     }
 
     private static func path(_ text: String) throws(Complaint) -> FilePath {

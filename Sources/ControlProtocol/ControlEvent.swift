@@ -26,6 +26,8 @@ public struct ControlEvent: Codable, Hashable, Sendable {
     public var duration: Double?
     /// What went wrong, in a clause; nil if nothing.
     public var problem: String?
+    /// True for a hook without work: it said `SKIP`.
+    public var skipped: Bool?
     /// How many filesystems the plan freezes, syncs and skips.
     public var freeze: Int?
     public var sync: Int?
@@ -42,7 +44,7 @@ public struct ControlEvent: Codable, Hashable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case time, request, channel, kind, state, hook, phase, problem, freeze, sync, skip, hooks, record
+        case time, request, channel, kind, state, hook, phase, problem, skipped, freeze, sync, skip, hooks, record
         case mountPoint = "mount_point"
         case duration = "duration_ms"
     }

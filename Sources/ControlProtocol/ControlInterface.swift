@@ -8,6 +8,7 @@ public enum ControlInterface {
         case status = "Status"
         case freeze = "Freeze"
         case thaw = "Thaw"
+        case acknowledge = "Acknowledge"
         case history = "History"
         case monitor = "Monitor"
 
@@ -50,30 +51,37 @@ public enum ControlInterface {
         # A process that sleeps inside a write and keeps the freeze of a stuck filesystem hanging. `remedy` is for people.
         type Holder (mount_point: ?string, pid: int, command: string, uid: int, file: ?string, remedy: string)
 
-        # A request of the past, in short. With `dry_run` it was a rehearsal: nothing was backed up.
-        type Backup (id: string, channel: string, ended: string, age_ms: float, result: (succeeded, failed),
-          level: ?string, reason: ?string, dry_run: ?bool)
+        # A hook that failed at thaw: its application may be down. `problem` is for people.
+        type Attention (hook: string, request: string, problem: string, since: string, age_ms: float)
 
-        # Something that a request got to. Which members are there depends on `kind`.
+        # A request of the past, in short. With `dry_run` it was a rehearsal: nothing was backed up. `working_hooks` did
+        # their work before the freeze: the level `application` rests on them.
+        type Backup (id: string, channel: string, ended: string, age_ms: float, result: (succeeded, failed),
+          level: ?string, working_hooks: ?[]string, reason: ?string, dry_run: ?bool)
+
+        # Something that a request got to. Which members are there depends on `kind`. `skipped`: the hook had no work.
         type Event (time: string, request: ?string, channel: ?string,
           kind: (state, planned, flushed, hook_started, hook_ended, froze, thawed, failed, finished),
           state: ?State, mount_point: ?string, hook: ?string, phase: ?(freeze, thaw), duration_ms: ?float,
-          problem: ?string, freeze: ?int, sync: ?int, skip: ?int, hooks: ?[]string, record: ?object)
+          problem: ?string, skipped: ?bool, freeze: ?int, sync: ?int, skip: ?int, hooks: ?[]string, record: ?object)
 
         # Answers at any moment, frozen or not.
         method Status() -> (version: string, pid: int, started: string, dry_run: bool, state: State, since: string,
-          since_ms: float, request: ?Request, stuck: []string, holders: ?[]Holder, lost: []Lost,
+          since_ms: float, request: ?Request, stuck: []string, holders: ?[]Holder, attention: ?[]Attention, lost: []Lost,
           freezer_ready: bool, channels: []Channel, last_backup: ?Backup, last_good_backup: ?Backup)
 
         # Freezes. Answered when everything is frozen, or nothing is. The window ends with Thaw, or at
         # `window_left_ms`. With `hold` it also ends when the caller's connection does, and is the caller's alone.
-        # `reason`: why the level is not the highest.
+        # `reason`: why the level is not the highest, and what was left out of the plan.
         method Freeze(hold: ?bool) -> (request: string, window_left_ms: float, dry_run: bool, reason: ?string)
 
         # Thaws what Freeze froze, and with `force` whatever is frozen: then its owner's backup is lost. With `request`
         # only that one; if it is over, the answer is ConsistencyLost. `failure`: why the caller has no snapshot; the
         # request is on record as failed then.
         method Thaw(force: ?bool, request: ?string, failure: ?string) -> (request: ?string, dry_run: bool, reason: ?string)
+
+        # What needs attention has been seen by an admin: `hooks`.
+        method Acknowledge() -> (hooks: []string)
 
         # Past requests, the newest first, as in history.jsonl. While anything is frozen the answer waits.
         method History(limit: ?int) -> (records: []object)

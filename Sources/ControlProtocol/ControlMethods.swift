@@ -65,6 +65,15 @@ public struct ThawReply: Codable, Hashable, Sendable {
     }
 }
 
+public struct AcknowledgeReply: Codable, Hashable, Sendable {
+    /// The hooks that needed attention.
+    public var hooks: [String]
+
+    public init(hooks: [String]) {
+        self.hooks = hooks
+    }
+}
+
 public struct HistoryParameters: Codable, Hashable, Sendable {
     /// How many records at most.
     public var limit: Int?

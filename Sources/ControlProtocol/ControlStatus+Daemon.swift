@@ -17,6 +17,7 @@ extension ControlStatus {
         request = Request(overview, clock: clock)
         stuck = overview.stuck.map(\.escaped)
         holders = overview.holders.isEmpty ? nil : overview.holders.map(Holder.init)
+        attention = overview.attention.isEmpty ? nil : overview.attention.map { Attention($0, clock: clock) }
         lost = overview.lost.map { Lost(channel: $0.key.name, reason: $0.value) }.sorted {
             $0.channel < $1.channel
         }
@@ -35,6 +36,16 @@ extension ControlStatus.Holder {
         uid = holder.userID
         file = holder.file?.escaped
         remedy = holder.remedy
+    }
+}
+
+extension ControlStatus.Attention {
+    fileprivate init(_ attention: Attention, clock: WallClock) {
+        hook = escapedControlCharacters(attention.hook)
+        request = attention.request.text
+        problem = escapedControlCharacters(attention.problem)
+        since = clock.wallTime(of: attention.since)
+        age = (clock.moment - attention.since).milliseconds
     }
 }
 
@@ -65,6 +76,7 @@ extension ControlStatus.Backup {
         age = (clock.moment - past.ended).milliseconds
         result = past.succeeded ? .succeeded : .failed
         level = past.level
+        workingHooks = past.workingHooks.isEmpty ? nil : past.workingHooks
         reason = past.reason
         dryRun = past.isDryRun ? true : nil
     }

@@ -63,6 +63,21 @@ public struct ControlStatus: Codable, Hashable, Sendable {
         }
     }
 
+    /// A hook that failed at thaw: its application may be down.
+    public struct Attention: Codable, Hashable, Sendable {
+        public var hook: String
+        public var request: String
+        /// What went wrong, in a clause.
+        public var problem: String
+        public var since: WallTime
+        public var age: Double
+
+        enum CodingKeys: String, CodingKey {
+            case hook, request, problem, since
+            case age = "age_ms"
+        }
+    }
+
     /// A request of the past, in short.
     public struct Backup: Codable, Hashable, Sendable {
         public var id: String
@@ -71,6 +86,8 @@ public struct ControlStatus: Codable, Hashable, Sendable {
         public var age: Double
         public var result: HistoryRecord.Result
         public var level: String?
+        /// The hooks that did their work before the freeze. Absent if there were none.
+        public var workingHooks: [String]?
         public var reason: String?
         /// Nothing was frozen, and nothing backed up. Not there for a real one.
         public var dryRun: Bool?
@@ -79,6 +96,7 @@ public struct ControlStatus: Codable, Hashable, Sendable {
             case id, channel, ended, result, level, reason
             case age = "age_ms"
             case dryRun = "dry_run"
+            case workingHooks = "working_hooks"
         }
     }
 
@@ -93,6 +111,8 @@ public struct ControlStatus: Codable, Hashable, Sendable {
     public var stuck: [String]
     /// Processes that keep filesystems stuck, as far as known.
     public var holders: [Holder]?
+    /// Absent if nothing needs attention.
+    public var attention: [Attention]?
     public var lost: [Lost]
     public var freezerReady: Bool
     public var channels: [Channel]
@@ -100,7 +120,7 @@ public struct ControlStatus: Codable, Hashable, Sendable {
     public var lastGoodBackup: Backup?
 
     enum CodingKeys: String, CodingKey {
-        case version, pid, started, state, since, request, stuck, holders, lost, channels
+        case version, pid, started, state, since, request, stuck, holders, attention, lost, channels
         case dryRun = "dry_run"
         case sinceMilliseconds = "since_ms"
         case freezerReady = "freezer_ready"

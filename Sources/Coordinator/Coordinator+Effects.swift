@@ -36,6 +36,7 @@ extension Coordinator {
         case .takeOverThaw: takeOverThaw()
         case .reopenChannels: for channel in channels { channel.reopen() }
         case .keepOutcome(let level): resources?.ledger?.setOutcome(level)
+        case .keepAttention(let attention): keep(attention)
         case .note(let note): log(note)
         case .progress(let progress): for observer in observers { observer.observe(progress) }
         case .record(let record): write(record)

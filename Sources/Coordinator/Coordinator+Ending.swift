@@ -37,13 +37,25 @@ extension Coordinator {
         }
     }
 
+    func keep(_ attention: [Attention]) {
+        let (file, mailbox) = (attentionFile, mailbox)
+        let isHeld = machine.mayFileWriteHang
+        historyQueue.add(isHeld ? .reads : .writes) {
+            do throws(HistoryError) {
+                try file.write(attention, isHeld: isHeld)
+            } catch {
+                mailbox.post(.note(LogNote(.error, "\(error)")))
+            }
+        }
+    }
+
     /// Once files may be written to.
     func writeHeldRecords() {
-        let history = history
-        let mailbox = mailbox
+        let (history, attentionFile, mailbox) = (history, attentionFile, mailbox)
         historyQueue.add(.writes) {
             do throws(HistoryError) {
                 try history.writeHeld()
+                try attentionFile.writeHeld()
             } catch {
                 mailbox.post(.note(LogNote(.error, "\(error)")))
             }

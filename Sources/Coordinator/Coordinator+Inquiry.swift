@@ -41,9 +41,14 @@ extension Coordinator {
 
     /// At the start. What cannot be read is no reason not to serve: `check` says it.
     func readLastRequests() {
-        let history = history
-        let mailbox = mailbox
+        let (history, attentionFile, mailbox) = (history, attentionFile, mailbox)
         historyQueue.add(.reads) {
+            do throws(HistoryError) {
+                let attention = try attentionFile.read()
+                if !attention.isEmpty { mailbox.post(.attentionRecalled(attention)) }
+            } catch {
+                mailbox.post(.note(LogNote(.warning, "\(error)")))
+            }
             let last = (try? history.last())?.record
             let lastGood = (try? history.lastGood())?.record
             let clock = WallClock.current()
@@ -74,7 +79,7 @@ extension PastRequest {
         let age = Duration.milliseconds(clock.wallTime.milliseconds - record.ended.milliseconds)
         self.init(
             id: record.id, channel: record.channel, ended: clock.moment + (.zero - age),
-            succeeded: record.result == .succeeded, level: record.level, reason: record.reason,
-            isDryRun: record.isDryRun)
+            succeeded: record.result == .succeeded, level: record.level,
+            workingHooks: record.workingHooks ?? [], reason: record.reason, isDryRun: record.isDryRun)
     }
 }

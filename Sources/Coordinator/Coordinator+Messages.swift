@@ -53,6 +53,7 @@ extension Coordinator {
                 lookBackOnWindow()
             }
             handle(.thaw(channel, operation, wish))
+        case .acknowledge(let operation): handle(.acknowledge(channel, operation))
         case .lost(let reason):
             // Without its socket, too: the host needs none.
             if channel == .control { lifeObserver?.isServing() }

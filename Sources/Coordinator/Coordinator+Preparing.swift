@@ -129,6 +129,8 @@ extension Coordinator {
         let mailbox = mailbox
         FlushJob.start(opened) { result in
             mailbox.post(.flushed(step, result))
+        } takeNote: { text in
+            mailbox.post(.note(LogNote(.warning, text)))
         } finished: {
             mailbox.post(.flushFinished(step))
         }

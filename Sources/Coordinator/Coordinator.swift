@@ -28,6 +28,7 @@ public final class Coordinator: @unchecked Sendable {
     let logQueue: BackgroundQueue
     let historyQueue: BackgroundQueue
     let history: HistoryFile
+    let attentionFile: AttentionFile
     let assessment = Assessment()
     let me = ProcessIdentity.current
     /// Nil if it is not wanted, or cannot be had.
@@ -88,6 +89,8 @@ public final class Coordinator: @unchecked Sendable {
             throw CoordinatorError(error)
         }
         history = HistoryFile(inStateDirectory: configuration.paths.state, heldIn: runDirectory.path)
+        attentionFile = AttentionFile(
+            inStateDirectory: configuration.paths.state, heldIn: runDirectory.path)
         expeditedRCU = configuration.freeze.expeditedRCU == .on ? ExpeditedRCU() : nil
         freezer = FreezerSupervisor(executable: freezerExecutable, mailbox: mailbox)
         var policy = RequestPolicy(configuration)

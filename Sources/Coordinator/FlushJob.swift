@@ -9,14 +9,27 @@ enum FlushJob {
 
     /// - Parameters:
     ///   - opened: Kept open until the last flush has returned.
-    ///   - flushed: Called for each filesystem, on its thread.
-    ///   - finished: Called after the last filesystem.
+    ///   - flushed: Called for each filesystem and pool, on any thread.
+    ///   - takeNote: Called with the details of an error.
+    ///   - finished: Called after the last flush.
     static func start(
         _ opened: OpenedRequest, flushed: @escaping @Sendable (FlushResult) -> Void,
-        finished: @escaping @Sendable () -> Void
+        takeNote: @escaping @Sendable (String) -> Void, finished: @escaping @Sendable () -> Void
     ) {
-        guard !opened.targets.isEmpty, let remaining = try? Countdown(from: opened.targets.count) else {
-            return finished()
+        let pools = ZFSPool.all(in: opened.plan)
+        let count = opened.targets.count + pools.count
+        guard count > 0, let remaining = try? Countdown(from: count) else { return finished() }
+        for pool in pools {
+            Task.detached {
+                let started = Moment.now
+                let problem = await pool.sync()
+                if let problem { takeNote(problem) }
+                flushed(
+                    FlushResult(
+                        device: pool.device, error: problem.map { _ in .ioError }, started: started,
+                        duration: Moment.now - started))
+                if remaining.step() { finished() }
+            }
         }
         for target in opened.targets {
             let flush: @Sendable () -> Void = {

@@ -10,11 +10,14 @@ extension LogNote {
             self.init(.info, "\(name) was rehearsed (dry run): \(Self.rehearsal(record))", record.fields)
         case .succeeded:
             let frozen = record.filesystems.count { $0.freeze?.error == nil && $0.freeze != nil }
-            let detail = record.reason.map { " (\($0))" } ?? ""
+            let hooks = record.level == .application ? record.workingHooks : []
+            let details = [hooks.isEmpty ? nil : "hooks: " + hooks.joined(separator: ", "), record.reason]
+            let detail = details.compactMap(\.self).joined(separator: "; ")
             self.init(
                 .info,
                 "\(name) succeeded: \(frozen) \(frozen == 1 ? "filesystem" : "filesystems") frozen for "
-                    + "\(Self.window(record)), level \(record.level?.rawValue ?? "?")\(detail)", record.fields)
+                    + "\(Self.window(record)), level \(record.level?.rawValue ?? "?")"
+                    + (detail.isEmpty ? "" : " (\(detail))"), record.fields)
         case .failed:
             self.init(.error, "\(name) failed: \(record.reason ?? "unknown reason")", record.fields)
         }

@@ -9,6 +9,8 @@ extension HistoryRecord {
     public static let maximumOutputLength = 4096
     static let maximumReasonLength = 4096
     public static let maximumWriteHolders = 8
+    /// Of names in a list of hooks.
+    public static let maximumWorkingHooks = 100
 
     /// Makes the record that is kept of a request.
     public init(_ record: RequestRecord, clock: WallClock) {
@@ -39,6 +41,10 @@ extension HistoryRecord {
         }
         filesystems = record.filesystems.map { Filesystem($0, start: start) }
         unreachable = record.unreachable.isEmpty ? nil : record.unreachable.map(Unreachable.init)
+        let failedThaws = record.attention.prefix(Self.maximumWorkingHooks).map { escapedControlCharacters($0) }
+        attention = failedThaws.isEmpty ? nil : failedThaws
+        let working = record.workingHooks.prefix(Self.maximumWorkingHooks).map { escapedControlCharacters($0) }
+        workingHooks = working.isEmpty ? nil : working
         hooks = record.hooks.map { Hook($0, start: start) }
         refusedHooks = record.refusedHooks.map {
             RefusedHook(
@@ -90,6 +96,7 @@ extension HistoryRecord.Filesystem {
         level = planned.level
         storedOn = planned.storedOn.isEmpty ? nil : planned.storedOn.map(\.description)
         harmless = planned.isHarmless ? true : nil
+        leftOut = planned.isLeftOut ? true : nil
         flushes = record.flushes.isEmpty ? nil : record.flushes.map { HistoryRecord.Step($0, start: start) }
         freeze = record.freeze.map { HistoryRecord.Step($0, start: start) }
         thaw = record.thaw.map { HistoryRecord.Step($0, start: start) }
@@ -129,6 +136,11 @@ extension HistoryRecord.Hook {
         case .exited(let status):
             outcome = .exited
             self.status = status
+        case .skipped:
+            // Older readers know no other outcome for it.
+            outcome = .exited
+            status = 0
+            skipped = true
         case .ready:
             outcome = .ready
         case .neverReady(let timedOut):

@@ -23,8 +23,12 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
     public var result: Result
     /// `application`, `filesystem` or `crash`; absent for a failed request.
     public var level: String?
-    /// Why it failed, or why the level is not the highest.
+    /// The hooks that did their work before the freeze: the level `application` rests on them. Absent if there were none.
+    public var workingHooks: [String]?
+    /// Why it failed; or why the level is not the highest, and what was left out of the plan.
     public var reason: String?
+    /// The hooks whose call for thaw failed: their applications may be down. Absent if there were none.
+    public var attention: [String]?
     /// True if the daemon only rehearsed: no hook was run and nothing was frozen.
     public var dryRun: Bool?
     /// The mount point of the filesystem because of which it failed, if because of one.
@@ -52,6 +56,8 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
         case version, id, channel, started, ended
         case duration = "duration_ms"
         case result, level, reason
+        case workingHooks = "working_hooks"
+        case attention
         case dryRun = "dry_run"
         case failedFilesystem = "failed_filesystem"
         case failedHook = "failed_hook"
@@ -138,6 +144,8 @@ extension HistoryRecord {
         public var storedOn: [String]?
         /// True for a sync that does not lower the level of the result.
         public var harmless: Bool?
+        /// True if `include` or `exclude` left the filesystem out, which would be frozen or flushed otherwise.
+        public var leftOut: Bool?
         /// In order: the one before the hooks, the one after them.
         public var flushes: [Step]?
         public var freeze: Step?
@@ -153,6 +161,7 @@ extension HistoryRecord {
             case otherMountPoints = "other_mount_points"
             case device, source, type, uuid, label, action, reason, level
             case storedOn = "stored_on"
+            case leftOut = "left_out"
             case harmless, flushes, freeze, thaw, stuck, holders
         }
 
@@ -210,6 +219,8 @@ extension HistoryRecord {
         public var duration: Double
         public var outcome: HookOutcome
         public var status: Int32?
+        /// True for a hook without work: it said `SKIP`. Its outcome is `exited`, with status 0.
+        public var skipped: Bool?
         public var signal: Int32?
         public var killed: Bool?
         public var abandoned: Bool?
@@ -223,7 +234,7 @@ extension HistoryRecord {
             case name, phase
             case offset = "offset_ms"
             case duration = "duration_ms"
-            case outcome, status, signal, killed, abandoned, problem, output
+            case outcome, status, skipped, signal, killed, abandoned, problem, output
             case outputTruncated = "output_truncated"
         }
 

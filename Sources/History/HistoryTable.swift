@@ -1,6 +1,6 @@
 import Presentation
 
-/// Past requests as a table, each with its reason below.
+/// Past requests as a table, each with the hooks behind its level and its reason below.
 public struct HistoryTable: Sendable {
     private let records: [HistoryRecord]
     private let style: TextStyle
@@ -28,13 +28,22 @@ public struct HistoryTable: Sendable {
                         style.safe(record.id), String("\(record.started)".prefix(19)).replacing("T", with: " "),
                         style.safe(record.channel), style.safe(record.summary),
                         record.window.map { fixedPoint($0.duration) } ?? "-",
-                    ], note: style.truncated(style.safe(record.reason ?? ""), to: Self.longestReason))
+                    ], note: style.truncated(style.safe(record.note), to: Self.longestReason))
             }
         ).lines
     }
 }
 
 extension HistoryRecord {
+    /// What needs attention, the hooks behind the level, and the reason.
+    fileprivate var note: String {
+        let hooks = result == .succeeded && level == "application" ? workingHooks ?? [] : []
+        return [
+            attention.map { "ATTENTION, failed at thaw: " + $0.joined(separator: ", ") },
+            hooks.isEmpty ? nil : "hooks: " + hooks.joined(separator: ", "), reason,
+        ].compactMap(\.self).joined(separator: "; ")
+    }
+
     /// The result in a word or two.
     fileprivate var summary: String {
         switch result {

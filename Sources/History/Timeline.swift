@@ -42,11 +42,15 @@ public struct Timeline: Sendable {
             items.append(("Window", "\(duration) \(extent)"))
         }
         if let reason = record.reason { items.append(("Reason", reason)) }
+        if let hooks = record.attention {
+            items.append(
+                ("ATTENTION", "failed at thaw, so the application may be down: \(hooks.joined(separator: ", "))"))
+        }
         return labelledLines(items.map { (label: $0, text: style.safe($1)) })
     }
 
     private var result: String {
-        let level = record.level ?? "unknown"
+        let level = levelText(record.level, workingHooks: record.workingHooks)
         return switch record.result {
         case .succeeded where record.isDryRun: "dry run succeeded: nothing was frozen; level at best \(level)"
         case .succeeded: "succeeded, consistency level \(level)"

@@ -86,7 +86,9 @@ extension HistoryRecord {
 
     private func hookRows(_ phase: String) -> [TimelineRow] {
         let rows = hooks.filter { $0.phase == phase }.map { hook in
-            TimelineRow("hook \(phase)", hook.name, hook.span, failure: hook.failure)
+            var row = TimelineRow("hook \(phase)", hook.name, hook.span, failure: hook.failure)
+            if hook.skipped == true { row.outcome = "skipped" }
+            return row
         }
         return grouped(rows, limit: 20)
     }

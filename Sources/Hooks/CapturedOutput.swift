@@ -11,10 +11,12 @@ struct CapturedOutput: Sendable {
 
     private var bytes: [UInt8] = []
     private(set) var isTruncated = false
-    private var readyLine = ReadyLine()
+    private var stateLines = StateLines()
 
-    /// Whether a line of it, capped or not, was `READY`.
-    var saysReady: Bool { readyLine.wasSeen }
+    /// Whether a line, capped or not, was `READY`.
+    var saysReady: Bool { stateLines.saysReady }
+    /// Of the line `SKIP`, capped or not, empty without a reason; nil if there was none. Final at the end of the output.
+    var skipReason: String? { stateLines.skipReason }
 
     /// Hooks write what they like: invalid UTF-8 is repaired.
     var text: String { String(decoding: bytes, as: UTF8.self) }
@@ -33,7 +35,7 @@ struct CapturedOutput: Sendable {
                 filled = try descriptor.read(into: UnsafeMutableRawBufferPointer(buffer))
             }
             count = part.count
-            readyLine.scan(part)
+            stateLines.scan(part)
             let room = Self.limit - bytes.count
             bytes += part.prefix(room)
             if count > room { isTruncated = true }

@@ -33,7 +33,7 @@ struct HookCall: Sendable {
                 return end.fulfill(
                     Answer(
                         run: HookRun(
-                            name: hook.name, phase: context.phase, outcome: .exited(status: 0), output: "",
+                            name: hook.name, phase: context.phase, outcome: withoutProgram, output: "",
                             isOutputTruncated: false, started: called, duration: Moment.now - called)))
             }
             let environment = try await makeEnvironment(settings: settings)
@@ -46,6 +46,11 @@ struct HookCall: Sendable {
         } catch {
             fulfillUnstarted(error.reason)
         }
+    }
+
+    /// The outcome of a call for a phase of which the hook has no program.
+    private var withoutProgram: HookOutcome {
+        context.phase == .freeze ? .skipped(reason: "it has no script for freeze") : .exited(status: 0)
     }
 
     /// Gives up waiting. Whoever is to do so later does not keep the call's descriptor open until then.
@@ -209,11 +214,19 @@ struct HookCall: Sendable {
         return switch (observation.cause, status) {
         case (_, _) where observation.isAbandoned: .timedOut(abandoned: true)
         case (.timeout, _): isNeverReady ? .neverReady(timedOut: true) : .timedOut(abandoned: false)
+        case (_, .exited(status: 0)) where isSkipped(observation):
+            .skipped(reason: observation.output.skipReason ?? "")
         case (_, .exited(status: 0)) where isNeverReady: .neverReady(timedOut: false)
         case (_, .exited(let status)): .exited(status: status)
         case (_, .signaled(let signal)): .signalled(signal: signal)
         case (_, nil): .exited(status: -1)
         }
+    }
+
+    /// Imported hooks do not know the word.
+    private func isSkipped(_ observation: HookSupervisor.Observation) -> Bool {
+        context.phase == .freeze && hook.style == .quiesce && !observation.wasReady
+            && observation.output.skipReason != nil
     }
 
     private func record(

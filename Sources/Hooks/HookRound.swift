@@ -13,6 +13,7 @@ public actor HookRound {
         let requestID: RequestID
         let channel: ChannelID
         let mountPoints: [FilePath]
+        /// The best that the plan allows.
         let level: ConsistencyLevel
 
         public init(
@@ -164,7 +165,14 @@ public actor HookRound {
         HookContext(
             requestID: context.requestID, channel: context.channel, phase: phase,
             result: phase == .thaw ? (failure == nil ? .ok : .failed) : nil,
-            level: failure == nil ? context.level : nil, mountPoints: context.mountPoints, timeout: timeout)
+            level: failure == nil ? level : nil, mountPoints: context.mountPoints, timeout: timeout)
+    }
+
+    /// As of a request.
+    private var level: ConsistencyLevel {
+        let outcomes = calls.filter { $0.phase == .freeze }.map(\.outcome)
+        let isCovered = outcomes.allSatisfy(\.succeeded) && outcomes.contains(where: \.didWork)
+        return isCovered ? context.level : min(context.level, .filesystem)
     }
 }
 

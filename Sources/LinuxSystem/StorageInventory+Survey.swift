@@ -42,6 +42,7 @@ extension StorageInventory {
             let hosts = topology.hosts(of: mount)
             if !hosts.isEmpty { inventory.storedOn[mount.device] = hosts }
             guard mount.kind.isLocal else { continue }
+            inventory.hiddenStorage[mount.device] = topology.hiddenStorage(of: mount)
             for host in userspace where hosts.contains(host.device) {
                 inventory.notes.append(
                     "\(mount.place) is stored in the FUSE filesystem \(host.mountPoint.escaped), and what that "

@@ -45,6 +45,21 @@ struct StorageTopology: Sendable {
         return result
     }
 
+    /// The hidden storage of a filesystem, also through device-mapper, md and loop devices over block devices.
+    func hiddenStorage(of mount: MountEntry) -> HiddenStorage? {
+        var visited: Set<DeviceNumber> = []
+        var waiting = blockDevices(of: mount).sorted()
+        while let device = waiting.popLast() {
+            guard visited.insert(device).inserted else { continue }
+            if let storage = devices.hiddenStorage(of: device) { return storage }
+            waiting += devices.parts(of: device)
+            if let disk = devices.loopBackingFile(of: device).flatMap({ devices.device(named: $0.string) }) {
+                waiting.append(disk)
+            }
+        }
+        return nil
+    }
+
     /// The superblocks that hold the files this one is directly stored in.
     func hosts(of mount: MountEntry) -> Set<DeviceNumber> {
         var hosts: Set<DeviceNumber> = []

@@ -26,6 +26,8 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         public let label: String?
         /// Why, in a clause.
         public let reason: String
+        /// Why it is frozen before others, in a clause. Null if it is frozen with the last ones.
+        public let orderReason: String?
         /// Mount points of the filesystems that hold it, directly or through others.
         public let storedOn: [String]
         /// True if the action lowers the level of the result to `crash`.
@@ -47,6 +49,7 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
             case mountNamespace = "mount_namespace"
             case otherMountPoints = "other_mount_points"
             case storedOn = "stored_on"
+            case orderReason = "order_reason"
             case lowersLevel = "lowers_level"
             case flushedThrough = "flushed_through"
         }
@@ -65,6 +68,7 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
             try container.encode(uuid, forKey: .uuid)
             try container.encode(label, forKey: .label)
             try container.encode(reason, forKey: .reason)
+            try container.encode(orderReason, forKey: .orderReason)
             try container.encode(storedOn, forKey: .storedOn)
             try container.encode(lowersLevel, forKey: .lowersLevel)
             try container.encode(flushedThrough, forKey: .flushedThrough)
@@ -116,8 +120,9 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
                 type: filesystem.mount.filesystemType, source: filesystem.mount.source,
                 device: filesystem.device.description, uuid: filesystem.identity.uuid,
                 label: filesystem.identity.label, reason: filesystem.reason,
+                orderReason: filesystem.orderReason,
                 storedOn: filesystem.storedOn.map { names[$0] ?? $0.description },
-                lowersLevel: filesystem.lowersLevel,
+                lowersLevel: filesystem.lowersLevel || filesystem.writesThroughFreeze,
                 flushedThrough: filesystem.action == .skip
                     ? nil : filesystem.isFlushedThroughDevice ? "device" : "filesystem")
         }

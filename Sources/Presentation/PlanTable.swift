@@ -30,7 +30,7 @@ public struct PlanTable: Sendable {
                 [
                     filesystem.level.map { "\($0 + 1)" } ?? "-", filesystem.action.rawValue,
                     filesystem.mountPoint.escaped, escapedControlCharacters(filesystem.mount.filesystemType),
-                    filesystem.reason,
+                    filesystem.orderReason.map { "\(filesystem.reason); \($0)" } ?? filesystem.reason,
                 ]
             }, width: width)
     }
@@ -40,10 +40,12 @@ extension FreezePlan {
     /// How many are frozen, synced and skipped, and how good a backup this makes at best.
     public var summary: String {
         let counts = FilesystemAction.allCases.map { "\(filesystems($0).count) to \($0.rawValue)" }
-        let degrading = loweringLevel.map(\.mountPoint.escaped) + unreachable.map(\.summary)
+        let degrading =
+            (loweringLevel + self.filesystems.filter(\.writesThroughFreeze)).map(\.mountPoint.escaped)
+            + unreachable.map(\.summary)
         var text = counts.joined(separator: ", ")
         if levels.count > 1 { text += "; frozen in \(levels.count) steps, thawed in reverse" }
-        if filesystems(.freeze).isEmpty {
+        if filesystems(.freeze).isEmpty, loweringLevel.isEmpty {
             text += ": there is no filesystem to freeze."
         } else if let first = degrading.first {
             let others = degrading.count > 1 ? " and \(degrading.count - 1) more" : ""

@@ -15,6 +15,8 @@ extension ExitCode {
     static let busy = ExitCode(4)
     /// It was done, but what was taken in the window is not to be trusted.
     static let consistencyLost = ExitCode(5)
+    /// It was done, and the snapshot is good, but a hook failed at thaw: its application may be down.
+    static let attention = ExitCode(6)
 
     /// The status that an error which ends a command has.
     init(for error: any ActionableError) {

@@ -29,8 +29,12 @@ struct PlanCommand: ParsableCommand {
     func run() throws {
         let plan = try FreezePlan.ofThisMachine(try options.load(), for: "plan")
         try output.write(PlanDocument(plan), orLines: PlanTable(plan).lines)
-        // Said already, in the plan's last line.
-        if plan.filesystems(.freeze).isEmpty { throw ExitCode.failed }
+        do throws(PlanError) {
+            try plan.requireSomethingToFreeze()
+        } catch {
+            // The plan's last line says so.
+            throw ExitCode.failed
+        }
     }
 }
 

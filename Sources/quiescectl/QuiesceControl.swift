@@ -18,6 +18,7 @@ struct QuiesceControl: AsyncParsableCommand {
               3  the daemon cannot be reached
               4  another request is under way
               5  done, but consistency was lost: do not trust what was taken
+              6  done, but a hook failed at thaw: its application may be down
 
             Examples:
               quiescectl check
@@ -28,7 +29,7 @@ struct QuiesceControl: AsyncParsableCommand {
         subcommands: [
             PlanCommand.self, CheckCommand.self, StatusCommand.self, FreezeCommand.self, ThawCommand.self,
             ExecCommand.self, HistoryCommand.self, ShowCommand.self, HooksCommand.self, RecoverCommand.self,
-            SimulateHostCommand.self,
+            AcknowledgeCommand.self, SimulateHostCommand.self,
         ])
 
     /// As all errors begin.

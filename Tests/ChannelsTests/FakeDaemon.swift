@@ -32,8 +32,8 @@ final class FakeDaemon: DaemonInquiry {
     func status(_ reply: @escaping @Sendable (DaemonStatus) -> Void) {
         if tellsProgress { tellProgress() }
         let past = PastRequest(
-            id: "r0", channel: "hyperv", ended: .now, succeeded: true, level: "application", reason: nil,
-            isDryRun: false)
+            id: "r0", channel: "hyperv", ended: .now, succeeded: true, level: "application",
+            workingHooks: ["50-database"], reason: nil, isDryRun: false)
         reply(
             DaemonStatus(
                 overview: RequestMachine(policy: RequestPolicy()).overview, started: .now, isFreezerReady: true,
@@ -59,6 +59,11 @@ final class FakeDaemon: DaemonInquiry {
         case .thaw(let operation, let wish):
             note("\(channel) thaw" + (wish.isForced ? " by force" : ""))
             answer(operation, nil)
+        case .acknowledge(let operation):
+            note("\(channel) acknowledge")
+            var detail = AnswerDetail()
+            detail.acknowledged = ["50-database"]
+            link.withLock(\.channel)?.answer(operation, .success, detail, before: nil)
         case .lost: note("\(channel) lost")
         case .hotBackup, .note: break
         }

@@ -180,6 +180,35 @@ import Testing
 
     // MARK: Imports
 
+    @Test func `rules for the order have two lists of filesystems`() throws {
+        let configuration = try Configuration(
+            toml: """
+                [filesystems]
+                [[filesystems.order]]
+                first = ["/mnt/served", "fstype:xfs"]
+                then = ["UUID=12-ab"]
+                """, file: "/c.toml")
+        let rule = try #require(configuration.filesystems.order.first)
+        #expect(rule.first.map(\.description) == ["/mnt/served", "fstype:xfs"])
+        #expect(rule.then.map(\.description) == ["UUID=12-ab"])
+        #expect(PlanPolicy(configuration).order == [rule])
+        #expect(
+            ConfigurationKey.named("filesystems.order")?.text(in: configuration)
+                == "[{ first = [\"/mnt/served\", \"fstype:xfs\"], then = [\"UUID=12-ab\"] }]")
+    }
+
+    @Test(arguments: [
+        ("first = [\"/a\"]", "lacks first or then"), ("first = [\"/a\"]\nthen = \"/b\"", "is a string"),
+        ("first = [\"a\"]\nthen = []", "names no filesystem"), ("first = []\nthen = []\nlast = []", "no key"),
+    ])
+    func `a rule for the order that is wrong is told with its place`(lines: String, words: String) throws {
+        let error = #expect(throws: ConfigurationError.self) {
+            try Configuration(toml: "[filesystems]\n[[filesystems.order]]\n\(lines)\n", file: "/c.toml")
+        }
+        #expect(error?.problem.contains(words) == true, "\(String(describing: error))")
+        #expect(error?.description.contains("filesystems.order") == true)
+    }
+
     @Test func `hooks of other agents are imported with their style and directory`() throws {
         let text = """
             [hooks]

@@ -63,6 +63,22 @@ extension EndToEnd {
             try remove(after: rig)
         }
 
+        @Test func `a machine with nothing to freeze is flushed, at the level crash`() throws {
+            let text = "nothing to freeze, \(UUID())"
+            let rig = try DaemonRig(
+                configuration: ["filesystems": "include = [\"\(mountPoint)\"]"], hooks: ["10-hook": "true"])
+            try RunningProgram.output(of: "sh", ["-c", "echo '\(text)' > \(mountPoint)/file"])
+            #expect(try rig.freeze().status == .success, "\(rig.log)")
+            #expect(try isOnDevice(text))
+            #expect(try !FreezeProof.isFrozen("/"))
+            #expect(try rig.thaw().status == .success)
+            let record = try rig.record()
+            #expect(record.level == "crash")
+            #expect(record.reason == "could only be flushed: \(mountPoint); 1 left out: /")
+            #expect(try rig.control("plan").ending == .exited(0))
+            try remove(after: rig)
+        }
+
         @Test func `P9 a server that does not answer holds up nothing`() throws {
             let server = try RunningProgram.output(of: "pgrep", ["-f", "ntfs-3g.* \(device) "])
             try RunningProgram.output(of: "kill", ["-STOP", server])

@@ -30,6 +30,76 @@ import Testing
         #expect(plan.levels.map { $0.map(\.mountPoint) } == [["/c"], ["/b"], ["/a"], ["/"]])
     }
 
+    /// `/` and `/srv` on local disks, `/served` and `/mapped` on hidden storage, `/image` in a file on `/served`.
+    private func servedMachine() throws -> StorageFixture {
+        var fixture = StorageFixture()
+        for (mountPoint, device) in [
+            ("/", "8:1"), ("/srv", "8:2"), ("/served", "43:0"), ("/mapped", "253:0"), ("/image", "7:0"),
+        ] {
+            try fixture.mount(FilePath(mountPoint), "ext4", device)
+        }
+        try fixture.store("7:0", on: "43:0")
+        fixture.inventory.hiddenStorage = [
+            DeviceNumber(major: 43, minor: 0): .nbd, DeviceNumber(major: 253, minor: 0): .iSCSI,
+        ]
+        return fixture
+    }
+
+    private func rule(_ first: String, _ then: String) throws -> FreezeOrder.Rule {
+        FreezeOrder.Rule(
+            first: [try FilesystemSelector(parsing: first)], then: [try FilesystemSelector(parsing: then)])
+    }
+
+    @Test func `P6 what a process of this machine may serve is frozen before local disks`() throws {
+        let plan = try servedMachine().plan()
+        #expect(
+            plan.levels.map { $0.map(\.mountPoint) } == [["/image", "/mapped"], ["/served"], ["/", "/srv"]])
+        #expect(
+            try plan.entry("/image").orderReason
+                == "before /served, which holds its image file; "
+                + "before local disks, since a process of this machine may serve NBD from one")
+        #expect(try plan.entry("/mapped").orderReason?.contains("iSCSI") == true)
+        #expect(try plan.entry("/").orderReason == nil)
+        #expect(!plan.lowersLevel)
+    }
+
+    @Test func `P6 the admin's rules give the order that the storage does not show`() throws {
+        var fixture = StorageFixture()
+        for (mountPoint, device) in [("/", "8:1"), ("/a", "8:2"), ("/b", "8:3")] {
+            try fixture.mount(FilePath(mountPoint), "ext4", device)
+        }
+        let plan = try fixture.plan(
+            PlanPolicy(order: [rule("/a", "/"), rule("/b", "/a"), rule("/x", "fstype:xfs")]))
+        #expect(plan.levels.map { $0.map(\.mountPoint) } == [["/b"], ["/a"], ["/"]])
+        #expect(try plan.entry("/b").orderReason == "before /a, by [[filesystems.order]]")
+        #expect(plan.notes.count { $0.contains("in [[filesystems.order]] matches no filesystem") } == 2)
+    }
+
+    @Test func `P6 a rule wins over the guess about hidden storage, and makes no ring`() throws {
+        let plan = try servedMachine().plan(PlanPolicy(order: [rule("/srv", "/served")]))
+        // The guess stays for the others.
+        #expect(
+            plan.levels.map { $0.map(\.mountPoint) } == [["/image", "/mapped"], ["/", "/srv"], ["/served"]])
+        #expect(try plan.entry("/srv").orderReason == "before /served, by [[filesystems.order]]")
+    }
+
+    @Test func `rules that contradict one another, or the storage, are an error that names the filesystems`()
+        throws
+    {
+        for rules in [[try rule("/srv", "/"), try rule("/", "/srv")], [try rule("/served", "/image")]] {
+            let error = #expect(throws: PlanError.self) { try servedMachine().plan(PlanPolicy(order: rules)) }
+            #expect(error?.code == .contradiction && error?.problem.contains(" before /") == true)
+        }
+    }
+
+    @Test func `P2 a server that writes through a freeze lowers the level, and the plan says why`() throws {
+        var fixture = try servedMachine()
+        fixture.inventory.hiddenStorage[DeviceNumber(major: 8, minor: 2)] = .nvmeLoop
+        let plan = try fixture.plan()
+        #expect(plan.lowersLevel && plan.filesystems(.freeze).count == 5)
+        #expect(plan.notes.contains { $0.hasPrefix("/srv is on nvme-loop, which writes through a freeze") })
+    }
+
     @Test func aRingIsAnErrorThatNamesItsMembers() throws {
         var fixture = StorageFixture()
         try fixture.mount("/", "ext4", "8:1")

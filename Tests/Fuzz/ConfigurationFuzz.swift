@@ -19,7 +19,8 @@ struct ConfigurationFuzz: ParserFuzz {
 
     private let mutation = Mutation(
         ConfigurationKey.all.map(\.name) + ConfigurationKey.all.map { "\($0.name) = \($0.defaultText)\n" } + [
-            "[freeze]\n", "[[freeze]]\n", "[[hooks.import]]\n", "style = \"qemu\"\n", "[filesystems]\n",
+            "[freeze]\n", "[[freeze]]\n", "[[hooks.import]]\n", "[[filesystems.order]]\n", "first = [\"/a\"]\n",
+            "then = [\"/b\"]\n", "style = \"qemu\"\n", "[filesystems]\n",
             "[hook]\n", "\n[", "\n[[", "[", "]", "{", "}", "{}",
             "[]", "=", ".", ",",
             "\"10s\"", "\"\"", "'''", "\"\"\"", "true", "\"true\"", "1.5", "inf", "nan", "0x1F",

@@ -36,7 +36,7 @@ import Testing
         request.reason = "/my data: it is frozen already"
         #expect(
             String(decoding: HistoryRecord(request).line(), as: UTF8.self) == """
-                {"channel":"hyperv","duration_ms":45,"ended":"2026-11-21T10:36:45.168Z",\
+                {"attention":["10-db"],"channel":"hyperv","duration_ms":45,"ended":"2026-11-21T10:36:45.168Z",\
                 "filesystems":[{"action":"freeze","device":"8:17","flushes":[{"duration_ms":1.234,"offset_ms":1}],\
                 "freeze":{"duration_ms":0.125,"error":{"errno":"EBUSY","message":"Device or resource busy"},\
                 "offset_ms":12.5},"level":0,"mount_point":"/my\\\\040data","other_mount_points":["/mnt/bind"],\
@@ -48,7 +48,7 @@ import Testing
                 "outcome":"timed_out","phase":"thaw"}],"id":"20261121T103645-1",\
                 "reason":"/my data: it is frozen already","refused_hooks":[{"name":"20-x",\
                 "reason":"writable by group"}],"result":"failed","started":"2026-11-21T10:36:45.123Z","version":1,\
-                "window":{"duration_ms":1,"offset_ms":12}}
+                "window":{"duration_ms":1,"offset_ms":12},"working_hooks":["10-db"]}
                 """)
     }
 

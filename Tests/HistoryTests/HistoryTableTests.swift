@@ -31,8 +31,8 @@ import Testing
                 20261121T103645-1  2026-11-21 10:36:45  hyperv   crash       1160.00
                                    could only be flushed: /mnt/usb
                 20261121T103645-1  2026-11-21 10:36:45  hyperv   FAILED            -
-                                   hook 10-postgresql exited with status 3: psql: error:
-                                   connection refused
+                                   ATTENTION, failed at thaw: 10-postgresql; hook 10-postgresql
+                                   exited with status 3: psql: error: connection refused
                 20261121T103645-1  2026-11-21 10:36:45  hyperv   LOST       60001.00
                                    the host did not send THAW within max_window (60s):
                                    everything was thawed, the snapshot may be torn

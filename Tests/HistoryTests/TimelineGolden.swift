@@ -32,11 +32,12 @@ enum TimelineGolden {
           /proc, /sys, /dev: pseudo filesystem
         """#,
         "failed hook": #"""
-        Request  20261121T103645-1 from hyperv
-        Started  2026-11-21T10:36:45.123Z, took 30.43 s
-        Result   FAILED
-        Reason   hook 10-postgresql exited with status 3: psql: error: connection
-                 refused
+        Request    20261121T103645-1 from hyperv
+        Started    2026-11-21T10:36:45.123Z, took 30.43 s
+        Result     FAILED
+        Reason     hook 10-postgresql exited with status 3: psql: error: connection
+                   refused
+        ATTENTION  failed at thaw, so the application may be down: 10-postgresql
 
            At, ms  Took, ms │                  │ Step                         Outcome
             12.50     84.13 │━                 │ flush /srv/images/guest      ok

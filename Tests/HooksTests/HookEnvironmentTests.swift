@@ -169,7 +169,7 @@ extension RunningHooksTests {
         }
 
         @Test(arguments: [HookContext.freeze(), .thaw(.ok), .thaw(.failed)])
-        func `the template in the repository is a hook that works`(context: HookContext) async throws {
+        func `P3 the template fails until it is edited, and works then`(context: HookContext) async throws {
             let package = FilePath(#filePath).removingLastComponent().removingLastComponent()
                 .removingLastComponent()
             let template = try FileDescriptor.open(package.appending("hooks/sample-hook"), .readOnly)
@@ -178,10 +178,15 @@ extension RunningHooksTests {
                     count = try template.read(into: UnsafeMutableRawBufferPointer(buffer))
                 }
             }
-            try scratch.file("50-template", String(decoding: bytes, as: UTF8.self))
-            let hook = Hook(name: "50-template", path: scratch.hooks.appending("50-template"), kind: .plain)
-            let run = await scratch.run(hook, context)
-            #expect(run.outcome == .exited(status: 0), "\(run)")
+            let text = String(decoding: bytes, as: UTF8.self)
+            for (text, isEdited) in [(text, false), (text.replacing("complete=no", with: "complete=yes"), true)] {
+                try scratch.file("50-template", text)
+                let hook = Hook(name: "50-template", path: scratch.hooks.appending("50-template"), kind: .plain)
+                let run = await scratch.run(hook, context)
+                let isGood = isEdited || context.phase == .thaw
+                #expect(run.outcome == .exited(status: isGood ? 0 : 1), "\(run)")
+                #expect(run.output.contains("unedited template") == !isGood, "\(run)")
+            }
         }
     }
 }

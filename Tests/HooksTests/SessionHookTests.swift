@@ -151,15 +151,30 @@ extension RunningHooksTests {
     }
 }
 
-@Suite struct ReadyLineTests {
+@Suite struct StateLinesTests {
     @Test(arguments: [
         (["READY\n"], true), (["x\nREADY\ny"], true), (["REA", "DY", "\n"], true), (["READY"], false),
         (["READY \n"], false), ([" READY\n"], false), (["READYREADY\n"], false), (["READ\nY\n"], false),
         (["READY\r\n"], false), (["", "\n\n", "READY\n"], true),
     ])
-    func `the line may come in pieces`(pieces: [String], isSeen: Bool) {
-        var line = ReadyLine()
-        for piece in pieces { line.scan(piece.utf8) }
-        #expect(line.wasSeen == isSeen)
+    func `READY may come in pieces`(pieces: [String], isSeen: Bool) {
+        var lines = StateLines()
+        for piece in pieces { lines.scan(piece.utf8) }
+        #expect(lines.saysReady == isSeen)
+    }
+
+    @Test(
+        arguments: [
+            (["SKIP\n"], ""), (["SKIP"], ""), (["x\nSKIP none runs\ny"], "none runs"),
+            (["SK", "IP no", "ne\n"], "none"),
+            (["SKIP a\nSKIP b\n"], "a"), (["SKIPPED\n"], nil), ([" SKIP\n"], nil), (["skip\n"], nil),
+            (["NOSKIP\n"], nil),
+            (["SKIP \u{7}x\n"], "\u{7}x"), (["READY\nSKIP\n"], ""), (["SKIP\tx\n"], nil), ([""], nil),
+            (["SKIP " + String(repeating: "x", count: 5000) + "\n"], String(repeating: "x", count: 256)),
+        ] as [([String], String?)])
+    func `SKIP may have a reason`(pieces: [String], reason: String?) {
+        var lines = StateLines()
+        for piece in pieces { lines.scan(piece.utf8) }
+        #expect(lines.skipReason == reason)
     }
 }

@@ -42,9 +42,13 @@ final class MachineFixture {
     }
 
     /// Adds a block device as the kernel lays it out: a directory below its parent, with links to it.
-    func addDevice(_ name: String, _ number: String, partitionOf disk: String? = nil, slaves: [String] = []) throws
-    {
-        let directory = "sys/devices/" + (disk.map { "\($0)/" } ?? "") + name
+    ///
+    /// - Parameter place: The directories above, from `/sys/devices` on, each with a slash after it.
+    func addDevice(
+        _ name: String, _ number: String, at place: String = "", partitionOf disk: String? = nil,
+        slaves: [String] = []
+    ) throws {
+        let directory = "sys/devices/" + (disk.map { "\($0)/" } ?? place) + name
         try write("\(directory)/dev", number)
         try write("\(directory)/uevent", "MAJOR=\(number.split(separator: ":")[0])\nDEVNAME=\(name)\nDEVTYPE=disk")
         if disk != nil { try write("\(directory)/partition", "1") }

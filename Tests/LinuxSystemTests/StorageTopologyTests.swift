@@ -49,6 +49,51 @@ import Testing
         #expect(inventory.devicePaths[device] == ["/dev/dm-0", "/dev/mapper/vg-data"])
     }
 
+    @Test func `P6 storage with a server that sysfs does not show is recognised`() throws {
+        let machine = try MachineFixture()
+        let iSCSI = "platform/host3/session1/target3:0:0/3:0:0:1/block/"
+        for (name, number, place) in [
+            ("vda", "254:0", "pci0000:00/0000:00:05.0/virtio2/block/"), ("nbd0", "43:0", "virtual/block/"),
+            ("sdb", "8:16", iSCSI),
+            ("sdc", "8:32", "tcm_loop_0/tcm_loop_adapter_0/host4/target4:0:1/4:0:1:0/block/"),
+            ("ublkb0", "259:7", "virtual/block/"), ("rbd0", "251:0", "rbd/0/block/"),
+            ("drbd0", "147:0", "virtual/block/"),
+            ("vdb", "254:16", "virtual/vduse/vduse0/vdpa0/virtio3/block/"),
+            ("nvme0n1", "259:0", "pci0000:00/0000:00:06.0/nvme/nvme0/"),
+            ("nvme1n1", "259:1", "virtual/nvme-fabrics/ctl/nvme1/"),
+            ("nvme2n1", "259:2", "virtual/nvme-subsystem/nvme-subsys2/"),
+        ] {
+            try machine.addDevice(name, number, at: place)
+        }
+        try machine.write("sys/devices/pci0000:00/0000:00:06.0/nvme/nvme0/transport", "pcie")
+        try machine.write("sys/devices/virtual/nvme-fabrics/ctl/nvme1/transport", "tcp")
+        try machine.write("sys/devices/virtual/nvme-fabrics/ctl/nvme2/transport", "loop")
+        try machine.link(
+            "sys/devices/virtual/nvme-subsystem/nvme-subsys2/nvme2",
+            to: "sys/devices/virtual/nvme-fabrics/ctl/nvme2")
+        // Through a partition, device-mapper, md and a loop device.
+        try machine.addDevice("sdb1", "8:17", at: "\(iSCSI)sdb/", slaves: [])
+        try machine.write("sys/devices/\(iSCSI)sdb/sdb1/partition", "1")
+        try machine.addDevice("dm-0", "253:0", slaves: ["nbd0"])
+        try machine.addDevice("md0", "9:0", slaves: ["dm-0", "vda"])
+        try machine.addLoop("loop0", "7:0", backing: "/dev/sdc")
+        let expected: [(String, HiddenStorage?)] = [
+            ("254:0", nil), ("43:0", .nbd), ("8:16", .iSCSI), ("8:32", .tcmLoop), ("259:7", .ublk),
+            ("251:0", .rbd),
+            ("147:0", .drbd), ("254:16", .vduse), ("259:0", nil), ("259:1", .nvmeOverFabrics),
+            ("259:2", .nvmeLoop),
+            ("8:17", .iSCSI), ("253:0", .nbd), ("9:0", .nbd), ("7:0", .tcmLoop),
+        ]
+        let table = expected.enumerated().map { index, device in
+            "\(20 + index) 1 \(device.0) / /\(index) rw - ext4 /dev/x rw\n"
+        }.joined()
+        let inventory = try machine.survey(table)
+        for (number, storage) in expected {
+            let device = try #require(DeviceNumber(number))
+            #expect(inventory.hiddenStorage[device] == storage, "\(number)")
+        }
+    }
+
     @Test func everyMemberOfABtrfsCounts() throws {
         let machine = try MachineFixture()
         try machine.addDevice("sda", "8:0")

@@ -15,7 +15,8 @@ import Testing
         #expect(
             PlanTable(try fixture.plan()).lines.joined(separator: "\n") == """
                 ORDER  ACTION  MOUNT POINT  TYPE   WHY
-                1      freeze  /srv/loop    xfs    writable xfs
+                1      freeze  /srv/loop    xfs    writable xfs; before /, which holds its image
+                                                   file
                 2      freeze  /            ext4   writable ext4
                 -      sync    /boot/efi    vfat   the kernel has no freeze for vfat: flushed
                                                    only
@@ -80,10 +81,11 @@ import Testing
         #expect(
             text == #"{"filesystems":["#
                 + #"{"action":"freeze","device":"7:0","flushed_through":"filesystem","label":"two words\u0001","lowers_level":false,"#
-                + #""mount_namespace":null,"mount_point":"/loop","order":1,"other_mount_points":[],"reason":"writable xfs","#
+                + #""mount_namespace":null,"mount_point":"/loop","order":1,"#
+                + #""order_reason":"before /a\\040b, which holds its image file","other_mount_points":[],"reason":"writable xfs","#
                 + #""source":"/dev/7:0","stored_on":["/a\\040b"],"type":"xfs","uuid":"u-1"},"#
                 + #"{"action":"freeze","device":"8:1","flushed_through":"filesystem","label":null,"lowers_level":false,"#
-                + #""mount_namespace":null,"mount_point":"/a\\040b","order":2,"other_mount_points":[],"reason":"writable ext4","#
+                + #""mount_namespace":null,"mount_point":"/a\\040b","order":2,"order_reason":null,"other_mount_points":[],"reason":"writable ext4","#
                 + #""source":"/dev/8:1","stored_on":[],"type":"ext4","uuid":null}],"#
                 + #""notes":[],"#
                 + #""summary":"2 to freeze, 0 to sync, 0 to skip; frozen in 2 steps, thawed in reverse.","unreachable":[]}"#

@@ -20,6 +20,8 @@ struct Coverage {
         case daemonStopped, daemonStoppedFrozen
         // A user asleep inside a write.
         case heldWriterRefused, holderOfStuckFound
+        // Hooks without work, and hooks that fail at thaw.
+        case onlySkipped, attentionEnded
     }
 
     /// What comes from outside, at any moment.

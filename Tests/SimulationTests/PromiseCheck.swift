@@ -13,6 +13,8 @@ struct PromiseCheck {
     var thawHooksBegan: Int64?
     var freezeHooksStarted: [String] = []
     var hooksSucceeded: [String] = []
+    /// Hooks that did their work before the freeze.
+    var hooksWorked: Set<String> = []
     var areSessionsReleased = false
     /// A session hook that the window relied on has ended too early, or badly.
     var isSessionLost = false
@@ -73,6 +75,7 @@ extension Simulation {
     private func noteHook(_ run: HookRun) {
         if run.phase == .thaw { return noteThawHook(run) }
         if run.outcome.succeeded { check.hooksSucceeded.append(run.name) }
+        if run.outcome.didWork { check.hooksWorked.insert(run.name) }
         guard case .notStarted = run.outcome else { return }
         for index in check.owedHooks.indices where check.owedHooks[index].name == run.name {
             check.owedHooks[index].isOptional = true
@@ -152,7 +155,7 @@ extension Simulation {
         case .progress(let progress):
             inspect(progress)
             if case .failed(let reason) = progress.step { inspectFailure(reason) }
-        case .recover, .checkMounts, .cancelHook, .thaw, .note: break
+        case .recover, .checkMounts, .cancelHook, .thaw, .note, .keepAttention: break
         }
     }
 
@@ -239,6 +242,30 @@ extension Simulation {
             violate("P2", "the level is \(level), and not everything was frozen")
         }
         check.isCrashConsistent = false
+        if record.level == .application, check.hooksWorked.isEmpty, !record.isDryRun {
+            violate("P3", "the level is application, and no hook did its work")
+        }
+        if record.level == .filesystem, check.hooksWorked.isEmpty, !check.hooksSucceeded.isEmpty {
+            coverage.note(.onlySkipped)
+        }
+        inspectAttention(record)
+    }
+
+    /// An admin learns of every hook that failed at thaw, until it did its work once more, and was thawed.
+    private func inspectAttention(_ record: RequestRecord) {
+        let calls = record.hooks.filter { $0.phase == .thaw && HookKind(hookName: $0.name) == .plain }
+        let last = Dictionary(calls.map { ($0.name, $0.outcome) }) { _, last in last }
+        let attention = Set(machine.attention.map(\.hook))
+        for (name, outcome) in last {
+            if !outcome.succeeded {
+                failedThaws.insert(name)
+            } else if check.hooksWorked.contains(name), record.workingHooks.contains(name) {
+                if failedThaws.remove(name) != nil { coverage.note(.attentionEnded) }
+                if attention.contains(name) { violate("attention", "\(name) still needs attention") }
+            }
+        }
+        // More may need attention: a request that a crash has cut short has no record.
+        if !failedThaws.isSubset(of: attention) { violate("attention", "\(failedThaws) are not in \(attention)") }
     }
 
     private func inspectFreeze(_ level: Int) {

@@ -136,6 +136,10 @@ enum SimulatedWorld {
             levels[role].append(roles[index][role])
         }
         if levels[0].isEmpty, levels[1].isEmpty, !random.oneIn(20) { levels[0].append(roles[0][0]) }
+        // Sometimes there is nothing to freeze, only to flush.
+        if random.oneIn(40) {
+            levels = [[], [], [], [], levels.flatMap(\.self).filter { $0.action == .sync }, []]
+        }
         var seen: Set<DeviceNumber> = []
         return FreezePlan(
             filesystems: levels.flatMap(\.self).filter { seen.insert($0.device).inserted },

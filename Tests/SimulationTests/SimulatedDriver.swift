@@ -38,6 +38,7 @@ extension Simulation {
         case .takeOverThaw: takeOver(isRecovering: false)
         case .answer(_, let operation, let verdict, _): answered(operation, verdict)
         case .keepOutcome(let level): ledger?.outcome = level
+        case .keepAttention(let attention): keptAttention = attention
         case .record: break
         case .release: release()
         case .exit: stopDaemon(restartsIn: random.milliseconds(10, 5000))
@@ -204,6 +205,8 @@ extension Simulation {
             let late: Int64 =
                 random.oneIn(2) ? random.milliseconds(0, 10_100) : random.milliseconds(10_000, 60_000)
             delay = timeout.nanoseconds + late
+        } else if phase == .freeze, random.oneIn(4) {
+            outcome = .skipped(reason: "")
         }
         schedule(at: now + delay, .hookEnds(step, name, phase, outcome, life: life))
     }

@@ -86,6 +86,10 @@ final class Simulation {
 
     // Checks
     var check = PromiseCheck()
+    /// Hooks that failed at thaw, and have not done their work since.
+    var failedThaws: Set<String> = []
+    /// As the state directory holds it, for the daemon's next life.
+    var keptAttention: [Attention] = []
     var progress = ProgressCheck()
     var coverage = Coverage()
     var windowLimit: Int64 = 0
@@ -346,6 +350,7 @@ final class Simulation {
         timer = nil
         deadline = nil
         for effect in machine.start(at: Moment(nanoseconds: now)) { perform(effect) }
+        deliver(.attentionRecalled(keptAttention))
     }
 
     /// It ends, whatever it was at; everything that waits for it finds it gone.

@@ -47,6 +47,7 @@ final class ControlDesk: VarlinkHandler {
             case .status: status(call)
             case .freeze: try freeze(call)
             case .thaw: try thaw(call)
+            case .acknowledge: deliver(.control, .acknowledge(wait(call)))
             case .history: try history(call)
             case .monitor: monitor(call)
             case nil: call.fail(.methodNotFound(call.method))
@@ -165,6 +166,8 @@ final class ControlDesk: VarlinkHandler {
                 FreezeReply(
                     request: detail.request?.text ?? "", windowLeft: max(windowLeft, 0), dryRun: detail.isDryRun,
                     reason: detail.reason))
+        case .acknowledge:
+            call.reply(AcknowledgeReply(hooks: detail.acknowledged.map { escapedControlCharacters($0) }))
         default:
             call.reply(
                 ThawReply(request: detail.request?.text, dryRun: detail.isDryRun, reason: detail.reason))

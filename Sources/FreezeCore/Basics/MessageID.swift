@@ -9,6 +9,8 @@ public enum MessageID: String, CaseIterable, Sendable {
     case thawedEarly = "7e0b08810675664016f842a0df69ac97"
     /// A freeze of this filesystem hangs in the kernel.
     case filesystemStuck = "620fc8679bb5aef1e8fd334f257096d5"
-    /// A process keeps the freeze of a filesystem hanging.
+    /// A hook's call for thaw failed: its application may be down.
+    case attention = "409147ab4515484cb1493efd86f6f60c"
+    /// A process keeps the freeze of this filesystem hanging.
     case writeAccessHeld = "a1d61587a3dd47489edc5f35ebca66b8"
 }

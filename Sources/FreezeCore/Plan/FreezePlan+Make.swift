@@ -11,7 +11,10 @@ extension FreezePlan {
         try requireIncluded(policy.include, among: verdicts)
         let frozen = verdicts.filter { $0.1.action == .freeze }.map(\.0.device)
         let graph = try graph(of: superblocks, stored: inventory.storedOn, frozen: frozen)
-        let levels = graph.levels(of: frozen)
+        let order = try order(of: superblocks.filter { Set(frozen).contains($0.device) }, inventory, graph, policy)
+        let names = Dictionary(
+            superblocks.filter { Set(frozen).contains($0.device) }.map { ($0.device, $0.firstMount.place) }
+        ) { first, _ in first }
         let tree = MountTree(inventory.mounts)
 
         var planned: [PlannedFilesystem] = []
@@ -36,9 +39,15 @@ extension FreezePlan {
                 isCovered: candidates.isCovered && verdict.action != .skip,
                 identity: superblock.identity, action: verdict.action,
                 reason: verdict.reason + superblock.whereabouts(through: chosen, isCovered: candidates.isCovered),
-                level: levels[superblock.device],
+                level: order.levels[superblock.device],
+                orderReason: verdict.action == .freeze
+                    ? order.reason(
+                        for: superblock.device, hosts: inventory.storedOn[superblock.device] ?? [], names: names)
+                    : nil,
+                hiddenStorage: inventory.hiddenStorage[superblock.device],
                 storedOn: graph.everything(below: superblock.device).sorted(),
-                isHarmless: verdict.isHarmless, isExcludedByMountPoint: verdict.isExcludedByMountPoint)
+                isHarmless: verdict.isHarmless, isLeftOut: verdict.isLeftOut,
+                isExcludedByMountPoint: verdict.isExcludedByMountPoint)
             if filesystem.lowersLevel, policy.unfreezable == .fail { throw .unfreezable(superblock.firstMount) }
             planned.append(filesystem)
         }
@@ -46,13 +55,16 @@ extension FreezePlan {
         if policy.unreachable == .fail, let first = unreachable.first { throw .unreachable(first) }
         return FreezePlan(
             filesystems: sorted(planned),
-            notes: inventory.notes + inventory.unseen + unreachable.map(\.note) + notes(on: policy, verdicts),
+            notes: inventory.notes + inventory.unseen + unreachable.map(\.note)
+                + planned.filter(\.writesThroughFreeze).map(\.noteOnWriting) + notes(on: policy, verdicts),
             unseen: inventory.unseen, unreachable: unreachable)
     }
 
+    /// Requires a filesystem to freeze, or one to flush for lack of a freeze.
+    ///
     /// - Throws: `PlanError` with `nothingToFreeze`.
     public func requireSomethingToFreeze() throws(PlanError) {
-        if filesystems(.freeze).isEmpty { throw .nothingToFreeze }
+        if filesystems(.freeze).isEmpty, loweringLevel.isEmpty { throw .nothingToFreeze }
     }
 
     /// - Throws: `PlanError` with `incomplete`: there may be filesystems that the plan does not know of (P2).
@@ -102,6 +114,21 @@ extension FreezePlan {
         }
     }
 
+    private static func order(
+        of frozen: [Superblock], _ inventory: StorageInventory, _ storage: StorageGraph, _ policy: PlanPolicy
+    ) throws(PlanError) -> FreezeOrder {
+        do throws(StorageGraph.Cycle) {
+            return try FreezeOrder(
+                of: frozen, storedOn: inventory.storedOn, storage: storage,
+                hiddenStorage: inventory.hiddenStorage, rules: policy.order)
+        } catch {
+            let names = Dictionary(frozen.map { ($0.device, $0.firstMount.mountPoint.escaped) }) { first, _ in
+                first
+            }
+            throw .contradiction(error.members.map { names[$0] ?? $0.description })
+        }
+    }
+
     private static func notes(
         on policy: PlanPolicy, _ verdicts: [(Superblock, Superblock.Verdict)]
     ) -> [String] {
@@ -112,6 +139,11 @@ extension FreezePlan {
         }
         for selector in policy.exclude where !verdicts.contains(where: { $0.0.matches(selector) }) {
             notes.append("\(selector) in [filesystems] exclude matches no mounted filesystem.")
+        }
+        let frozen = verdicts.filter { $0.1.action == .freeze }.map(\.0)
+        for selector in policy.order.flatMap({ $0.first + $0.then })
+        where !frozen.contains(where: { $0.matches(selector) }) {
+            notes.append("\(selector) in [[filesystems.order]] matches no filesystem that is frozen.")
         }
         return notes + planned.flatMap { $0.notesOnIneffective(policy.exclude) }
     }

@@ -49,10 +49,16 @@ public struct PlannedFilesystem: Hashable, Sendable {
     public let reason: String
     /// Freeze order: level 0 is frozen first and thawed last. Nil unless the action is freeze.
     public let level: Int?
+    /// Why it is frozen before others, in a clause; nil if it is frozen with the last ones.
+    public let orderReason: String?
+    /// Nil for storage that /sys shows.
+    public let hiddenStorage: HiddenStorage?
     /// The filesystems it is directly or indirectly stored on.
     public let storedOn: [DeviceNumber]
     /// True for a sync that does not lower the level of the result (an EFI system partition).
     public let isHarmless: Bool
+    /// True if only `include` or `exclude` keeps the filesystem from being frozen or flushed.
+    public let isLeftOut: Bool
     /// True if skipped because patterns of `exclude` match the mount points.
     public let isExcludedByMountPoint: Bool
 
@@ -71,8 +77,9 @@ public struct PlannedFilesystem: Hashable, Sendable {
         device: DeviceNumber, mount: MountEntry, alternatives: [MountEntry] = [],
         otherMountPoints: [FilePath] = [], isBelowAutomount: Bool = false, isCovered: Bool = false,
         identity: FilesystemIdentity = FilesystemIdentity(), action: FilesystemAction, reason: String,
-        level: Int? = nil, storedOn: [DeviceNumber] = [], isHarmless: Bool = false,
-        isExcludedByMountPoint: Bool = false
+        level: Int? = nil, orderReason: String? = nil, hiddenStorage: HiddenStorage? = nil,
+        storedOn: [DeviceNumber] = [], isHarmless: Bool = false,
+        isLeftOut: Bool = false, isExcludedByMountPoint: Bool = false
     ) {
         self.device = device
         self.mount = mount
@@ -84,8 +91,11 @@ public struct PlannedFilesystem: Hashable, Sendable {
         self.action = action
         self.reason = reason
         self.level = level
+        self.orderReason = orderReason
+        self.hiddenStorage = hiddenStorage
         self.storedOn = storedOn
         self.isHarmless = isHarmless
+        self.isLeftOut = isLeftOut
         self.isExcludedByMountPoint = isExcludedByMountPoint
     }
 }
@@ -115,16 +125,32 @@ public struct FreezePlan: Hashable, Sendable {
         filesystems.filter { $0.action == action }
     }
 
+    /// The filesystems left out by `include` or `exclude`.
+    public var leftOut: [PlannedFilesystem] { filesystems.filter(\.isLeftOut) }
+
     /// The filesystems that are only flushed. The result is crash-consistent at best.
     public var loweringLevel: [PlannedFilesystem] { filesystems.filter(\.lowersLevel) }
 
     /// True if the result is crash-consistent at best.
-    public var lowersLevel: Bool { !loweringLevel.isEmpty || !unreachable.isEmpty }
+    public var lowersLevel: Bool {
+        !loweringLevel.isEmpty || !unreachable.isEmpty || filesystems.contains(where: \.writesThroughFreeze)
+    }
 
     /// The filesystems to freeze, one array a level, in freeze order. Thaw goes the other way.
     public var levels: [[PlannedFilesystem]] {
         let frozen = filesystems(.freeze)
         let last = frozen.compactMap(\.level).max() ?? -1
         return (0..<(last + 1)).map { level in frozen.filter { $0.level == level } }
+    }
+}
+
+extension PlannedFilesystem {
+    /// True if it is frozen, but the server of its storage writes to a file on another frozen filesystem.
+    public var writesThroughFreeze: Bool { action == .freeze && hiddenStorage?.writesThroughFreeze == true }
+
+    /// For a plan with a filesystem that is written through a freeze.
+    var noteOnWriting: String {
+        "\(mount.place) is on \(hiddenStorage?.rawValue ?? ""), which writes through a freeze: the filesystem that holds "
+            + "its file is not consistent in a snapshot. Serve the file in another way, such as a loop device."
     }
 }

@@ -7,6 +7,8 @@ public struct PlanError: ActionableError, Hashable {
         case unreachable
         /// Filesystems are stored on each other in a ring: no order of freezing is right.
         case cycle
+        /// Rules for the order contradict one another, or the storage.
+        case contradiction
         /// It cannot be frozen, and the policy says that this is an error.
         case unfreezable
         /// A specific entry of `include` matches no frozen or flushed filesystem.
@@ -58,6 +60,14 @@ extension PlanError {
             .cycle, subject: mountPoints.first ?? "storage",
             problem: "the filesystems are stored on each other (\(ring)): no order of freezing them is safe",
             remedy: "Detach one of the loop devices, so that the ring is broken.")
+    }
+
+    static func contradiction(_ mountPoints: [String]) -> PlanError {
+        let ring = (mountPoints + mountPoints.prefix(1)).joined(separator: " before ")
+        return PlanError(
+            .contradiction, subject: "[[filesystems.order]]",
+            problem: "the rules contradict one another, or what is stored on what (\(ring))",
+            remedy: "Take the rule out that is wrong; `quiescectl plan` shows the order without it.")
     }
 
     static func unfreezable(_ mount: MountEntry) -> PlanError {

@@ -31,15 +31,18 @@ public struct PlanPolicy: Hashable, Sendable {
     public var unfreezable: Unfreezable
     public var unreachable: Unreachable
     public var mountNamespaces: MountNamespaces
+    public var order: [FreezeOrder.Rule]
 
     public init(
         include: [FilesystemSelector] = [], exclude: [FilesystemSelector] = [], unfreezable: Unfreezable = .sync,
-        unreachable: Unreachable = .lower, mountNamespaces: MountNamespaces = .all
+        unreachable: Unreachable = .lower, mountNamespaces: MountNamespaces = .all,
+        order: [FreezeOrder.Rule] = []
     ) {
         self.include = include
         self.exclude = exclude
         self.unfreezable = unfreezable
         self.unreachable = unreachable
         self.mountNamespaces = mountNamespaces
+        self.order = order
     }
 }

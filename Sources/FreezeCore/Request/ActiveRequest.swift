@@ -1,3 +1,5 @@
+import SystemPackage
+
 /// An operation that waits for its answer.
 struct PendingOperation: Hashable, Sendable {
     enum Meaning: Hashable, Sendable {
@@ -68,6 +70,10 @@ struct ActiveRequest: Sendable {
     var mayThawFollow = true
     var windowDeadline: Moment?
     var isTakenOver = false
+    /// Filesystems that were not frozen in time, and have not returned since.
+    var lateFreezes: Set<Int> = []
+    /// What was thawed, and when, in this order.
+    var thaws: [(mountPoint: FilePath, moment: Moment)] = []
     var isThawFinished = false
     var unflushed: [PlannedFilesystem] = []
     var isFlushed = false

@@ -73,6 +73,8 @@ public struct AnswerDetail: Hashable, Sendable {
     public var windowDeadline: Moment?
     /// Nothing was frozen, because quiesced only rehearses.
     public var isDryRun = false
+    /// For `acknowledge`: the hooks that needed attention.
+    public var acknowledged: [String] = []
 
     public init(request: RequestID? = nil, refusal: Refusal? = nil, reason: String? = nil) {
         self.request = request
@@ -110,6 +112,8 @@ public enum ChannelEvent: Hashable, Sendable {
     case hotBackup(OperationID)
     case freeze(OperationID)
     case thaw(OperationID, ThawWish = .own)
+    /// An admin has seen what needs attention.
+    case acknowledge(OperationID)
     /// The host can no longer be answered; an operation that waited for its answer will not get one. The device is
     /// closed, and stays closed until `RequestChannel.reopen()`.
     case lost(reason: String)

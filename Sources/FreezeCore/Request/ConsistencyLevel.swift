@@ -4,7 +4,7 @@ public enum ConsistencyLevel: String, Sendable, Hashable, CaseIterable, Comparab
     case crash
     /// Every planned filesystem was frozen, but the applications were not asked, or not all agreed.
     case filesystem
-    /// Every hook succeeded and every planned filesystem was frozen.
+    /// At least one hook did its work, none failed, and every planned filesystem was frozen.
     case application
 
     public static func < (left: ConsistencyLevel, right: ConsistencyLevel) -> Bool {

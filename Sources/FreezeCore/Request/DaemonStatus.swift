@@ -42,18 +42,21 @@ public struct PastRequest: Hashable, Sendable {
     public let ended: Moment
     public let succeeded: Bool
     public let level: String?
+    /// The hooks that did their work before the freeze.
+    public let workingHooks: [String]
     public let reason: String?
     public let isDryRun: Bool
 
     public init(
-        id: String, channel: String, ended: Moment, succeeded: Bool, level: String?, reason: String?,
-        isDryRun: Bool
+        id: String, channel: String, ended: Moment, succeeded: Bool, level: String?,
+        workingHooks: [String], reason: String?, isDryRun: Bool
     ) {
         self.id = id
         self.channel = channel
         self.ended = ended
         self.succeeded = succeeded
         self.level = level
+        self.workingHooks = workingHooks
         self.reason = reason
         self.isDryRun = isDryRun
     }

@@ -20,6 +20,9 @@ public enum HookKind: String, Sendable, Hashable {
 /// How one call of a hook ended.
 public enum HookOutcome: Hashable, Sendable {
     case exited(status: Int32)
+    /// Called for freeze, the hook had no work: its output has the line `SKIP` or `SKIP reason`, and its exit status is 0.
+    /// The reason is empty if the hook gave none.
+    case skipped(reason: String)
     /// A session hook has said READY: it holds what it is to hold, and runs on.
     case ready
     /// A session hook ended without having said READY: by itself, or because its time was up.
@@ -31,12 +34,15 @@ public enum HookOutcome: Hashable, Sendable {
     /// It never ran: the exec failed.
     case notStarted(reason: String)
 
-    public var succeeded: Bool { self == .exited(status: 0) || self == .ready }
+    /// True if a freeze after this call covers the hook's application.
+    public var didWork: Bool { self == .exited(status: 0) || self == .ready }
+
+    public var succeeded: Bool { failureClause == nil }
 
     /// What went wrong, to follow the hook's name; nil if nothing.
     public var failureClause: String? {
         switch self {
-        case .exited(status: 0), .ready: nil
+        case .exited(status: 0), .skipped, .ready: nil
         case .exited(let status): "exited with status \(status)"
         case .neverReady(timedOut: false): "ended without having said READY"
         case .neverReady(timedOut: true): "did not say READY within its timeout and was killed"

@@ -35,6 +35,8 @@ public enum RequestEffect: Hashable, Sendable {
     /// The request was a good one, and its host knows: to be kept for the next life, should this one end before the thaw
     /// hooks have.
     case keepOutcome(ConsistencyLevel)
+    /// Keep this, in place of what was kept, for `status`, `check` and the next life.
+    case keepAttention([Attention])
     case note(LogNote)
     /// For whoever watches.
     case progress(RequestProgress)

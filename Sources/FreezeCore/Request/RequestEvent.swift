@@ -9,6 +9,8 @@ public enum RequestEvent: Hashable, Sendable {
     case recovered(Leftover?)
     /// A FIFREEZE of an earlier life has returned and was thawed.
     case leftoverSettled(FilePath)
+    /// What earlier instances have kept for an admin.
+    case attentionRecalled([Attention])
 
     // From channels
     /// The channel's host reaches us; `isStandIn` if it takes no snapshots, so that a rehearsal may tell it success.
@@ -17,6 +19,8 @@ public enum RequestEvent: Hashable, Sendable {
     case freeze(ChannelID, OperationID, RequestID)
     case thaw(ChannelID, OperationID, ThawWish = .own)
     case channelLost(ChannelID, reason: String)
+    /// An admin has seen what needs attention.
+    case acknowledge(ChannelID, OperationID)
 
     // Answers to effects
     case prepared(StepID, PreparedRequest)

@@ -145,10 +145,8 @@ extension RequestMachine {
                 deadline = now + policy.thawHookRetryPause
                 return
             }
-            note(.error, "thaw \(Self.hookFailure(run)); it is owed this call: run `\(run.name) thaw` by hand")
-        } else if !run.outcome.succeeded {
-            note(.error, "thaw \(Self.hookFailure(run))")
         }
+        judgeThawCall(run)
         request?.failedThawStarts = 0
         runNextThawHook()
     }
@@ -195,19 +193,40 @@ extension RequestMachine {
         if let level = request?.leftoverLevel { return level }
         guard let request, request.failure == nil, let prepared = request.prepared else { return nil }
         if prepared.plan.lowersLevel { return .crash }
-        return prepared.hooks.isEmpty || !request.failedHooks.isEmpty ? .filesystem : .application
+        // In a dry run the level is the best that a backup could reach.
+        let working = request.record.isDryRun ? request.record.listedHooks : request.record.workingHooks
+        return working.isEmpty || !request.failedHooks.isEmpty ? .filesystem : .application
     }
 
+    /// Why the level is not the highest, and which filesystems the snapshot does not cover.
     var levelReason: String? {
         if request?.leftoverLevel != nil { return "quiesced ended after the thaw, before its hooks had" }
         guard let request, let prepared = request.prepared else { return nil }
         if request.record.isDryRun { return "dry run: nothing was frozen, and no hook was called" }
-        if prepared.plan.lowersLevel { return Self.crashReason(prepared.plan) }
+        let reasons = [Self.loweringReason(request, prepared), Self.leftOutReason(prepared.plan)]
+        let text = reasons.compactMap(\.self).joined(separator: "; ")
+        return text.isEmpty ? nil : text
+    }
+
+    private static func loweringReason(_ request: ActiveRequest, _ prepared: PreparedRequest) -> String? {
+        if prepared.plan.lowersLevel { return crashReason(prepared.plan) }
         if prepared.hooks.isEmpty { return "there are no hooks" }
         if !request.failedHooks.isEmpty {
             return "failed hooks: " + request.failedHooks.map(escapedControlCharacters).joined(separator: ", ")
         }
-        return nil
+        guard request.record.workingHooks.isEmpty else { return nil }
+        let skipped = request.record.hooks.compactMap { run in
+            guard case .skipped(let reason) = run.outcome else { return nil as String? }
+            return escapedControlCharacters(reason.isEmpty ? run.name : "\(run.name) (\(reason))")
+        }
+        return "no hook had work: " + skipped.joined(separator: ", ")
+    }
+
+    private static func leftOutReason(_ plan: FreezePlan) -> String? {
+        let leftOut = plan.leftOut
+        guard !leftOut.isEmpty else { return nil }
+        let names = leftOut.prefix(4).map(\.mountPoint.escaped).joined(separator: ", ")
+        return "\(leftOut.count) left out: \(names)" + (leftOut.count > 4 ? " and \(leftOut.count - 4) more" : "")
     }
 
     private static func crashReason(_ plan: FreezePlan) -> String {
@@ -219,6 +238,11 @@ extension RequestMachine {
         if !plan.unreachable.isEmpty {
             let names = plan.unreachable.map(\.summary).joined(separator: ", ")
             reasons.append("in no mount table, so not frozen: \(names)")
+        }
+        let writing = plan.filesystems.filter(\.writesThroughFreeze)
+        if !writing.isEmpty {
+            let names = writing.map(\.mountPoint.escaped).joined(separator: ", ")
+            reasons.append("on nvme-loop, which writes through a freeze: \(names)")
         }
         return reasons.joined(separator: "; ")
     }

@@ -9,8 +9,9 @@ extension RequestMachine {
         request?.record.windowOpened = now
         request?.windowDeadline = now + policy.maxWindow
         _ = nextStep(for: min(policy.freezeTimeout, policy.maxWindow))
-        // A plan may leave levels out.
-        freezeLevel(request?.targets.compactMap(\.level).min() ?? 0)
+        // A plan may leave levels out, or have only filesystems to flush.
+        guard let first = request?.targets.compactMap(\.level).min() else { return levelMayBeComplete() }
+        freezeLevel(first)
     }
 
     private mutating func freezeLevel(_ level: Int) {
@@ -33,6 +34,7 @@ extension RequestMachine {
         let target = request.targets[index]
         self.request?.progress[index] = result.error == nil ? .frozen : .settled
         recordTarget(index) { $0.freeze = result }
+        if result.error == nil { explainLateFreeze(index) }
         report(.froze(target.mountPoint, result))
         if let error = result.error, error != .canceled || state == .freezing {
             fail("\(target.mountPoint.escaped): \(freezeProblem(error))", about: .filesystem(target.mountPoint))
@@ -57,10 +59,25 @@ extension RequestMachine {
 
     mutating func freezeTimedOut() {
         guard let request else { return }
-        let late = zip(request.targets, request.progress).filter { $0.1 == .freezing }.map(\.0.mountPoint)
+        let indices = request.progress.indices.filter { request.progress[$0] == .freezing }
+        self.request?.lateFreezes = Set(indices)
+        let late = indices.map { request.targets[$0].mountPoint }
         fail(
             "\(late.map(\.escaped).joined(separator: ", ")): not frozen within freeze.timeout (\(DurationText.text(policy.freezeTimeout))); "
                 + "a writer or the device does not get ready", about: late.first.map { .filesystem($0) })
+    }
+
+    /// A FIFREEZE that hung, and returns as soon as another filesystem is thawed, may have waited for that one: it was to
+    /// write to a file there, through a server that /sys does not show.
+    private mutating func explainLateFreeze(_ index: Int) {
+        guard let request, request.lateFreezes.contains(index), let failure = request.failure else { return }
+        let recent = request.thaws.filter { now - $0.moment < policy.hangingFreezePatience }.map(\.mountPoint.escaped)
+        guard state == .thawing, !recent.isEmpty else { return }
+        self.request?.lateFreezes.remove(index)
+        let target = request.targets[index].mountPoint.escaped
+        self.request?.failure =
+            failure + "; \(target) was frozen as soon as \(recent.joined(separator: ", ")) was thawed, so it may be "
+            + "stored there: freeze it first, by [[filesystems.order]]"
     }
 
     // MARK: Frozen
@@ -118,6 +135,7 @@ extension RequestMachine {
         switch result.error {
         case nil:
             self.request?.progress[index] = .settled
+            self.request?.thaws.append((mountPoint, now))
         case .invalidArgument?:
             let wasFrozen = request.progress[index] == .frozen
             self.request?.progress[index] = .settled

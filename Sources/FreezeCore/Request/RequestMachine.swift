@@ -36,6 +36,8 @@ public struct RequestMachine: Sendable {
     /// Processes that keep filesystems stuck, as far as known.
     var holders: [WriteHolder] = []
     var search: WriteHolderSearch?
+    /// Hooks whose last call for thaw failed.
+    public internal(set) var attention: [Attention] = []
     var shutdownReason: String?
     /// Channels whose host takes no snapshots.
     var standIns: Set<ChannelID> = []
@@ -121,6 +123,8 @@ public struct RequestMachine: Sendable {
         case .freeze(let channel, let operation, let id): freezeAsked(channel, operation, id)
         case .thaw(let channel, let operation, let wish): thawAsked(channel, operation, wish)
         case .channelLost(let channel, let reason): channelLost(channel, reason)
+        case .acknowledge(let channel, let operation): acknowledged(channel, operation)
+        case .attentionRecalled(let attention): attentionRecalled(attention)
 
         case .prepared(let step, let prepared): if step == self.step { self.prepared(prepared) }
         case .preparationFailed(let step, let reason, let plan, let mountPoint):

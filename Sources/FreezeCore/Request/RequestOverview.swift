@@ -26,6 +26,7 @@ public struct RequestOverview: Hashable, Sendable {
     public let stuck: [FilePath]
     /// Processes that keep filesystems stuck, as far as known.
     public let holders: [WriteHolder]
+    public let attention: [Attention]
     /// Channels whose next THAW is answered with failure, and why: LOST.
     public let lost: [ChannelID: String]
 }
@@ -40,7 +41,7 @@ extension RequestMachine {
             targets: zip(request?.targets ?? [], request?.progress ?? []).map { target, progress in
                 RequestOverview.Target(mountPoint: target.mountPoint, progress: progress)
             }, isDryRun: policy.isDryRun, stuck: stuckMountPoints, holders: holders,
-            lost: lostChannels)
+            attention: attention, lost: lostChannels)
     }
 
     /// The hook that is waited for; of several that are released at once, the first.

@@ -43,7 +43,7 @@ public struct RequestRecord: Hashable, Sendable {
     public var result = Result.failed
     /// How good the snapshot is; nil for a failed request.
     public var level: ConsistencyLevel?
-    /// Why it failed, or why the level is not the highest.
+    /// Why it failed; or why the level is not the highest, and what was left out of the plan.
     public var reason: String?
     /// What a failure is about, if that has a name.
     public var subject: FailureSubject?
@@ -51,6 +51,18 @@ public struct RequestRecord: Hashable, Sendable {
     public var isDryRun = false
     /// The hooks that a rehearsal would have called, in the order of freeze.
     public var listedHooks: [String] = []
+
+    /// The hooks that did their work before the freeze, in the order of their calls: the level `application` rests on them.
+    public var workingHooks: [String] {
+        hooks.filter { $0.phase == .freeze && $0.outcome.didWork }.map(\.name)
+    }
+
+    /// The hooks whose last call for thaw failed, so that their applications may be down.
+    public var attention: [String] {
+        let calls = hooks.filter { $0.phase == .thaw && HookKind(hookName: $0.name) == .plain }
+        let last = Dictionary(calls.map { ($0.name, $0.outcome) }) { _, last in last }
+        return last.filter { !$0.value.succeeded }.keys.sorted()
+    }
 
     public init(id: RequestID, channel: ChannelID, started: Moment) {
         self.id = id

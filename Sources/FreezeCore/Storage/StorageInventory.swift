@@ -8,6 +8,8 @@ public struct StorageInventory: Hashable, Sendable {
     public var devicePaths: [DeviceNumber: Set<String>]
     /// From a superblock to those that hold the files it is directly stored in.
     public var storedOn: [DeviceNumber: Set<DeviceNumber>]
+    /// Superblocks directly on hidden storage, also through device-mapper, md and loop devices.
+    public var hiddenStorage: [DeviceNumber: HiddenStorage] = [:]
     /// Filesystems in use and in no mount table of any namespace.
     public var unreachable: [UnreachableFilesystem] = []
     /// What could not be found out, in sentences for the admin.

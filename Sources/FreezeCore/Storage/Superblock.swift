@@ -5,6 +5,7 @@ struct Superblock {
         let action: FilesystemAction
         let reason: String
         var isHarmless = false
+        var isLeftOut = false
         var isExcludedByMountPoint = false
     }
 
@@ -72,14 +73,14 @@ struct Superblock {
         if !exclusion.isEmpty {
             let selectors = exclusion.map(\.description).joined(separator: ", ")
             return Verdict(
-                action: .skip, reason: "excluded by \(selectors)",
+                action: .skip, reason: "excluded by \(selectors)", isLeftOut: !isHarmlessType,
                 isExcludedByMountPoint: exclusion[0].isMountPoint)
         }
         var because = ""
         // A layer is included together with the filesystem below.
         if !policy.include.isEmpty, firstMount.kind != .cachingLayer {
             guard let selector = policy.include.first(where: matches) else {
-                return Verdict(action: .skip, reason: "not in include")
+                return Verdict(action: .skip, reason: "not in include", isLeftOut: !isHarmlessType)
             }
             because = ", included by \(selector)"
         }
@@ -87,7 +88,7 @@ struct Superblock {
         switch firstMount.kind {
         case .freezable:
             return Verdict(action: .freeze, reason: "writable \(type)\(because)")
-        case .unfreezable where identity.isEFISystemPartition:
+        case .unfreezable where isHarmlessType:
             return Verdict(
                 action: .sync, reason: "EFI system partition: \(type) has no freeze, flushed only",
                 isHarmless: true)
@@ -104,6 +105,9 @@ struct Superblock {
                 action: .sync, reason: "\(type) is not known to have a freeze: flushed only\(because)")
         }
     }
+
+    /// True for an EFI system partition: changes on it are rare, and no level depends on it.
+    private var isHarmlessType: Bool { firstMount.kind == .unfreezable && identity.isEFISystemPartition }
 
     /// For the reason: the other namespace of the mount, if any, and whether another mount covers the mount.
     func whereabouts(through mount: MountEntry, isCovered: Bool) -> String {

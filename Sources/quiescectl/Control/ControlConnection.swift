@@ -38,6 +38,10 @@ struct ControlConnection: Sendable {
         try await call(.thaw, ThawParameters(force: force, request: request, failure: failure), timeout: nil)
     }
 
+    func acknowledge() async throws(ControlFailure) -> AcknowledgeReply {
+        try await call(.acknowledge, NoParameters(), timeout: Self.patience)
+    }
+
     /// Every event from now on; the first reply has none, and says that the subscription stands. That one comes at
     /// once, or else an error that `failure` translates.
     func monitor() throws(ControlFailure) -> VarlinkReplies<MonitorReply> {

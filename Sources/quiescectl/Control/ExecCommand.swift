@@ -25,7 +25,8 @@ struct ExecCommand: AsyncParsableCommand {
             Exit status: that of the command (128 + n if signal n ended it; 126 if it is there but cannot be run); but \
             1 freezing failed or was cancelled, and the command was not run, or the result cannot be told; 2 wrong \
             usage or configuration, or there is no such program, and nothing was frozen; 3 quiesced cannot be reached; \
-            4 another request is under way; 5 the window ended before the command did: do not trust what it took.
+            4 another request is under way; 5 the window ended before the command did: do not trust what it took; \
+            6 the command succeeded, but a hook failed at thaw: its application may be down.
 
             Examples:
               quiescectl exec -- take-snapshot --volume data
@@ -83,7 +84,9 @@ struct ExecCommand: AsyncParsableCommand {
         _ reply: FreezeReply, _ record: HistoryRecord?, _ child: ChildCommand.Outcome, _ lost: ControlFailure?
     ) -> ExitCode {
         if let problem = child.problem { printError(problem) }
-        let status = telling(lost == nil ? child.status : .consistencyLost) {
+        let isAttention = child.status == .success && record?.attention != nil
+        let done = isAttention ? ExitCode.attention : child.status
+        let status = telling(lost == nil ? done : .consistencyLost) {
             guard let record else {
                 throw lost ?? ControlFailure.endUnknown(request: reply.request, isForced: false)
             }

@@ -101,7 +101,8 @@ struct ProgressLine {
     /// Nil for what is no news.
     init?(_ event: ControlEvent) {
         let name = event.mountPoint ?? event.hook ?? ""
-        let outcome = event.problem ?? event.duration.map { readableDuration(milliseconds: $0) } ?? ""
+        let duration = event.duration.map { readableDuration(milliseconds: $0) } ?? ""
+        let outcome = event.problem ?? (event.skipped == true ? "skipped, \(duration)" : duration)
         switch event.kind {
         case .planned:
             let counts = "\(event.freeze ?? 0) to freeze, \(event.sync ?? 0) to sync, \(event.skip ?? 0) to skip"

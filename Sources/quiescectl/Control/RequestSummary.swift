@@ -16,15 +16,21 @@ struct RequestSummary {
             ("Result", result),
             ("Window", record.window.map { readableDuration(milliseconds: $0.duration) } ?? "nothing was frozen"),
             ("Reason", record.reason ?? ""),
+            ("ATTENTION", attention),
             ("More", "quiescectl show \(record.id)"),
         ]
         return labelledLines(items.map { ($0, escapedControlCharacters($1)) })
     }
 
+    private var attention: String {
+        guard let hooks = record.attention else { return "" }
+        return "failed at thaw, so the application may be down: " + hooks.joined(separator: ", ")
+    }
+
     private var result: String {
         switch record.result {
         case .succeeded where record.isDryRun: "rehearsed"
-        case .succeeded: "succeeded, level \(record.level ?? "unknown")"
+        case .succeeded: "succeeded, level \(levelText(record.level, workingHooks: record.workingHooks))"
         case .failed where record.isLost: "LOST: do not trust what was taken in this window"
         case .failed: "FAILED"
         }

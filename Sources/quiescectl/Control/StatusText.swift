@@ -25,6 +25,7 @@ struct StatusText {
             ("STUCK", status.stuck.joined(separator: ", ")),
         ]
         items += (status.holders ?? []).map { ("Held by", holder($0)) }
+        items += (status.attention ?? []).map { ("ATTENTION", attention($0)) }
         items += status.lost.map { ("LOST", "\($0.channel): \($0.reason)") }
         items += [
             ("Last good", status.lastGoodBackup.map(backup) ?? "none on record"),
@@ -38,6 +39,11 @@ struct StatusText {
         let table = filesystems
         return labelledLines(items.map { ($0, escapedControlCharacters($1)) })
             + (table.isEmpty ? [] : [""] + table)
+    }
+
+    private func attention(_ attention: ControlStatus.Attention) -> String {
+        "hook \(attention.hook) \(attention.problem) at thaw, \(ago(attention.age)) (\(attention.request)): its application "
+            + "may be down. When you have seen to it: quiescectl acknowledge"
     }
 
     private func holder(_ holder: ControlStatus.Holder) -> String {
@@ -57,7 +63,7 @@ struct StatusText {
     }
 
     private func backup(_ backup: ControlStatus.Backup) -> String {
-        let level = backup.dryRun == true ? "dry run" : backup.level ?? "good"
+        let level = backup.dryRun == true ? "dry run" : levelText(backup.level, workingHooks: backup.workingHooks)
         let result = backup.result == .succeeded ? level : backup.dryRun == true ? "dry run FAILED" : "FAILED"
         let reason = backup.reason.map { ": \($0)" } ?? ""
         return "\(result), \(ago(backup.age)) (\(backup.id) of \(backup.channel))\(reason)"

@@ -16,8 +16,9 @@ struct ThawCommand: AsyncParsableCommand {
             for it is told so.
 
             Exit status: 0 the window was good to its end; 1 nothing was frozen, the request is another's, thawing \
-            failed, or quiesced ended before it told the result; 2 wrong usage or configuration; 3 quiesced cannot be reached; 5 thawed, but the window had ended \
-            early, or was ended by force: do not trust what was taken in it.
+            failed, or quiesced ended before it told the result; 2 wrong usage or configuration; 3 quiesced cannot be \
+            reached; 5 thawed, but the window had ended early, or was ended by force: do not trust what was taken in it; \
+            6 the window was good, but a hook failed at thaw: its application may be down.
 
             Examples:
               quiescectl thaw
@@ -54,7 +55,8 @@ struct ThawCommand: AsyncParsableCommand {
             return try output.write(reply, orLines: ["Nothing is frozen."])
         }
         guard let record else { throw ControlFailure.endUnknown(request: request, isForced: force) }
-        throw telling(record.isLost ? .consistencyLost : .success) {
+        let status: ExitCode = record.isLost ? .consistencyLost : record.attention == nil ? .success : .attention
+        throw telling(status) {
             try output.write(record, orLines: RequestSummary(record).lines)
         }
     }

@@ -86,7 +86,7 @@ extension HookDocument {
 
         /// In a word or two.
         var summary: String {
-            guard let failure = telling?.failure else { return "ok" }
+            guard let failure = telling?.failure else { return telling?.skipped == true ? "skipped" : "ok" }
             return telling?.phase == HookPhase.thaw.rawValue ? "thaw: \(failure)" : failure
         }
     }

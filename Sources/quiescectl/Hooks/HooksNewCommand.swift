@@ -13,10 +13,10 @@ struct HooksNewCommand: ParsableCommand {
         commandName: "new",
         abstract: "Write a template for a hook of your own.",
         discussion: """
-            Writes a hook with comments into the directory of the hooks, that does nothing yet. It is called from the \
-            next backup on: edit it before that. Names begin with two digits, which give the order.
+            Writes a template with comments into the directory of the hooks. Backups fail until the template is edited \
+            or removed. The name begins with two digits, which give the order.
 
-            Exit status: 0 it is written; 1 that was not possible; 2 wrong usage.
+            Exit status: 0 the template is written; 1 that was not possible; 2 wrong usage.
 
             Examples:
               quiescectl hooks new 50-myapp
@@ -64,7 +64,7 @@ struct HooksNewCommand: ParsableCommand {
         try output.write(
             Document(hook: fileName, path: path.escaped, kind: kind.rawValue),
             orLines: [
-                "\(path.escaped) is written. It does nothing yet, and is called from the next backup on.",
+                "\(path.escaped) is written, a template. Backups fail until you edit or remove it.",
                 "Edit it, and then rehearse it: quiescectl hooks run \(fileName)",
             ].flatMap { $0.wrapped(to: TextLayout.width, indentation: 2) })
     }
@@ -76,6 +76,10 @@ struct HooksNewCommand: ParsableCommand {
             return character.isASCII && (character.isLetter || character.isNumber || "-_.".contains(character))
         }
         if name.isEmpty || !isPlain { return "a hook's name has letters, digits, and - _ . only" }
+        let prefix = name.prefix(3)
+        guard prefix.count == 3, prefix.hasSuffix("-"), prefix.dropLast().allSatisfy(\.isNumber) else {
+            return "two digits and a hyphen, which give the order of the hooks, are missing before the name"
+        }
         if HookDirectory.isIgnored(name) { return "a file of that name is no hook: it is passed over" }
         return nil
     }

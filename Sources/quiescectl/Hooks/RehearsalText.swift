@@ -18,11 +18,16 @@ struct RehearsalText {
         let calls = TextTable(
             [.init("PHASE"), .init("OUTCOME"), .init("TOOK, MS", .right)],
             rows: result.calls.map { call in
-                [call.phase.rawValue, call.outcome.failureClause ?? "ok", fixedPoint(call.duration.milliseconds)]
+                [call.phase.rawValue, outcome(of: call), fixedPoint(call.duration.milliseconds)]
                     .map { style.safe($0) }
             })
         return calls.lines + result.calls.flatMap(outputLines) + [""]
             + style.safe(verdict).wrapped(to: TextLayout.width)
+    }
+
+    private func outcome(of call: HookRun) -> String {
+        if case .skipped = call.outcome { return "skipped" }
+        return call.outcome.failureClause ?? "ok"
     }
 
     private func outputLines(_ call: HookRun) -> [String] {
@@ -38,6 +43,10 @@ struct RehearsalText {
 
     private var verdict: String {
         let name = result.hook.name
+        for case .skipped(let reason) in result.calls.map(\.outcome) {
+            let because = reason.isEmpty ? "" : ": \(reason)"
+            return "\(name) had no work, so a backup does not reach the level application by it\(because)"
+        }
         if result.succeeded { return "\(name) does what a backup needs of it." }
         if result.wasInterrupted { return "The rehearsal was interrupted." }
         return "A backup would fail, or be worth less, because of \(name)."

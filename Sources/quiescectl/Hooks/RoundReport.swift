@@ -55,7 +55,10 @@ struct RoundReport: Codable {
         let table = TextTable(
             [.init("HOOK", overflow: .cut), .init("PHASE"), .init("OUTCOME"), .init("TOOK, MS", .right)],
             rows: calls.map { call in
-                [call.name, call.phase, call.failureClause ?? "ok", fixedPoint(call.duration)].map {
+                [
+                    call.name, call.phase, call.skipped == true ? "skipped" : call.failureClause ?? "ok",
+                    fixedPoint(call.duration),
+                ].map {
                     style.safe($0)
                 }
             })

@@ -1,0 +1,36 @@
+/// What an admin must know after a thaw hook has failed.
+extension RequestMachine {
+    /// Of earlier instances. What has happened since is newer.
+    mutating func attentionRecalled(_ recalled: [Attention]) {
+        attention = recalled.filter { old in !attention.contains { $0.hook == old.hook } } + attention
+    }
+
+    mutating func acknowledged(_ channel: ChannelID, _ operation: OperationID) {
+        var detail = AnswerDetail()
+        detail.acknowledged = attention.map(\.hook)
+        if !attention.isEmpty { keep([]) }
+        emit(.answer(channel, operation, .success, detail))
+    }
+
+    /// After the last attempt to call a hook for thaw.
+    mutating func judgeThawCall(_ run: HookRun) {
+        guard let request else { return }
+        let others = attention.filter { $0.hook != run.name }
+        guard let clause = run.outcome.failureClause else {
+            let didWork = request.record.workingHooks.contains(run.name)
+            return didWork && others.count < attention.count ? keep(others) : ()
+        }
+        let isOwed = if case .notStarted = run.outcome { true } else { false }
+        let remedy =
+            isOwed ? "it is owed this call: run `\(run.name) thaw` by hand" : "its application may be down"
+        note(
+            .error, "thaw \(Self.hookFailure(run)); \(remedy)",
+            [.messageID: MessageID.attention.rawValue, .hook: run.name, .requestID: request.id.text])
+        keep(others + [Attention(hook: run.name, request: request.id, problem: clause, since: now)])
+    }
+
+    private mutating func keep(_ attention: [Attention]) {
+        self.attention = attention
+        emit(.keepAttention(attention))
+    }
+}
