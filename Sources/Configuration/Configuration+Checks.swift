@@ -14,14 +14,14 @@ extension Configuration {
         // The place of the largest part: the one to look at first.
         let parts = [
             ("freeze.flush_timeout", freeze.flushTimeout + freeze.flushTimeout),
-            ("hooks.total_timeout", self.hooks.totalTimeout), ("freeze.timeout", freeze.timeout),
+            ("hooks.total_timeout", self.hooks.totalTimeout), ("freeze.timeout", freeze.timeout + freeze.timeout),
         ]
         let largest = parts.max { $0.1 < $1.1 }?.0 ?? "freeze.flush_timeout"
         throw document.error(
             largest,
             problem: """
                 planning (\(DurationText.text(policy.planTimeout))) + freeze.flush_timeout (twice \(flush)) + \
-                hooks.total_timeout (\(hooks)) + freeze.timeout (\(timeout)) add up to \
+                hooks.total_timeout (\(hooks)) + freeze.timeout (twice \(timeout)) add up to \
                 \(DurationText.text(policy.longestFreeze)), more than the \
                 \(DurationText.text(policy.freezeAnswerLimit)) within which FREEZE must be answered: the Hyper-V host \
                 gives up after 900s

@@ -21,7 +21,7 @@ public struct Configuration: Hashable, Sendable {
         public var timeout = RequestPolicy().freezeTimeout
         /// The longest window, from the first freeze to the last thaw.
         public var maxWindow = RequestPolicy().maxWindow
-        /// For each of the two flushes, before and after the hooks.
+        /// For each of the two flushes, before and after the plain hooks.
         public var flushTimeout = RequestPolicy().flushTimeout
         /// Whether the kernel is told to hurry while it freezes.
         public var expeditedRCU = OnOff.on

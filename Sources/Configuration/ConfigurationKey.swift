@@ -33,7 +33,7 @@ public struct ConfigurationKey: Sendable {
             "longest window; past it everything is thawed and the backup is reported failed"),
         ConfigurationKey(
             "freeze.flush_timeout", .duration(\.freeze.flushTimeout),
-            "for each of the two flushes, before and after the hooks"),
+            "for each of the two flushes, before and after the plain hooks"),
         ConfigurationKey(
             "freeze.expedited_rcu", .choice(\.freeze.expeditedRCU),
             "the kernel hurries while it freezes: writers wait much less"),

@@ -42,7 +42,7 @@ extension ControlEvent {
             phase = run.phase.rawValue
             duration = run.duration.milliseconds
             problem = run.outcome.failureClause.map { escapedControlCharacters($0) }
-            if case .skipped = run.outcome { skipped = true }
+            if run.outcome.isSkipped { skipped = true }
         case .froze(let mountPoint, let result), .thawed(let mountPoint, let result):
             self.mountPoint = mountPoint.escaped
             duration = result.duration.milliseconds

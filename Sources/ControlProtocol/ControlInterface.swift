@@ -31,8 +31,8 @@ public enum ControlInterface {
 
         # What quiesced is doing. `recovering`: thawing what an earlier life left. `rehearsing`: a dry run that has
         # answered FREEZE. In `frozen` and the states around it filesystems stand still.
-        type State (recovering, idle, planning, flushing, freeze_hooks, flushing_again, checking, freezing, verifying,
-          frozen, rehearsing, thawing, releasing, thaw_hooks, stopped)
+        type State (recovering, idle, planning, flushing, freeze_hooks, flushing_again, checking, session_hooks,
+          flushing_last, freezing, verifying, frozen, rehearsing, thawing, releasing, thaw_hooks, stopped)
 
         # How far one filesystem of the request is.
         type Filesystem (mount_point: string, progress: (planned, freezing, frozen, thawed))

@@ -9,6 +9,8 @@ public enum ControlState: String, Codable, Hashable, Sendable, CaseIterable {
     case freezeHooks = "freeze_hooks"
     case flushingAgain = "flushing_again"
     case checking
+    case sessionHooks = "session_hooks"
+    case flushingLast = "flushing_last"
     case freezing
     case verifying
     case frozen
@@ -28,6 +30,8 @@ public enum ControlState: String, Codable, Hashable, Sendable, CaseIterable {
             case .freezeHooks: .freezeHooks
             case .flushingAgain: .flushingAgain
             case .checking: .checking
+            case .sessionHooks: .sessionHooks
+            case .flushingLast: .flushingLast
             case .freezing: .freezing
             case .verifying: .verifying
             case .frozen: .frozen
@@ -44,6 +48,8 @@ public enum ControlState: String, Codable, Hashable, Sendable, CaseIterable {
         switch self {
         case .freezeHooks: RequestState.freezeHooks.rawValue
         case .flushingAgain: RequestState.flushingAgain.rawValue
+        case .sessionHooks: RequestState.sessionHooks.rawValue
+        case .flushingLast: RequestState.flushingLast.rawValue
         case .releasing: RequestState.releasing.rawValue
         case .thawHooks: RequestState.thawHooks.rawValue
         default: rawValue

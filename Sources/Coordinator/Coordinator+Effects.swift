@@ -26,6 +26,7 @@ extension Coordinator {
             runLeftoverHook(step, name, id, channel, level: level, timeout: timeout)
         case .cancelHook: resources?.runningHook?.cancel()
         case .checkMounts(let step): checkMounts(step)
+        case .pollMounts(let step): pollMounts(step)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
             setExpedited(true)
             command(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))

@@ -40,6 +40,21 @@ extension Coordinator {
         }
     }
 
+    /// While session hooks hold: the usual case costs one poll for each table.
+    func pollMounts(_ step: StepID) {
+        guard let opened = resources?.opened else { return }
+        let mailbox = mailbox
+        guard opened.mountTables.hasChanged() else {
+            return mailbox.post(.mountsChecked(step, change: nil, allFrozen: false))
+        }
+        let policy = planPolicy
+        blockingWork("mounts") {
+            mailbox.post(.mountsChecked(step, change: opened.mountChangeWhileFrozen(policy), allFrozen: false))
+        } orElse: { error in
+            mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: false))
+        }
+    }
+
     /// Has the kernel hurry while filesystems are being frozen. After a crash the ledger tells who has to end it.
     func setExpedited(_ isExpedited: Bool) {
         guard let expeditedRCU, let ledger = resources?.ledger else { return }

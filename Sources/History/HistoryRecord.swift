@@ -146,7 +146,7 @@ extension HistoryRecord {
         public var harmless: Bool?
         /// True if `include` or `exclude` left the filesystem out, which would be frozen or flushed otherwise.
         public var leftOut: Bool?
-        /// In order: the one before the hooks, the one after them.
+        /// In order: before the hooks, after the plain ones, and while session hooks hold, if there are any.
         public var flushes: [Step]?
         public var freeze: Step?
         public var thaw: Step?

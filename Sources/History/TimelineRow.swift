@@ -40,8 +40,10 @@ extension HistoryRecord {
     var timelineRows: [TimelineRow] {
         let flushes = flushRows
         let groups = [
-            grouped(flushes.first), hookRows("freeze"), grouped(flushes.second), grouped(freezeRows), frozenRows,
-            grouped(thawRows), hookRows("thaw"),
+            grouped(flushes.first), rows(freezeHooks(.plain)), grouped(flushes.second),
+            rows(freezeHooks(.session)),
+            grouped(flushes.last), grouped(freezeRows), frozenRows, grouped(thawRows),
+            rows(hooks.filter { $0.phase == "thaw" }),
         ]
         return groups.flatMap(\.self)
     }
@@ -69,24 +71,37 @@ extension HistoryRecord {
 
     // MARK: Groups
 
-    private var flushRows: (first: [TimelineRow], second: [TimelineRow]) {
-        let firstHook = hooks.filter { $0.phase == "freeze" }.map(\.offset).min()
-        var rows: (first: [TimelineRow], second: [TimelineRow]) = ([], [])
+    /// By the moment: before the hooks, after the plain ones, and under the session hooks.
+    private var flushRows: (first: [TimelineRow], second: [TimelineRow], last: [TimelineRow]) {
+        let plain = freezeHooks(.plain).map(\.offset).min()
+        let session = freezeHooks(.session).map(\.offset).min()
+        var rows: (first: [TimelineRow], second: [TimelineRow], last: [TimelineRow]) = ([], [], [])
         for filesystem in filesystems {
             for (index, flush) in (filesystem.flushes ?? []).enumerated() {
-                let isSecond = firstHook.map { flush.offset >= $0 } ?? (index > 0)
+                let isLast = session.map { flush.offset >= $0 } ?? false
+                let isSecond = plain.map { flush.offset >= $0 } ?? (index > 0)
                 let row = TimelineRow(
-                    isSecond ? "flush again" : "flush", filesystem.mountPoint, flush.span,
+                    isLast ? "flush last" : isSecond ? "flush again" : "flush", filesystem.mountPoint, flush.span,
                     failure: flush.error?.errno)
-                if isSecond { rows.second.append(row) } else { rows.first.append(row) }
+                if isLast {
+                    rows.last.append(row)
+                } else if isSecond {
+                    rows.second.append(row)
+                } else {
+                    rows.first.append(row)
+                }
             }
         }
         return rows
     }
 
-    private func hookRows(_ phase: String) -> [TimelineRow] {
-        let rows = hooks.filter { $0.phase == phase }.map { hook in
-            var row = TimelineRow("hook \(phase)", hook.name, hook.span, failure: hook.failure)
+    private func freezeHooks(_ kind: HookKind) -> [Hook] {
+        hooks.filter { $0.phase == "freeze" && HookKind(hookName: $0.name) == kind }
+    }
+
+    private func rows(_ hooks: [Hook]) -> [TimelineRow] {
+        let rows = hooks.map { hook in
+            var row = TimelineRow("hook \(hook.phase)", hook.name, hook.span, failure: hook.failure)
             if hook.skipped == true { row.outcome = "skipped" }
             return row
         }

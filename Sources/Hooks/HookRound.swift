@@ -58,7 +58,11 @@ public actor HookRound {
     /// is cancelled ends the hook that runs.
     public func freeze() async {
         let deadline = Moment.now + policy.hooksTotalTimeout
-        for (index, candidate) in hooks.enumerated() where failure == nil {
+        // As in a request: plain hooks first, so that none runs under the lock of a session.
+        let order =
+            hooks.indices.filter { hooks[$0].hook.kind == .plain }
+            + hooks.indices.filter { hooks[$0].hook.kind == .session }
+        for (index, candidate) in order.map({ ($0, hooks[$0]) }) where failure == nil {
             if Task.isCancelled { return fail("it was interrupted") }
             if case .refused(let reason) = candidate.verdict {
                 if endsRound(candidate) { fail("hook \(candidate.hook.name) is refused: \(reason)") }

@@ -23,7 +23,8 @@ struct ServiceStatus {
         case .recovering: return "Thawing what an earlier life left."
         case .idle: return "Waiting for a request."
         case .stopped: return "Stopped."
-        case .planning, .flushing, .freezeHooks, .flushingAgain, .checking, .freezing, .verifying, .frozen,
+        case .planning, .flushing, .freezeHooks, .flushingAgain, .checking, .sessionHooks,
+            .flushingLast, .freezing, .verifying, .frozen,
             .rehearsing, .thawing, .releasing, .thawHooks:
             let word = state.rawValue.prefix(1).uppercased() + state.rawValue.dropFirst()
             guard let request = progress.request, let channel = progress.channel else { return "\(word)." }

@@ -30,7 +30,7 @@ import Testing
         #expect(configuration.hooks.timeout == .seconds(30))
         #expect(configuration.hooks.totalTimeout == .seconds(120))
         #expect(configuration.filesystems.mountNamespaces == .all)
-        #expect(RequestPolicy(configuration).longestFreeze == .seconds(260))
+        #expect(RequestPolicy(configuration).longestFreeze == .seconds(270))
         #expect(RequestPolicy(configuration) == RequestPolicy())
         #expect(PlanPolicy(configuration) == PlanPolicy())
     }
@@ -146,7 +146,7 @@ import Testing
     }
 
     @Test func `a budget beyond what the host waits for names its keys and the sum`() throws {
-        let error = try #require(refusal("[freeze]\nflush_timeout = \"6m\"\n[hooks]\ntotal_timeout = \"150s\"\n"))
+        let error = try #require(refusal("[freeze]\nflush_timeout = \"6m\"\n[hooks]\ntotal_timeout = \"140s\"\n"))
         for word in [
             "freeze.flush_timeout", "twice", "hooks.total_timeout", "freeze.timeout", "890s", "870s", "900s",
         ] {
@@ -157,7 +157,7 @@ import Testing
     }
 
     @Test func `a budget of exactly the limit is accepted`() throws {
-        let text = "[freeze]\nflush_timeout = \"6m\"\n[hooks]\ntotal_timeout = \"130s\"\n"
+        let text = "[freeze]\nflush_timeout = \"6m\"\n[hooks]\ntotal_timeout = \"2m\"\n"
         let policy = RequestPolicy(try Configuration(toml: text, file: file))
         #expect(policy.longestFreeze == policy.freezeAnswerLimit)
     }

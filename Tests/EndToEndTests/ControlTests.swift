@@ -42,7 +42,7 @@ extension EndToEnd {
             try rig.waitUntilReleased()
             let good = try #require(try rig.status().lastGoodBackup)
             #expect(good.level == "application" && good.age < 60_000)
-            #expect(try rig.control("status").output.contains("Last good  application, "))
+            #expect(try rig.control("status").output.contains("Last good  application (hooks: "))
             try filesystem.remove()
         }
 

@@ -67,19 +67,24 @@ extension EndToEnd {
             #expect(run.ending == .exited(0) && run.output.contains("skipped"), "\(run)")
         }
 
-        @Test func `new writes a template that is a good hook, and overwrites nothing`() throws {
+        @Test func `new writes a template that fails until it is edited, and overwrites nothing`() throws {
             let rig = try DaemonRig(isStarted: false)
             for (arguments, name) in [(["50-myapp"], "50-myapp"), (["--session", "60-db"], "60-db.session")] {
                 let new = try RunningProgram.run(
                     ScratchWorld.programs.appending("quiescectl"),
                     ["hooks", "new"] + arguments + ["--config", rig.configuration.string])
                 #expect(new.ending == .exited(0), "\(new)")
+                let template = try rig.control("hooks", "run", name)
+                #expect(
+                    template.ending == .exited(1) && template.output.contains("unedited template"), "\(template)")
+                let path = rig.hookDirectory.appending(name).string
+                try RunningProgram.output(of: "sed", ["-i", "s/^complete=no/complete=yes/", path])
                 let run = try rig.control("hooks", "run", name)
                 #expect(run.ending == .exited(0), "\(run)")
                 let again = try rig.control("hooks", "new", name)
                 #expect(again.ending == .exited(1) && again.errors.contains("Choose another name"), "\(again)")
             }
-            for name in ["50-my app", "../50-myapp", "50-myapp.bak", ".50-myapp"] {
+            for name in ["50-my app", "../50-myapp", "50-myapp.bak", ".50-myapp", "myapp", "5-myapp", "50myapp"] {
                 #expect(try rig.control("hooks", "new", name).ending == .exited(2), "\(name)")
             }
         }
@@ -210,11 +215,12 @@ extension EndToEnd {
 
         @Test func `hooks freeze that fails has called for thaw what it had started`() throws {
             var hooks = Self.hooks()
-            hooks["30-bad"] = "exit 3"
+            hooks["30-bad.session"] = "exit 3"
             let rig = try DaemonRig(hooks: hooks, isStarted: false)
             let freeze = try rig.control("hooks", "freeze")
             #expect(
-                freeze.ending == .exited(1) && freeze.output.contains("30-bad exited with status 3"), "\(freeze)")
+                freeze.ending == .exited(1) && freeze.output.contains("30-bad.session exited with status 3"),
+                "\(freeze)")
             #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw failed"])
             #expect(try rig.control("hooks", "thaw").ending == .exited(0))
         }

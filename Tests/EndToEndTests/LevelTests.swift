@@ -22,7 +22,7 @@ extension EndToEnd {
             let idle = try backup(rig)
             #expect(idle.level == "filesystem" && idle.workingHooks == nil)
             #expect(
-                idle.reason == "no hook had work: 10-idle (nothing runs), 20-idle.session (no server), 30-some")
+                idle.reason == "no hook had work: 10-idle (nothing runs), 30-some, 20-idle.session (no server)")
             let freezes = idle.hooks.filter { $0.phase == "freeze" }
             #expect(freezes.allSatisfy { $0.outcome == .exited && $0.status == 0 && $0.skipped == true })
             // Called for thaw all the same (P4).
@@ -75,8 +75,8 @@ extension EndToEnd {
             #expect(try rig.control("check").output.contains("Hook 10-app exited with status 4 at thaw"))
 
             // The command's own success is not all there is to say.
-            #expect(try rig.control("exec", "--", "true").ending == .exited(6))
-            #expect(try rig.control("exec", "--", "sh", "-c", "exit 9").ending == .exited(9))
+            #expect(try rig.exec("true").waitForExit() == .exited(6))
+            #expect(try rig.exec("sh", "-c", "exit 9").waitForExit() == .exited(9))
             #expect(try rig.control("freeze").ending == .exited(0))
             let thaw = try rig.control("thaw")
             #expect(thaw.ending == .exited(6) && thaw.output.contains("application may be down"), "\(thaw)")

@@ -40,7 +40,7 @@ extension EndToEnd {
             #expect(try FreezeProof.isFrozen(filesystem.mountPoint))
             let process = try process("20", in: rig)
             #expect(kill(process, 0) == 0)
-            #expect(try rig.traced() == ["10 freeze", "20 session", "30 freeze"])
+            #expect(try rig.traced() == ["10 freeze", "30 freeze", "20 session"])
             #expect(try rig.thaw().status == .success)
             // What it wrote at its release is there when the host has its answer; that of the others may follow.
             #expect(try rig.traced()[3] == "20 released")
@@ -50,7 +50,7 @@ extension EndToEnd {
             #expect(record.result == .succeeded && record.level == "application")
             #expect(
                 record.hooks.map { "\($0.name) \($0.phase)" } == [
-                    "10-first freeze", "20-db.session freeze", "30-last freeze", "20-db.session thaw",
+                    "10-first freeze", "30-last freeze", "20-db.session freeze", "20-db.session thaw",
                     "30-last thaw",
                     "10-first thaw",
                 ])
@@ -187,8 +187,9 @@ extension EndToEnd {
                 configuration: ["hooks": "on_failure = \"\(policy)\""],
                 hooks: [
                     "10-db.session": "echo READY; exit 0",
-                    // Its end was noticed by then.
-                    "20-later": "[ $1 = thaw ] || until [ -e $TRACE.seen ]; do sleep 0.02; done",
+                    // The end of the first one was noticed by then.
+                    "20-later.session":
+                        "until [ -e $TRACE.seen ]; do sleep 0.02; done; echo READY; cat >/dev/null",
                 ])
             let freeze = PendingAnswer(.freeze, of: rig.host)
             if policy == "abort" {

@@ -14,9 +14,9 @@ enum TimelineGolden {
             12.50    102.13 │━━                │ flush /mnt/usb               ok
            103.00    311.50 │ ━━━━             │ hook freeze 10-postgresql    ok
            415.00    204.00 │    ━━━           │ hook freeze 20-app.session   ok
-           620.00      3.25 │      ━           │ flush again /srv/im…es/guest ok
-           620.00      3.25 │      ━           │ flush again /                ok
-           620.00      3.25 │      ━           │ flush again /mnt/usb         ok
+           620.00      3.25 │      ━           │ flush last /srv/images/guest ok
+           620.00      3.25 │      ━           │ flush last /                 ok
+           620.00      3.25 │      ━           │ flush last /mnt/usb          ok
            624.50      1.25 │      ━           │ freeze /srv/images/guest     ok
            626.00      4.13 │      ━           │ freeze /                     ok
            631.00   1152.00 │      ████████████│ FROZEN                       ok
@@ -87,9 +87,9 @@ enum TimelineGolden {
             12.50    102.13 │━━━━              │ flush /mnt/usb               ok
            103.00    311.50 │  ━━━━━━━━━━      │ hook freeze 10-postgresql    ok
            415.00    204.00 │           ━━━━━━ │ hook freeze 20-app.session   ok
-           620.00      3.25 │                ━ │ flush again /srv/im…es/guest ok
-           620.00      3.25 │                ━ │ flush again /                ok
-           620.00      3.25 │                ━ │ flush again /mnt/usb         ok
+           620.00      3.25 │                ━ │ flush last /srv/images/guest ok
+           620.00      3.25 │                ━ │ flush last /                 ok
+           620.00      3.25 │                ━ │ flush last /mnt/usb          ok
            624.50      1.25 │                 ━│ freeze /srv/images/guest     ok
            626.00      0.02 │                 ━│ freeze /                     EBUSY
            627.00      0.13 │                 ━│ thaw /srv/images/guest       ok
@@ -119,9 +119,9 @@ enum TimelineGolden {
             12.50    102.13 │━                 │ flush /mnt/usb               ok
            103.00    311.50 │━                 │ hook freeze 10-postgresql    ok
            415.00    204.00 │━                 │ hook freeze 20-app.session   ok
-           620.00      3.25 │━                 │ flush again /srv/im…es/guest ok
-           620.00      3.25 │━                 │ flush again /                ok
-           620.00      3.25 │━                 │ flush again /mnt/usb         ok
+           620.00      3.25 │━                 │ flush last /srv/images/guest ok
+           620.00      3.25 │━                 │ flush last /                 ok
+           620.00      3.25 │━                 │ flush last /mnt/usb          ok
            624.50      1.25 │━                 │ freeze /srv/images/guest     ok
            626.00      4.13 │━                 │ freeze /                     ok
            631.00  59992.50 │██████████████████│ FROZEN                       LOST
@@ -151,9 +151,9 @@ enum TimelineGolden {
             12.50    102.13 │━                 │ flush /mnt/usb               ok
            103.00    311.50 │━                 │ hook freeze 10-postgresql    ok
            415.00    204.00 │━                 │ hook freeze 20-app.session   ok
-           620.00      3.25 │━                 │ flush again /srv/im…es/guest ok
-           620.00      3.25 │━                 │ flush again /                ok
-           620.00      3.25 │━                 │ flush again /mnt/usb         ok
+           620.00      3.25 │━                 │ flush last /srv/images/guest ok
+           620.00      3.25 │━                 │ flush last /                 ok
+           620.00      3.25 │━                 │ flush last /mnt/usb          ok
            624.50      1.25 │━                 │ freeze /srv/images/guest     ok
                 ?         ? │━━━━━━━━━━━━━━━━━━│ freeze /                     STUCK
          10625.00      0.13 │            ━     │ thaw /srv/images/guest       ok

@@ -9,12 +9,15 @@ extension Coverage {
         // A request; what a crash or a hanging FIFREEZE leaves to be done; SIGTERM.
         .idle: [.planning, .thawHooks, .stopped],
         // With hooks to run; with the mount table changed after they ran; in a dry run; failed.
-        .planning: [.flushing, .flushingAgain, .rehearsing, .releasing, .thawHooks],
+        .planning: [.flushing, .flushingAgain, .rehearsing, .thawHooks],
         .flushing: [.freezeHooks, .thawHooks],
+        .freezeHooks: [.flushingAgain, .thawHooks],
+        .flushingAgain: [.checking, .thawHooks],
+        // With session hooks to start, or without.
+        .checking: [.sessionHooks, .freezing, .planning, .thawHooks],
         // From the first session hook on what it holds is let go of.
-        .freezeHooks: [.flushingAgain, .releasing, .thawHooks],
-        .flushingAgain: [.checking, .releasing, .thawHooks],
-        .checking: [.freezing, .planning, .releasing, .thawHooks],
+        .sessionHooks: [.flushingLast, .releasing, .thawHooks],
+        .flushingLast: [.freezing, .releasing, .thawHooks],
         // From the first FIFREEZE on there is no way around the thaw.
         .freezing: [.verifying, .thawing],
         .verifying: [.frozen, .thawing],

@@ -105,14 +105,16 @@ struct Coverage {
         case .freezeHooks: 4
         case .flushingAgain: 5
         case .checking: 6
-        case .freezing: 7
-        case .verifying: 8
-        case .frozen: 9
-        case .rehearsing: 10
-        case .thawing: 11
-        case .releasing: 12
-        case .thawHooks: 13
-        case .stopped: 14
+        case .sessionHooks: 7
+        case .flushingLast: 8
+        case .freezing: 9
+        case .verifying: 10
+        case .frozen: 11
+        case .rehearsing: 12
+        case .thawing: 13
+        case .releasing: 14
+        case .thawHooks: 15
+        case .stopped: 16
         }
     }
 }

@@ -15,6 +15,10 @@ struct PromiseCheck {
     var hooksSucceeded: [String] = []
     /// Hooks that did their work before the freeze.
     var hooksWorked: Set<String> = []
+    /// The request is one of an earlier life.
+    var isLeftover = false
+    /// A hook that has just been thawed well, after its work.
+    var attentionEnds: String?
     var areSessionsReleased = false
     /// A session hook that the window relied on has ended too early, or badly.
     var isSessionLost = false
@@ -51,6 +55,7 @@ extension Simulation {
         case .recovered(let leftover?):
             check.failedThawStarts = [:]
             check.thawHooksBegan = nil
+            check.isLeftover = true
             check.owedHooks = leftover.hooksOwedThaw.reversed().map { ($0.name, false) }
             coverage.note(leftover.stuck.isEmpty ? .recovered : .recoveredStuck)
         case .prepared(_, let prepared):
@@ -65,8 +70,9 @@ extension Simulation {
         case .thawed(_, let result):
             if result.error == .invalidArgument { coverage.note(.thawedByForeigner) }
         case .mountsChecked(let step, let change, let allFrozen) where step == mountCheck:
-            check.mountsAreAsPlanned = change == nil && (machine.state == .checking || allFrozen)
-        case .hookFinished(_, let run): noteHook(run)
+            check.mountsAreAsPlanned =
+                change == nil && ([.checking, .flushingLast].contains(machine.state) || allFrozen)
+        case .hookFinished(let step, let run) where machine.isAwaited(step): noteHook(run)
         case .sessionEnded(_, let run): noteSessionEnd(run)
         default: break
         }
@@ -98,6 +104,12 @@ extension Simulation {
 
     /// What never ran is still owed its call, as often as the policy says and its budget allows.
     private func noteThawHook(_ run: HookRun) {
+        if run.outcome.succeeded, !check.isLeftover, check.hooksWorked.contains(run.name),
+            failedThaws.remove(run.name) != nil
+        {
+            coverage.note(.attentionEnded)
+            check.attentionEnds = run.name
+        }
         guard case .notStarted = run.outcome else { return }
         let failed = check.failedThawStarts[run.name, default: 0] + 1
         check.failedThawStarts[run.name] = failed
@@ -119,7 +131,8 @@ extension Simulation {
         case .flush:
             inspectQuiet(effect)
             check.mountsAreAsPlanned = false
-            check.hasSearched = false
+            // Applications do not wait for a search.
+            if machine.state != .flushingLast { check.hasSearched = false }
         case .findWriteHolders:
             inspectQuiet(effect)
             check.hasSearched = true
@@ -155,7 +168,7 @@ extension Simulation {
         case .progress(let progress):
             inspect(progress)
             if case .failed(let reason) = progress.step { inspectFailure(reason) }
-        case .recover, .checkMounts, .cancelHook, .thaw, .note, .keepAttention: break
+        case .recover, .checkMounts, .pollMounts, .cancelHook, .thaw, .note, .keepAttention: break
         }
     }
 
@@ -169,7 +182,8 @@ extension Simulation {
     /// A dry run looks, and does nothing.
     private func inspectRehearsal(_ effect: RequestEffect) {
         switch effect {
-        case .flush, .findWriteHolders, .checkMounts, .runHook, .startSession, .releaseSessions, .runLeftoverHook,
+        case .flush, .findWriteHolders, .checkMounts, .pollMounts, .runHook, .startSession, .releaseSessions,
+            .runLeftoverHook,
             .cancelHook, .freeze, .thaw, .takeOverThaw:
             violate("dry run", "\(effect)")
         default: break
@@ -212,11 +226,19 @@ extension Simulation {
             return violate("P4", "there is no hook \(index)")
         }
         if hooks[index].refusal != nil { violate("P4", "a refused hook is run") }
-        if let last = check.freezeHooksStarted.last, last >= hooks[index].name {
-            violate("P4", "hook \(hooks[index].name) is run for freeze after \(last)")
+        let name = hooks[index].name
+        if let last = check.freezeHooksStarted.last(where: { HookKind(hookName: $0) == hooks[index].kind }),
+            last >= name
+        {
+            violate("P4", "hook \(name) is run for freeze after \(last)")
+        }
+        if hooks[index].kind == .plain, let session = check.freezeHooksStarted.first(where: isSession) {
+            violate("P4", "plain hook \(name) is run under session hook \(session)")
         }
         check.freezeHooksStarted.append(hooks[index].name)
     }
+
+    private func isSession(_ name: String) -> Bool { HookKind(hookName: name) == .session }
 
     private func inspectThawHook(_ name: String) {
         if check.thawHooksBegan == nil { check.thawHooksBegan = now }
@@ -253,17 +275,8 @@ extension Simulation {
 
     /// An admin learns of every hook that failed at thaw, until it did its work once more, and was thawed.
     private func inspectAttention(_ record: RequestRecord) {
-        let calls = record.hooks.filter { $0.phase == .thaw && HookKind(hookName: $0.name) == .plain }
-        let last = Dictionary(calls.map { ($0.name, $0.outcome) }) { _, last in last }
+        failedThaws.formUnion(record.attention)
         let attention = Set(machine.attention.map(\.hook))
-        for (name, outcome) in last {
-            if !outcome.succeeded {
-                failedThaws.insert(name)
-            } else if check.hooksWorked.contains(name), record.workingHooks.contains(name) {
-                if failedThaws.remove(name) != nil { coverage.note(.attentionEnded) }
-                if attention.contains(name) { violate("attention", "\(name) still needs attention") }
-            }
-        }
         // More may need attention: a request that a crash has cut short has no record.
         if !failedThaws.isSubset(of: attention) { violate("attention", "\(failedThaws) are not in \(attention)") }
     }
@@ -295,6 +308,12 @@ extension Simulation {
         inspectWindow(machine)
         inspectFileWrites(machine)
         if !machine.debts.isEmpty, !machine.lostChannels.isEmpty { coverage.note(.lost) }
+        if let name = check.attentionEnds {
+            check.attentionEnds = nil
+            if machine.attention.contains(where: { $0.hook == name }) {
+                violate("attention", "\(name) still needs attention")
+            }
+        }
         guard isDaemonUp, machine.state == .idle else { return }
         // Of a caller who is gone nothing is kept: there is no end to their number.
         let isKnown = { (channel: ChannelID) in self.hosts.contains { $0.channel == channel } }

@@ -12,7 +12,7 @@ extension Simulation {
         case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
         case .flush(let step): flush(step)
         case .findWriteHolders(let step, let targets): findWriteHolders(step, targets)
-        case .checkMounts(let step):
+        case .checkMounts(let step), .pollMounts(let step):
             mountCheck = step
             let delay = fails(.workHangs, 4) ? random.milliseconds(2000, 12_000) : random.milliseconds(0, 20)
             schedule(at: now + delay, .mountsAreRead(step, life: life))

@@ -364,7 +364,9 @@ final class Simulation {
         heldSessions = []
         // What the host was told is remembered with the ledger.
         let hasSucceeded = check.thawSucceeded && ledger != nil
+        let worked = check.hooksWorked
         check = PromiseCheck()
+        check.hooksWorked = worked
         check.thawSucceeded = hasSucceeded
         progress = ProgressCheck()
         for index in hosts.indices { hosts[index].daemonEnded() }

@@ -54,6 +54,8 @@ struct ActiveRequest: Sendable {
     var runningHook: HookReference?
     var nextHook = 0
     var hooksDeadline: Moment
+    /// What the plain hooks have left of the time for all hooks of the phase.
+    var hooksRemaining: Duration?
     /// How often the thaw hook whose turn it is could not be started.
     var failedThawStarts = 0
     /// Hooks that failed or were refused, where the policy goes on without them.

@@ -37,6 +37,8 @@ public enum HookOutcome: Hashable, Sendable {
     /// True if a freeze after this call covers the hook's application.
     public var didWork: Bool { self == .exited(status: 0) || self == .ready }
 
+    public var isSkipped: Bool { if case .skipped = self { true } else { false } }
+
     public var succeeded: Bool { failureClause == nil }
 
     /// What went wrong, to follow the hook's name; nil if nothing.

@@ -12,8 +12,11 @@ public enum RequestEffect: Hashable, Sendable {
     case flush(StepID)
     /// Search for tasks that sleep inside a write to one of these filesystems. Answered by `writeHoldersFound`.
     case findWriteHolders(StepID, [PlannedFilesystem])
-    /// Compare the mount table with the plan.
+    /// Compare the mount tables of all namespaces with the plan.
     case checkMounts(StepID)
+    /// Compare the mount tables that are open with the plan, if one has changed: quick, and sees no new namespace. Answered
+    /// by `mountsChecked`.
+    case pollMounts(StepID)
     case runHook(StepID, index: Int, HookPhase, succeeded: Bool, level: ConsistencyLevel?, timeout: Duration)
     /// Start a session hook. Answered by `hookFinished` with the outcome `ready`, and later by `sessionEnded`; or by
     /// `hookFinished` with what went wrong.

@@ -1,6 +1,7 @@
 import SystemPackage
 
-/// From the request to the last moment at which nothing is frozen: planning, flushing, hooks, flushing again, checking.
+/// From the request to the last moment at which nothing is frozen: planning, flushing, plain hooks, flushing again,
+/// checking, session hooks, flushing a last time.
 extension RequestMachine {
     mutating func begin(_ channel: ChannelID, _ operation: OperationID, _ id: RequestID, received: Moment) {
         debts[channel] = nil
@@ -93,9 +94,11 @@ extension RequestMachine {
         let affected = request?.prepared?.plan.filesystems.filter { $0.action != .skip } ?? []
         request?.unflushed = affected
         request?.isFlushed = false
-        let step = nextStep(for: policy.flushTimeout)
+        // Applications wait for the last flush. Whoever sleeps inside a write was searched for beside the one before.
+        let isLast = next == .flushingLast
+        let step = nextStep(for: isLast ? policy.freezeTimeout : policy.flushTimeout)
         emit(.flush(step))
-        beginSearch(beside: step)
+        if !isLast { beginSearch(beside: step) }
     }
 
     mutating func flushed(_ result: FlushResult) {
@@ -115,7 +118,7 @@ extension RequestMachine {
     mutating func flushFinished() {
         request?.isFlushed = true
         // From here on the request waits only for the search, which has a limit of its own.
-        deadline = nil
+        if state != .flushingLast { deadline = nil }
         flushMayBeComplete()
     }
 
@@ -124,15 +127,20 @@ extension RequestMachine {
         switch state {
         case .flushing: startFreezeHooks()
         case .flushingAgain: checkMounts()
+        case .flushingLast: pollMounts()
         default: break
         }
     }
 
     mutating func flushTimedOut() {
+        if request?.isFlushed == true { return fail("reading the mount table took too long") }
         let late = (request?.unflushed ?? []).map(\.mountPoint)
-        fail(
-            "\(late.map(\.escaped).joined(separator: ", ")): flushing took longer than flush_timeout "
-                + "(\(DurationText.text(policy.flushTimeout)))", about: late.first.map { .filesystem($0) })
+        let names = late.map(\.escaped).joined(separator: ", ")
+        let problem =
+            state == .flushingLast
+            ? "flushing under session hooks took longer than freeze.timeout (\(DurationText.text(policy.freezeTimeout)))"
+            : "flushing took longer than flush_timeout (\(DurationText.text(policy.flushTimeout)))"
+        fail("\(names): \(problem)", about: late.first.map { .filesystem($0) })
     }
 
     // MARK: Freeze hooks
@@ -143,11 +151,34 @@ extension RequestMachine {
         runNextFreezeHook()
     }
 
+    /// The time that was left by the plain hooks. Without session hooks there is no state of theirs.
+    private mutating func startSessionHooks() {
+        request?.nextHook = 0
+        guard request?.prepared?.hooks.contains(where: { $0.kind == .session }) == true else {
+            return startFreezing()
+        }
+        state = .sessionHooks
+        let remaining = request?.hooksRemaining ?? policy.hooksTotalTimeout
+        request?.hooksDeadline = now + remaining
+        runNextFreezeHook()
+    }
+
+    private mutating func freezeHooksAreDone() {
+        guard state == .freezeHooks else { return flush(in: .flushingLast) }
+        let deadline = request?.hooksDeadline ?? now
+        request?.hooksRemaining = deadline - now
+        flush(in: .flushingAgain)
+    }
+
+    /// Plain hooks first, then session hooks, each kind in the order of the names: a plain hook never runs under the lock
+    /// of a session.
     private mutating func runNextFreezeHook() {
         guard let request, let hooks = request.prepared?.hooks else { return }
-        guard request.nextHook < hooks.count else { return flush(in: .flushingAgain) }
-        let index = request.nextHook
-        self.request?.nextHook += 1
+        let kind: HookKind = state == .freezeHooks ? .plain : .session
+        guard let index = hooks.indices.dropFirst(request.nextHook).first(where: { hooks[$0].kind == kind }) else {
+            return freezeHooksAreDone()
+        }
+        self.request?.nextHook = index + 1
         if hooks[index].refusal != nil {
             self.request?.failedHooks.append(hooks[index].name)
             return runNextFreezeHook()
@@ -193,7 +224,7 @@ extension RequestMachine {
         report(.hookEnded(run))
         deadline = nil
         switch state {
-        case .freezeHooks: freezeHookFinished(hook, run)
+        case .freezeHooks, .sessionHooks: freezeHookFinished(hook, run)
         case .thawHooks: thawHookFinished(hook, run)
         default: break
         }
@@ -224,7 +255,7 @@ extension RequestMachine {
             return state == .thawHooks ? runNextThawHook() : ()
         }
         let name = hookName(hook)
-        let phase: HookPhase = state == .freezeHooks ? .freeze : .thaw
+        let phase: HookPhase = state == .thawHooks ? .thaw : .freeze
         // Its late answer is not awaited any more.
         _ = nextStep(for: nil)
         hookFinished(
@@ -269,16 +300,26 @@ extension RequestMachine {
         emit(.checkMounts(nextStep(for: policy.planTimeout)))
     }
 
+    /// A change now fails the request: a new plan would take longer than applications should wait.
+    private mutating func pollMounts() {
+        let limit = deadline
+        emit(.pollMounts(nextStep(for: nil)))
+        deadline = limit
+    }
+
     mutating func mountsChecked(_ change: String?, allFrozen: Bool) {
         switch state {
         case .checking: checkedBeforeFreezing(change)
+        case .flushingLast:
+            if let change { return fail("something changed while session hooks held: \(change)") }
+            startFreezing()
         case .verifying: checkedWhileFrozen(change, allFrozen: allFrozen)
         default: break
         }
     }
 
     private mutating func checkedBeforeFreezing(_ change: String?) {
-        guard let change, let request else { return startFreezing() }
+        guard let change, let request else { return startSessionHooks() }
         guard request.replans < policy.maximumReplans else {
             return fail("something keeps changing while hooks run: \(change)")
         }
@@ -297,9 +338,9 @@ extension RequestMachine {
         let isFirst = request?.failure == nil
         noteFailure(reason, about: subject)
         switch state {
-        case .planning, .flushing, .flushingAgain, .checking, .rehearsing:
+        case .planning, .flushing, .flushingAgain, .checking, .flushingLast, .rehearsing:
             endWithoutWindow()
-        case .freezeHooks:
+        case .freezeHooks, .sessionHooks:
             if request?.runningHook == nil {
                 endWithoutWindow()
             } else if isFirst {

@@ -71,12 +71,14 @@ extension RequestMachine {
     /// write to a file there, through a server that /sys does not show.
     private mutating func explainLateFreeze(_ index: Int) {
         guard let request, request.lateFreezes.contains(index), let failure = request.failure else { return }
-        let recent = request.thaws.filter { now - $0.moment < policy.hangingFreezePatience }.map(\.mountPoint.escaped)
+        let recent = request.thaws.filter { now - $0.moment < policy.hangingFreezePatience }.map(
+            \.mountPoint.escaped)
         guard state == .thawing, !recent.isEmpty else { return }
         self.request?.lateFreezes.remove(index)
         let target = request.targets[index].mountPoint.escaped
         self.request?.failure =
-            failure + "; \(target) was frozen as soon as \(recent.joined(separator: ", ")) was thawed, so it may be "
+            failure
+            + "; \(target) was frozen as soon as \(recent.joined(separator: ", ")) was thawed, so it may be "
             + "stored there: freeze it first, by [[filesystems.order]]"
     }
 

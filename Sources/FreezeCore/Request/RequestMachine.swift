@@ -3,10 +3,13 @@ import SystemPackage
 /// One freeze…thaw cycle at a time, from the host's FREEZE to the last thaw hook: pure, event in, effects out.
 ///
 /// ```
-/// recovering → idle → planning → flushing → freezeHooks → flushingAgain → checking → freezing → verifying
-///                ↑                                                                                 ↓
-///                └──────────────── thawHooks ←── releasing ←── thawing ←──────────────────────── frozen
+/// recovering → idle → planning → flushing → freezeHooks → flushingAgain → checking ─→ freezing → verifying
+///                ↑                                                           ↓            ↑           ↓
+///                │                                                      sessionHooks → flushingLast   │
+///                └──────────────── thawHooks ←── releasing ←── thawing ←─────────────────────────── frozen
 /// ```
+/// Session hooks come last, so that applications wait for nothing but the end of the freeze.
+///
 /// Any failure leads to `thawing` if a FIFREEZE was issued, else to `releasing` if a session hook is held, else
 /// straight to `thawHooks`. The states are handled in
 /// the files `RequestMachine+Preparing`, `+Window` and `+Ending`, in this order; what channels send at any moment
@@ -165,9 +168,9 @@ public struct RequestMachine: Sendable {
         self.deadline = nil
         switch state {
         case .planning: planningTimedOut()
-        case .flushing, .flushingAgain: flushTimedOut()
+        case .flushing, .flushingAgain, .flushingLast: flushTimedOut()
         case .checking, .verifying: fail("reading the mount table took too long")
-        case .freezeHooks, .thawHooks: hookTimedOut()
+        case .freezeHooks, .sessionHooks, .thawHooks: hookTimedOut()
         case .freezing: freezeTimedOut()
         case .frozen: fail(Self.windowExpired(policy))
         case .rehearsing: fail("THAW did not come within freeze.max_window")

@@ -24,7 +24,8 @@ public struct RequestPolicy: Sendable, Hashable {
     /// All hooks of one phase.
     public var hooksTotalTimeout = Duration.seconds(120)
     public var onHookFailure = HookFailure.abort
-    /// From the first FIFREEZE until all filesystems are frozen.
+    /// From the first FIFREEZE until all filesystems are frozen. Also the limit of the flush before it, while session
+    /// hooks hold.
     public var freezeTimeout = Duration.seconds(10)
     /// From the first FIFREEZE to the last FITHAW.
     public var maxWindow = Duration.seconds(60)
@@ -59,8 +60,9 @@ public struct RequestPolicy: Sendable, Hashable {
 
     public init() {}
 
-    /// The longest that a FREEZE can take by these limits: planning, two flushes, the hooks, and the freezing.
+    /// The longest that a FREEZE can take by these limits: planning, two flushes, the hooks, the flush while session
+    /// hooks hold, and the freezing.
     public var longestFreeze: Duration {
-        planTimeout + flushTimeout + flushTimeout + hooksTotalTimeout + freezeTimeout
+        planTimeout + flushTimeout + flushTimeout + hooksTotalTimeout + freezeTimeout + freezeTimeout
     }
 }

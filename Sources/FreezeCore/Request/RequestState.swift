@@ -7,8 +7,12 @@ public enum RequestState: String, Sendable, Hashable, CaseIterable {
     case flushing
     case freezeHooks = "running freeze hooks"
     case flushingAgain = "flushing again"
-    /// Looking whether the mount table is still the planned one, before the first FIFREEZE.
+    /// Looking whether the mount table is still the planned one.
     case checking
+    /// Session hooks take what they hold until the end of the window.
+    case sessionHooks = "starting session hooks"
+    /// Flushing what was written since, while the session hooks hold.
+    case flushingLast = "flushing under session hooks"
     case freezing
     /// All frozen; looking whether the mount table is still the planned one, before FREEZE is answered.
     case verifying

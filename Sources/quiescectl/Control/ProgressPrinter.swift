@@ -81,11 +81,12 @@ struct ProgressPrinter {
     private static func waiting(for state: ControlState) -> String? {
         switch state {
         case .planning: "planning"
-        case .flushing, .flushingAgain: "flushing"
+        case .flushing, .flushingAgain, .flushingLast: "flushing"
         case .freezing: "freezing"
         case .thawing: "thawing"
         case .releasing: "releasing session hooks"
-        case .recovering, .idle, .freezeHooks, .checking, .verifying, .frozen, .rehearsing, .thawHooks, .stopped:
+        case .recovering, .idle, .freezeHooks, .checking, .sessionHooks, .verifying, .frozen, .rehearsing,
+            .thawHooks, .stopped:
             nil
         }
     }

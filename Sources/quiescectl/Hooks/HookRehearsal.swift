@@ -13,7 +13,11 @@ struct HookRehearsal {
         let calls: [HookRun]
         let wasInterrupted: Bool
 
-        var succeeded: Bool { !wasInterrupted && calls.count == 2 && calls.allSatisfy(\.outcome.succeeded) }
+        /// A session hook without work is called once: it holds nothing until a thaw.
+        var succeeded: Bool {
+            let count = hook.kind == .session && calls.first?.outcome.isSkipped == true ? 1 : 2
+            return !wasInterrupted && calls.count == count && calls.allSatisfy(\.outcome.succeeded)
+        }
     }
 
     private let hook: Hook

@@ -26,8 +26,7 @@ struct RehearsalText {
     }
 
     private func outcome(of call: HookRun) -> String {
-        if case .skipped = call.outcome { return "skipped" }
-        return call.outcome.failureClause ?? "ok"
+        call.outcome.isSkipped ? "skipped" : call.outcome.failureClause ?? "ok"
     }
 
     private func outputLines(_ call: HookRun) -> [String] {

@@ -41,7 +41,8 @@ struct KillPlace: Sendable, CustomStringConvertible {
     private static let turns = 1...superblocks
 
     static let preparing =
-        daemon([.planning, .flushing, .freezeHooks, .flushingAgain, .checking], .freeze)
+        daemon(
+            [.planning, .flushing, .freezeHooks, .flushingAgain, .checking, .sessionHooks, .flushingLast], .freeze)
         + [KillPlace(stopped: .daemon, point: "before the ledger", operation: .freeze)]
     static let freezing =
         daemon([.freezing, .verifying, .frozen], .freeze)

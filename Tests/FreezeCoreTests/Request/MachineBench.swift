@@ -137,7 +137,8 @@ struct MachineBench {
             switch effect {
             case .prepare(let step, _, _, _): return .prepared(step, PreparedRequest(plan: plan, hooks: hooks))
             case .flush(let step): return .flushFinished(step)
-            case .checkMounts(let step): return .mountsChecked(step, change: nil, allFrozen: true)
+            case .checkMounts(let step), .pollMounts(let step):
+                return .mountsChecked(step, change: nil, allFrozen: true)
             case .runHook(let step, let index, let phase, _, _, _): return .hookFinished(step, run(index, phase))
             case .startSession(let step, let index, _): return .hookFinished(step, run(index, .freeze, .ready))
             case .runLeftoverHook(let step, _, _, _, _, _): return .hookFinished(step, run(0, .thaw))
@@ -208,7 +209,8 @@ struct MachineBench {
     var step: StepID? {
         for effect in effects {
             switch effect {
-            case .prepare(let step, _, _, _), .flush(let step), .checkMounts(let step): return step
+            case .prepare(let step, _, _, _), .flush(let step), .checkMounts(let step), .pollMounts(let step):
+                return step
             case .runHook(let step, _, _, _, _, _), .cancelHook(let step): return step
             default: continue
             }

@@ -26,6 +26,68 @@ struct SessionTests {
         .sessionEnded(index: index, bench.run(index, .thaw, outcome))
     }
 
+    @Test func `P4 sessions start last, after every plain hook, whatever the names`() throws {
+        var bench = MachineBench()
+        bench.hooks = [
+            PlannedHook(name: "10-a.session", kind: .session), PlannedHook(name: "20-b"),
+            PlannedHook(name: "30-c.session", kind: .session), PlannedHook(name: "40-d"),
+        ]
+        let freeze = bench.freeze()
+        bench.goOn(to: .frozen)
+        #expect(bench.told(freeze)?.verdict == .success)
+        #expect(bench.machine.state == .frozen)
+        let states = bench.steps.compactMap { if case .entered(let state) = $0 { state } else { nil } }
+        #expect(
+            states == [
+                .idle, .planning, .flushing, .freezeHooks, .flushingAgain, .checking, .sessionHooks, .flushingLast,
+                .freezing, .verifying, .frozen,
+            ])
+        _ = bench.thaw()
+        for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
+        for index in [0, 2] { bench.send(lost(bench, index)) }
+        bench.goOn(to: .idle)
+        let freezes = bench.record?.hooks.filter { $0.phase == .freeze }.map(\.name)
+        #expect(freezes == ["20-b", "40-d", "10-a.session", "30-c.session"])
+    }
+
+    @Test func `P2 a mount while sessions are held fails the request, and lets go of them`() {
+        var (bench, freeze) = bench(in: .flushingLast)
+        guard let step = bench.step else { return }
+        bench.send(.flushFinished(step))
+        guard case .pollMounts(let poll)? = bench.effects.first else { return #expect(Bool(false)) }
+        bench.send(.mountsChecked(poll, change: "/new was mounted", allFrozen: false))
+        #expect(bench.machine.state == .releasing)
+        for index in [1, 2] { bench.send(lost(bench, index)) }
+        #expect(bench.told(freeze)?.verdict == .failure)
+        bench.goOn(to: .idle)
+        #expect(bench.record?.reason == "something changed while session hooks held: /new was mounted")
+    }
+
+    @Test func `P9 the last flush has freeze's own limit, and no search for writers`() {
+        var (bench, freeze) = bench(in: .flushingLast)
+        #expect(!bench.history.suffix(3).contains { if case .findWriteHolders = $0 { true } else { false } })
+        #expect(bench.machine.nextDeadline == bench.now + RequestPolicy().freezeTimeout)
+        bench.waitForDeadline()
+        for index in [1, 2] { bench.send(lost(bench, index)) }
+        #expect(bench.told(freeze)?.verdict == .failure)
+        bench.goOn(to: .idle)
+        #expect(
+            bench.record?.reason?.contains("flushing under session hooks took longer than freeze.timeout") == true)
+    }
+
+    @Test func `Both kinds share the time for all hooks`() throws {
+        var policy = RequestPolicy()
+        policy.hooksTotalTimeout = .seconds(20)
+        var bench = MachineBench(policy: policy)
+        bench.hooks = Self.hooks
+        _ = bench.freeze()
+        bench.goOn(to: .freezeHooks)
+        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze)), after: .seconds(15))
+        bench.goOn(to: .sessionHooks)
+        guard case .startSession(_, _, let timeout)? = bench.effects.first else { return #expect(Bool(false)) }
+        #expect(timeout == .seconds(5))
+    }
+
     @Test("P3: sessions are released after the last thaw, and THAW is answered when all have ended")
     func released() {
         var (bench, _) = bench(in: .frozen)
@@ -64,7 +126,7 @@ struct SessionTests {
         var proceed = RequestPolicy()
         proceed.onHookFailure = .proceed
         for policy in [RequestPolicy(), proceed] {
-            var (bench, freeze) = bench(policy, in: .flushingAgain)
+            var (bench, freeze) = bench(policy, in: .flushingLast)
             let flush = bench.effects
             bench.send(lost(bench, 1, .exited(status: 3)))
             if policy.onHookFailure == .abort {
