@@ -43,6 +43,11 @@ public struct HookContext: Hashable, Sendable {
         var environment = [
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "LANG=C.UTF-8",
+            // As root's cron jobs have them. Not looked up: a lookup may ask the network.
+            "HOME=/root",
+            "USER=root",
+            "LOGNAME=root",
+            "SHELL=/bin/sh",
             "QUIESCE_PHASE=\(argument)",
             "QUIESCE_REQUEST_ID=\(requestID.text)",
             "QUIESCE_CHANNEL=\(channel.name)",

@@ -89,6 +89,23 @@ extension EndToEnd {
             }
         }
 
+        // MARK: Environment
+
+        @Test func `a hook finds the variables of root's cron jobs, whoever has called quiescectl`() throws {
+            let rig = try DaemonRig(
+                hooks: ["50-app": "echo \"$1 $HOME $USER $LOGNAME $SHELL\" >> $TRACE"], isStarted: false)
+            let caller = ["HOME": "/home/alice", "USER": "alice", "LOGNAME": "alice", "SHELL": "/bin/zsh"]
+            for arguments in [["hooks", "run", "50-app"], ["hooks", "freeze"], ["hooks", "thaw"]] {
+                let run = try RunningProgram.run(
+                    ScratchWorld.programs.appending("quiescectl"),
+                    arguments + ["--config", rig.configuration.string], environment: caller)
+                #expect(run.ending == .exited(0), "\(arguments): \(run)")
+            }
+            #expect(
+                try rig.traced()
+                    == ["freeze", "thaw", "freeze", "thaw"].map { "\($0) /root root root /bin/sh" })
+        }
+
         // MARK: Settings
 
         @Test func `a hook is told where its settings are, and is refused if others can write to them`() throws {

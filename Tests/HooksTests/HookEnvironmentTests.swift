@@ -21,28 +21,33 @@ extension RunningHooksTests {
                 .sorted()
         }
 
+        /// For every call.
         private static let common = [
-            "LANG=C.UTF-8", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "QUIESCE_CHANNEL=hyperv",
+            "HOME=/root", "LANG=C.UTF-8", "LOGNAME=root",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "QUIESCE_CHANNEL=hyperv",
+            "SHELL=/bin/sh", "USER=root",
         ]
+
+        /// In the order of ``environment(_:)``.
+        private static func expected(_ own: String...) -> [String] { (common + own).sorted() }
 
         @Test func `the environment for freeze is exactly this`() async throws {
             setenv("QUIESCE_TEST_LEAK", "1", 1)
             let context = HookContext.freeze(timeout: .milliseconds(19_999), mountPoints: ["/", "/srv/my data"])
             #expect(
-                try await environment(context) == Self.common + [
-                    "QUIESCE_LEVEL=application", "QUIESCE_MOUNTPOINTS=/\n/srv/my\\040data", "QUIESCE_PHASE=freeze",
-                    "QUIESCE_REQUEST_ID=r-1", "QUIESCE_TIMEOUT_SECONDS=19",
-                ])
+                try await environment(context)
+                    == Self.expected(
+                        "QUIESCE_LEVEL=application", "QUIESCE_MOUNTPOINTS=/\n/srv/my\\040data",
+                        "QUIESCE_PHASE=freeze", "QUIESCE_REQUEST_ID=r-1", "QUIESCE_TIMEOUT_SECONDS=19"))
         }
 
         @Test(arguments: [HookContext.Result.ok, .failed])
         func `the environment for thaw is exactly this`(result: HookContext.Result) async throws {
             #expect(
-                try await environment(.thaw(result)) == Self.common + [
-                    "QUIESCE_MOUNTPOINTS=/srv", "QUIESCE_PHASE=thaw", "QUIESCE_REQUEST_ID=r-1",
-                    "QUIESCE_RESULT=\(result.rawValue)", "QUIESCE_TIMEOUT_SECONDS=20",
-                ])
+                try await environment(.thaw(result))
+                    == Self.expected(
+                        "QUIESCE_MOUNTPOINTS=/srv", "QUIESCE_PHASE=thaw", "QUIESCE_REQUEST_ID=r-1",
+                        "QUIESCE_RESULT=\(result.rawValue)", "QUIESCE_TIMEOUT_SECONDS=20"))
         }
 
         @Test func `mount points are escaped as in mountinfo, and so is what is not UTF-8`() {
