@@ -1,5 +1,6 @@
 import FreezeCore
 import Glibc
+import LinuxCalls
 import LinuxSystem
 import SystemPackage
 
@@ -47,5 +48,28 @@ extension Hook {
                     \(program): it cannot be executed: \(Errno(rawValue: errno)). Is its filesystem mounted noexec?
                     """)
         }
+        guard !fails(firstLineOf: program) else {
+            throw HookRefusal(
+                reason: """
+                    \(program): its first line ends in a carriage return (DOS line endings). Run: \
+                    sed -i 's/\\r$//' \(program)
+                    """)
+        }
+    }
+
+    /// Whether the carriage return of a DOS line ending keeps the script from running. The kernel takes it for the last
+    /// character of the interpreter's name, or of the interpreter's one argument (fs/binfmt_script.c). env and shells
+    /// fail with such an argument; other interpreters may accept it.
+    private static func fails(firstLineOf program: FilePath) -> Bool {
+        guard let descriptor = try? openDescriptor(program, .readOnly, options: .nonBlocking) else { return false }
+        defer { try? descriptor.close() }
+        // The kernel reads no more (BINPRM_BUF_SIZE).
+        let start = (try? readOnce(descriptor, atMost: 256)) ?? []
+        let line = start.prefix { $0 != UInt8(ascii: "\n") }
+        guard line.starts(with: "#!".utf8), line.last == UInt8(ascii: "\r") else { return false }
+        let words = line.dropFirst(2).dropLast().split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+        let interpreter = words.first?.split(separator: UInt8(ascii: "/")).last ?? []
+        let isEnvironment = interpreter.elementsEqual("env".utf8) && words.count == 2
+        return words.count < 2 || isEnvironment || interpreter.suffix(2).elementsEqual("sh".utf8)
     }
 }

@@ -188,6 +188,24 @@ extension EndToEnd {
             #expect(record.reason?.contains("20-faulty") == true)
         }
 
+        @Test func `a script with DOS line endings fails the request, and says so`() throws {
+            let rig = try DaemonRig(hooks: ["10-first": "echo 10 $1 >> $TRACE"])
+            let path = rig.hookDirectory.appending("20-dos").string
+            try Data("#!/bin/sh\r\nexit 0\r\n".utf8).write(to: URL(fileURLWithPath: path))
+            try RunningProgram.output(of: "chmod", ["755", path])
+            #expect(try rig.freeze().status == .failure)
+            let words =
+                "its first line ends in a carriage return (DOS line endings). Run: sed -i 's/\\r$//' \(path)"
+            #expect(try rig.record().reason?.contains(words) == true)
+            #expect(try rig.traced().isEmpty)
+            for command in [["hooks", "list", "--json"], ["check", "--json"]] {
+                let run = try RunningProgram.run(
+                    ScratchWorld.programs.appending("quiescectl"),
+                    command + ["--config", rig.configuration.string])
+                #expect(run.output.contains("ends in a carriage return (DOS line endings)"), "\(run)")
+            }
+        }
+
         @Test func `a flood of output neither blocks its hook nor fills the record`() throws {
             let rig = try DaemonRig(hooks: ["10-noisy": "head -c 100000000 /dev/zero | tr '\\0' x; echo; echo end"]
             )

@@ -142,4 +142,29 @@ struct HookDirectoryTests {
         let error = #expect(throws: HookError.self) { try HookDirectory(hook.path).scan() }
         #expect(error?.description.contains("hooks.directory must name a directory") == true)
     }
+
+    // MARK: DOS line endings
+
+    @Test(arguments: [
+        "#!/bin/sh\r\nexit 0\r\n", "#!/bin/sh -eu\r\n", "#!/usr/bin/env bash\r\n", "#! /usr/bin/perl\r\n",
+        "#!/bin/sh\r", "#!\r\n",
+    ])
+    func `a script with DOS line endings is refused, with the remedy`(content: String) throws {
+        try scratch.file("10-dos", content)
+        let path = scratch.hooks.appending("10-dos")
+        #expect(
+            try reason("10-dos")
+                == "\(path): its first line ends in a carriage return (DOS line endings). Run: sed -i 's/\\r$//' \(path)"
+        )
+    }
+
+    @Test(arguments: [
+        // perl ignores it in its options, and env -S takes it for a blank.
+        "#!/usr/bin/perl -w\r\n", "#!/usr/bin/env -S perl -w\r\n", "#!/bin/sh\nexit 0\r\n", "\r\n", "",
+        "exit 0\r\n",
+    ])
+    func `what a carriage return does not harm is not refused for it`(content: String) throws {
+        try scratch.file("10-a", content)
+        #expect(try reason("10-a") == nil)
+    }
 }

@@ -161,6 +161,19 @@ extension RunningHooksTests {
             #expect(reason.contains(words), "\(reason)")
         }
 
+        @Test func `the remedy for DOS line endings makes the hook run`() async throws {
+            try scratch.file("10-dos", "#!/bin/sh\r\necho done\r\n")
+            let hook = HookDirectory(scratch.hooks).hook(named: "10-dos")
+            guard case .notStarted(let refused) = await scratch.run(hook).outcome else {
+                Issue.record("started")
+                return
+            }
+            let command = try #require(refused.firstMatch(of: /Run: (.*)/)?.1)
+            #expect(try await scratch.output(of: String(command)) == "")
+            let run = await scratch.run(hook)
+            #expect(run.outcome == .exited(status: 0) && run.output == "done\n", "\(run)")
+        }
+
         @Test func `a hook for which no time is left is not started`() async throws {
             let run = await scratch.run(try scratch.hook("10-hook", "echo run"), .freeze(timeout: .zero))
             guard case .notStarted(let reason) = run.outcome else {
