@@ -21,6 +21,7 @@ public enum CheckRun {
             (ConfigurationCheck.name, { ConfigurationCheck.findings(subject) }),
             (PlanCheck.name, { PlanCheck.findings(subject) }),
             (HookCheck.name, { HookCheck.findings(subject) }),
+            (DatabaseCheck.name, { DatabaseCheck.findings(subject) }),
             (AttentionCheck.name, { AttentionCheck.findings(subject) }),
             (DeviceCheck.name, { DeviceCheck.findings(subject) }),
             (RunDirectoryCheck.name, { RunDirectoryCheck.findings(subject) }),

@@ -17,6 +17,10 @@ struct ProcessTable {
             .map { Process(processID: $0, directory: proc.appending("\($0)")) }
     }
 
+    func process(_ processID: pid_t) -> Process {
+        Process(processID: processID, directory: proc.appending("\(processID)"))
+    }
+
     struct Process: CustomStringConvertible {
         let processID: pid_t
         let directory: FilePath
@@ -26,6 +30,43 @@ struct ProcessTable {
             let bytes = (try? readWholeFile(directory.appending("comm"))) ?? []
             return escapedControlCharacters(
                 String(decoding: bytes.filter { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
+        }
+
+        /// Nil if the process is gone.
+        var realUser: uid_t? {
+            let bytes = (try? readWholeFile(directory.appending("status"))) ?? []
+            let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("Uid:") }
+            return line?.split(separator: "\t").dropFirst().first.flatMap { uid_t($0) }
+        }
+
+        /// As the kernel names it; nil if the process is gone, or may not be looked at.
+        var pidNamespace: FilePath? { try? readSymbolicLink(directory.appending("ns").appending("pid")) }
+
+        /// Whether the program gets its owner's rights, whoever starts it.
+        var isSetuid: Bool {
+            var status = stat()
+            return directory.appending("exe").withPlatformString { stat($0, &status) } == 0
+                && status.st_mode & S_ISUID != 0
+        }
+
+        /// Whether a container manager has put the process into a cgroup of its own.
+        var isInContainer: Bool {
+            let bytes = (try? readWholeFile(directory.appending("cgroup"))) ?? []
+            return String(decoding: bytes, as: UTF8.self).split(separator: "\n").contains(
+                where: Self.isOfContainer)
+        }
+
+        /// The first words of cgroups' names, as hooks/lib/own-servers has them: Docker, Podman, containerd, CRI-O,
+        /// Kubernetes, LXC, systemd-nspawn.
+        private static let managers = [
+            "docker", "libpod", "cri-containerd", "crio", "kubepods", "lxc", "machine.slice",
+        ]
+
+        /// - Parameter line: Of /proc/PID/cgroup: `HIERARCHY:CONTROLLERS:PATH`.
+        static func isOfContainer(_ line: Substring) -> Bool {
+            line.split(separator: "/", omittingEmptySubsequences: false).dropFirst().contains { part in
+                managers.contains { part == $0 || part.hasPrefix($0 + ".") || part.hasPrefix($0 + "-") }
+            }
         }
 
         var description: String { "\(name) (process \(processID))" }

@@ -13,8 +13,8 @@ struct CheckCommand: ParsableCommand {
         commandName: "check",
         abstract: "Check whether a backup would work, and say what to do if not.",
         discussion: """
-            Looks at the configuration, the hooks, the device of the host and who holds it, the directories, the \
-            helper that freezes, and at what on this machine does not go well with freezing. It changes nothing and \
+            Looks at the configuration, the hooks, database servers without a hook, the device of the host and who \
+            holds it, the directories, the helper that freezes, and at what on this machine does not go well with freezing. It changes nothing and \
             freezes nothing.
 
             Exit status: 0 ready, perhaps with warnings; 1 not ready; 2 wrong usage or configuration.

@@ -41,7 +41,7 @@ import Testing
         #expect(
             names == [
                 "configuration", "plan", "hooks", "device", "run_directory", "state_directory", "control_socket",
-                "capabilities", "freezer", "ledger", "fanotify", "audit", "hung_task", "attention",
+                "capabilities", "freezer", "ledger", "fanotify", "audit", "hung_task", "attention", "databases",
             ])
         for finding in report.findings {
             #expect(finding.statement.hasSuffix("."), "\(finding)")

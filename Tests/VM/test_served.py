@@ -20,6 +20,8 @@ class Served(Group):
         self.make_filesystems()
         self.load_driver()
         self.wait_for_registration()
+        # It would lower every level.
+        self.configure('[filesystems]\nexclude = ["fstype:vfat"]\n')
         self.machine.run(f"mkdir -p {MOUNT_POINT}; truncate -s 64M {IMAGE}")
 
     def mount(self, device: str) -> None:
@@ -76,8 +78,8 @@ class Served(Group):
         """A rule that is the wrong way round: the freeze hangs, everything is thawed, and the error names the key."""
         self.connect_nbd()
         self.configure(
-            '[freeze]\ntimeout = "4s"\nmax_window = "20s"\n[filesystems]\n[[filesystems.order]]\n'
-            f'first = ["/srv/xfs"]\nthen = ["{MOUNT_POINT}"]\n')
+            '[freeze]\ntimeout = "4s"\nmax_window = "20s"\n[filesystems]\nexclude = ["fstype:vfat"]\n'
+            f'[[filesystems.order]]\nfirst = ["/srv/xfs"]\nthen = ["{MOUNT_POINT}"]\n')
         self.freeze(success=False)
         self.expect_thawed(["/", "/srv/xfs", MOUNT_POINT])
         self.thaw()
@@ -85,7 +87,7 @@ class Served(Group):
         reason = self.last_record()["reason"]
         self.say(reason)
         expect("[[filesystems.order]]" in reason and "/srv/xfs" in reason, f"the reason: {reason}")
-        self.configure_as_shipped()
+        self.configure('[filesystems]\nexclude = ["fstype:vfat"]\n')
         self.disconnect_nbd()
 
     # --- SCSI ---
@@ -93,7 +95,7 @@ class Served(Group):
     def case_iscsi(self) -> None:
         """tgt and open-iscsi on 127.0.0.1: twenty backups, all good."""
         self.machine.run(
-            "systemctl start tgt; modprobe iscsi_tcp;"
+            "set -e; systemctl start tgt; modprobe iscsi_tcp;"
             f"tgtadm --lld iscsi --mode target --op new --tid 1 --targetname {TARGET};"
             f"tgtadm --lld iscsi --mode logicalunit --op new --tid 1 --lun 1 --backing-store {IMAGE};"
             "tgtadm --lld iscsi --mode target --op bind --tid 1 --initiator-address ALL;"
@@ -111,7 +113,7 @@ class Served(Group):
         port = f"{LIO}/loopback/naa.5001405000000001/tpgt_1"
         backstore = f"{LIO}/core/fileio_0/served"
         self.machine.run(
-            "modprobe target_core_file; modprobe tcm_loop; mount -t configfs none /sys/kernel/config || true;"
+            "set -e; modprobe target_core_file; modprobe tcm_loop; mount -t configfs none /sys/kernel/config || true;"
             f"mkdir -p {backstore}; echo fd_dev_name={IMAGE},fd_dev_size=$((64 << 20)) >{backstore}/control;"
             f"echo 1 >{backstore}/enable; mkdir -p {port}/lun/lun_0; echo naa.5001405000000002 >{port}/nexus;"
             f"ln -s {backstore} {port}/lun/lun_0/served")
@@ -128,7 +130,7 @@ class Served(Group):
         """nvme-loop writes through a freeze: the plan warns, and the level drops."""
         subsystem, port = f"{NVMET}/subsystems/served", f"{NVMET}/ports/1"
         self.machine.run(
-            "modprobe nvme-loop; mount -t configfs none /sys/kernel/config || true;"
+            "set -e; modprobe nvme-loop; mount -t configfs none /sys/kernel/config || true;"
             f"mkdir {subsystem}; echo 1 >{subsystem}/attr_allow_any_host; mkdir {subsystem}/namespaces/1;"
             f"echo {IMAGE} >{subsystem}/namespaces/1/device_path; echo 1 >{subsystem}/namespaces/1/enable;"
             f"mkdir {port}; echo loop >{port}/addr_trtype; ln -s {subsystem} {port}/subsystems/served;"
