@@ -180,8 +180,8 @@ let package = Package(
             name: "ConfigurationTests", dependencies: ["Configuration", "FreezeCore", system],
             swiftSettings: strict),
         .testTarget(
-            name: "HooksTests", dependencies: ["Hooks", "LinuxCalls", "FreezeCore", system], swiftSettings: strict
-        ),
+            name: "HooksTests", dependencies: ["Hooks", "Configuration", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
         .testTarget(
             name: "ChannelsTests",
             dependencies: [

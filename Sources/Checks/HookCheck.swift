@@ -11,11 +11,20 @@ enum HookCheck {
     static func findings(_ subject: CheckSubject) -> [Finding] {
         let hooks = subject.configuration.hooks
         do throws(HookError) {
-            return findings(
-                try HookSources(subject.configuration).scan(), in: hooks.directory, onFailure: hooks.onFailure)
+            let candidates = try HookSources(subject.configuration).scan()
+            return findings(candidates, in: hooks.directory, onFailure: hooks.onFailure)
+                + hooks.overrides.compactMap { unused($0, candidates) }
         } catch {
             return [Finding(name, .error, error)]
         }
+    }
+
+    /// Its limits hold for no hook, by a slip of the hand or because the hook is not enabled.
+    private static func unused(_ override: HookOverride, _ candidates: [HookCandidate]) -> Finding? {
+        guard !candidates.contains(where: { $0.hook.name == override.hook }) else { return nil }
+        return Finding(
+            name, .warning, "hooks.overrides names \(override.hook), and there is no such hook.",
+            nextStep: "Correct the name, as in `quiescectl hooks list`, or remove the override.")
     }
 
     static func findings(
@@ -31,7 +40,7 @@ enum HookCheck {
         let refused = candidates.compactMap { candidate -> Finding? in
             guard case .refused(let reason) = candidate.verdict else { return nil }
             // It ends in what to do about it, where anything can be done.
-            let isFatal = (candidate.hook.style.onFailure ?? onFailure) == .abort
+            let isFatal = (candidate.hook.onFailure ?? onFailure) == .abort
             return Finding(
                 name, isFatal ? .error : .warning, "Hook \(candidate.hook.name) is refused. \(reason).",
                 nextStep: isFatal

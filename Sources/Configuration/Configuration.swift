@@ -54,6 +54,8 @@ public struct Configuration: Hashable, Sendable {
         public var onFailure = RequestPolicy().onHookFailure
         /// Directories of hooks that were written for other agents; one of each style.
         public var imports: [HookImport] = []
+        /// Limits of single hooks; one for each name, in bytewise order of the names.
+        public var overrides: [HookOverride] = []
 
         public init() {}
     }
@@ -95,6 +97,22 @@ public struct HookImport: Hashable, Sendable {
     public init(_ style: HookStyle, _ directory: FilePath) {
         self.style = style
         self.directory = directory
+    }
+}
+
+/// `[hooks.overrides."NAME"]`: limits of one hook, instead of those of all.
+public struct HookOverride: Hashable, Sendable {
+    /// The hook's name, as `quiescectl hooks list` shows it.
+    public let hook: String
+    /// For each call; nil for ``Configuration/Hooks/timeout``.
+    public let timeout: Duration?
+    /// Nil for what holds without the override.
+    public let onFailure: RequestPolicy.HookFailure?
+
+    public init(_ hook: String, timeout: Duration? = nil, onFailure: RequestPolicy.HookFailure? = nil) {
+        self.hook = hook
+        self.timeout = timeout
+        self.onFailure = onFailure
     }
 }
 

@@ -21,7 +21,7 @@ struct ConfigurationDocument {
                 do throws(Complaint) {
                     try key.value.read(value, into: &configuration)
                 } catch {
-                    throw self.error(fullName, problem: error.problem, remedy: error.remedy)
+                    throw self.error(fullName, in: error.place, problem: error.problem, remedy: error.remedy)
                 }
             }
         }
@@ -45,10 +45,19 @@ struct ConfigurationDocument {
     }
 
     /// An error about one key, with its place in the file if it stands there.
-    func error(_ key: String, problem: String, remedy: String?) -> ConfigurationError {
-        let place = KeyLocator(text).place(of: key)
+    ///
+    /// - Parameter inner: Where in the key's value, from the outside in, if that is a table.
+    func error(
+        _ key: String, in inner: [String] = [], problem: String, remedy: String?
+    ) -> ConfigurationError {
+        let locator = KeyLocator(text)
+        // The innermost that stands on a line of its own.
+        let place = (0...inner.count).reversed().lazy.compactMap { count in
+            locator.place(of: ([key] + inner.prefix(count)).joined(separator: "."))
+        }.first
         return ConfigurationError(
-            file: file, key: key, line: place?.line, column: place?.column, problem: problem, remedy: remedy)
+            file: file, key: ([key] + inner.map(ConfigurationValue.key)).joined(separator: "."), line: place?.line,
+            column: place?.column, problem: problem, remedy: remedy)
     }
 
     private func unknownSection(_ section: String) -> ConfigurationError {

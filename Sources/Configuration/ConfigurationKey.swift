@@ -64,6 +64,9 @@ public struct ConfigurationKey: Sendable {
             "hooks.import", .imports(\.hooks.imports),
             "directories of hooks that were written for other agents, and are called as those call them"),
         ConfigurationKey(
+            "hooks.overrides", .overrides(\.hooks.overrides),
+            "limits of single hooks, by the hook's name, instead of those of all"),
+        ConfigurationKey(
             "hyperv.enabled", .choice(\.hyperv.enabled), "answer the Hyper-V host; auto: if the device is there"),
         ConfigurationKey("hyperv.device", .path(\.hyperv.device), "the Hyper-V VSS device"),
         ConfigurationKey(

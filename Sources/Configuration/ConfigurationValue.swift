@@ -11,6 +11,7 @@ enum ConfigurationValue: Sendable {
     case selectors(Place<[FilesystemSelector]>)
     case imports(Place<[HookImport]>)
     case orders(Place<[FreezeOrder.Rule]>)
+    case overrides(Place<[HookOverride]>)
     case choice(
         words: [String], get: @Sendable (Configuration) -> String,
         set: @Sendable (inout Configuration, String) -> Void)
@@ -32,6 +33,7 @@ enum ConfigurationValue: Sendable {
         case .path: "an absolute path"
         case .selectors: "a list of strings"
         case .imports: "sections [[hooks.import]] with style and directory"
+        case .overrides: "sections [hooks.overrides.\"NAME\"] with timeout or on_failure"
         case .orders: "sections [[filesystems.order]] with first and then"
         case .choice(let words, _, _): words.map(Self.written).joined(separator: " or ")
         }
@@ -52,6 +54,7 @@ enum ConfigurationValue: Sendable {
                 + configuration[keyPath: place].map {
                     "{ style = \(Self.quoted($0.style.rawValue)), directory = \(Self.quoted($0.directory.string)) }"
                 }.joined(separator: ", ") + "]"
+        case .overrides(let place): Self.table(configuration[keyPath: place].map { ($0.hook, Self.text($0)) })
         case .choice(_, let get, _): Self.written(get(configuration))
         }
     }
@@ -89,6 +92,7 @@ enum ConfigurationValue: Sendable {
                     remedy: "Put the hooks of both into one directory")
             }
             configuration[keyPath: place] = imports
+        case .overrides(let place): configuration[keyPath: place] = try overrides(value)
         case .choice(let words, _, let set):
             let word: String
             if let boolean = value.bool {
@@ -130,6 +134,67 @@ enum ConfigurationValue: Sendable {
                 remedy: "Write first = [\"/…\"] and then = [\"/…\"]")
         }
         return FreezeOrder.Rule(first: try selectors(first), then: try selectors(then))
+    }
+
+    private func overrides(_ value: any TOMLValueConvertible) throws(Complaint) -> [HookOverride] {
+        guard let table = value.table else { throw wrongType(value) }
+        var overrides: [HookOverride] = []
+        for name in table.keys {
+            do throws(Complaint) {
+                guard let limits = table[name]?.table else {
+                    throw Complaint("an override of a hook is a section", remedy: "Write \(type)")
+                }
+                overrides.append(try Self.override(of: name, limits))
+            } catch {
+                throw error.about(name)
+            }
+        }
+        return overrides.sorted { $0.hook.utf8.lexicographicallyPrecedes($1.hook.utf8) }
+    }
+
+    private static func override(of name: String, _ limits: TOMLTable) throws(Complaint) -> HookOverride {
+        var timeout: Duration?
+        var onFailure: RequestPolicy.HookFailure?
+        for key in limits.keys {
+            let value = limits[key]
+            do throws(Complaint) {
+                switch key {
+                case "timeout":
+                    guard let text = value?.string else {
+                        throw Complaint(
+                            "it is not a duration", remedy: "Write a duration such as \"10s\" or \"2m\"")
+                    }
+                    timeout = try duration(text)
+                case "on_failure":
+                    onFailure = value?.string.flatMap { RequestPolicy.HookFailure(rawValue: $0) }
+                    guard onFailure != nil else {
+                        let words = RequestPolicy.HookFailure.allCases.map { quoted($0.rawValue) }
+                        throw Complaint(
+                            "\(value?.debugDescription ?? "") is not one of its values",
+                            remedy: "Write \(words.joined(separator: " or "))")
+                    }
+                default:
+                    throw Complaint(
+                        "an override of a hook has no key \(quoted(key))",
+                        remedy: "Its keys are \"timeout\" and \"on_failure\"; a name with a dot stands in quotes")
+                }
+            } catch {
+                throw error.about(key)
+            }
+        }
+        return HookOverride(name, timeout: timeout, onFailure: onFailure)
+    }
+
+    private static func text(_ override: HookOverride) -> String {
+        let timeout = override.timeout.map { ("timeout", quoted(DurationText.text($0))) }
+        let onFailure = override.onFailure.map { ("on_failure", quoted($0.rawValue)) }
+        return table([timeout, onFailure].compactMap(\.self))
+    }
+
+    /// An inline table.
+    private static func table(_ values: [(key: String, text: String)]) -> String {
+        let pairs = values.map { "\(key($0.key)) = \($0.text)" }
+        return pairs.isEmpty ? "{}" : "{ \(pairs.joined(separator: ", ")) }"
     }
 
     private static func list(_ selectors: [FilesystemSelector]) -> String {
@@ -190,6 +255,19 @@ enum ConfigurationValue: Sendable {
         }
     }
 
+    /// A key of a table, in quotes if it needs them.
+    static func key(_ name: String) -> String {
+        let isBare =
+            !name.isEmpty
+            && name.unicodeScalars.allSatisfy { scalar in
+                switch scalar {
+                case "a"..."z", "A"..."Z", "0"..."9", "_", "-": true
+                default: false
+                }
+            }
+        return isBare ? name : quoted(name)
+    }
+
     private static func isBoolean(_ word: String) -> Bool { word == "true" || word == "false" }
     private static func written(_ word: String) -> String { isBoolean(word) ? word : quoted(word) }
 
@@ -201,6 +279,8 @@ enum ConfigurationValue: Sendable {
             case "\\": "\\\\"
             case "\n": "\\n"
             case "\t": "\\t"
+            case "\u{0}"..."\u{1F}", "\u{7F}":
+                "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
             default: String(scalar)
             }
         }
@@ -212,10 +292,19 @@ enum ConfigurationValue: Sendable {
 struct Complaint: Error {
     let problem: String
     let remedy: String?
+    /// Of the value in the key's, from the outside in; empty if the whole is at fault.
+    private(set) var place: [String] = []
 
     init(_ problem: String, remedy: String?) {
         self.problem = problem
         self.remedy = remedy
+    }
+
+    /// The same of a value in a table.
+    func about(_ key: String) -> Complaint {
+        var complaint = self
+        complaint.place.insert(key, at: 0)
+        return complaint
     }
 
     init(_ error: some ActionableError) {

@@ -14,6 +14,7 @@ struct KeyLocator {
     /// - Returns: Line and column, both from 1, columns in characters.
     func place(of key: String) -> (line: Int, column: Int)? {
         guard !text.contains("\"\"\""), !text.contains("'''") else { return nil }
+        let key = Self.bare(key[...])
         var section = ""
         // Split on the line feed's scalar: "\r\n" is one character of its own.
         let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)

@@ -40,7 +40,7 @@ extension Coordinator {
     func recovered(_ result: RecoveryResult) {
         leftoverLedger = result.ledger
         for note in result.notes { log(note) }
-        handle(.recovered(result.leftover))
+        handle(.recovered(result.leftover(hookSources)))
     }
 
     /// A ledger that cannot be understood names nothing that could be thawed: it is kept for a human, and the machine

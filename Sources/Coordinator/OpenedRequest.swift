@@ -95,10 +95,16 @@ final class OpenedRequest: Sendable {
     var plannedHooks: [PlannedHook] {
         hooks.map { candidate in
             let refusal: String? = if case .refused(let reason) = candidate.verdict { reason } else { nil }
-            let hook = candidate.hook
-            return PlannedHook(
-                name: hook.name, kind: hook.kind, refusal: refusal, onFailure: hook.style.onFailure)
+            return PlannedHook(candidate.hook, refusal: refusal)
         }
+    }
+}
+
+extension PlannedHook {
+    /// For the state machine.
+    init(_ hook: Hook, refusal: String? = nil) {
+        self.init(
+            name: hook.name, kind: hook.kind, refusal: refusal, timeout: hook.timeout, onFailure: hook.onFailure)
     }
 }
 

@@ -1,4 +1,5 @@
 import FreezeCore
+import Hooks
 import Ledger
 import LinuxCalls
 import SystemPackage
@@ -48,10 +49,10 @@ public struct RecoveryResult: Sendable {
     }
 
     /// For the state machine.
-    var leftover: Leftover {
+    func leftover(_ hookSources: HookSources) -> Leftover {
         Leftover(
             requestID: requestID, channel: ChannelID(name: ledger.channel),
-            hooksOwedThaw: hooksOwedThaw.map { PlannedHook(name: $0) },
+            hooksOwedThaw: hooksOwedThaw.map { PlannedHook(hookSources.hook(named: $0)) },
             stuck: lines.filter(\.mustBeWatched).map(\.mountPoint), level: ledger.outcome)
     }
 

@@ -11,6 +11,10 @@ public struct Hook: Hashable, Sendable {
     public let style: HookStyle
     /// What is called for thaw, where that is another program. Of the two one may be missing.
     let thawPath: FilePath?
+    /// The limit for each call; nil for `hooks.timeout`.
+    public var timeout: Duration?
+    /// What becomes of a request when the hook fails; nil for `hooks.on_failure`.
+    public var onFailure: RequestPolicy.HookFailure?
 
     public init(
         name: String, path: FilePath, kind: HookKind, style: HookStyle = .quiesce, thawPath: FilePath? = nil
@@ -20,6 +24,7 @@ public struct Hook: Hashable, Sendable {
         self.kind = kind
         self.style = style
         self.thawPath = thawPath
+        onFailure = style.onFailure
     }
 
     /// Where the settings of `NN-name` and `NN-name.session` are: `../hooks.conf.d/name`. They may be missing.

@@ -68,7 +68,7 @@ public actor HookRound {
                 if endsRound(candidate) { fail("hook \(candidate.hook.name) is refused: \(reason)") }
                 continue
             }
-            let timeout = min(policy.hookTimeout, max(deadline - Moment.now, .zero))
+            let timeout = min(timeout(of: candidate.hook), max(deadline - Moment.now, .zero))
             let run = await start(index, candidate.hook, context(.freeze, timeout: timeout))
             calls.append(run)
             if let clause = run.outcome.failureClause, endsRound(candidate) {
@@ -126,8 +126,9 @@ public actor HookRound {
         for (_, end) in sessions { await end.value }
         let deadline = Moment.now + policy.hooksTotalTimeout
         for index in hooksOwedThaw.reversed() {
-            let timeout = min(policy.hookTimeout, max(deadline - Moment.now, policy.minimumThawHookTimeout))
-            await callForThaw(index, hooks[index].hook, timeout: timeout)
+            let hook = hooks[index].hook
+            let remaining = max(deadline - Moment.now, policy.minimumThawHookTimeout)
+            await callForThaw(index, hook, timeout: min(timeout(of: hook), remaining))
         }
         hooksOwedThaw = []
     }
@@ -151,7 +152,8 @@ public actor HookRound {
             guard let candidate = hooks.firstIndex(where: { $0.hook.name == ledger.hooks[index] }) else {
                 continue
             }
-            await callForThaw(index, hooks[candidate].hook, timeout: policy.hookTimeout)
+            let hook = hooks[candidate].hook
+            await callForThaw(index, hook, timeout: timeout(of: hook))
         }
     }
 
@@ -162,8 +164,10 @@ public actor HookRound {
     }
 
     private func endsRound(_ candidate: HookCandidate) -> Bool {
-        (candidate.hook.style.onFailure ?? policy.onHookFailure) == .abort
+        (candidate.hook.onFailure ?? policy.onHookFailure) == .abort
     }
+
+    private func timeout(of hook: Hook) -> Duration { hook.timeout ?? policy.hookTimeout }
 
     private func context(_ phase: HookPhase, timeout: Duration) -> HookContext {
         HookContext(

@@ -5,6 +5,7 @@ extension HookSources {
     public init(_ configuration: Configuration) {
         let hooks = configuration.hooks
         self.init(
-            hooks.directory, imports: hooks.imports.map { HookDirectory($0.directory, style: $0.style) })
+            hooks.directory, imports: hooks.imports.map { HookDirectory($0.directory, style: $0.style) },
+            overrides: hooks.overrides)
     }
 }

@@ -1,3 +1,4 @@
+import Configuration
 import FreezeCore
 import SystemPackage
 
@@ -9,15 +10,36 @@ public struct HookSources: Hashable, Sendable {
 
     /// In their order.
     private let directories: [HookDirectory]
+    private let overrides: [HookOverride]
 
-    /// - Parameter imports: Other directories, in their order; one of each style.
-    public init(_ directory: FilePath, imports: [HookDirectory] = []) {
+    /// - Parameters:
+    ///   - imports: Other directories, in their order; one of each style.
+    ///   - overrides: Limits of single hooks, by name. One without a hook is ignored.
+    public init(_ directory: FilePath, imports: [HookDirectory] = [], overrides: [HookOverride] = []) {
         directories = [HookDirectory(directory)] + imports
+        self.overrides = overrides
     }
 
-    /// Every hook in the order of freeze, each with its verdict: our own first, and then those of each import. Blocks as
-    /// ``HookDirectory/scan()`` does.
+    /// Every hook in the order of freeze, each with its verdict and its limits: our own first, and then those of each
+    /// import. What decides on a failure is the first of: the override, the default of a shipped hook, the style of an
+    /// import. Blocks as ``HookDirectory/scan()`` does.
     public func scan() throws(HookError) -> [HookCandidate] {
+        try scanDirectories().map { candidate in
+            var hook = candidate.hook
+            if let shipped = ShippedHooks.onFailure(ofLink: hook.path) { hook.onFailure = shipped }
+            return HookCandidate(hook: overriding(hook), verdict: candidate.verdict)
+        }
+    }
+
+    private func overriding(_ hook: Hook) -> Hook {
+        guard let override = overrides.first(where: { $0.hook == hook.name }) else { return hook }
+        var hook = hook
+        hook.timeout = override.timeout ?? hook.timeout
+        hook.onFailure = override.onFailure ?? hook.onFailure
+        return hook
+    }
+
+    private func scanDirectories() throws(HookError) -> [HookCandidate] {
         var candidates: [HookCandidate] = []
         for directory in directories {
             if directory.style == .vmware, let script = Self.vmwareScript {
@@ -28,11 +50,12 @@ public struct HookSources: Hashable, Sendable {
         return candidates
     }
 
-    /// The hook that a scan has called so, whether it is there still or not.
+    /// The hook that a scan has called so, whether it is there still or not. Looks at no file: the default of a shipped
+    /// hook for failures is not in it.
     public func hook(named name: String) -> Hook {
-        if name == Self.vmware.name { return Self.vmware }
+        if name == Self.vmware.name { return overriding(Self.vmware) }
         let directory = directories.first { !$0.prefix.isEmpty && name.hasPrefix($0.prefix) } ?? directories[0]
-        return directory.hook(named: String(name.dropFirst(directory.prefix.count)))
+        return overriding(directory.hook(named: String(name.dropFirst(directory.prefix.count))))
     }
 
     /// Called first for freeze, and last for thaw.

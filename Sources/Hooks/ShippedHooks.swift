@@ -7,9 +7,24 @@ public struct ShippedHooks: Sendable {
     /// `share/quiesced/hooks` beside the program's bin or sbin.
     public let directory: FilePath
 
+    /// Below the prefix of an installation.
+    private static let place: FilePath = "share/quiesced/hooks"
+
+    /// Hooks that only shorten recovery: a copy made without their work is as good.
+    static let withoutConsequence: Set = ["50-postgresql", "50-sqlite"]
+
     /// - Parameter program: Where quiescectl or quiesced is.
     public init(beside program: FilePath) {
-        directory = program.removingLastComponent().removingLastComponent().appending("share/quiesced/hooks")
+        directory = program.removingLastComponent().removingLastComponent().appending(Self.place.components)
+    }
+
+    /// The default for the failures of a shipped hook, recognised by the target of the link that `quiescectl hooks enable`
+    /// makes; nil for every other file. Blocks as readlink(2) does.
+    static func onFailure(ofLink link: FilePath) -> RequestPolicy.HookFailure? {
+        guard let target = try? readSymbolicLink(link), let name = target.lastComponent?.string,
+            withoutConsequence.contains(name), target.removingLastComponent().ends(with: place)
+        else { return nil }
+        return .proceed
     }
 
     /// All of them, by name.

@@ -83,6 +83,23 @@ import Testing
         #expect(HookCheck.findings(fixture.subject).verdicts == [.error])
     }
 
+    @Test func `an override without a hook is a warning`() throws {
+        try fixture.write("hooks.d/10-db", "#!/bin/sh", mode: 0o755)
+        fixture.configuration.hooks.overrides = [
+            HookOverride("10-bd", timeout: .seconds(5)), HookOverride("10-db", timeout: .seconds(5)),
+        ]
+        let findings = HookCheck.findings(fixture.subject).filter { $0.verdict == .warning }
+        #expect(findings.map(\.statement) == ["hooks.overrides names 10-bd, and there is no such hook."])
+    }
+
+    @Test func `a refused hook that may fail is only a warning`() {
+        var hook = Hook(name: "50-postgresql", path: "/h/50-postgresql", kind: .plain)
+        hook.onFailure = .proceed
+        let candidate = HookCandidate(
+            hook: hook, verdict: .refused(reason: "/h/50-postgresql: it is not executable"))
+        #expect(HookCheck.findings([candidate], in: "/h", onFailure: .abort).verdicts == [.warning])
+    }
+
     @Test func hooksAreLookedAtWhereTheyAre() throws {
         try fixture.write("hooks.d/10-db", "#!/bin/sh", mode: 0o644)
         try fixture.write("hooks.d/20-db.session", "#!/bin/sh", mode: 0o757)

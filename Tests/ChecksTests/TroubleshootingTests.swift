@@ -41,6 +41,7 @@ import Testing
         "a duration such as \"10s\" or \"2m\"": "part of a remedy: a type",
         "a list of strings": "part of a remedy: a type",
         "sections [[hooks.import]] with style and directory": "part of a remedy: a type",
+        "sections [hooks.overrides.\"NAME\"] with timeout or on_failure": "part of a remedy: a type",
         "{ style = …, directory = … }": "a value",
         "sections [[filesystems.order]] with first and then": "part of a remedy: a type",
         "{ first = …, then = … }": "a value",

@@ -209,6 +209,72 @@ import Testing
         #expect(error?.description.contains("filesystems.order") == true)
     }
 
+    // MARK: Overrides
+
+    @Test func `a hook has limits of its own, either of which may be missing`() throws {
+        let configuration = try Configuration(
+            toml: """
+                [hooks]
+                timeout = "5s"
+                [hooks.overrides."60-db.session"]
+                on_failure = "continue"
+                [hooks.overrides.50-postgresql]
+                timeout = "1m30s"
+                on_failure = "abort"
+                [hooks.overrides."qemu/a b"]
+                timeout = "2s"
+                [hooks.overrides.70-none]
+                """, file: "/c.toml")
+        let expected = [
+            HookOverride("50-postgresql", timeout: .seconds(90), onFailure: .abort),
+            HookOverride("60-db.session", onFailure: .proceed), HookOverride("70-none"),
+            HookOverride("qemu/a b", timeout: .seconds(2)),
+        ]
+        #expect(configuration.hooks.overrides == expected)
+        #expect(configuration.hooks.timeout == .seconds(5))
+        let text = try #require(ConfigurationKey.named("hooks.overrides")?.text(in: configuration))
+        let again = try Configuration(toml: "[hooks]\noverrides = \(text)\n", file: "/c.toml")
+        #expect(again.hooks.overrides == expected, "\(text)")
+    }
+
+    @Test(arguments: [
+        Bad(
+            text: "[hooks.overrides.\"50-a\"]\ntimeuot = \"1s\"", place: ":2:1: hooks.overrides.50-a.timeuot: ",
+            words: ["no key \"timeuot\"", "\"timeout\" and \"on_failure\""]),
+        Bad(
+            text: "[hooks.overrides.\"50-a.session\"]\n\ntimeout = 10",
+            place: ":3:1: hooks.overrides.\"50-a.session\".timeout: ",
+            words: ["not a duration", "\"10s\""]),
+        Bad(
+            text: "[hooks.overrides]\n\"50-a\" = { timeout = \"0s\" }",
+            place: ":2:1: hooks.overrides.50-a.timeout: ", words: ["it is zero"]),
+        Bad(
+            text: "[hooks]\noverrides = { 50-a = { on_failure = true } }",
+            place: ":2:1: hooks.overrides.50-a.on_failure: ",
+            words: ["true is not one", "\"abort\" or \"continue\""]),
+        Bad(
+            text: "[hooks.overrides.50-a]\non_failure = \"ignore\"",
+            place: ":2:1: hooks.overrides.50-a.on_failure: ",
+            words: ["\"ignore\" is not one", "\"abort\" or \"continue\""]),
+        Bad(
+            text: "[hooks.overrides]\n50-a = \"10s\"", place: ":2:1: hooks.overrides.50-a: ",
+            words: ["is a section", "[hooks.overrides.\"NAME\"]"]),
+        Bad(
+            text: "[[hooks.overrides]]\ntimeout = \"10s\"", place: ":1:1: hooks.overrides: ",
+            words: ["a list", "[hooks.overrides.\"NAME\"]"]),
+        // A name with a dot that is not in quotes.
+        Bad(
+            text: "[hooks.overrides.50-a.session]\ntimeout = \"1s\"",
+            place: ":1:1: hooks.overrides.50-a.session: ", words: ["no key \"session\"", "in quotes"]),
+    ])
+    func `an override that is wrong is told with its place and the remedy`(_ bad: Bad) throws {
+        let error = try #require(refusal(bad.text))
+        #expect(error.description.hasPrefix(file.string + bad.place), "\(error)")
+        for word in bad.words { #expect(error.description.contains(word), "\(error)") }
+    }
+
+    // MARK: Imports of hooks
+
     @Test func `hooks of other agents are imported with their style and directory`() throws {
         let text = """
             [hooks]

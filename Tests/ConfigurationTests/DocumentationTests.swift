@@ -38,10 +38,21 @@ import Testing
             }
         }
         #expect(
-            // A list of tables has no line of its own; the file shows it in a comment.
             settings
-                == ConfigurationKey.all.filter { !["hooks.import", "filesystems.order"].contains($0.name) }.map {
+                == ConfigurationKey.all.filter { !Self.sections.contains($0.name) }.map {
                     Entry(name: $0.name, type: "", defaultText: $0.defaultText)
                 })
+    }
+
+    /// Sections have no line of their own; the file shows them in comments.
+    private static let sections = ["hooks.import", "hooks.overrides", "filesystems.order"]
+
+    @Test(arguments: sections)
+    func `the example file shows sections in comments that can be used as they are`(section: String) throws {
+        let text = try Repository.text("packaging/quiesced.toml")
+        let examples = text.split(separator: "\n").filter { $0.hasPrefix("#   ") }.map { $0.dropFirst(4) }
+        let configuration = try Configuration(toml: examples.joined(separator: "\n"), file: "/c.toml")
+        let key = try #require(ConfigurationKey.named(section))
+        #expect(key.text(in: configuration) != key.defaultText)
     }
 }

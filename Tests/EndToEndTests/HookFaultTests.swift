@@ -188,6 +188,77 @@ extension EndToEnd {
             #expect(record.reason?.contains("20-faulty") == true)
         }
 
+        // MARK: Limits of one hook
+
+        @Test func `a hook has a timeout and an on_failure of its own`() throws {
+            let rig = try DaemonRig(
+                configuration: [
+                    "hooks": """
+                    timeout = "20s"
+                    overrides = { "20-faulty" = { timeout = "1s", on_failure = "continue" } }
+                    """
+                ],
+                hooks: [
+                    "10-first": Self.hook("10", writingTo: ["/"]),
+                    "20-faulty": Self.hook(
+                        "20", writingTo: ["/"], freeze: "echo $QUIESCE_TIMEOUT_SECONDS; sleep 86397",
+                        thaw: "echo $QUIESCE_TIMEOUT_SECONDS"),
+                ])
+            let list = try rig.control("hooks", "list")
+            #expect(list.output.contains(/10-first +plain +trusted +20s +abort/), "\(list)")
+            #expect(list.output.contains(/20-faulty +plain +trusted +1s +continue/), "\(list)")
+            #expect(list.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
+            let answer = try rig.freeze()
+            #expect(answer.status == .success && answer.duration < .seconds(9), "\(rig.log)")
+            #expect(try FreezeProof.isFrozen("/"))
+            #expect(try rig.thaw().status == .success)
+            let record = try rig.record()
+            #expect(record.result == .succeeded && record.level == "filesystem")
+            #expect(record.reason?.contains("failed hooks: 20-faulty") == true)
+            #expect(record.hooks.filter { $0.name == "20-faulty" }.map(\.output) == ["1\n", "1\n"])
+            // Alone, a failure is one.
+            let rehearsal = try rig.control("hooks", "run", "20-faulty")
+            #expect(rehearsal.ending == .exited(1), "\(rehearsal)")
+            #expect(try rig.traced().suffix(2) == ["20 freeze", "20 thaw failed"])
+
+            // The other agents' round goes by the same limits.
+            #expect(try rig.stop() == .exited(0))
+            let held = try rig.control("hooks", "freeze")
+            #expect(held.ending == .exited(0), "\(held)")
+            #expect(try rig.control("hooks", "thaw").ending == .exited(0))
+        }
+
+        @Test func `an override makes one hook decide where the others do not`() throws {
+            let rig = try DaemonRig(
+                configuration: [
+                    "hooks": """
+                    on_failure = "continue"
+                    overrides = { "20-vital" = { on_failure = "abort" } }
+                    """
+                ], hooks: ["10-other": "exit 1", "20-vital": "exit 3"])
+            #expect(try rig.freeze().status == .failure)
+            #expect(try rig.record().reason?.contains("20-vital exited with status 3") == true)
+        }
+
+        @Test func `a failure of a shipped hook that only shortens recovery lowers the level, unless overridden`()
+            throws
+        {
+            for override in ["", "\noverrides = { 50-postgresql = { on_failure = \"abort\" } }"] {
+                let rig = try DaemonRig(
+                    configuration: ["hooks": "on_failure = \"abort\"\(override)"],
+                    hooks: ["10-works": "exit 0"])
+                let enabled = try rig.control("hooks", "enable", "postgresql")
+                #expect(enabled.ending == .exited(0), "\(enabled)")
+                let settings = rig.hookDirectory.removingLastComponent().appending("hooks.conf.d/postgresql")
+                try Data("echo no checkpoint; exit 3\n".utf8).write(to: URL(fileURLWithPath: settings.string))
+                #expect(try rig.freeze().status == (override.isEmpty ? .success : .failure), "\(rig.log)")
+                #expect(try rig.thaw().status == .success)
+                let record = try rig.record()
+                #expect(record.level == (override.isEmpty ? "filesystem" : nil))
+                #expect(record.reason?.contains("50-postgresql") == true)
+            }
+        }
+
         @Test func `a script with DOS line endings fails the request, and says so`() throws {
             let rig = try DaemonRig(hooks: ["10-first": "echo 10 $1 >> $TRACE"])
             let path = rig.hookDirectory.appending("20-dos").string

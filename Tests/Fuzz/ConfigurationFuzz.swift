@@ -19,7 +19,9 @@ struct ConfigurationFuzz: ParserFuzz {
 
     private let mutation = Mutation(
         ConfigurationKey.all.map(\.name) + ConfigurationKey.all.map { "\($0.name) = \($0.defaultText)\n" } + [
-            "[freeze]\n", "[[freeze]]\n", "[[hooks.import]]\n", "[[filesystems.order]]\n", "first = [\"/a\"]\n",
+            "[freeze]\n", "[[freeze]]\n", "[[hooks.import]]\n", "[[filesystems.order]]\n",
+            "[hooks.overrides.50-a]\n",
+            "[hooks.overrides.\"a.b\"]\n", "on_failure = \"continue\"\n", "first = [\"/a\"]\n",
             "then = [\"/b\"]\n", "style = \"qemu\"\n", "[filesystems]\n",
             "[hook]\n", "\n[", "\n[[", "[", "]", "{", "}", "{}",
             "[]", "=", ".", ",",
@@ -83,6 +85,28 @@ struct ConfigurationFuzz: ParserFuzz {
                 return random.oneIn(20) ? "1" : "{ \(Set(chosen).sorted().joined(separator: ", ")) }"
             }
             return "[" + imports.joined(separator: ", ") + "]"
+        case .orders:
+            let rules = random.list(atMost: 2) { random in
+                let parts = ["first = [\"/a\"]", "then = [\"/b\", \"fstype:xfs\"]", "then = 1", "last = []"]
+                let chosen =
+                    random.oneIn(4) ? random.list(atMost: 3) { $0.one(of: parts) } : Array(parts.prefix(2))
+                return random.oneIn(20) ? "1" : "{ \(Set(chosen).sorted().joined(separator: ", ")) }"
+            }
+            return "[" + rules.joined(separator: ", ") + "]"
+        case .overrides:
+            let names = random.list(atMost: 3) { random in
+                random.one(of: ["50-a", "\"60-a.session\"", "\"qemu/a b\"", "\"\"", "\"\\u0001\"", "\"ü\\\"\""])
+            }
+            let overrides = Set(names).sorted().map { name in
+                let timeout = random.one(of: ["\"5s\"", "\"2m\"", "\"5s\"", "\"1h\"", "1", "\"0s\""])
+                let onFailure = random.one(of: ["\"abort\"", "\"continue\"", "\"continue\"", "\"x\"", "true"])
+                let parts = ["timeout = \(timeout)", "on_failure = \(onFailure)", "x = 1"]
+                let chosen =
+                    random.oneIn(8) ? parts : random.list(atMost: 2) { $0.one(of: Array(parts.prefix(2))) }
+                let limits = "{ \(Set(chosen).sorted().joined(separator: ", ")) }"
+                return "\(name) = \(random.oneIn(20) ? "1" : limits)"
+            }
+            return "{ \(overrides.joined(separator: ", ")) }"
         case .choice(let words, _, _):
             let word = random.one(of: words)
             return ["true", "false"].contains(word) ? word : "\"\(word)\""

@@ -1,3 +1,4 @@
+import Configuration
 import FreezeCore
 import Glibc
 import SystemPackage
@@ -166,5 +167,58 @@ struct HookDirectoryTests {
     func `what a carriage return does not harm is not refused for it`(content: String) throws {
         try scratch.file("10-a", content)
         #expect(try reason("10-a") == nil)
+    }
+
+    // MARK: Limits of one hook
+
+    /// Its limits, as a scan finds them.
+    private func limits(_ name: String, _ sources: HookSources) throws -> Hook {
+        try #require(try sources.scan().first { $0.hook.name == name }).hook
+    }
+
+    @Test func `an override wins over the style of an import, and each part of it stands alone`() throws {
+        try scratch.hook("10-own")
+        scratch.directory("qemu")
+        try scratch.hook("qemu/20-a")
+        try scratch.hook("qemu/30-b")
+        let sources = HookSources(
+            scratch.hooks, imports: [HookDirectory(scratch.hooks.appending("qemu"), style: .qemu)],
+            overrides: [
+                HookOverride("10-own", timeout: .seconds(7)), HookOverride("qemu/20-a", onFailure: .abort),
+                HookOverride("99-none", timeout: .seconds(1)),
+            ])
+        let own = try limits("10-own", sources)
+        #expect(own.timeout == .seconds(7) && own.onFailure == nil)
+        let overridden = try limits("qemu/20-a", sources)
+        #expect(overridden.timeout == nil && overridden.onFailure == .abort)
+        #expect(try limits("qemu/30-b", sources).onFailure == .proceed)
+        #expect(sources.hook(named: "10-own").timeout == .seconds(7))
+    }
+
+    @Test func `a shipped hook that only shortens recovery continues, known by the target of its link`() throws {
+        for name in ["50-postgresql", "50-sqlite", "50-redis"] {
+            // It lies where a package puts it.
+            let target = FilePath("/usr/share/quiesced/hooks").appending(name)
+            scratch.link(name, to: target)
+            let expected: RequestPolicy.HookFailure? = name == "50-redis" ? nil : .proceed
+            #expect(try limits(name, HookSources(scratch.hooks)).onFailure == expected, "\(name)")
+        }
+        try scratch.hook("60-postgresql")
+        scratch.link("70-postgresql", to: "/opt/50-postgresql")
+        scratch.link("80-mine", to: "/usr/share/quiesced/hooks/50-postgresql")
+        for name in ["60-postgresql", "70-postgresql"] {
+            #expect(try limits(name, HookSources(scratch.hooks)).onFailure == nil, "\(name)")
+        }
+        #expect(try limits("80-mine", HookSources(scratch.hooks)).onFailure == .proceed)
+        let overridden = HookSources(
+            scratch.hooks, overrides: [HookOverride("50-sqlite", timeout: .seconds(1), onFailure: .abort)])
+        #expect(try limits("50-sqlite", overridden).onFailure == .abort)
+        #expect(try limits("50-postgresql", overridden).onFailure == .proceed)
+    }
+
+    @Test func `every hook with a default for failures is shipped`() throws {
+        for name in ShippedHooks.withoutConsequence {
+            #expect(access(Repository.root.appending("hooks").appending(name).string, F_OK) == 0, "\(name)")
+        }
     }
 }

@@ -137,11 +137,13 @@ extension Simulation {
             inspectQuiet(effect)
             check.hasSearched = true
             if machine.isSearchingOfStuck { (check.hasSearchedForStuck, check.stuckSearch) = (true, now) }
-        case .runHook(_, let index, let phase, let succeeded, _, _):
+        case .runHook(_, let index, let phase, let succeeded, _, let timeout):
             inspectQuiet(effect)
+            inspectTimeout(timeout, of: index)
             inspectHook(index, phase, succeeded: succeeded)
-        case .startSession(_, let index, _):
+        case .startSession(_, let index, let timeout):
             inspectQuiet(effect)
+            inspectTimeout(timeout, of: index)
             inspectFreezeHook(index)
         case .releaseSessions:
             inspectQuiet(effect)
@@ -218,6 +220,15 @@ extension Simulation {
         }
         inspectFreezeHook(index)
         check.owedHooks.append((hooks[index].name, false))
+    }
+
+    private func inspectTimeout(_ timeout: Duration, of index: Int) {
+        guard let hooks = ledger?.hooks, hooks.indices.contains(index) else { return }
+        let policy = scenario.policy
+        let limit = min(hooks[index].timeout ?? policy.hookTimeout, policy.hooksTotalTimeout)
+        if timeout > limit || timeout <= .zero {
+            violate("P9", "hook \(hooks[index].name) is given \(timeout), and may take \(limit)")
+        }
     }
 
     private func inspectFreezeHook(_ index: Int) {

@@ -79,7 +79,9 @@ struct Scenario {
             let refusal = faults.contains(.hooksRefused) && random.oneIn(3) ? "writable by others" : nil
             let kind: HookKind = random.oneIn(3) ? .session : .plain
             let onFailure: RequestPolicy.HookFailure? = random.oneIn(4) ? random.oneIn(2) ? .abort : .proceed : nil
-            hooks.append(SimulatedWorld.hook(index, kind, refusal: refusal, onFailure: onFailure))
+            let timeout: Duration? = random.oneIn(4) ? .seconds(1 + random.below(90)) : nil
+            hooks.append(
+                SimulatedWorld.hook(index, kind, refusal: refusal, timeout: timeout, onFailure: onFailure))
         }
     }
 }
@@ -101,11 +103,12 @@ enum SimulatedWorld {
     }
 
     static func hook(
-        _ index: Int, _ kind: HookKind, refusal: String? = nil, onFailure: RequestPolicy.HookFailure? = nil
+        _ index: Int, _ kind: HookKind, refusal: String? = nil, timeout: Duration? = nil,
+        onFailure: RequestPolicy.HookFailure? = nil
     ) -> PlannedHook {
         PlannedHook(
             name: (kind == .plain ? hookNames : sessionNames)[index], kind: kind, refusal: refusal,
-            onFailure: onFailure)
+            timeout: timeout, onFailure: onFailure)
     }
 
     private static func mount(_ index: Int) -> MountEntry {

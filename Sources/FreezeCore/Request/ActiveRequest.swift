@@ -87,7 +87,7 @@ struct ActiveRequest: Sendable {
 /// A hook of this request, or one that an earlier life left.
 enum HookReference: Hashable, Sendable {
     case planned(index: Int)
-    case leftover(name: String)
+    case leftover(PlannedHook)
 }
 
 /// How far one filesystem is, as far as the machine was told.

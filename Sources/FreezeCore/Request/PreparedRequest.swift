@@ -4,15 +4,19 @@ public struct PlannedHook: Hashable, Sendable {
     public let kind: HookKind
     /// Why it must not be run; nil if it is trusted.
     public let refusal: String?
+    /// The limit for each call; nil for the limit of the policy.
+    public let timeout: Duration?
     /// What becomes of the request when this one fails; nil for what the policy says of all.
     public let onFailure: RequestPolicy.HookFailure?
 
     public init(
-        name: String, kind: HookKind = .plain, refusal: String? = nil, onFailure: RequestPolicy.HookFailure? = nil
+        name: String, kind: HookKind = .plain, refusal: String? = nil, timeout: Duration? = nil,
+        onFailure: RequestPolicy.HookFailure? = nil
     ) {
         self.name = name
         self.kind = kind
         self.refusal = refusal
+        self.timeout = timeout
         self.onFailure = onFailure
     }
 }

@@ -134,7 +134,7 @@ extension RequestMachine {
     mutating func runNextThawHook() {
         guard let hook = request?.hooksOwedThaw.popLast(), let request else { return finish() }
         let remaining = max(request.hooksDeadline - now, policy.minimumThawHookTimeout)
-        run(hook, .thaw, timeout: min(policy.hookTimeout, remaining))
+        run(hook, .thaw, timeout: min(timeout(of: hook), remaining))
     }
 
     mutating func thawHookFinished(_ hook: HookReference, _ run: HookRun) {
@@ -279,7 +279,7 @@ extension RequestMachine {
         var crashed = ActiveRequest(
             id: leftover.requestID, channel: leftover.channel, hooksDeadline: now,
             record: RequestRecord(id: leftover.requestID, channel: leftover.channel, started: now))
-        crashed.hooksOwedThaw = leftover.hooksOwedThaw.reversed().map { .leftover(name: $0.name) }
+        crashed.hooksOwedThaw = leftover.hooksOwedThaw.reversed().map(HookReference.leftover)
         crashed.leftoverLevel = leftover.level
         request = crashed
         if leftover.level == nil {

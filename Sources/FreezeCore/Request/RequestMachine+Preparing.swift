@@ -194,7 +194,17 @@ extension RequestMachine {
             return freezeHookFailed(index, run)
         }
         if hooks[index].kind == .plain { self.request?.hooksOwedThaw.append(.planned(index: index)) }
-        run(.planned(index: index), .freeze, timeout: min(policy.hookTimeout, remaining))
+        run(.planned(index: index), .freeze, timeout: min(timeout(of: .planned(index: index)), remaining))
+    }
+
+    /// The longest that a call of the hook may take, whatever is left of the time for all hooks.
+    func timeout(of hook: HookReference) -> Duration {
+        let own =
+            switch hook {
+            case .planned(let index): request?.prepared?.hooks[index].timeout
+            case .leftover(let hook): hook.timeout
+            }
+        return own ?? policy.hookTimeout
     }
 
     mutating func run(_ hook: HookReference, _ phase: HookPhase, timeout: Duration) {
@@ -210,10 +220,11 @@ extension RequestMachine {
                 .runHook(
                     step, index: index, phase, succeeded: request.failure == nil,
                     level: phase == .thaw ? consistencyLevel : nil, timeout: timeout))
-        case .leftover(let name):
+        case .leftover(let hook):
             emit(
                 .runLeftoverHook(
-                    step, name: name, request.id, request.channel, level: request.leftoverLevel, timeout: timeout))
+                    step, name: hook.name, request.id, request.channel, level: request.leftoverLevel,
+                    timeout: timeout))
         }
     }
 

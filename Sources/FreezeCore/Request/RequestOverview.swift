@@ -54,7 +54,7 @@ extension RequestMachine {
     func hookName(_ hook: HookReference) -> String {
         switch hook {
         case .planned(let index): request?.prepared?.hooks[index].name ?? "?"
-        case .leftover(let name): name
+        case .leftover(let hook): hook.name
         }
     }
 }

@@ -16,10 +16,13 @@ struct HookDocument: Encodable {
     let reason: String?
     /// Of each call, in milliseconds.
     let timeout: Int64
+    /// `abort` or `continue`: what becomes of a request when the hook fails.
+    let onFailure: String
     /// Null if no request that is remembered called it.
     let last: Last?
 
-    init(_ candidate: HookCandidate, order: Int, timeout: Duration, last: Last?) {
+    /// - Parameter policy: The limits of all hooks.
+    init(_ candidate: HookCandidate, order: Int, policy: RequestPolicy, last: Last?) {
         self.order = order
         name = escapedControlCharacters(candidate.hook.name)
         path = candidate.hook.path.escaped
@@ -30,13 +33,16 @@ struct HookDocument: Encodable {
             reason = nil
         }
         trusted = reason == nil
-        self.timeout = timeout.nanoseconds / 1_000_000
+        let timeout = candidate.hook.timeout ?? policy.hookTimeout
+        self.timeout = min(timeout, policy.hooksTotalTimeout).nanoseconds / 1_000_000
+        onFailure = (candidate.hook.onFailure ?? policy.onHookFailure).rawValue
         self.last = last
     }
 
     private enum CodingKeys: String, CodingKey {
         case order, name, path, kind, trusted, reason
         case timeout = "timeout_ms"
+        case onFailure = "on_failure"
         case last
     }
 
@@ -50,6 +56,7 @@ struct HookDocument: Encodable {
         // Written as null, too: a key that is always there is easier to rely on.
         try container.encode(reason, forKey: .reason)
         try container.encode(timeout, forKey: .timeout)
+        try container.encode(onFailure, forKey: .onFailure)
         try container.encode(last, forKey: .last)
     }
 }

@@ -26,13 +26,15 @@ struct HookRehearsal {
 
     /// - Parameter plan: what the hook is told would be frozen.
     init(_ candidate: HookCandidate, _ configuration: Configuration, plan: FreezePlan) {
-        hook = candidate.hook
+        var hook = candidate.hook
+        // A failure is one whatever the configuration makes of it.
+        hook.onFailure = .abort
+        self.hook = hook
         requestID = RequestID("rehearsal-" + String(UInt32.random(in: 0x1000_0000 ... .max), radix: 16))
-        var policy = RequestPolicy(configuration)
-        // Alone it has the whole budget, and its failure is one whatever the configuration makes of it.
-        policy.onHookFailure = .abort
+        // Alone it has the whole budget.
+        let policy = RequestPolicy(configuration)
         round = HookRound(
-            [candidate],
+            [HookCandidate(hook: hook, verdict: candidate.verdict)],
             context: HookRound.Context(plan, requestID: requestID, channel: ChannelID(name: "rehearsal")),
             policy: policy, runner: HookRunner(runDirectory: configuration.paths.run))
     }

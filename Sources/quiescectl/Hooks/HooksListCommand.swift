@@ -11,7 +11,9 @@ struct HooksListCommand: ParsableCommand {
         commandName: "list",
         abstract: "List the hooks in the order in which they are called.",
         discussion: """
-            TRUST tells whether the hook may be run; REFUSED comes with the reason. LAST and TOOK are of the last \
+            TRUST tells whether the hook may be run; REFUSED comes with the reason. TIMEOUT is for each call, and never \
+            more than what is left of hooks.total_timeout. ON FAILURE: abort fails the request, continue lowers the level \
+            of its result. LAST and TOOK are of the last \
             request that called it: of its freeze, or of its thaw if only that failed. Nothing is run.
 
             Exit status: 0 listed; 1 the directory cannot be read; 2 wrong usage or configuration.
@@ -30,7 +32,7 @@ struct HooksListCommand: ParsableCommand {
         let past = pastRequests(configuration)
         let hooks = candidates.enumerated().map { index, candidate in
             HookDocument(
-                candidate, order: index + 1, timeout: configuration.hooks.timeout,
+                candidate, order: index + 1, policy: RequestPolicy(configuration),
                 last: HookDocument.Last(of: candidate.hook.name, in: past))
         }
         let directory = configuration.hooks.directory.escaped
@@ -52,14 +54,15 @@ struct HooksListCommand: ParsableCommand {
         return TextTable(
             [
                 .init("#", limit: 3, .right), .init("NAME", overflow: .cut), .init("KIND", limit: 7),
-                .init("TRUST", limit: 7), .init("TIMEOUT", limit: 7, .right), .init("LAST", limit: 16),
-                .init("TOOK, MS", limit: 10, .right),
+                .init("TRUST", limit: 7), .init("TIMEOUT", limit: 7, .right), .init("ON FAILURE", limit: 10),
+                .init("LAST", limit: 16), .init("TOOK, MS", limit: 10, .right),
             ],
             rows: hooks.map { hook in
                 TextTable.Row(
                     [
                         "\(hook.order)", style.safe(hook.name), hook.kind, hook.trusted ? "trusted" : "REFUSED",
-                        DurationText.text(.milliseconds(hook.timeout)), style.safe(hook.last?.summary ?? "-"),
+                        DurationText.text(.milliseconds(hook.timeout)), hook.onFailure,
+                        style.safe(hook.last?.summary ?? "-"),
                         hook.last.map { fixedPoint($0.duration) } ?? "-",
                     ], note: style.safe(hook.reason ?? ""))
             }

@@ -172,4 +172,80 @@ struct HookTests {
         bench.send(.hookFinished(step, bench.run(1, .thaw)), after: .seconds(2))
         #expect(bench.hookCall == "0 thaw ok")
     }
+
+    /// Of the calls in the last step.
+    private func timeout(_ bench: MachineBench) -> Duration? {
+        for effect in bench.effects {
+            switch effect {
+            case .runHook(_, _, _, _, _, let timeout), .startSession(_, _, let timeout),
+                .runLeftoverHook(_, _, _, _, _, let timeout):
+                return timeout
+            default: continue
+            }
+        }
+        return nil
+    }
+
+    @Test("A hook's own timeout comes before that of all, and is never more than what is left of the total")
+    func ownTimeout() throws {
+        var policy = RequestPolicy()
+        policy.hookTimeout = .seconds(10)
+        policy.hooksTotalTimeout = .seconds(60)
+        var bench = MachineBench(policy: policy)
+        bench.hooks = [
+            PlannedHook(name: "10-a", timeout: .seconds(40)), PlannedHook(name: "20-b"),
+            PlannedHook(name: "40-d", timeout: .seconds(50)),
+        ]
+        _ = bench.freeze()
+        bench.goOn(to: .freezeHooks)
+        #expect(timeout(bench) == .seconds(40))
+        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze)), after: .seconds(20))
+        #expect(timeout(bench) == .seconds(10))
+        bench.send(.hookFinished(try #require(bench.step), bench.run(1, .freeze)), after: .seconds(6))
+        #expect(timeout(bench) == .seconds(34))
+        bench.goOn(to: .frozen)
+        _ = bench.thaw()
+        bench.goOn(to: .thawHooks)
+        #expect(bench.hookCall == "2 thaw ok" && timeout(bench) == .seconds(50))
+        bench.send(.hookFinished(try #require(bench.step), bench.run(2, .thaw)), after: .seconds(2))
+        #expect(bench.hookCall == "1 thaw ok" && timeout(bench) == .seconds(10))
+    }
+
+    @Test("A session hook gets its own timeout until READY")
+    func ownTimeoutOfASession() {
+        var bench = MachineBench()
+        bench.hooks = [PlannedHook(name: "10-a.session", kind: .session, timeout: .seconds(3))]
+        _ = bench.freeze()
+        for _ in 0..<20 where timeout(bench) == nil { bench.goOn(to: .freezeHooks) }
+        #expect(timeout(bench) == .seconds(3))
+    }
+
+    @Test("P4: a hook that a crash left is called for thaw within its own timeout")
+    func ownTimeoutAfterACrash() {
+        let leftover = Leftover(
+            requestID: RequestID("r"), channel: .hyperV,
+            hooksOwedThaw: [PlannedHook(name: "20-b", timeout: .seconds(70)), PlannedHook(name: "10-a")], stuck: []
+        )
+        var bench = MachineBench(recovered: leftover)
+        #expect(bench.hookCall == "20-b" && timeout(bench) == .seconds(70))
+        bench.goOn(to: .idle)
+        #expect(bench.machine.state == .idle)
+    }
+
+    @Test("P2: a hook's own on_failure comes before that of all", arguments: RequestPolicy.HookFailure.allCases)
+    func ownOnFailure(own: RequestPolicy.HookFailure) throws {
+        var policy = RequestPolicy()
+        policy.onHookFailure = own == .abort ? .proceed : .abort
+        var bench = MachineBench(policy: policy)
+        bench.hooks = [PlannedHook(name: "10-a", onFailure: own), PlannedHook(name: "20-b")]
+        let freeze = bench.freeze()
+        bench.goOn(to: .freezeHooks)
+        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze, .exited(status: 1))))
+        bench.goOn(to: own == .abort ? .idle : .frozen)
+        #expect(bench.told(freeze)?.verdict == (own == .abort ? .failure : .success))
+        guard own == .proceed else { return }
+        _ = bench.thaw()
+        bench.goOn(to: .idle)
+        #expect(bench.record?.level == .filesystem)
+    }
 }
