@@ -1,4 +1,5 @@
 import Channels
+import ControlProtocol
 import Foundation
 import History
 import SystemPackage
@@ -310,27 +311,65 @@ extension EndToEnd {
             }
         }
 
-        @Test func `the adapters for VMware and Google translate their words`() throws {
+        @Test func `the adapter for VMware translates its words`() throws {
             let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
             let round = ["10 freeze", "20 session", "20 released"]
             try withDefaults(rig) {
                 let vmware = Self.shipped.appending("adapters/vmware-tools")
-                #expect(try RunningProgram.run(vmware, ["freeze"], within: .seconds(30)).ending == .exited(0))
-                #expect(try RunningProgram.run(vmware, ["thaw"], within: .seconds(30)).ending == .exited(0))
-                #expect(try RunningProgram.run(vmware, ["freeze"], within: .seconds(30)).ending == .exited(0))
-                #expect(try RunningProgram.run(vmware, ["freezeFail"], within: .seconds(30)).ending == .exited(0))
-                let google = "/etc/google/snapshots"
-                try RunningProgram.output(of: "mkdir", ["-p", google])
-                for name in ["pre.sh", "post.sh"] {
-                    try RunningProgram.output(
-                        of: "cp", [Self.shipped.appending("adapters/google-snapshot").string, "\(google)/\(name)"])
-                    let run = try RunningProgram.run(FilePath("\(google)/\(name)"), ["sda"], within: .seconds(30))
+                for word in ["freeze", "thaw", "freeze", "freezeFail"] {
+                    let run = try RunningProgram.run(vmware, [word], within: .seconds(30))
                     #expect(run.ending == .exited(0), "\(run)")
                 }
-                #expect(
-                    try rig.traced() == round + ["10 thaw ok"] + round + ["10 thaw failed"] + round + [
-                        "10 thaw ok"
-                    ])
+                #expect(try rig.traced() == round + ["10 thaw ok"] + round + ["10 thaw failed"])
+            }
+        }
+
+        /// Google's agent freezes nothing itself, and takes no snapshot when the first script fails.
+        @Test func `between Google's scripts everything is frozen by quiesced`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks())
+            let round = ["10 freeze", "20 session", "20 released"]
+            let directory: FilePath = "/etc/google/snapshots"
+            func run(_ name: String) throws -> CInt? {
+                let run = try RunningProgram.run(directory.appending(name), ["sda"], within: .seconds(30))
+                guard case .exited(let status) = run.ending else { return nil }
+                return status
+            }
+            try RunningProgram.output(of: "mkdir", ["-p", directory.string])
+            for name in ["pre.sh", "post.sh"] {
+                try RunningProgram.output(
+                    of: "cp",
+                    [Self.shipped.appending("adapters/google-snapshot").string, directory.appending(name).string])
+            }
+            try withDefaults(rig) {
+                #expect(try run("pre.sh") == 0)
+                #expect(try FreezeProof.isFrozen("/"))
+                #expect(try run("post.sh") == 0)
+                #expect(try !FreezeProof.isFrozen("/"))
+                #expect(try rig.traced() == round + ["10 thaw ok"])
+                // A second post.sh is no other window's end.
+                #expect(try rig.freeze().status == .success)
+                #expect(try run("post.sh") == 1)
+                #expect(try FreezeProof.isFrozen("/"))
+                // Another request is under way.
+                #expect(try run("pre.sh") == 4)
+                #expect(try rig.thaw().status == .success)
+                try rig.waitUntil(.idle)
+                // A window that has ended early.
+                #expect(try run("pre.sh") == 0)
+                kill(try rig.freezerProcess(), SIGKILL)
+                try rig.waitUntil(.idle)
+                #expect(try run("post.sh") == 5)
+                // A thaw hook that fails harms no snapshot.
+                try rig.install(hook: "10-plain", "[ $1 = freeze ]")
+                #expect(try run("pre.sh") == 0)
+                #expect(try run("post.sh") == 0)
+                // A hook that fails, and a service that is not there.
+                try rig.install(hook: "10-plain", "exit 3")
+                #expect(try run("pre.sh") == 1)
+                #expect(try !FreezeProof.isFrozen("/"))
+                #expect(try run("post.sh") == 1)
+                try rig.stop()
+                #expect(try run("pre.sh") == 3)
             }
         }
     }
