@@ -88,7 +88,7 @@ class Service(Group):
             self.machine.put(f"/run/systemd/system/vm-{name}.service", unit)
         self.machine.run("systemctl daemon-reload && systemctl start vm-runs && quiescectl hooks enable systemd-units")
         self.machine.put(
-            "/etc/quiesced/hooks.conf.d/systemd-units", 'UNITS="vm-rests.service vm-runs.service nowhere.service"\n')
+            "/etc/quiesced/hooks.conf.d/systemd-units", 'UNITS="vm-rests.service vm-runs.service"\n')
         self.freeze()
         self.expect_frozen(["/"])
         for name in ("runs", "rests"):
