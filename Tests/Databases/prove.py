@@ -94,6 +94,15 @@ class Daemon:
         return copies, json.loads(run(CONTROL, "show", "--json"))
 
     @staticmethod
+    def exec_in_window(command):
+        """A backup with the hook, good to its end."""
+        run(CONTROL, "exec", "--", "sh", "-c", command)
+        wait_until("the request is over", lambda: '"idle"' in run(CONTROL, "status", "--json"))
+        record = json.loads(run(CONTROL, "show", "--json"))
+        if record["result"] != "succeeded" or record["level"] != "application":
+            raise Failed(f"{command}: {record}")
+
+    @staticmethod
     def expect_loss(command):
         """What the hook holds is ended in the window, and that is told."""
         done = subprocess.run([CONTROL, "exec", "--", "sh", "-c", command], text=True, stdout=subprocess.PIPE,
@@ -158,6 +167,8 @@ def prove(name, daemon):
         daemon.enable(database)
         for has_hook, count in ((True, BACKUPS), (False, WITHOUT_HOOK)):
             if not has_hook:
+                if hasattr(database, "rehearse_hook"):
+                    database.rehearse_hook(daemon.exec_in_window, writer)
                 if hasattr(database, "break_hook"):
                     daemon.expect_loss(database.break_hook())
                 daemon.disable(database)

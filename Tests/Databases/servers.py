@@ -11,6 +11,8 @@ import pathlib
 import re
 import socket
 import sqlite3
+import subprocess
+import threading
 import time
 
 import psycopg2
@@ -123,7 +125,9 @@ class MariaDB:
     table of InnoDB and, before the commit, to one without transactions."""
 
     hook = "mariadb"
-    settings = "SOCKET=/tmp/mariadb/socket\n"
+    # It is found.
+    settings = ""
+    options = ()
 
     def __init__(self):
         self.filesystems = [Filesystem("mariadb-data", 640), Filesystem("mariadb-logs", 320)]
@@ -131,13 +135,13 @@ class MariaDB:
         self.difference = ""
 
     @staticmethod
-    def _server(data, logs, name, log):
+    def _server(data, logs, name, log, options=()):
         fresh_directory(f"/tmp/{name}", "mysql")
         return Program("mariadbd", "--no-defaults", f"--datadir={data / 'data'}",
                        f"--innodb-log-group-home-dir={logs / 'redo'}", f"--log-bin={logs / 'binlog' / 'log'}",
                        "--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M", "--sync-binlog=1",
                        f"--socket=/tmp/{name}/socket", f"--pid-file=/tmp/{name}/pid", "--skip-networking",
-                       "--server-id=1", "--user=mysql", log=log)
+                       "--server-id=1", "--user=mysql", *options, log=log)
 
     def start(self):
         """Makes it and starts it; root is let in by the socket, as in Debian."""
@@ -147,12 +151,13 @@ class MariaDB:
         run("mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={data / 'data'}", "--skip-test-db",
             "--auth-root-authentication-method=socket", "--innodb-log-file-size=16M",
             f"--innodb-log-group-home-dir={logs / 'redo'}")
-        self.server = self._server(data, logs, "mariadb", "/tmp/mariadb.log")
+        self.server = self._server(data, logs, "mariadb", "/tmp/mariadb.log", self.options)
         self._wait(self.server, "mariadb")
         with self._session("mariadb") as cursor:
             cursor.execute("CREATE DATABASE proof")
             cursor.execute("CREATE TABLE proof.numbered (number INT PRIMARY KEY, filler TEXT) ENGINE=InnoDB")
             cursor.execute("CREATE TABLE proof.plain (number INT PRIMARY KEY, filler TEXT) ENGINE=MyISAM")
+            cursor.execute("CREATE TABLE proof.other (number INT) ENGINE=MyISAM")
 
     @staticmethod
     @contextlib.contextmanager
@@ -166,7 +171,8 @@ class MariaDB:
             server.require()
             try:
                 with self._session(name) as cursor:
-                    cursor.execute("SELECT 1")
+                    # Of a table: a node of Galera refuses that until it is ready.
+                    cursor.execute("SELECT COUNT(*) FROM mysql.db")
             except pymysql.err.OperationalError:
                 return False
             return True
@@ -209,6 +215,67 @@ class MariaDB:
         if not self.difference.endswith("OK"):
             raise Failed(self.difference)
 
+    def rehearse_hook(self, exec_in_window, writer):
+        """What the hook does about the server's limits and its other clients. Needs the hook."""
+        self._outlive_wait_timeout(exec_in_window)
+        self._wait_for_query(exec_in_window, writer)
+        self._give_up(writer)
+
+    def _outlive_wait_timeout(self, exec_in_window):
+        """A connection that says nothing for longer than the server allows is not the hook's."""
+        with self._session("mariadb") as cursor:
+            cursor.execute("SET GLOBAL wait_timeout = 1")
+        try:
+            exec_in_window("sleep 3")
+        finally:
+            with self._session("mariadb") as cursor:
+                cursor.execute("SET GLOBAL wait_timeout = 28800")
+
+    @contextlib.contextmanager
+    def _query(self, seconds):
+        """A client whose statement runs for so long, and keeps the hook's lock from being had, but no other client out."""
+        def execute():
+            with contextlib.suppress(pymysql.err.Error), self._session("mariadb") as cursor:
+                cursor.execute(f"INSERT INTO proof.other SELECT SLEEP({seconds})")
+        client = threading.Thread(target=execute, daemon=True)
+        client.start()
+        with self._session("mariadb") as cursor:
+            def is_running():
+                cursor.execute("SELECT id FROM information_schema.processlist WHERE state = 'User sleep'")
+                return cursor.fetchone()
+            wait_until("the query runs", is_running)
+            number = is_running()[0]
+            try:
+                yield
+            finally:
+                with contextlib.suppress(pymysql.err.Error):
+                    cursor.execute(f"KILL {number}")
+                client.join(60)
+
+    def _wait_for_query(self, exec_in_window, writer):
+        """A long query delays the backup; other clients wait for a second at a time."""
+        writer.longest = 0.0
+        with self._query(6):
+            exec_in_window("true")
+        print(f"  behind a query of 6 s: client stall {writer.longest * 1000:.0f} ms")
+        if writer.longest > 3:
+            raise Failed(f"a client waited {writer.longest:.1f} s while the hook waited for a query")
+
+    def _give_up(self, writer):
+        """A query that does not end is named."""
+        configuration = pathlib.Path("/tmp/impatient.toml")
+        configuration.write_text('[hyperv]\nenabled = false\n[hooks]\ntimeout = "8s"\n', encoding="utf-8")
+        writer.longest = 0.0
+        with self._query(60):
+            done = subprocess.run(["/quiesce/bin/quiescectl", "hooks", "run", f"60-{self.hook}.session", "--config",
+                                   configuration], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        text = " ".join(done.stdout.split())
+        if done.returncode != 1 or "no lock was to be had" not in text or "SLEEP(60)" not in text.replace(" (", "("):
+            raise Failed(f"exit status {done.returncode}, without the query's name: {done.stdout}")
+        print(f"  behind a query of 60 s: client stall {writer.longest * 1000:.0f} ms: {text}")
+        if writer.longest > 3:
+            raise Failed(f"a client waited {writer.longest:.1f} s while the hook waited for a query")
+
     @staticmethod
     def break_hook():
         """A command for the window that ends the hook's connection, and with it the lock. Another one of the hook's may
@@ -228,7 +295,38 @@ class MySQL(MariaDB):
     """The same server, held as MySQL is. (MySQL's own server is not in Debian.)"""
 
     hook = "mysql"
-    settings = MariaDB.settings + "LOCK=tables\n"
+    settings = "LOCK=tables\n"
+
+
+class Galera(MariaDB):
+    """The only node of a cluster."""
+
+    options = ("--wsrep-on=ON", "--wsrep-provider=/usr/lib/galera/libgalera_smm.so", "--wsrep-new-cluster",
+               "--wsrep-cluster-address=gcomm://", "--wsrep-node-address=127.0.0.1", "--binlog-format=ROW",
+               "--innodb-autoinc-lock-mode=2", "--wsrep-provider-options=base_host=127.0.0.1;base_port=14567")
+
+    @staticmethod
+    def _state():
+        return ("mariadb --socket=/tmp/mariadb/socket --batch --skip-column-names --execute=\"SELECT @@wsrep_desync,"
+                " (SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
+                " WHERE VARIABLE_NAME = 'wsrep_local_state_comment')\"")
+
+    def _require(self, place, expected):
+        found = pathlib.Path(place).read_text(encoding="utf-8").split()
+        if found != expected:
+            raise Failed(f"the node is {found}, and not {expected}")
+
+    def rehearse_hook(self, exec_in_window, writer):
+        """The node is desynced in the window only. One that was desynced stays so."""
+        with self._session("mariadb") as cursor:
+            for setting in ("OFF", "ON"):
+                cursor.execute(f"SET GLOBAL wsrep_desync = {setting}")
+                exec_in_window(f"{self._state()} >/run/state")
+                self._require("/run/state", ["1", "Donor/Desynced"])
+                run("sh", "-c", f"{self._state()} >/run/state")
+                self._require("/run/state", ["0", "Synced"] if setting == "OFF" else ["1", "Donor/Desynced"])
+            cursor.execute("SET GLOBAL wsrep_desync = OFF")
+        print("  the node is desynced in the window only")
 
 
 class Redis:
@@ -368,5 +466,5 @@ class SQLite:
             self.connection.close()
 
 
-ALL = {"postgresql": PostgreSQL, "mariadb": MariaDB, "mysql": MySQL, "redis": Redis,
+ALL = {"postgresql": PostgreSQL, "mariadb": MariaDB, "mysql": MySQL, "galera": Galera, "redis": Redis,
        "redis-aof": RedisWithAppendOnlyFile, "sqlite": SQLite}

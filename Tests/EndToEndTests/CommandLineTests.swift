@@ -158,7 +158,7 @@ extension EndToEnd {
             let records = try JSONDecoder().decode([HistoryRecord].self, from: Data(json.output.utf8))
             #expect(records == [try rig.record(number: 2)])
             let shown = try rig.control("show", records[0].id)
-            #expect(shown.ending == .exited(0) && shown.output.contains("Request  \(records[0].id) from hyperv"))
+            #expect(shown.ending == .exited(0) && shown.output.contains(" \(records[0].id) from hyperv"))
             #expect(try rig.control("show", "no-such-request").ending == .exited(1))
 
             let hooks = try rig.control("hooks", "list")
