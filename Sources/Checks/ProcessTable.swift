@@ -56,17 +56,15 @@ struct ProcessTable {
                 where: Self.isOfContainer)
         }
 
-        /// The first words of cgroups' names, as hooks/lib/own-servers has them: Docker, Podman, containerd, CRI-O,
-        /// Kubernetes, LXC, systemd-nspawn.
-        private static let managers = [
-            "docker", "libpod", "cri-containerd", "crio", "kubepods", "lxc", "machine.slice",
-        ]
-
+        /// The cgroups of containers, as hooks/lib/own-servers has them: Docker, LXC, libvirt, systemd-nspawn, Kubernetes;
+        /// of any other OCI runtime the id of the container, 64 hexadecimal digits. A unit named docker-redis.service is no
+        /// container.
+        ///
         /// - Parameter line: Of /proc/PID/cgroup: `HIERARCHY:CONTROLLERS:PATH`.
         static func isOfContainer(_ line: Substring) -> Bool {
-            line.split(separator: "/", omittingEmptySubsequences: false).dropFirst().contains { part in
-                managers.contains { part == $0 || part.hasPrefix($0 + ".") || part.hasPrefix($0 + "-") }
-            }
+            let managers = /\/(docker|lxc|machine|machine\.slice)\/|\/lxc\.payload[.\/]|[:\/-]kubepods([.\/-]|$)/
+            let id = /[:\/-][0-9a-f]{64}([.\/]|$)/
+            return line.contains(managers) || line.contains(id)
         }
 
         var description: String { "\(name) (process \(processID))" }

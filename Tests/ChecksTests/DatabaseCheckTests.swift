@@ -82,23 +82,27 @@ import Testing
         try addProcess(812, "postgres", user: 1000)
         try addProcess(813, "postgres", user: 0, isSetuid: true)
         try addProcess(814, "mariadbd", user: 102, namespace: 4_026_532_000)
-        try addProcess(815, "redis-server", user: 0, cgroup: "0::/system.slice/docker-0123.scope")
+        try addProcess(815, "redis-server", user: 0, cgroup: "0::/system.slice/docker-\(Self.id).scope")
         try addProcess(816, "postgresx", user: 101)
         #expect(findings().verdicts == [.ok])
     }
 
+    private static let id = String(repeating: "0123456789abcdef", count: 4)
+
     /// Lines of /proc/PID/cgroup, and whether the cgroup is a container's.
     private static let cgroups = [
         ("0::/", false), ("0::/system.slice/postgresql@15-main.service", false),
-        ("0::/user.slice/user-0.slice/session-1.scope", false), ("0::/system.slice/docker.service", true),
-        ("0::/docker/0123abc", true), ("0::/system.slice/docker-0123.scope", true),
-        ("4:memory:/docker/0123", true), ("0::/machine.slice/libpod-0123.scope/container", true),
-        ("0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-0123.scope", true),
-        ("0::/kubepods.slice/kubepods-burstable.slice/cri-containerd-0123.scope", true),
-        ("0::/kubepods/besteffort/pod1/0123", true), ("0::/system.slice/crio-0123.scope", true),
+        ("0::/user.slice/user-0.slice/session-1.scope", false), ("0::/system.slice/docker.service", false),
+        ("0::/system.slice/docker-redis.service", false), ("0::/system.slice/lxc-monitor.service", false),
+        ("0::/docker/0123abc", true), ("0::/system.slice/docker-\(id).scope", true),
+        ("4:memory:/docker/0123", true), ("0::/machine.slice/libpod-\(id).scope/container", true),
+        ("0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-\(id).scope", true),
+        ("0::/kubepods.slice/kubepods-burstable.slice/cri-containerd-\(id).scope", true),
+        ("0::/kubepods/besteffort/pod1/0123", true), ("0::/system.slice/crio-\(id).scope", true),
         ("0::/lxc.payload.web/system.slice/mariadb.service", true), ("0::/lxc/web", true),
         ("0::/machine.slice/systemd-nspawn@web.service/payload", true), ("0::/dockery/a", false),
         ("0::/machine.slicer", false), ("0::/mylxc/a", false), ("0::/a-docker-b", false), ("", false),
+        ("0::/system.slice/\(id.dropLast()).scope", false),
     ]
 
     @Test(arguments: cgroups)
