@@ -1,5 +1,6 @@
 import FreezeCore
 import FreezerProtocol
+import Ledger
 import LinuxCalls
 import SystemPackage
 
@@ -79,13 +80,23 @@ extension Coordinator {
 
     /// A request that it was not ready for yet is given to its successor.
     private func freezerDied() {
+        noticeForcedRecovery()
         guard resources?.awaitedPreparation != nil else { return handle(.freezerDied) }
         resources?.isWithFreezer = false
+    }
+
+    /// Before the end of the freezer, so that the end is not taken for the cause.
+    private func noticeForcedRecovery() {
+        guard resources?.ledger?.isEndedByHand == true else { return }
+        resources?.awaitedPreparation = nil
+        handle(.recoveredByForce)
     }
 
     // MARK: Time
 
     func timePassed() {
+        // A freezer that is killed while its FIFREEZE hangs does not end before the timeout.
+        noticeForcedRecovery()
         // A freezer that took the request and says nothing stands still. It is replaced, and not a disk blamed for it.
         if resources?.awaitedPreparation != nil, resources?.isWithFreezer == true {
             freezer.kill()

@@ -48,6 +48,8 @@ public struct Recovery: Sendable {
         let unsettled = ledger.unsettled
         if case .byHand(let isForced) = mode, ledger.daemon.isAlive {
             guard isForced else { throw RecoveryError(ownerAlive: ledger) }
+            // First: the daemon reads the ledger when it notices the end of its freezer.
+            ledger.setEndedByHand()
             freezer?.kill(within: .seconds(1))
         }
         ledger.fencePlanned(by: me)

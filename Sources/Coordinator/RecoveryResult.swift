@@ -43,8 +43,11 @@ public struct RecoveryResult: Sendable {
 
     public var isEverythingThawed: Bool { lines.allSatisfy(\.outcome.isSettled) }
 
-    /// Removes the ledger, unless it is still needed: to thaw what hangs, or to call the hooks at the next start.
+    /// Removes the ledger, unless it is still needed: to thaw what hangs, or to call the hooks at the next start. A
+    /// daemon that is alive removes it at the end of the request; if the daemon dies first, its successor records the
+    /// request.
     public func removeLedgerIfDone() {
+        if ledger.daemon.isAlive { return }
         if isEverythingThawed && hooksOwedThaw.isEmpty { runDirectory.remove(ledger) }
     }
 
@@ -53,7 +56,8 @@ public struct RecoveryResult: Sendable {
         Leftover(
             requestID: requestID, channel: ChannelID(name: ledger.channel),
             hooksOwedThaw: hooksOwedThaw.map { PlannedHook(hookSources.hook(named: $0)) },
-            stuck: lines.filter(\.mustBeWatched).map(\.mountPoint), level: ledger.outcome)
+            stuck: lines.filter(\.mustBeWatched).map(\.mountPoint), level: ledger.outcome,
+            isEndedByHand: ledger.isEndedByHand)
     }
 
     /// Keeps trying what hangs; calls back for each that is done. Blocks until the last one is: for ever, if need be.

@@ -68,6 +68,16 @@ public final class Ledger: Sendable {
         return ConsistencyLevel.allCases.enumerated().first { UInt64($0.offset) + 1 == number }?.element
     }
 
+    /// Whether an admin has ended the request with `quiescectl recover --force`.
+    public var isEndedByHand: Bool {
+        mapping.load(at: LedgerLayout.Header.outcome) == LedgerLayout.endedByHand
+    }
+
+    /// Tells the daemon, before its freezer is killed, why that happens. Changes nothing of a request with an outcome.
+    public func setEndedByHand() {
+        _ = mapping.exchange(at: LedgerLayout.Header.outcome, expected: 0, desired: LedgerLayout.endedByHand)
+    }
+
     public func setOutcome(_ level: ConsistencyLevel) {
         let index = ConsistencyLevel.allCases.firstIndex(of: level) ?? 0
         mapping.store(UInt64(index) + 1, at: LedgerLayout.Header.outcome)

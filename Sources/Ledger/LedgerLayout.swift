@@ -13,6 +13,9 @@ enum LedgerLayout {
     /// "QUIESCE" and the layout's version.
     static let magic: UInt64 = 0x5155_4945_5343_4503
 
+    /// In the place of the outcome. Readers that do not know the number take it for no outcome.
+    static let endedByHand = UInt64.max
+
     enum Header {
         static let magic = 0
         static let size = 8

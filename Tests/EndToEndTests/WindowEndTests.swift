@@ -80,8 +80,18 @@ extension EndToEnd {
             #expect(!forced.output.contains("next start"), "\(forced.output)")
             try scene.waitForThaw(since: asked, "recover --force")
             try scene.expectThawIsRefused()
-            try scene.expectFailedRecord(saying: "the freezer died")
+            try scene.expectFailedRecord(saying: "thawed by hand: quiescectl recover --force")
             try scene.expectNextBackupAndCleanEnd()
+        }
+
+        @Test func `what recover --force ended is on record as that, though its quiesced hangs and is killed`() throws {
+            let scene = try CrashScene()
+            scene.rig.daemon.send(SIGSTOP)
+            #expect(try scene.rig.control("recover", "--force").ending == .exited(0))
+            scene.rig.daemon.send(SIGKILL)
+            _ = try scene.rig.daemon.waitForExit()
+            try scene.rig.start()
+            try scene.expectFailedRecord(saying: "thawed by hand: quiescectl recover --force")
         }
 
         @Test func `recover has nothing to do without a ledger`() throws {

@@ -53,6 +53,18 @@ import Testing
         #expect(!opened.advance(1, from: frozen, to: LedgerWord(.thawing, by: freezer)), "somebody was first")
     }
 
+    @Test func `recover --force is on record, unless the request has an outcome`() throws {
+        let made = try directory.createLedger(.sample(superblocks: 1)).ledger
+        let opened = try #require(try directory.openLedger())
+        #expect(!made.isEndedByHand)
+        opened.setEndedByHand()
+        #expect(made.isEndedByHand && made.outcome == nil)
+        let good = try directory.createLedger(.sample(superblocks: 1)).ledger
+        good.setOutcome(.application)
+        good.setEndedByHand()
+        #expect(!good.isEndedByHand && good.outcome == .application)
+    }
+
     @Test func `P4 hooks that were started are owed their thaw in reverse order`() throws {
         let made = try directory.createLedger(.sample(superblocks: 1, hooks: ["1", "2", "3", "4"])).ledger
         for index in 0..<3 { made.setHookProgress(index, .started) }

@@ -26,7 +26,7 @@ struct Coverage {
 
     /// What comes from outside, at any moment.
     enum Intrusion: Int, CaseIterable {
-        case hotBackup, freeze, thaw, channelLost, freezerDied, shutdown
+        case hotBackup, freeze, thaw, channelLost, freezerDied, recoveredByForce, shutdown
     }
 
     /// From one state to another.
@@ -127,6 +127,7 @@ extension Coverage.Intrusion {
         case .thaw: self = .thaw
         case .channelLost: self = .channelLost
         case .freezerDied: self = .freezerDied
+        case .recoveredByForce: self = .recoveredByForce
         case .shutdown: self = .shutdown
         default: return nil
         }

@@ -38,6 +38,8 @@ extension Simulation {
         case .suspend: schedule(at: now, .machineIsSuspended)
         case .daemonStops: schedule(at: now, .daemonStops)
         case .freezerDies:
+            // `quiescectl recover --force` tells the daemon before it kills the freezer.
+            if random.oneIn(2) { schedule(at: now, .daemon(.recoveredByForce, life: life)) }
             if let id = currentFreezer, !freezers[id].isOrphaned {
                 if machine.isStuck { coverage.note(.freezerDiedWhileStuck) }
                 killFreezer(id)

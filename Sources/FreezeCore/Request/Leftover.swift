@@ -10,11 +10,14 @@ public struct Leftover: Hashable, Sendable {
     public let stuck: [FilePath]
     /// How good the snapshot is, if the THAW had been answered with success.
     public let level: ConsistencyLevel?
+    /// Whether `quiescectl recover --force` had ended the request before the daemon ended.
+    public let isEndedByHand: Bool
 
     public init(
         requestID: RequestID, channel: ChannelID, hooksOwedThaw: [PlannedHook], stuck: [FilePath],
-        level: ConsistencyLevel? = nil
+        level: ConsistencyLevel? = nil, isEndedByHand: Bool = false
     ) {
+        self.isEndedByHand = isEndedByHand
         self.level = level
         self.requestID = requestID
         self.channel = channel

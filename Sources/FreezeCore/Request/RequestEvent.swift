@@ -48,6 +48,8 @@ public enum RequestEvent: Hashable, Sendable {
     /// Whatever could be thawed is; superblocks whose FIFREEZE hangs are still to come.
     case thawFinished
     case freezerDied
+    /// The admin ends the request with `quiescectl recover --force`, which kills the freezer.
+    case recoveredByForce
 
     /// A moment given by `nextDeadline` has come.
     case timePassed

@@ -68,7 +68,7 @@ extension RequestMachine {
     private mutating func thawByForce(_ channel: ChannelID, _ operation: OperationID) {
         request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: .forced, received: now))
-        if !isEndingWindow { fail("it was thawed by hand (quiescectl thaw --force)") }
+        if !isEndingWindow { fail("thawed by hand: quiescectl thaw --force") }
     }
 
     private mutating func refuseForeign(

@@ -283,7 +283,10 @@ extension RequestMachine {
         crashed.leftoverLevel = leftover.level
         request = crashed
         if leftover.level == nil {
-            noteFailure("quiesced ended in the middle of this request; what it had frozen is thawed")
+            noteFailure(
+                leftover.isEndedByHand
+                    ? Self.recoveredByForce
+                    : "quiesced ended in the middle of this request; what it had frozen is thawed")
         }
         startThawHooks()
     }

@@ -2,6 +2,8 @@ import SystemPackage
 
 /// The window: freezing level by level, frozen, thawing.
 extension RequestMachine {
+    static let recoveredByForce = "thawed by hand: quiescectl recover --force"
+
     // MARK: Freezing
 
     mutating func startFreezing() {
@@ -166,6 +168,11 @@ extension RequestMachine {
         // Once everything is thawed it is not needed any more.
         if state != .releasing { fail("the freezer died; quiesced thawed in its place") }
         if isUnsettled || !stuck.isEmpty { takeOver() }
+    }
+
+    /// The end of the freezer, which follows, does the rest.
+    mutating func recoveredByForce() {
+        if state != .releasing { fail(Self.recoveredByForce) }
     }
 
     mutating func thawTimedOut() {

@@ -147,6 +147,7 @@ public struct RequestMachine: Sendable {
         case .thawed(let index, let result): thawed(index, result)
         case .thawFinished: thawFinished()
         case .freezerDied: freezerDied()
+        case .recoveredByForce: recoveredByForce()
 
         case .timePassed: timePassed()
         case .shutdown(let reason): shutdown(reason)

@@ -276,6 +276,16 @@ struct RequestTests {
         #expect(bench.contains(.release))
     }
 
+    @Test("A request that recover --force ended is on record as that, though its quiesced ended before it noticed")
+    func leftoverEndedByHand() {
+        var bench = MachineBench(
+            recovered: Leftover(
+                requestID: RequestID("old"), channel: MachineBench.host, hooksOwedThaw: [], stuck: [],
+                isEndedByHand: true))
+        bench.goOn(to: .idle)
+        #expect(bench.record?.reason == "thawed by hand: quiescectl recover --force")
+    }
+
     @Test("P4: the outcome of a good request is kept before its thaw hooks, and of no other")
     func keptOutcome() {
         var good = MachineBench.request(of: MachineBench.host, in: .frozen).0

@@ -131,6 +131,18 @@ struct WindowTests {
         #expect(!bench.machine.isStuck)
     }
 
+    @Test("The request that recover --force ended is on record as that", arguments: window)
+    func recoveredByForce(state: RequestState) {
+        var (bench, _) = Self.bench(in: state)
+        bench.send(.recoveredByForce)
+        #expect(bench.machine.state == .thawing)
+        bench.send(.freezerDied)
+        #expect(bench.contains(.takeOverThaw))
+        for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
+        bench.goOn(to: .idle)
+        #expect(bench.record?.reason == "thawed by hand: quiescectl recover --force")
+    }
+
     @Test(
         "P1, P4: before anything is frozen, the freezer's death fails the request",
         arguments: [RequestState.planning, .flushing, .flushingAgain, .checking])
