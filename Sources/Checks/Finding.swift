@@ -28,7 +28,6 @@ public struct Finding: Sendable, Hashable {
     /// What another part of quiesce says of it.
     init(_ check: String, _ verdict: Verdict, _ error: any ActionableError) {
         self.init(
-            check, verdict, "\(error.subject): \(error.problem).",
-            nextStep: error.remedy.map { $0.hasSuffix(".") ? $0 : $0 + "." })
+            check, verdict, "\(error.subject): \(error.problem)".asSentence, nextStep: error.remedy?.asSentence)
     }
 }

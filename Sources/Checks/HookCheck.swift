@@ -42,7 +42,7 @@ enum HookCheck {
             // It ends in what to do about it, where anything can be done.
             let isFatal = (candidate.hook.onFailure ?? onFailure) == .abort
             return Finding(
-                name, isFatal ? .error : .warning, "Hook \(candidate.hook.name) is refused. \(reason).",
+                name, isFatal ? .error : .warning, "Hook \(candidate.hook.name) is refused. \(reason)".asSentence,
                 nextStep: isFatal
                     ? "Mend it or take it away: a refused hook fails every backup."
                     : "Mend it or take it away: without it a backup is filesystem-consistent at best.")

@@ -26,7 +26,7 @@ enum LedgerCheck {
         } catch {
             return [
                 Finding(
-                    name, .error, "\(error.subject): \(error.problem).",
+                    name, .error, "\(error.subject): \(error.problem)".asSentence,
                     nextStep: error.remedy
                         ?? "Restart quiesced, which sets it aside. SysRq-j thaws what is frozen.")
             ] + leftover

@@ -5,7 +5,7 @@ import SystemPackage
 
 /// Writes an error where errors belong, in the form all commands share.
 func printError(_ error: any ActionableError) {
-    printError("quiescectl: \(error)")
+    printError("quiescectl: \("\(error)".asSentence)")
 }
 
 /// Writes one message, in its own lines; those that are too long for a terminal are broken there, but not in logs.

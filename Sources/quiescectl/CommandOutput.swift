@@ -38,7 +38,7 @@ func telling(_ status: ExitCode, _ tell: () throws -> Void) -> ExitCode {
     } catch let error as any ActionableError {
         printError(error)
     } catch {
-        printError("quiescectl: \(error)")
+        printError("quiescectl: \("\(error)".asSentence)")
     }
     return status == .success ? .failed : status
 }

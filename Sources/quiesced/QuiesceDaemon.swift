@@ -88,7 +88,7 @@ struct QuiesceDaemon: ParsableCommand {
             // log's thread holds it and waits for a reader.
             _exit(0)
         } catch let error as any ActionableError {
-            logger.critical("\(error)")
+            logger.critical("\("\(error)".asSentence)")
             // Wrong configuration: nothing gets better by starting again.
             throw isConfigurationWrong(error) ? ExitCode(2) : ExitCode(1)
         }

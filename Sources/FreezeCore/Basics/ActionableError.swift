@@ -13,7 +13,15 @@ public protocol ActionableError: Error, CustomStringConvertible, Sendable {
 extension ActionableError {
     /// One line, safe to show: a name in it may hold anything.
     public var description: String {
-        let statement = "\(subject): \(problem)"
-        return escapedControlCharacters(remedy.map { "\(statement). \($0)" } ?? statement)
+        let statement = subject.isEmpty ? problem : "\(subject): \(problem)"
+        return escapedControlCharacters(remedy.map { "\(statement.asSentence) \($0)" } ?? statement)
+    }
+}
+
+extension String {
+    /// The text with a full stop at its end, unless it ends as a sentence does already.
+    public var asSentence: String {
+        guard let last, !".?!…".contains(last) else { return self }
+        return self + "."
     }
 }

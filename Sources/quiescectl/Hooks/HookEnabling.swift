@@ -112,7 +112,7 @@ struct HookEnabling {
         let candidate = (try? HookSources(directory).scan())?.first { $0.hook.name == hook.name }
         if case .refused(let why) = candidate?.verdict {
             reason = why
-            sentences.append("It is refused, which fails every backup: \(why).")
+            sentences.append("It is refused, which fails every backup: \(why)".asSentence)
         } else {
             sentences.append("Rehearse it: quiescectl hooks run \(hook.name)")
         }

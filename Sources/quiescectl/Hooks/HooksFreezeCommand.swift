@@ -76,7 +76,7 @@ struct HeldRound {
             printError(error)
             AbandonableCommand.finish(error is HeldRoundProblem ? .busy : ExitCode(for: error))
         } catch {
-            printError("quiescectl: hooks freeze: \(error)")
+            printError("quiescectl: hooks freeze: \("\(error)".asSentence)")
             AbandonableCommand.finish(.failed)
         }
     }
