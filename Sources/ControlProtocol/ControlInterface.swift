@@ -42,8 +42,8 @@ public enum ControlInterface {
         type Request (id: string, channel: string, started: string, age_ms: float, failure: ?string,
           window_left_ms: ?float, hook: ?string, filesystems: []Filesystem)
 
-        # A way in for requests. `state` is for people.
-        type Channel (name: string, state: string)
+        # A way in for requests. `state` is for people. `registered`: requests can come.
+        type Channel (name: string, state: string, registered: ?bool)
 
         # A channel whose next THAW will be answered with failure.
         type Lost (channel: string, reason: string)

@@ -22,7 +22,7 @@ extension ControlStatus {
             $0.channel < $1.channel
         }
         freezerReady = status.isFreezerReady
-        channels = status.channels.map { Channel(name: $0.name, state: $0.state) }
+        channels = status.channels.map { Channel(name: $0.name, state: $0.state, registered: $0.isRegistered) }
         lastBackup = status.last.map { Backup($0, clock: clock) }
         lastGoodBackup = status.lastGood.map { Backup($0, clock: clock) }
     }

@@ -37,6 +37,8 @@ public struct ControlStatus: Codable, Hashable, Sendable {
     public struct Channel: Codable, Hashable, Sendable {
         public var name: String
         public var state: String
+        /// Whether requests can come. Absent of a daemon that does not tell.
+        public var registered: Bool?
     }
 
     /// A channel whose next THAW will be answered with failure.

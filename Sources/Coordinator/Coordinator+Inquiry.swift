@@ -22,7 +22,8 @@ extension Coordinator {
         DaemonStatus(
             overview: machine.overview, started: started, isFreezerReady: freezer.isReady,
             channels: channels.compactMap(\.names.first).map { name in
-                DaemonStatus.Channel(name: name, state: channelStates[name] ?? "not registered")
+                channelStates[name]
+                    ?? DaemonStatus.Channel(name: name, state: "not registered", isRegistered: false)
             }, last: last, lastGood: lastGood)
     }
 

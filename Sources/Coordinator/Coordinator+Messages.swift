@@ -40,9 +40,11 @@ extension Coordinator {
         case .registered(let isStandIn):
             if channel == .control { lifeObserver?.isServing() }
             if channel.caller == nil {
-                channelStates[channel.name] =
+                let state =
                     channel == .control
                     ? "listening" : isStandIn ? "registered, on a stand-in device" : "registered"
+                channelStates[channel.name] = DaemonStatus.Channel(
+                    name: channel.name, state: state, isRegistered: true)
             }
             handle(.registered(channel, isStandIn: isStandIn))
         case .hotBackup(let operation): handle(.hotBackup(channel, operation))
@@ -58,7 +60,10 @@ extension Coordinator {
         case .lost(let reason):
             // Without its socket, too: the host needs none.
             if channel == .control { lifeObserver?.isServing() }
-            if channel.caller == nil { channelStates[channel.name] = "not registered: \(reason)" }
+            if channel.caller == nil {
+                channelStates[channel.name] = DaemonStatus.Channel(
+                    name: channel.name, state: "not registered: \(reason)", isRegistered: false)
+            }
             handle(.channelLost(channel, reason: reason))
         case .note(let note): log(note)
         }
@@ -97,6 +102,7 @@ extension Coordinator {
     func timePassed() {
         // A freezer that is killed while its FIFREEZE hangs does not end before the timeout.
         noticeForcedRecovery()
+        if let memory = unwrittenMemory { handle(.memoryRead(memory)) }
         // A freezer that took the request and says nothing stands still. It is replaced, and not a disk blamed for it.
         if resources?.awaitedPreparation != nil, resources?.isWithFreezer == true {
             freezer.kill()
@@ -121,7 +127,7 @@ extension Coordinator {
             handle(.timePassed)
             handle(.freezerThaws(reason: "not everything was frozen within freeze.timeout"))
         case .thawing(.windowDeadline):
-            handle(.freezerThaws(reason: RequestMachine.windowExpired(machine.policy)))
+            handle(.freezerThaws(reason: machine.windowExpired))
         case .thawed(let index, let error, let started, let ended):
             handle(.thawed(index, TimedResult(error: error, started: started, ended: ended)))
         case .thawFinished:

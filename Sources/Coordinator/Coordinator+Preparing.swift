@@ -124,9 +124,16 @@ extension Coordinator {
 
     // MARK: Flushing
 
+    /// Not in the window: it opens a file (P7). In procfs nothing hangs.
+    var unwrittenMemory: DirtyMemory? {
+        guard !machine.isWindowOpen, let bytes = try? readWholeFile("/proc/meminfo") else { return nil }
+        return DirtyMemory(meminfo: String(decoding: bytes, as: UTF8.self))
+    }
+
     func flush(_ step: StepID) {
         guard let opened = resources?.opened else { return }
         let mailbox = mailbox
+        if let memory = unwrittenMemory { mailbox.post(.event(.memoryRead(memory))) }
         FlushJob.start(opened) { result in
             mailbox.post(.flushed(step, result))
         } takeNote: { text in

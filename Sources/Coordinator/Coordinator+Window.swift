@@ -17,6 +17,7 @@ extension Coordinator {
         let policy = planPolicy
         let allFrozen = freezer.process.map { ledger.allFrozen(by: $0.identity) } ?? false
         let isWindowOpen = machine.isWindowOpen
+        if let memory = unwrittenMemory { mailbox.post(.event(.memoryRead(memory))) }
         if isWindowOpen { for filesystem in opened.freezeTargets { filesystem.written?.markAsFrozen() } }
         // The usual case in the window costs one poll for each table.
         if isWindowOpen, !opened.mountTables.hasChanged() {

@@ -34,8 +34,8 @@ public final class Coordinator: @unchecked Sendable {
     /// Nil if it is not wanted, or cannot be had.
     let expeditedRCU: ExpeditedRCU?
     var channels: [any RequestChannel] = []
-    /// How the channels are doing, by name, in words.
-    var channelStates: [String: String] = [:]
+    /// How the channels are doing, by name.
+    var channelStates: [String: DaemonStatus.Channel] = [:]
     /// Who watches requests.
     var observers: [any RequestObserver] = []
     /// Who is told that the daemon lives, and when next.

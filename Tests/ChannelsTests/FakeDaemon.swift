@@ -37,7 +37,8 @@ final class FakeDaemon: DaemonInquiry {
         reply(
             DaemonStatus(
                 overview: RequestMachine(policy: RequestPolicy()).overview, started: .now, isFreezerReady: true,
-                channels: [.init(name: "control", state: "listening")], last: past, lastGood: past))
+                channels: [.init(name: "control", state: "listening", isRegistered: true)], last: past,
+                lastGood: past))
     }
 
     func history(limit: Int, _ reply: @escaping @Sendable (Result<[HistoryRecord], HistoryError>) -> Void) {

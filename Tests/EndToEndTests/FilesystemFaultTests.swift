@@ -147,6 +147,8 @@ extension EndToEnd {
             #expect(try !FreezeProof.isFrozen("/"))
             let record = try rig.record()
             #expect(record.reason?.hasPrefix("\(inner.mountPoint): flushing took longer") == true)
+            #expect(record.reason?.contains("; /proc/meminfo has Dirty ") == true, "\(record.reason ?? "")")
+            #expect(record.reason?.contains("vm.dirty_bytes") == true)
             #expect(record.window == nil)
             // While it hangs, another request ends in time as well.
             #expect(try rig.freeze().status == .failure)

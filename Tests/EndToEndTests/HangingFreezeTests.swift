@@ -31,9 +31,9 @@ extension EndToEnd {
         }
 
         /// FREEZE on a thread of its own.
-        private func beginFreeze() throws -> Monitor<HyperVHostAnswer?> {
+        private func beginFreeze(_ other: DaemonRig? = nil) throws -> Monitor<HyperVHostAnswer?> {
             let answer = Monitor<HyperVHostAnswer?>(nil)
-            let host = rig.host
+            let host = (other ?? rig).host
             try OperatingSystemThread.start("host") {
                 let given = try? host.perform(.freeze)
                 answer.update { $0 = given }
@@ -42,8 +42,8 @@ extension EndToEnd {
         }
 
         /// Waits until the inner FIFREEZE has been issued.
-        private func ledgerOfHangingFreeze() throws -> Ledger {
-            let directory = try RunDirectory(rig.runDirectory, creating: false)
+        private func ledgerOfHangingFreeze(_ other: DaemonRig? = nil) throws -> Ledger {
+            let directory = try RunDirectory((other ?? rig).runDirectory, creating: false)
             let deadline = Moment.now + .seconds(10)
             while Moment.now < deadline {
                 if let ledger = try directory.openLedger(), ledger.word(0).state == .freezing { return ledger }
@@ -138,6 +138,21 @@ extension EndToEnd {
             try expectStuck()
             try releaseAndExpectThaw(ledger)
             #expect(freezer.waitForEnd(atMost: .seconds(5)))
+            try expectNextBackupAndCleanEnd()
+        }
+
+        @Test func `what recover --force ended is on record as that, though its FIFREEZE hangs`() throws {
+            // The timeout is to come after the recovery.
+            let patient = try DaemonRig(configuration: [
+                "freeze": "timeout = \"4s\"", "filesystems": "include = [\"\(inner.mountPoint)\"]",
+            ])
+            let pending = try beginFreeze(patient)
+            let ledger = try ledgerOfHangingFreeze(patient)
+            let recovery = try patient.controlling("recover", "--force")
+            try expectFailure(pending)
+            #expect(try patient.record().reason == "thawed by hand: quiescectl recover --force")
+            #expect(try recovery.waitForExit(within: .seconds(30)) == .exited(1), "it hangs still")
+            try releaseAndExpectThaw(ledger)
             try expectNextBackupAndCleanEnd()
         }
 

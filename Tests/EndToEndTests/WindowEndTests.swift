@@ -84,7 +84,9 @@ extension EndToEnd {
             try scene.expectNextBackupAndCleanEnd()
         }
 
-        @Test func `what recover --force ended is on record as that, though its quiesced hangs and is killed`() throws {
+        @Test func `what recover --force ended is on record as that, though its quiesced hangs and is killed`()
+            throws
+        {
             let scene = try CrashScene()
             scene.rig.daemon.send(SIGSTOP)
             #expect(try scene.rig.control("recover", "--force").ending == .exited(0))

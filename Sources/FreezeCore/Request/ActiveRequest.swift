@@ -79,6 +79,8 @@ struct ActiveRequest: Sendable {
     var isThawFinished = false
     var unflushed: [PlannedFilesystem] = []
     var isFlushed = false
+    /// As it was read last, before the first FIFREEZE.
+    var memory: DirtyMemory?
     /// Of a good request of an earlier life, whose thaw hooks were cut short.
     var leftoverLevel: ConsistencyLevel?
     var record: RequestRecord

@@ -4,8 +4,11 @@ public struct DaemonStatus: Hashable, Sendable {
     public struct Channel: Hashable, Sendable {
         public let name: String
         public let state: String
+        /// Whether requests can come.
+        public let isRegistered: Bool
 
-        public init(name: String, state: String) {
+        public init(name: String, state: String, isRegistered: Bool) {
+            self.isRegistered = isRegistered
             self.name = name
             self.state = state
         }

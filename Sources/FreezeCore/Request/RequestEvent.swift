@@ -28,6 +28,8 @@ public enum RequestEvent: Hashable, Sendable {
     case preparationFailed(StepID, reason: String, plan: FreezePlan?, FilePath? = nil)
     case flushed(StepID, FlushResult)
     case flushFinished(StepID)
+    /// What was unwritten a moment ago, before anything was frozen.
+    case memoryRead(DirtyMemory)
     case writeHoldersFound(StepID, [WriteHolder])
     /// `allFrozen`: every word of the ledger says frozen, by the freezer.
     case mountsChecked(StepID, change: String?, allFrozen: Bool)

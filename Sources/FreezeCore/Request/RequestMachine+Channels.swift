@@ -38,10 +38,10 @@ extension RequestMachine {
             return answer(
                 channel, operation, .failure, AnswerDetail(request: wanted, refusal: .lost, reason: reason))
         }
-        if waiting?.channel == channel { refuseWaiting("THAW came before it began") }
+        if waiting?.channel == channel { refuseWaiting(wish.failure ?? "THAW came before it began") }
         guard let request, state != .thawHooks else { return answerByDebt(channel, operation) }
         guard request.channel == channel else {
-            if wish.isForced { return thawByForce(channel, operation) }
+            if wish.isForced { return thawByForce(channel, operation, wish) }
             return channel.isShared && debts[channel] == nil
                 ? refuseForeign(request, channel, operation) : answerByDebt(channel, operation)
         }
@@ -59,16 +59,16 @@ extension RequestMachine {
             if let failure = wish.failure { return fail(failure) }
             if state == .frozen { beginThaw() } else { closeWindow() }
         case .thawing, .releasing: break
-        default: fail("THAW came before everything was frozen")
+        default: fail(wish.failure ?? "THAW came before everything was frozen")
         }
     }
 
     /// Ends whatever request there is, by the admin's word. Its owner is told that it is lost, unless it was being
     /// thawed anyway: then that is waited for, and a good backup stays good.
-    private mutating func thawByForce(_ channel: ChannelID, _ operation: OperationID) {
+    private mutating func thawByForce(_ channel: ChannelID, _ operation: OperationID, _ wish: ThawWish) {
         request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: .forced, received: now))
-        if !isEndingWindow { fail("thawed by hand: quiescectl thaw --force") }
+        if !isEndingWindow { fail(wish.failure ?? "thawed by hand: quiescectl thaw --force") }
     }
 
     private mutating func refuseForeign(

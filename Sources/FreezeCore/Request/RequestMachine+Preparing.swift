@@ -140,7 +140,8 @@ extension RequestMachine {
             state == .flushingLast
             ? "flushing under session hooks took longer than freeze.timeout (\(DurationText.text(policy.freezeTimeout)))"
             : "flushing took longer than flush_timeout (\(DurationText.text(policy.flushTimeout)))"
-        fail("\(names): \(problem)", about: late.first.map { .filesystem($0) })
+        let memory = request?.memory.map { "; \($0.clause)" } ?? ""
+        fail("\(names): \(problem)\(memory)", about: late.first.map { .filesystem($0) })
     }
 
     // MARK: Freeze hooks

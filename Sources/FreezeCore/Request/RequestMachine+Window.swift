@@ -66,7 +66,9 @@ extension RequestMachine {
         let late = indices.map { request.targets[$0].mountPoint }
         fail(
             "\(late.map(\.escaped).joined(separator: ", ")): not frozen within freeze.timeout (\(DurationText.text(policy.freezeTimeout))); "
-                + "a writer or the device does not get ready", about: late.first.map { .filesystem($0) })
+                + "a writer or the device does not get ready"
+                + (request.memory.flatMap { $0.isMuch ? "; \($0.clause)" : nil } ?? ""),
+            about: late.first.map { .filesystem($0) })
     }
 
     /// A FIFREEZE that hung, and returns as soon as another filesystem is thawed, may have waited for that one: it was to

@@ -152,9 +152,50 @@ struct ControlTests {
         bench.goOn(to: .idle)
         let late = bench.thaw(.control)
         #expect(bench.told(late)?.detail.refusal == .lost)
-        #expect(bench.told(late)?.detail.reason == RequestMachine.windowExpired(RequestPolicy()))
+        #expect(
+            bench.told(late)?.detail.reason
+                == "THAW did not come within max_window (60s): everything was thawed, the snapshot may be torn")
         let later = bench.thaw(.control)
         #expect(bench.told(later)?.detail.refusal == .nothingFrozen)
+    }
+
+    @Test("A window that exec held too long is on record as that, with the limit")
+    func expiredUnderACommand() {
+        var (bench, _) = MachineBench.request(of: MachineBench.other, in: .frozen)
+        bench.waitForDeadline()
+        bench.goOn(to: .idle)
+        #expect(
+            bench.lastRecord?.reason
+                == "the command ran longer than the window, freeze.max_window (60s): everything was thawed, the "
+                + "snapshot may be torn")
+    }
+
+    // MARK: Cancelled
+
+    @Test("A FREEZE that its caller cancels is on record as that", arguments: unfinished)
+    func cancelled(state: RequestState) {
+        var (bench, _) = MachineBench.request(of: .control, in: state)
+        let running = bench.step
+        let before = bench.lastRecord
+        bench.send(
+            .thaw(
+                .control, OperationID(number: 4711),
+                ThawWish(request: bench.machine.requestID, failure: "cancelled")))
+        bench.end(running: running)
+        #expect(before == nil && bench.lastRecord?.result == .failed)
+        if state != .thawing { #expect(bench.lastRecord?.reason == "cancelled") }
+    }
+
+    @Test("A window that another connection holds is cancelled by its request's id")
+    func cancelledByID() {
+        var (bench, _) = MachineBench.request(of: MachineBench.other, in: .flushing)
+        let running = bench.step
+        bench.send(
+            .thaw(
+                .control, OperationID(number: 4711),
+                ThawWish(request: bench.machine.requestID, isForced: true, failure: "cancelled")))
+        bench.end(running: running)
+        #expect(bench.lastRecord?.reason == "cancelled")
     }
 
     // MARK: By force
