@@ -27,6 +27,7 @@ public enum CheckRun {
             (RunDirectoryCheck.name, { RunDirectoryCheck.findings(subject) }),
             (StateDirectoryCheck.name, { StateDirectoryCheck.findings(subject) }),
             (SocketCheck.name, { SocketCheck.findings(subject) }),
+            (ChannelCheck.name, { ChannelCheck.findings(subject) }),
             (CapabilityCheck.name, { CapabilityCheck.findings(subject) }),
             (FreezerCheck.name, { FreezerCheck.findings(subject) }),
             (LedgerCheck.name, { LedgerCheck.findings(subject) }),

@@ -10,6 +10,17 @@ public struct CheckSubject: Sendable {
         case failure(any ActionableError)
     }
 
+    /// What the service answers.
+    public enum Service: Sendable {
+        /// It does not run yet, as it should be: what a running one would show is left out.
+        case notStarted
+        /// Nothing listens on the control socket, or does not take connections.
+        case unreachable
+        /// It takes connections, and does not answer.
+        case silent(problem: String)
+        case running(channels: [DaemonStatus.Channel], isDryRun: Bool)
+    }
+
     public let configuration: Configuration
     /// The file it was loaded from; nil for the default one, which may be absent.
     public let configurationFile: FilePath?
@@ -18,20 +29,26 @@ public struct CheckSubject: Sendable {
     public let mounts: [MountEntry]
     /// The program that asks: the freezer is looked for from its directory.
     public let executable: FilePath
+    public let service: Service
     /// Where the kernel tells of processes and of its settings.
     public let proc: FilePath
+    /// Where the kernel tells of devices.
+    public let sys: FilePath
     public let auditConfiguration: FilePath
 
     public init(
         configuration: Configuration, configurationFile: FilePath?, planning: Planning, mounts: [MountEntry],
-        executable: FilePath, proc: FilePath = "/proc", auditConfiguration: FilePath = "/etc/audit/auditd.conf"
+        executable: FilePath, service: Service, proc: FilePath = "/proc", sys: FilePath = "/sys",
+        auditConfiguration: FilePath = "/etc/audit/auditd.conf"
     ) {
         self.configuration = configuration
         self.configurationFile = configurationFile
         self.planning = planning
         self.mounts = mounts
         self.executable = executable
+        self.service = service
         self.proc = proc
+        self.sys = sys
         self.auditConfiguration = auditConfiguration
     }
 

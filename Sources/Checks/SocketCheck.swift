@@ -1,6 +1,7 @@
 import Configuration
 import FreezeCore
 import Glibc
+import LinuxSystem
 import SystemPackage
 
 /// The daemon takes connections on its control socket.
@@ -9,23 +10,50 @@ enum SocketCheck {
 
     static func findings(_ subject: CheckSubject) -> [Finding] {
         let path = subject.configuration.control.socket
-        return [finding(path, error: connectError(path))]
+        // Where the daemon holds the device of the host, the host gets its backups without the socket.
+        let device = subject.configuration.hyperv.device
+        switch subject.service {
+        case .notStarted: return []
+        case .silent(let problem): return [silent(path, problem)]
+        case .running: return [Finding(name, .ok, "quiesced answers on \(path.escaped).")]
+        case .unreachable:
+            let isHostServed =
+                subject.configuration.hyperv.enabled != .off && access(device.string, F_OK) == 0
+                && DeviceHolder.holders(of: device).contains { $0.name == "quiesced" }
+            return [finding(path, error: connectError(path), isHostServed: isHostServed)]
+        }
     }
 
-    static func finding(_ path: FilePath, error: Errno?) -> Finding {
-        switch error {
-        case nil: Finding(name, .ok, "quiesced answers on \(path.escaped).")
+    private static func silent(_ path: FilePath, _ problem: String) -> Finding {
+        Finding(
+            name, .error, "quiesced does not answer on \(path.escaped): \(problem)".asSentence,
+            nextStep: "Look into its log: `journalctl -u quiesced`.")
+    }
+
+    /// - Parameter isHostServed: Whether backups of the host work without the socket.
+    static func finding(_ path: FilePath, error: Errno?, isHostServed: Bool) -> Finding {
+        let verdict: Finding.Verdict = isHostServed ? .warning : .error
+        return switch error {
+        case nil:
+            Finding(
+                name, verdict, "quiesced did not answer on \(path.escaped) at first.",
+                nextStep: "Run `quiescectl check` again.")
         case .wouldBlock?:
             Finding(
-                name, .warning, "quiesced does not take connections on \(path.escaped).",
+                name, verdict, "quiesced does not take connections on \(path.escaped).",
                 nextStep: "Look into its log: `journalctl -u quiesced`.")
         case .noSuchFileOrDirectory?, .connectionRefused?:
             Finding(
-                name, .warning, "quiesced does not run: nobody listens on \(path.escaped).",
-                nextStep: "Start it: `systemctl enable --now quiesced`.")
+                name, verdict,
+                isHostServed
+                    ? "quiesced runs, but nobody listens on \(path.escaped)."
+                    : "quiesced does not run: nobody listens on \(path.escaped).",
+                nextStep: isHostServed
+                    ? "Look into its log: `journalctl -u quiesced`."
+                    : "Start it: `systemctl enable --now quiesced`.")
         case let error?:
             Finding(
-                name, .warning, "quiesced cannot be reached on \(path.escaped): \(error).",
+                name, verdict, "quiesced cannot be reached on \(path.escaped): \(error).",
                 nextStep: "Check control.socket in the configuration.")
         }
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checks
 import Configuration
+import ControlProtocol
 import FreezeCore
 import LinuxCalls
 import LinuxSystem
@@ -8,19 +9,21 @@ import Presentation
 import SystemPackage
 
 /// `quiescectl check`: would a backup work on this machine, and what is to be done?
-struct CheckCommand: ParsableCommand {
+struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Check whether a backup would work, and say what to do if not.",
         discussion: """
             Looks at the configuration, the hooks, database servers without a hook, the device of the host and who \
-            holds it, the directories, the helper that freezes, and at what on this machine does not go well with freezing. It changes nothing and \
-            freezes nothing.
+            holds it, the directories, the helper that freezes, the running service, and at what on this machine does \
+            not go well with freezing. It changes nothing and freezes nothing. Without a service that can be reached no \
+            backup works: before its first start, use --before-start.
 
             Exit status: 0 ready, perhaps with warnings; 1 not ready; 2 wrong usage or configuration.
 
             Examples:
               quiescectl check
+              quiescectl check --before-start
               quiescectl check --config /root/rehearsal.toml
               quiescectl check --json
             """)
@@ -28,7 +31,10 @@ struct CheckCommand: ParsableCommand {
     @OptionGroup var options: ConfigurationOption
     @OptionGroup var output: OutputOption
 
-    func run() throws {
+    @Flag(help: "Leave out what a running service would show, for an installation.")
+    var beforeStart = false
+
+    func run() async throws {
         try RootNeeded.require(for: "check")
         let configuration: Configuration
         do throws(ConfigurationError) {
@@ -37,12 +43,36 @@ struct CheckCommand: ParsableCommand {
             try write(CheckRun.report(on: error))
             throw ExitCode.wrongUsage
         }
-        let report = CheckRun.report(on: try subject(configuration))
+        let report = CheckRun.report(on: try subject(configuration, await service(configuration)))
         try write(report)
         if !report.isReady { throw report.isConfigurationWrong ? ExitCode.wrongUsage : ExitCode.failed }
     }
 
-    private func subject(_ configuration: Configuration) throws -> CheckSubject {
+    /// What the running service answers.
+    private func service(_ configuration: Configuration) async -> CheckSubject.Service {
+        if beforeStart { return .notStarted }
+        guard let connection = try? await ControlConnection.open(configuration.control.socket) else {
+            return .unreachable
+        }
+        do throws(ControlFailure) {
+            let status = try await connection.status()
+            await connection.close()
+            // One that does not tell is older than this program, and has what it needs.
+            let channels = status.channels.map {
+                DaemonStatus.Channel(
+                    name: escapedControlCharacters($0.name), state: escapedControlCharacters($0.state),
+                    isRegistered: $0.registered ?? true)
+            }
+            return .running(channels: channels, isDryRun: status.dryRun)
+        } catch {
+            await connection.close()
+            return .silent(problem: error.problem)
+        }
+    }
+
+    private func subject(
+        _ configuration: Configuration, _ service: CheckSubject.Service
+    ) throws -> CheckSubject {
         let planning: CheckSubject.Planning
         do {
             planning = .plan(try FreezePlan.ofThisMachine(configuration, for: "check"))
@@ -51,7 +81,8 @@ struct CheckCommand: ParsableCommand {
         }
         return CheckSubject(
             configuration: configuration, configurationFile: options.file, planning: planning,
-            mounts: try MountTableWatch().read(), executable: try readSymbolicLink("/proc/self/exe"))
+            mounts: try MountTableWatch().read(), executable: try readSymbolicLink("/proc/self/exe"),
+            service: service)
     }
 
     private func write(_ report: CheckReport) throws {

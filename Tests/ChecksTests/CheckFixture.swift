@@ -12,6 +12,7 @@ final class CheckFixture {
     var configuration = Configuration()
     var planning = CheckSubject.Planning.plan(.sample)
     var executable: FilePath = "/usr/bin/quiescectl"
+    var service = CheckSubject.Service.unreachable
 
     init() throws {
         root = FilePath("/tmp").appending("quiesce-check-\(UUID().uuidString)")
@@ -30,7 +31,7 @@ final class CheckFixture {
     var subject: CheckSubject {
         CheckSubject(
             configuration: configuration, configurationFile: nil, planning: planning, mounts: .sample,
-            executable: executable, proc: root.appending("proc"),
+            executable: executable, service: service, proc: root.appending("proc"), sys: root.appending("sys"),
             auditConfiguration: root.appending("auditd.conf"))
     }
 

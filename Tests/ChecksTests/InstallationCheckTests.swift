@@ -186,16 +186,53 @@ import Testing
 
     // MARK: programs
 
-    @Test func whetherTheDaemonAnswersIsTold() throws {
+    @Test func withoutADaemonThatCanBeReachedNoBackupWorks() throws {
         let path = fixture.configuration.control.socket
+        #expect(SocketCheck.findings(fixture.subject).verdicts == [.error])
         #expect(SocketCheck.findings(fixture.subject).text.contains("quiesced does not run"))
         try fixture.write("control.sock", "no socket")
-        #expect(SocketCheck.findings(fixture.subject).verdicts == [.warning])
+        #expect(SocketCheck.findings(fixture.subject).verdicts == [.error])
         unlink(path.string)
         let listener = try Listener(path)
+        fixture.service = .silent(problem: "no answer came in time")
+        #expect(SocketCheck.findings(fixture.subject).verdicts == [.error])
+        fixture.service = .running(channels: [], isDryRun: false)
         #expect(SocketCheck.findings(fixture.subject).map(\.statement) == ["quiesced answers on \(path)."])
         listener.close()
-        #expect(SocketCheck.findings(fixture.subject).text.contains("quiesced does not run"))
+    }
+
+    @Test func withoutTheSocketTheHostIsServedAllTheSame() {
+        for error in [Errno.noSuchFileOrDirectory, .connectionRefused, .wouldBlock, .permissionDenied] {
+            #expect(SocketCheck.finding("/s", error: error, isHostServed: true).verdict == .warning)
+            #expect(SocketCheck.finding("/s", error: error, isHostServed: false).verdict == .error)
+        }
+    }
+
+    @Test func beforeTheStartNothingIsSaidOfTheService() {
+        fixture.service = .notStarted
+        let names = CheckRun.report(on: fixture.subject).findings.map(\.check)
+        #expect(!names.contains(SocketCheck.name) && !names.contains(ChannelCheck.name))
+        fixture.service = .unreachable
+        #expect(CheckRun.report(on: fixture.subject).findings.contains { $0.check == SocketCheck.name })
+    }
+
+    @Test func theChannelOfThisHypervisorIsLookedAt() {
+        func findings(_ state: String?, isRegistered: Bool = false, isOnHyperV: Bool = true) -> [Finding] {
+            let hyperV = state.map {
+                DaemonStatus.Channel(name: "hyperv", state: $0, isRegistered: isRegistered)
+            }
+            let control = DaemonStatus.Channel(name: "control", state: "listening", isRegistered: true)
+            return ChannelCheck.findings(
+                [hyperV, control].compactMap(\.self), isDryRun: false, isOnHyperV: isOnHyperV)
+        }
+        #expect(findings("registered", isRegistered: true).verdicts == [.ok])
+        let lost = findings("not registered: /dev/vmbus/hv_vss: it cannot be opened: EIO. Look at the log.")
+        #expect(lost.verdicts == [.warning] && lost.first?.nextStep != nil)
+        #expect(!lost.text.contains(".."), "\(lost.text)")
+        #expect(findings("not registered", isOnHyperV: false).verdicts == [.ok])
+        #expect(findings(nil).verdicts == [.warning])
+        #expect(findings(nil, isOnHyperV: false).verdicts == [.ok])
+        #expect(ChannelCheck.findings([], isDryRun: true, isOnHyperV: false).verdicts == [.error])
     }
 
     @Test func theFreezerIsFoundBesideTheProgramOrInLibexec() throws {
