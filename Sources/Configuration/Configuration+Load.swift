@@ -51,6 +51,21 @@ extension Configuration {
     }
 
     private static func read(_ path: FilePath) throws -> String {
+        let bytes = try readBytes(path)
+        // The parser takes a C string: a zero byte would cut the file short without a word.
+        guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
+            throw ConfigurationError(
+                file: path, problem: "it is not UTF-8 text", remedy: "Write it in UTF-8, without zero bytes")
+        }
+        return text
+    }
+
+    /// The text, with a replacement for each byte that does not belong in it; nil if there is none.
+    static func readLeniently(_ path: FilePath) -> String? {
+        (try? readBytes(path)).map { String(decoding: $0.map { $0 == 0 ? 0xFF : $0 }, as: UTF8.self) }
+    }
+
+    private static func readBytes(_ path: FilePath) throws -> [UInt8] {
         // Not blocking: a FIFO in place of the file must not hang the start.
         let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
         return try descriptor.closeAfter {
@@ -74,12 +89,7 @@ extension Configuration {
                         file: path, problem: "it is longer than 1 MiB", remedy: "Name a configuration file")
                 }
             }
-            // The parser takes a C string: a zero byte would cut the file short without a word.
-            guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
-                throw ConfigurationError(
-                    file: path, problem: "it is not UTF-8 text", remedy: "Write it in UTF-8, without zero bytes")
-            }
-            return text
+            return bytes
         }
     }
 }

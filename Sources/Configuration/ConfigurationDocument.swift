@@ -27,6 +27,23 @@ struct ConfigurationDocument {
         }
     }
 
+    /// Reads some keys as far as they can be read, in a document that is not accepted as a whole: from the whole
+    /// document if it is TOML, else from the line of each key.
+    func readLeniently(_ names: [String], into configuration: inout Configuration) {
+        let root = try? parse()
+        for name in names {
+            guard let key = ConfigurationKey.named(name) else { continue }
+            let last = String(name.dropFirst(key.section.count + 1))
+            if let root {
+                guard let value = root[key.section]?.table?[last] else { continue }
+                _ = try? key.value.read(value, into: &configuration)
+            } else if let value = KeyLocator(text).line(of: name)?.value {
+                let line = ConfigurationDocument(text: "[\(key.section)]\n\(last) =\(value)", file: file)
+                try? line.read(into: &configuration)
+            }
+        }
+    }
+
     private func parse() throws(ConfigurationError) -> TOMLTable {
         if let mistake = ParserGuard.mistake(in: text) {
             throw ConfigurationError(

@@ -14,6 +14,12 @@ struct KeyLocator {
     /// - Returns: Line and column, both from 1, columns in characters.
     func place(of key: String) -> (line: Int, column: Int)? {
         guard !text.contains("\"\"\""), !text.contains("'''") else { return nil }
+        return line(of: key)?.place
+    }
+
+    /// The same, and what follows the key's equals sign; also in a text with strings of several lines, whose lines may
+    /// look like keys.
+    func line(of key: String) -> (place: (line: Int, column: Int), value: String)? {
         let key = Self.bare(key[...])
         var section = ""
         // Split on the line feed's scalar: "\r\n" is one character of its own.
@@ -24,10 +30,12 @@ struct KeyLocator {
             if content.hasPrefix("[") {
                 // A list of tables has two brackets.
                 section = Self.bare(content.drop { $0 == "[" }.prefix { $0 != "]" })
-                if section == key { return (index + 1, indentation + 1) }
+                if section == key { return ((index + 1, indentation + 1), "") }
             } else if let equals = content.firstIndex(of: "="), !content.hasPrefix("#") {
                 let name = Self.bare(content[..<equals])
-                if key == (section.isEmpty ? name : "\(section).\(name)") { return (index + 1, indentation + 1) }
+                if key == (section.isEmpty ? name : "\(section).\(name)") {
+                    return ((index + 1, indentation + 1), String(content[equals...].dropFirst()))
+                }
             }
         }
         return nil

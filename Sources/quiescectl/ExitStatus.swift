@@ -23,7 +23,7 @@ extension ExitCode {
         switch error {
         case let failure as ControlFailure: self = failure.exitCode
         case is NoDaemon: self = .notReachable
-        case is ConfigurationError, is TrustError, is ProgramNotFound: self = .wrongUsage
+        case is ConfigurationError, is TrustError, is ProgramNotFound, is FrozenOutput: self = .wrongUsage
         default: self = .failed
         }
     }

@@ -67,14 +67,14 @@ struct RecoverCommand: ParsableCommand {
             result = try recover()
             AbandonableCommand.finish(result?.isEverythingThawed ?? true ? .success : .failed)
         } catch let failure as UntoldRecovery {
-            printError("quiescectl: \(failure.reason)")
+            printError("quiescectl: \("\(failure.reason)".asSentence)")
             result = failure.result
             AbandonableCommand.finish(.failed)
         } catch let error as any ActionableError {
             printError(error)
             AbandonableCommand.finish(ExitCode(for: error))
         } catch {
-            printError("quiescectl: recover: \(error)")
+            printError("quiescectl: recover: \("\(error)".asSentence)")
             AbandonableCommand.finish(.failed)
         }
         // Nobody waits for this any more. What hangs is thawed the moment it can be, however late (P1).
@@ -83,18 +83,22 @@ struct RecoverCommand: ParsableCommand {
     }
 
     /// Where the ledger is. A mistake in the configuration must not keep anything frozen: it is told, and the run
-    /// directory that systemd names, or else the default, is taken.
+    /// directory that the file still names is taken, or that of systemd, or else the default.
     private func runDirectory() -> FilePath {
         if let runPath { return FilePath(runPath) }
+        let systemd = getenv("RUNTIME_DIRECTORY").map { FilePath(String(cString: $0)) }
+        let path: FilePath
         do throws(ConfigurationError) {
-            return try options.load().paths.run
+            let places = try DaemonPlaces(from: options.file)
+            guard let flaw = places.flaw else { return places.run }
+            path = places.namedRun ?? systemd ?? places.run
+            printError(flaw)
         } catch {
-            let path =
-                getenv("RUNTIME_DIRECTORY").map { FilePath(String(cString: $0)) } ?? Configuration().paths.run
+            path = systemd ?? Configuration().paths.run
             printError(error)
-            printError("quiescectl: recovering in \(path.escaped)")
-            return path
         }
+        printError("quiescectl: recovering in \(path.escaped).")
+        return path
     }
 
     private func recover() throws -> RecoveryResult? {

@@ -65,7 +65,9 @@ struct ControlChannelTests {
             """, with: FakeDaemon())
         #expect(
             output == [
-                "True recovering application", "[[('name', 'control'), ('state', 'listening')]]", "exit status 0",
+                "True recovering application",
+                "[[('name', 'control'), ('registered', True), ('state', 'listening')]]",
+                "exit status 0",
             ])
     }
 

@@ -47,7 +47,7 @@ extension EndToEnd {
                 return (try? program.waitForExit(within: .milliseconds(50))) != nil
             }
             #expect(try program.waitForExit() == .exited(1))
-            #expect(program.text(of: .errors).contains("given up before quiesced has said that it is cancelled"))
+            #expect(program.text(of: .errors).contains("quiesced: has not said that the request is cancelled"))
         }
 
         @Test(arguments: [false, true])

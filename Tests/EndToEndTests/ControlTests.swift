@@ -42,7 +42,10 @@ extension EndToEnd {
             try rig.waitUntilReleased()
             let good = try #require(try rig.status().lastGoodBackup)
             #expect(good.level == "application" && good.age < 60_000)
-            #expect(try rig.control("status").output.contains("Last good  application (hooks: "))
+            let text = try rig.control("status").output.split(whereSeparator: \.isWhitespace).joined(
+                separator: " ")
+            #expect(text.contains("Last good application (hooks: "), "\(text)")
+            #expect(text.contains("through the channel control (request \(good.id))"), "\(text)")
             try filesystem.remove()
         }
 
@@ -109,8 +112,83 @@ extension EndToEnd {
             try rig.waitForTrace("freeze")
             freeze.send(SIGINT)
             #expect(try freeze.waitForExit(within: .seconds(30)) == .exited(1))
-            try rig.waitForTrace("thaw failed")
+            #expect(try rig.traced() == ["freeze", "thaw failed"], "it returns when the thaw hooks are done")
             #expect(try !FreezeProof.isFrozen("/"))
+            let record = try rig.record()
+            #expect(record.reason == "cancelled by the caller")
+            let errors = freeze.text(of: .errors)
+            #expect(
+                errors.contains("request \(record.id): cancelled before everything was frozen.\n"), "\(errors)")
+        }
+
+        @Test func `Ctrl-C in exec before the freeze cancels, and the hooks are called for thaw`() throws {
+            let rig = try rig(hooks: [
+                "10-slow": "echo $1${QUIESCE_RESULT:+ $QUIESCE_RESULT} >> $TRACE; [ $1 = thaw ] || sleep 60"
+            ])
+            let exec = try rig.exec("touch", "/run/was-run-though-cancelled")
+            try rig.waitForTrace("freeze")
+            exec.send(SIGINT)
+            #expect(try exec.waitForExit(within: .seconds(30)) == .exited(1))
+            #expect(try rig.traced() == ["freeze", "thaw failed"], "it returns when the thaw hooks are done")
+            let record = try rig.record()
+            #expect(record.reason == "cancelled by the caller" && record.channel == "exec")
+            #expect(!FileManager.default.fileExists(atPath: "/run/was-run-though-cancelled"))
+        }
+
+        /// What a command that needs only the socket says of a configuration that is not accepted.
+        @Test(arguments: ["[freeze\ntimeout = \"10s\"\n", "[freeze]\ntimeout = 10\n"])
+        func `P1 a mistake in the configuration leaves the way to the daemon open`(mistake: String) throws {
+            let rig = try rig()
+            let good = try String(contentsOfFile: rig.configuration.string, encoding: .utf8)
+            // Not on a filesystem that is frozen.
+            let broken = "\(rig.runDirectory).toml"
+            try Data((mistake + good).utf8).write(to: URL(fileURLWithPath: broken))
+            func control(_ arguments: String...) throws -> DaemonRig.Outcome {
+                try RunningProgram.run(
+                    ScratchWorld.programs.appending("quiescectl"), arguments + ["--config", broken])
+            }
+            #expect(try control("freeze").ending == .exited(0))
+            let status = try control("status")
+            #expect(status.ending == .exited(0) && status.output.contains("frozen"), "\(status.errors)")
+            #expect(status.errors.hasPrefix("quiescectl: \(broken):"), "\(status.errors)")
+            #expect(status.errors.contains("going on with the control socket \(rig.socket)"), "\(status.errors)")
+            let thaw = try control("thaw", "--force")
+            #expect(thaw.ending == .exited(0), "\(thaw.errors)")
+            #expect(try !FreezeProof.isFrozen("/"))
+            #expect(try control("freeze").ending == .exited(0))
+            #expect(try control("recover", "--force").ending == .exited(0))
+            #expect(try !FreezeProof.isFrozen("/"))
+            try rig.waitUntil(.idle)
+            #expect(try rig.record(number: 2).reason == "thawed by hand: quiescectl recover --force")
+            #expect(try control("acknowledge").ending == .exited(0))
+            let exec = try RunningProgram.run(
+                ScratchWorld.programs.appending("quiescectl"), ["exec", "--config", broken, "--", "true"])
+            #expect(exec.ending == .exited(0), "\(exec.errors)")
+            try rig.waitUntilReleased()
+        }
+
+        @Test func `--socket leads to the daemon, whatever the configuration says`() throws {
+            let rig = try rig()
+            try Data("[control]\nsocket = \"/run/no-such-socket\"\n".utf8).write(
+                to: URL(fileURLWithPath: rig.configuration.string))
+            #expect(try rig.control("status").ending == .exited(3))
+            let status = try rig.control("status", "--socket", rig.socket.string)
+            #expect(status.ending == .exited(0) && status.errors.isEmpty, "\(status.errors)")
+        }
+
+        @Test func `check fails without a daemon, but before the start`() throws {
+            let rig = try DaemonRig(isStarted: false)
+            let check = try rig.control("check")
+            #expect(
+                check.ending == .exited(1) && check.output.contains("quiesced does not run"), "\(check.output)")
+            let before = try rig.control("check", "--before-start")
+            #expect(before.ending == .exited(0), "\(before.output)")
+            #expect(!before.output.contains("quiesced does not run"))
+            try rig.start()
+            try rig.waitForSocket()
+            let after = try rig.control("check")
+            #expect(after.ending == .exited(0), "\(after.output)")
+            #expect(after.output.contains("quiesced answers on \(rig.socket)"), "\(after.output)")
         }
 
         @Test(arguments: [
@@ -172,13 +250,16 @@ extension EndToEnd {
                 "20-bad": "[ $1 = thaw ] || { echo no luck; exit 3; }",
             ])
             let program = try command == "exec" ? rig.exec("true") : rig.controlling("freeze")
-            try program.waitForLine(in: .errors) { $0.hasPrefix("failed ") }
+            try program.waitForLine(in: .errors) { $0.hasPrefix("quiescectl: request ") }
             try rig.open(gate: "thaw")
             #expect(try program.waitForExit() == .exited(1))
             let lines = program.text(of: .errors).split(separator: "\n").map(String.init)
             #expect(lines.first?.hasPrefix("planned ") == true, "\(lines)")
-            #expect(lines.dropLast().last?.hasPrefix("hook thaw   10-slow ") == true, "\(lines)")
-            #expect(lines.last?.contains("no luck") == true, "\(lines)")
+            #expect(lines.last?.hasPrefix("hook thaw   10-slow ") == true, "\(lines)")
+            let told = lines.filter { $0.contains("20-bad exited with status 3") }
+            #expect(told.count == 1 && told[0].hasPrefix("quiescectl: request "), "\(lines)")
+            #expect(
+                told.first?.hasSuffix("What it did: quiescectl show \(try rig.record().id).") == true, "\(lines)")
         }
 
         @Test func `without a daemon the status is 3, and the error says what to do`() throws {

@@ -77,9 +77,18 @@ extension EndToEnd {
             let rig = try rig(["freeze": "timeout = \"900ms\"\nmax_window = \"1s\""])
             let program = try start(rig, then: "exit 0")
             try rig.waitForTrace("thaw exec failed")
+            try program.waitForLine(in: .errors) { $0.hasPrefix("lost ") }
             try rig.open(gate: "command")
             #expect(try program.waitForExit() == .exited(5))
-            #expect(program.text(of: .errors).contains("do not trust"))
+            let errors = program.text(of: .errors)
+            #expect(
+                errors.contains("the window has ended before the command; waiting for sh (process "), "\(errors)")
+            let reason = "the command ran longer than the window, freeze.max_window (1s)"
+            #expect(errors.components(separatedBy: reason).count == 2, "it is told once: \(errors)")
+            #expect(errors.contains("Do not trust what was taken in this window; begin again.\n"), "\(errors)")
+            #expect(errors.contains("quiescectl: request \(try rig.record().id): \(reason)"), "\(errors)")
+            #expect(!errors.contains(".."), "\(errors)")
+            #expect(try rig.record().reason?.hasPrefix(reason) == true)
         }
 
         @Test func `P3 a daemon that dies under the command is told with status 5`() throws {
@@ -87,6 +96,7 @@ extension EndToEnd {
             let program = try start(rig, then: "exit 0")
             rig.daemon.send(SIGKILL)
             try wait(for: "the thaw") { try !FreezeProof.isFrozen("/") }
+            try program.waitForLine(in: .errors) { $0.hasPrefix("lost ") }
             try rig.open(gate: "command")
             #expect(try program.waitForExit() == .exited(5))
         }
@@ -133,11 +143,11 @@ extension EndToEnd {
                 [
                     "-c",
                     "\(ScratchWorld.programs.appending("quiescectl")) exec --config \(rig.configuration) "
-                        + "-- \(program) 2> /exec-errors",
+                        + "-- \(program) 2> /run/exec-errors",
                 ])
             #expect(result.ending == .exited(126))
             #expect(try rig.record().reason == "the command could not be run")
-            #expect(try RunningProgram.output(of: "cat", ["/exec-errors"]).contains("it cannot be run: "))
+            #expect(try RunningProgram.output(of: "cat", ["/run/exec-errors"]).contains("it cannot be run: "))
         }
 
         @Test func `what cannot be run does not freeze`() throws {
@@ -164,21 +174,42 @@ extension EndToEnd {
             kill(-program.processIdentifier, SIGINT)
             #expect(try program.waitForExit() == .exited(130))
             #expect(try !FreezeProof.isFrozen("/"))
+            #expect(try rig.record().reason == "cancelled by the caller: the command exited with status 130")
         }
 
-        @Test func `P7 output that goes to a frozen file does not keep it from thawing`() throws {
+        @Test(arguments: ["> /exec-output", "2> /exec-output"])
+        func `P7 output that goes to a file on a filesystem of the plan is refused beforehand`(output: String)
+            throws
+        {
             let rig = try rig()
-            let program = try RunningProgram(
+            let result = try exec(rig, "true", output)
+            #expect(result.ending == .exited(2))
+            let errors = result.errors + (try RunningProgram.output(of: "cat", ["/exec-output"]))
+            let name = output.hasPrefix("2") ? "standard error" : "standard output"
+            #expect(
+                errors.contains("quiescectl: \(name): goes to a file on /, which would be frozen"), "\(errors)")
+            #expect(try rig.traced() == [], "nothing was frozen, and no hook was called")
+        }
+
+        @Test func `output that goes to a file on another filesystem is not refused`() throws {
+            let rig = try rig()
+            #expect(try exec(rig, "true", "> /run/exec-output 2>&1").ending == .exited(0))
+            #expect(try RunningProgram.output(of: "cat", ["/run/exec-output"]).contains("thawed      /"))
+            let excluding = try self.rig(["filesystems": "exclude = [\"/\"]\nunfreezable = \"sync\""])
+            let filesystem = try ScratchFilesystem(.ext4)
+            #expect(try exec(excluding, "true", "> /exec-output-2").ending == .exited(0))
+            try excluding.waitUntilReleased()
+            try filesystem.remove()
+        }
+
+        private func exec(_ rig: DaemonRig, _ command: String, _ output: String) throws -> DaemonRig.Outcome {
+            try RunningProgram.run(
                 "sh",
                 [
                     "-c",
-                    "\(ScratchWorld.programs.appending("quiescectl")) exec --config \(rig.configuration) -- true "
-                        + "> /exec-output 2>&1",
+                    "\(ScratchWorld.programs.appending("quiescectl")) exec --config \(rig.configuration) -- \(command) "
+                        + output,
                 ])
-            try program.closeInput()
-            #expect(try program.waitForExit() == .exited(0))
-            #expect(try rig.record().result == .succeeded)
-            #expect(try RunningProgram.output(of: "cat", ["/exec-output"]).contains("thawed      /"))
         }
     }
 }

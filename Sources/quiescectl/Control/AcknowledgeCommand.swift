@@ -21,11 +21,11 @@ struct AcknowledgeCommand: AsyncParsableCommand {
               quiescectl acknowledge
             """)
 
-    @OptionGroup var options: ConfigurationOption
+    @OptionGroup var options: SocketOption
     @OptionGroup var output: OutputOption
 
     func run() async throws {
-        let connection = try await ControlConnection.open(try options.load().control.socket)
+        let connection = try await ControlConnection.open(try options.path())
         let reply = try await connection.acknowledge()
         await connection.close()
         let hooks = reply.hooks.joined(separator: ", ")

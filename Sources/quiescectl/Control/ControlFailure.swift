@@ -14,8 +14,8 @@ enum ControlFailure: ActionableError {
     case lost(FilePath, problem: String)
     /// It said no.
     case refused(ControlErrorName, ControlErrorParameters)
-    /// The user did not want it any more.
-    case cancelled
+    /// The user did not want it any more. The request is nil if it never began.
+    case cancelled(request: String?)
     /// It listens, but does not answer.
     case silent(FilePath, Duration)
     /// The user would not wait for the end of what he had cancelled.
@@ -30,8 +30,9 @@ enum ControlFailure: ActionableError {
         case .denied(let socket), .notReachable(let socket, _), .lost(let socket, _), .silent(let socket, _),
             .misunderstood(let socket, _):
             socket.escaped
-        case .cancelled, .abandoned: "request"
-        case .endUnknown(let request, _): "request \(escapedControlCharacters(request))"
+        case .abandoned: "quiesced"
+        case .cancelled(let request): request.map(Self.name) ?? "freeze"
+        case .endUnknown(let request, _): Self.name(of: request)
         case .refused(.nothingFrozen, _): "thaw"
         case .refused(_, let parameters): Self.subject(of: parameters)
         }
@@ -39,11 +40,15 @@ enum ControlFailure: ActionableError {
 
     /// The request, unless the reason names it.
     private static func subject(of parameters: ControlErrorParameters) -> String {
-        guard let request = parameters.request.map({ "request \($0)" }), !parameters.reason.contains(request)
-        else {
+        guard let request = parameters.request, !parameters.reason.contains("request \(request)") else {
             return "quiesced"
         }
-        return escapedControlCharacters(request)
+        return name(of: request)
+    }
+
+    /// A daemon that answers without an id is no reason for a message without a subject.
+    private static func name(of request: String) -> String {
+        request.isEmpty ? "quiesced" : "request \(escapedControlCharacters(request))"
     }
 
     var problem: String {
@@ -55,7 +60,7 @@ enum ControlFailure: ActionableError {
             "quiesced answers what quiescectl does not understand: \(escapedControlCharacters(problem))"
         case .silent(_, let patience):
             "quiesced does not answer within \(readableDuration(milliseconds: patience.milliseconds))"
-        case .abandoned: "given up before quiesced has said that it is cancelled"
+        case .abandoned: "has not said that the request is cancelled"
         case .endUnknown: "it is thawed, but quiesced was gone before it told how the request ended"
         case .cancelled: "cancelled before everything was frozen"
         case .refused(_, let parameters): escapedControlCharacters(parameters.reason)
@@ -68,7 +73,7 @@ enum ControlFailure: ActionableError {
         case .denied: "Run as root: sudo quiescectl …"
         case .lost: "What was frozen is thawed by its freezer. See why it ended: journalctl -u quiesced."
         case .silent: "See what it waits for: journalctl -u quiesced. A window that is open ends all the same."
-        case .abandoned: "It may go on, and freeze: see quiescectl status."
+        case .abandoned: "The request may go on, and freeze: see quiescectl status."
         case .endUnknown(_, isForced: true): "Its backup is lost. See why it ended: journalctl -u quiesced."
         case .endUnknown(_, isForced: false): "See why it ended: journalctl -u quiesced."
         case .misunderstood: "Let both be of one version."
@@ -76,8 +81,15 @@ enum ControlFailure: ActionableError {
         case .refused(.notOwner, _): "To end it all the same, and lose that backup: quiescectl thaw --force."
         case .refused(.consistencyLost, _): "Do not trust what was taken in this window; begin again."
         case .refused(.nothingFrozen, _), .cancelled: nil
-        case .refused(.failed, let parameters): parameters.request.map { _ in "What it did: quiescectl show." }
+        case .refused(.failed, let parameters): parameters.request.map { "What it did: quiescectl show \($0)." }
         }
+    }
+
+    /// The same, about this request where the daemon names none.
+    func about(_ request: String) -> ControlFailure {
+        guard case .refused(let name, var parameters) = self, parameters.request == nil else { return self }
+        parameters.request = request
+        return .refused(name, parameters)
     }
 
     var exitCode: ExitCode {

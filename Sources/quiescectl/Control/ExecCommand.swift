@@ -17,14 +17,17 @@ struct ExecCommand: AsyncParsableCommand {
         discussion: """
             For a snapshot that another program takes: of a storage array, or of a cloud's disks. Not for LVM, which \
             freezes by itself and would wait for ever. The command must not write to anything that is frozen: it would \
-            wait until freeze.max_window is over. Its environment has QUIESCE_REQUEST_ID besides. If it fails, so has \
+            wait until freeze.max_window is over; on XFS a command that only reads can wait, too, when it closes a file \
+            that another program has extended. Its output must not go to a file on a filesystem that would be frozen. If \
+            the window ends before the command, its end is waited for all the same. Its environment has QUIESCE_REQUEST_ID besides. If it fails, so has \
             the request, for the record.
 
             Whatever happens to quiescectl, everything is thawed: when its connection ends, so does the window.
 
             Exit status: that of the command (128 + n if signal n ended it; 126 if it is there but cannot be run); but \
             1 freezing failed or was cancelled, and the command was not run, or the result cannot be told; 2 wrong \
-            usage or configuration, or there is no such program, and nothing was frozen; 3 quiesced cannot be reached; \
+            usage or configuration, there is no such program, or its output goes to a file that would be frozen: nothing \
+            was frozen; 3 quiesced cannot be reached; \
             4 another request is under way; 5 the window ended before the command did: do not trust what it took; \
             6 the command succeeded, but a hook failed at thaw: its application may be down.
 
@@ -33,7 +36,7 @@ struct ExecCommand: AsyncParsableCommand {
               quiescectl exec -- sh -c 'ssh array snapshot create vm7'
             """)
 
-    @OptionGroup var options: ConfigurationOption
+    @OptionGroup var options: SocketOption
 
     @Flag(help: "Afterwards print the request's record as JSON.")
     var json = false
@@ -48,35 +51,47 @@ struct ExecCommand: AsyncParsableCommand {
     func run() async throws {
         // Before the freeze: what cannot be run need not stop anybody.
         let program = try ProgramFile(named: command[0])
-        let socket = try options.load().control.socket
-        let progress = try await RequestProgressDisplay.start(socket, isQuiet: json)
+        try FrozenOutput.refuse(options.configuration)
+        let socket = try options.path()
+        let progress = try await RequestProgressDisplay.start(socket, channel: "exec", isQuiet: json)
         let connection = try await ControlConnection.open(socket)
         let reply: FreezeReply
-        let cancel = CancelAtSignal { await connection.close() }
+        let cancel = CancelAtSignal(socket, progress, isHeld: true) { await connection.close() }
         do throws(ControlFailure) {
             reply = try await connection.freeze(hold: true)
         } catch {
-            let failure = await progress.failed(error, connection)
-            throw cancel.wasAsked ? .cancelled : failure
+            throw await progress.failed(error, isCancelled: cancel.wasAsked, connection)
         }
         cancel.stop()
         if cancel.wasAsked {
             // It came while the answer was on its way.
-            await connection.close()
+            _ = try? await connection.thaw(request: reply.request, failure: CancelAtSignal.reason)
             _ = await progress.finished(reply.request)
-            throw ControlFailure.cancelled
+            await connection.close()
+            throw ControlFailure.cancelled(request: reply.request)
         }
-        let child = reply.dryRun ? .notRun : await ChildCommand(program, command).run(reply.request)
+        let child = reply.dryRun ? .notRun : await run(program, reply.request, progress)
         let lost: ControlFailure?
         do throws(ControlFailure) {
             _ = try await connection.thaw(request: reply.request, failure: child.failure)
             lost = nil
         } catch {
-            lost = error
+            lost = error.about(reply.request)
         }
         let record = await progress.finished(reply.request)
         await connection.close()
         throw conclude(reply, record, child, lost)
+    }
+
+    private func run(
+        _ program: ProgramFile, _ request: String, _ progress: RequestProgressDisplay
+    ) async -> ChildCommand.Outcome {
+        let name = command[0]
+        let outcome = await ChildCommand(program, command).run(request) { process in
+            await progress.commandStarted(name, process: process)
+        }
+        await progress.commandEnded()
+        return outcome
     }
 
     /// Tells how it went, now that nothing is frozen any more.
@@ -93,11 +108,11 @@ struct ExecCommand: AsyncParsableCommand {
             if json {
                 try printText(prettyJSON(record) + "\n")
             } else {
-                printErrorLines(RequestSummary(record).lines)
+                printErrorLines(RequestSummary(record, isReasonTold: lost != nil).lines)
             }
         }
         if reply.dryRun {
-            printError("quiescectl: a dry run: \(escapedControlCharacters(command[0])) was not run")
+            printError("quiescectl: a dry run: \(escapedControlCharacters(command[0])) was not run.")
         }
         if record != nil, let lost { printError(lost) }
         return status

@@ -12,7 +12,8 @@ struct FreezeCommand: AsyncParsableCommand {
         abstract: "Freeze the filesystems, as for a backup of the host.",
         discussion: """
             Hooks are called, everything is flushed and frozen, and the command ends: the filesystems stay frozen until \
-            `quiescectl thaw`, or until freeze.max_window is over. Whoever writes, waits. For the time of one command, \
+            `quiescectl thaw`, or until freeze.max_window is over. Whoever writes, waits; on XFS also who only reads can wait, at the \
+            close of a file that another program has extended. For the time of one command, \
             `quiescectl exec` is safer: it cannot be forgotten. A script thaws with --request and the id that freeze \
             has printed, and only if freeze has succeeded: else it could end the window of another.
 
@@ -28,43 +29,32 @@ struct FreezeCommand: AsyncParsableCommand {
               quiescectl thaw --request 1799e7926fa00910
             """)
 
-    @OptionGroup var options: ConfigurationOption
+    @OptionGroup var options: SocketOption
     @OptionGroup var output: OutputOption
 
     func run() async throws {
-        let socket = try options.load().control.socket
+        let socket = try options.path()
         let progress = try await RequestProgressDisplay.start(socket, isQuiet: output.json)
         let connection = try await ControlConnection.open(socket)
-        let cancel = CancelAtSignal {
-            // On a connection of its own: on this one it would wait behind the freeze.
-            guard let other = try? await ControlConnection.open(socket) else { return }
-            do throws(ControlFailure) {
-                // What lives answers this at any moment (P9); the thaw it may answer late.
-                _ = try await other.status()
-            } catch {
-                if case .silent = error { CancelAtSignal.abandon() }
-            }
-            _ = try? await other.thaw()
-            await other.close()
-        }
+        let cancel = CancelAtSignal(socket, progress, isHeld: false)
         let reply: FreezeReply
         do throws(ControlFailure) {
             reply = try await connection.freeze(hold: false)
         } catch {
-            throw await progress.failed(error, connection)
+            throw await progress.failed(error, isCancelled: cancel.wasAsked, connection)
         }
         cancel.stop()
         if cancel.wasAsked {
             // It came while the answer was on its way: what the handler has asked for may not have been heard.
-            await giveUp(reply, progress, connection)
-            throw ControlFailure.cancelled
+            await giveUp(reply, progress, connection, CancelAtSignal.reason)
+            throw ControlFailure.cancelled(request: reply.request)
         }
         await progress.frozen(reply.request)
         do {
             try output.write(reply, orLines: lines(reply))
         } catch {
             // Who was not told that everything is frozen thaws nothing.
-            await giveUp(reply, progress, connection)
+            await giveUp(reply, progress, connection, "the result of freeze could not be told")
             throw error
         }
         // A file on a frozen filesystem takes the text when the window is over: too late for a snapshot.
@@ -82,10 +72,11 @@ struct FreezeCommand: AsyncParsableCommand {
     }
 
     private func giveUp(
-        _ reply: FreezeReply, _ progress: RequestProgressDisplay, _ connection: ControlConnection
+        _ reply: FreezeReply, _ progress: RequestProgressDisplay, _ connection: ControlConnection,
+        _ failure: String
     ) async {
-        _ = try? await connection.thaw(request: reply.request)
-        await progress.stop()
+        _ = try? await connection.thaw(request: reply.request, failure: failure)
+        _ = await progress.finished(reply.request)
         await connection.close()
     }
 

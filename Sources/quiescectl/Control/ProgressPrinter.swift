@@ -18,6 +18,11 @@ struct ProgressPrinter {
     /// What is waited for, and since when.
     private var activity: (text: String, since: Moment)?
     private var isActivityShown = false
+    /// A command that is waited for in vain, and when that was told last.
+    private var waiting: (command: String, told: Moment)?
+
+    /// Between two lines that say what is waited for.
+    private static let waitingPause = Duration.seconds(30)
 
     init() {
         isTerminal = isatty(STDERR_FILENO) == 1
@@ -28,9 +33,11 @@ struct ProgressPrinter {
     mutating func show(_ event: ControlEvent) {
         if let state = event.state {
             isWindowOpen = [.freezing, .verifying, .frozen, .thawing].contains(state)
-            activity = Self.waiting(for: state).map { ($0, Moment.now) }
+            if waiting == nil { activity = Self.waiting(for: state).map { ($0, Moment.now) } }
         }
-        if event.kind == .hookStarted, let hook = event.hook, let phase = event.phase {
+        if waiting != nil {
+            // The command is what the end is waited for.
+        } else if event.kind == .hookStarted, let hook = event.hook, let phase = event.phase {
             activity = (escapedControlCharacters("hook \(phase) \(hook)"), Moment.now)
         } else if event.kind == .hookEnded {
             activity = nil
@@ -39,8 +46,34 @@ struct ProgressPrinter {
         if !isWindowOpen { releaseHeld() }
     }
 
-    /// Shows how long the present step takes; on a terminal only.
+    /// Something else is written to standard error.
+    mutating func interrupt(_ write: () -> Void) {
+        eraseActivity()
+        write()
+        refresh()
+    }
+
+    /// Tells that a command goes on although its window has ended; and, elsewhere than on a terminal, tells it again from
+    /// time to time.
+    mutating func wait(for command: String, _ reason: String) {
+        write(ProgressLine.text("lost", "\(reason); waiting for \(command)"))
+        waiting = (command, Moment.now)
+        activity = ("waiting for \(command)", Moment.now)
+        refresh()
+    }
+
+    mutating func stopWaiting() {
+        waiting = nil
+        activity = nil
+        eraseActivity()
+    }
+
+    /// Shows how long the present step takes; on a terminal only, but for a command that is waited for.
     mutating func refresh() {
+        if !isTerminal, let (command, told) = waiting, Moment.now - told >= Self.waitingPause {
+            waiting?.told = Moment.now
+            write(ProgressLine.text("lost", "still waiting for \(command)"))
+        }
         guard isTerminal, let activity else { return }
         let seconds = (Moment.now - activity.since).components.seconds
         let text = seconds < 2 ? "\(activity.text) …" : "\(activity.text) … \(seconds) s"
@@ -113,8 +146,8 @@ struct ProgressLine {
         case .hookEnded: self.init("hook \(event.phase ?? "")", name, outcome)
         case .froze: self.init(event.problem == nil ? "frozen" : "not frozen", name, outcome)
         case .thawed: self.init(event.problem == nil ? "thawed" : "not thawed", name, outcome)
-        case .failed: self.init("failed", event.problem ?? "", "")
-        case .state, .hookStarted, .finished: return nil
+        // The command tells why, with its last words.
+        case .failed, .state, .hookStarted, .finished: return nil
         }
     }
 
@@ -127,10 +160,11 @@ struct ProgressLine {
     }
 
     private init(_ what: String, _ name: String, _ outcome: String) {
-        let line =
-            outcome.isEmpty
-            ? what.padded(to: Self.indentation) + name
-            : what.padded(to: Self.indentation) + name.padded(to: 32) + "  " + outcome
-        text = escapedControlCharacters(line)
+        text = Self.text(what, outcome.isEmpty ? name : name.padded(to: 32) + "  " + outcome)
+    }
+
+    /// A line as all are.
+    static func text(_ what: String, _ rest: String) -> String {
+        escapedControlCharacters(what.padded(to: indentation) + rest)
     }
 }

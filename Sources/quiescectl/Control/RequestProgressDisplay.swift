@@ -1,3 +1,4 @@
+import ArgumentParser
 import ControlProtocol
 import FreezeCore
 import History
@@ -7,7 +8,14 @@ import Varlink
 /// Watches requests on a connection of its own, and shows on standard error how they go on.
 actor RequestProgressDisplay {
     private let connection: ControlConnection
-    private var printer: ProgressPrinter?
+    private let channel: String
+    private let isQuiet: Bool
+    private var printer = ProgressPrinter()
+    /// The request of this channel that began last.
+    private(set) var current: String?
+    /// The command that runs in the window.
+    private var command: String?
+    private var isWindowLost = false
     private var records: [String: HistoryRecord] = [:]
     private var isOver = false
     /// Requests that have answered FREEZE.
@@ -16,12 +24,14 @@ actor RequestProgressDisplay {
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private var tasks: [Task<Void, Never>] = []
 
-    /// - Parameter isQuiet: Shows nothing.
+    /// - Parameters:
+    ///   - channel: The name of the caller's channel.
+    ///   - isQuiet: Shows no progress, but errors, and what a command is waited for.
     static func start(
-        _ socket: FilePath, isQuiet: Bool
+        _ socket: FilePath, channel: String = "control", isQuiet: Bool
     ) async throws(ControlFailure) -> RequestProgressDisplay {
         let connection = try await ControlConnection.open(socket)
-        let display = RequestProgressDisplay(connection, isQuiet: isQuiet)
+        let display = RequestProgressDisplay(connection, channel, isQuiet: isQuiet)
         do {
             try await display.follow(try connection.monitor())
         } catch {
@@ -31,9 +41,10 @@ actor RequestProgressDisplay {
         return display
     }
 
-    private init(_ connection: ControlConnection, isQuiet: Bool) {
+    private init(_ connection: ControlConnection, _ channel: String, isQuiet: Bool) {
         self.connection = connection
-        printer = isQuiet ? nil : ProgressPrinter()
+        self.channel = channel
+        self.isQuiet = isQuiet
     }
 
     /// How the request ended; nil if the daemon is gone before it tells.
@@ -50,25 +61,60 @@ actor RequestProgressDisplay {
         await stop()
     }
 
-    /// Returns when all is shown of a request whose FREEZE was answered with failure: its hooks are still called for
-    /// thaw. One that never began, or is another's, is not waited for.
+    /// Tells a failure, at once. Returns when all is shown of the request: its hooks are still called for thaw. One that
+    /// never began, or is another's, is not waited for.
     ///
-    /// - Parameter control: Where the answer came from.
-    /// - Returns: The failure; without the name of a request that never began, of which there is nothing to show.
-    func failed(_ failure: ControlFailure, _ control: ControlConnection) async -> ControlFailure {
-        guard case .refused(.failed, var parameters) = failure, let request = parameters.request,
-            let status = try? await control.status()
-        else {
-            await stop()
+    /// - Parameters:
+    ///   - failure: The answer to FREEZE.
+    ///   - isCancelled: Whether the user had wanted that.
+    ///   - control: Where the answer came from.
+    /// - Returns: The exit status.
+    func failed(_ failure: ControlFailure, isCancelled: Bool, _ control: ControlConnection) async -> ExitCode {
+        let failure = await withoutUnknownRequest(failure, control)
+        var request: String?
+        if case .refused(.failed, let parameters) = failure { request = parameters.request }
+        let told = isCancelled ? ControlFailure.cancelled(request: request) : failure
+        printer.interrupt { printError(told) }
+        _ = await finished(request)
+        await stop()
+        return told.exitCode
+    }
+
+    /// A request that never began has nothing to show, so that its name helps nobody.
+    private func withoutUnknownRequest(
+        _ failure: ControlFailure, _ control: ControlConnection
+    ) async -> ControlFailure {
+        guard case .refused(.failed, var parameters) = failure, let request = parameters.request else {
             return failure
         }
-        guard status.request?.id == request || status.lastBackup?.id == request else {
-            await stop()
-            parameters.request = nil
-            return .refused(.failed, parameters)
-        }
-        _ = await finished(request)
-        return failure
+        let status = try? await control.status()
+        if status?.request?.id == request || status?.lastBackup?.id == request { return failure }
+        parameters.request = nil
+        return .refused(.failed, parameters)
+    }
+
+    // MARK: The command of exec
+
+    /// From now on the end of the window is told, and what is waited for then.
+    func commandStarted(_ name: String, process: Int32) {
+        command = "\(escapedControlCharacters(name)) (process \(process))"
+        if isWindowLost { tellLostWindow() }
+    }
+
+    func commandEnded() {
+        command = nil
+        printer.stopWaiting()
+    }
+
+    private func windowLost() {
+        guard !isWindowLost else { return }
+        isWindowLost = true
+        if command != nil { tellLostWindow() }
+    }
+
+    private func tellLostWindow() {
+        guard let command else { return }
+        printer.wait(for: command, "the window has ended before the command")
     }
 
     private func nextEvent() async {
@@ -77,8 +123,7 @@ actor RequestProgressDisplay {
 
     func stop() async {
         for task in tasks { task.cancel() }
-        printer?.end()
-        printer = nil
+        printer.end()
         await connection.close()
     }
 
@@ -100,7 +145,7 @@ actor RequestProgressDisplay {
         let clock = Task {
             while !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(1))
-                printer?.refresh()
+                printer.refresh()
             }
         }
         tasks = [watch, clock]
@@ -108,8 +153,10 @@ actor RequestProgressDisplay {
     }
 
     private func take(_ event: ControlEvent) {
-        printer?.show(event)
+        if !isQuiet { printer.show(event) }
         if let request = event.request {
+            if event.state == .planning, event.channel == channel { current = request }
+            if event.kind == .failed, request == current, answered.contains(request) { windowLost() }
             if event.state == .frozen || event.state == .rehearsing { answered.insert(request) }
             if let record = event.record { records[request] = record }
         }
@@ -118,6 +165,8 @@ actor RequestProgressDisplay {
 
     private func end() {
         isOver = true
+        // A daemon that is gone holds no window.
+        windowLost()
         wakeWaiters()
     }
 

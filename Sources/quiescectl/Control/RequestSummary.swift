@@ -5,9 +5,12 @@ import Presentation
 /// How a request ended, in a few lines.
 struct RequestSummary {
     private let record: HistoryRecord
+    private let isReasonTold: Bool
 
-    init(_ record: HistoryRecord) {
+    /// - Parameter isReasonTold: Whether an error follows that says why the request failed, and what to do.
+    init(_ record: HistoryRecord, isReasonTold: Bool = false) {
         self.record = record
+        self.isReasonTold = isReasonTold && record.result == .failed
     }
 
     var lines: [String] {
@@ -15,7 +18,7 @@ struct RequestSummary {
             ("Request", "\(record.id) of \(record.channel)"),
             ("Result", result),
             ("Window", record.window.map { readableDuration(milliseconds: $0.duration) } ?? "nothing was frozen"),
-            ("Reason", record.reason ?? ""),
+            ("Reason", isReasonTold ? "" : record.reason ?? ""),
             ("ATTENTION", attention),
             ("More", "quiescectl show \(record.id)"),
         ]
@@ -31,7 +34,8 @@ struct RequestSummary {
         switch record.result {
         case .succeeded where record.isDryRun: "rehearsed"
         case .succeeded: "succeeded, level \(levelText(record.level, workingHooks: record.workingHooks))"
-        case .failed where record.isLost: "LOST: do not trust what was taken in this window"
+        case .failed where record.isLost:
+            isReasonTold ? "LOST" : "LOST: do not trust what was taken in this window"
         case .failed: "FAILED"
         }
     }

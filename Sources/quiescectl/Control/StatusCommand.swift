@@ -21,11 +21,11 @@ struct StatusCommand: AsyncParsableCommand {
               quiescectl status --json
             """)
 
-    @OptionGroup var options: ConfigurationOption
+    @OptionGroup var options: SocketOption
     @OptionGroup var output: OutputOption
 
     func run() async throws {
-        let connection = try await ControlConnection.open(try options.load().control.socket)
+        let connection = try await ControlConnection.open(try options.path())
         let status = try await connection.status()
         await connection.close()
         try output.write(status, orLines: StatusText(status).lines)

@@ -66,7 +66,8 @@ struct StatusText {
         let level = backup.dryRun == true ? "dry run" : levelText(backup.level, workingHooks: backup.workingHooks)
         let result = backup.result == .succeeded ? level : backup.dryRun == true ? "dry run FAILED" : "FAILED"
         let reason = backup.reason.map { ": \($0)" } ?? ""
-        return "\(result), \(ago(backup.age)) (\(backup.id) of \(backup.channel))\(reason)"
+        return
+            "\(result), \(ago(backup.age)), through the channel \(backup.channel) (request \(backup.id))\(reason)"
     }
 
     private var filesystems: [String] {

@@ -35,11 +35,11 @@ struct ThawCommand: AsyncParsableCommand {
             valueName: "id"))
     var request: String?
 
-    @OptionGroup var options: ConfigurationOption
+    @OptionGroup var options: SocketOption
     @OptionGroup var output: OutputOption
 
     func run() async throws {
-        let socket = try options.load().control.socket
+        let socket = try options.path()
         let progress = try await RequestProgressDisplay.start(socket, isQuiet: output.json)
         let connection = try await ControlConnection.open(socket)
         let reply: ThawReply
