@@ -16,7 +16,7 @@ extension Coordinator {
         case .openChannels: openChannels()
         case .assess: assess()
         case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
-        case .flush(let step): flush(step)
+        case .flush(let step, let isLast): flush(step, isLast: isLast)
         case .findWriteHolders(let step, let filesystems): findWriteHolders(step, on: filesystems)
         case .runHook(let step, let index, let phase, let succeeded, let level, let timeout):
             runHook(step, index, phase, succeeded: succeeded, level: level, timeout: timeout)

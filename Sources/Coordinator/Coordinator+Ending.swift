@@ -55,6 +55,10 @@ extension Coordinator {
         historyQueue.add(.writes) {
             do throws(HistoryError) {
                 try history.writeHeld()
+            } catch {
+                mailbox.post(.note(LogNote(.error, "\(error)")))
+            }
+            do throws(HistoryError) {
                 try attentionFile.writeHeld()
             } catch {
                 mailbox.post(.note(LogNote(.error, "\(error)")))

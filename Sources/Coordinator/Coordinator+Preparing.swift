@@ -130,11 +130,11 @@ extension Coordinator {
         return DirtyMemory(meminfo: String(decoding: bytes, as: UTF8.self))
     }
 
-    func flush(_ step: StepID) {
+    func flush(_ step: StepID, isLast: Bool) {
         guard let opened = resources?.opened else { return }
         let mailbox = mailbox
         if let memory = unwrittenMemory { mailbox.post(.event(.memoryRead(memory))) }
-        FlushJob.start(opened) { result in
+        FlushJob.start(opened, isLast: isLast) { result in
             mailbox.post(.flushed(step, result))
         } takeNote: { text in
             mailbox.post(.note(LogNote(.warning, text)))

@@ -9,15 +9,17 @@ enum FlushJob {
 
     /// - Parameters:
     ///   - opened: Kept open until the last flush has returned.
+    ///   - isLast: True for only the filesystems that will be frozen.
     ///   - flushed: Called for each filesystem and pool, on any thread.
     ///   - takeNote: Called with the details of an error.
     ///   - finished: Called after the last flush.
     static func start(
-        _ opened: OpenedRequest, flushed: @escaping @Sendable (FlushResult) -> Void,
+        _ opened: OpenedRequest, isLast: Bool, flushed: @escaping @Sendable (FlushResult) -> Void,
         takeNote: @escaping @Sendable (String) -> Void, finished: @escaping @Sendable () -> Void
     ) {
-        let pools = ZFSPool.all(in: opened.plan)
-        let count = opened.targets.count + pools.count
+        let pools = isLast ? [] : ZFSPool.all(in: opened.plan)
+        let targets = opened.targets.filter { !isLast || $0.filesystem.action == .freeze }
+        let count = targets.count + pools.count
         guard count > 0, let remaining = try? Countdown(from: count) else { return finished() }
         for pool in pools {
             Task.detached {
@@ -31,7 +33,7 @@ enum FlushJob {
                 if remaining.step() { finished() }
             }
         }
-        for target in opened.targets {
+        for target in targets {
             let flush: @Sendable () -> Void = {
                 let started = Moment.now
                 var failure: Errno?

@@ -47,13 +47,18 @@ public struct AttentionFile: Sendable {
         }
         let target = isHeld ? held : path
         do throws(Errno) {
-            if entries.isEmpty, !isHeld { return try remove(path) }
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             // Strings and a number: nothing throws.
             let data = (try? encoder.encode(Content(attention: entries))) ?? Data()
             _ = mkdir(target.removingLastComponent().string, 0o700)
-            try replace(target, by: Array(data) + [newline])
+            if entries.isEmpty, !isHeld {
+                try remove(path)
+            } else {
+                try replace(target, by: Array(data) + [newline])
+            }
+            // Older than what is written now.
+            if !isHeld { try remove(held) }
         } catch {
             throw HistoryError(
                 .notWritten, target, "what needs attention cannot be kept",
@@ -66,7 +71,6 @@ public struct AttentionFile: Sendable {
         let clock = WallClock.current()
         guard let attention = try read(held, clock) else { return }
         try write(attention, isHeld: false, clock: clock)
-        unlink(held.string)
     }
 
     private func read(_ path: FilePath, _ clock: WallClock) throws(HistoryError) -> [Attention]? {

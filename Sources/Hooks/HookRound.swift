@@ -40,6 +40,7 @@ public actor HookRound {
     private var hooksOwedThaw: [Int] = []
     private var sessions: [(session: HeldSession, end: Task<Void, Never>)] = []
     private var areSessionsReleased = false
+    private var hasRefused = false
 
     public init(
         _ hooks: [HookCandidate], context: Context, policy: RequestPolicy, runner: HookRunner,
@@ -66,6 +67,7 @@ public actor HookRound {
             if Task.isCancelled { return fail("it was interrupted") }
             if case .refused(let reason) = candidate.verdict {
                 if endsRound(candidate) { fail("hook \(candidate.hook.name) is refused: \(reason)") }
+                hasRefused = true
                 continue
             }
             let timeout = min(timeout(of: candidate.hook), max(deadline - Moment.now, .zero))
@@ -179,7 +181,7 @@ public actor HookRound {
     /// As of a request.
     private var level: ConsistencyLevel {
         let outcomes = calls.filter { $0.phase == .freeze }.map(\.outcome)
-        let isCovered = outcomes.allSatisfy(\.succeeded) && outcomes.contains(where: \.didWork)
+        let isCovered = !hasRefused && outcomes.allSatisfy(\.succeeded) && outcomes.contains(where: \.didWork)
         return isCovered ? context.level : min(context.level, .filesystem)
     }
 }

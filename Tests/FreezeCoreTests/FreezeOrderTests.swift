@@ -77,9 +77,9 @@ import Testing
 
     @Test func `P6 a rule wins over the guess about hidden storage, and makes no ring`() throws {
         let plan = try servedMachine().plan(PlanPolicy(order: [rule("/srv", "/served")]))
-        // The guess stays for the others.
+        // Before the others it stays frozen.
         #expect(
-            plan.levels.map { $0.map(\.mountPoint) } == [["/image", "/mapped"], ["/", "/srv"], ["/served"]])
+            plan.levels.map { $0.map(\.mountPoint) } == [["/image", "/mapped", "/srv"], ["/served"], ["/"]])
         #expect(try plan.entry("/srv").orderReason == "before /served, by [[filesystems.order]]")
     }
 

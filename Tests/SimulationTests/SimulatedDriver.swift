@@ -10,7 +10,7 @@ extension Simulation {
             for index in hosts.indices { hosts[index].isOpen = true }
         case .assess, .note, .progress: break
         case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
-        case .flush(let step): flush(step)
+        case .flush(let step, _): flush(step)
         case .findWriteHolders(let step, let targets): findWriteHolders(step, targets)
         case .checkMounts(let step), .pollMounts(let step):
             mountCheck = step

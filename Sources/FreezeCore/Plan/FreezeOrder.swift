@@ -35,9 +35,10 @@ public struct FreezeOrder {
             let below = [device] + storage.everything(below: device).sorted()
             hidden[device] = below.lazy.compactMap { hiddenStorage[$0] }.first
         }
-        let others = devices.filter { hidden[$0] == nil }
-        // A filesystem that must follow another one by a rule has the place that the admin gave it.
-        for other in others { for device in ruled.everything(below: other) { hidden[device] = nil } }
+        // Not before a filesystem that a rule has put before one of them: that would be a ring.
+        let others = devices.filter {
+            hidden[$0] == nil && ruled.everything(below: $0).isDisjoint(with: hidden.keys)
+        }
         for device in hidden.keys { edges[device, default: []].formUnion(others) }
         levels = try StorageGraph(edges, for: devices).levels(of: devices)
         self.hidden = hidden

@@ -9,7 +9,8 @@ public enum RequestEffect: Hashable, Sendable {
     /// Plan, open every filesystem, list the hooks, write the ledger, ready the freezer. `isAgain`: hooks have run, and
     /// the first list of hooks stays: indices and the ledger's progress of hooks belong to it.
     case prepare(StepID, RequestID, ChannelID, isAgain: Bool)
-    case flush(StepID)
+    /// `isLast`: only what will be frozen, since applications wait.
+    case flush(StepID, isLast: Bool)
     /// Search for tasks that sleep inside a write to one of these filesystems. Answered by `writeHoldersFound`.
     case findWriteHolders(StepID, [PlannedFilesystem])
     /// Compare the mount tables of all namespaces with the plan.

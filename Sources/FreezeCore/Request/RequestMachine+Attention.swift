@@ -2,7 +2,9 @@
 extension RequestMachine {
     /// Of earlier instances. What has happened since is newer.
     mutating func attentionRecalled(_ recalled: [Attention]) {
-        attention = recalled.filter { old in !attention.contains { $0.hook == old.hook } } + attention
+        let older = recalled.filter { old in !attention.contains { $0.hook == old.hook } }
+        // The file lacks what was recalled too late.
+        if attention.isEmpty { attention = older } else { keep(older + attention) }
     }
 
     mutating func acknowledged(_ channel: ChannelID, _ operation: OperationID) {

@@ -91,13 +91,14 @@ extension RequestMachine {
 
     private mutating func flush(in next: RequestState) {
         state = next
-        let affected = request?.prepared?.plan.filesystems.filter { $0.action != .skip } ?? []
-        request?.unflushed = affected
-        request?.isFlushed = false
-        // Applications wait for the last flush. Whoever sleeps inside a write was searched for beside the one before.
+        // Applications wait for the last flush: no more than the freeze needs. Whoever sleeps inside a write was searched
+        // for beside the flush before.
         let isLast = next == .flushingLast
+        let filesystems = request?.prepared?.plan.filesystems ?? []
+        request?.unflushed = filesystems.filter { isLast ? $0.action == .freeze : $0.action != .skip }
+        request?.isFlushed = false
         let step = nextStep(for: isLast ? policy.freezeTimeout : policy.flushTimeout)
-        emit(.flush(step))
+        emit(.flush(step, isLast: isLast))
         if !isLast { beginSearch(beside: step) }
     }
 

@@ -80,6 +80,8 @@ import Testing
         }
         bench.send(.attentionRecalled(old))
         #expect(bench.machine.attention.map(\.hook) == ["20-b", "10-a"])
+        // The file had only the newer one by then.
+        #expect(kept(bench).last == ["20-b", "10-a"])
         #expect(bench.machine.attention.map(\.problem) == ["failed", "exited with status 3"])
     }
 }

@@ -136,7 +136,7 @@ struct MachineBench {
         for effect in effects {
             switch effect {
             case .prepare(let step, _, _, _): return .prepared(step, PreparedRequest(plan: plan, hooks: hooks))
-            case .flush(let step): return .flushFinished(step)
+            case .flush(let step, _): return .flushFinished(step)
             case .checkMounts(let step), .pollMounts(let step):
                 return .mountsChecked(step, change: nil, allFrozen: true)
             case .runHook(let step, let index, let phase, _, _, _): return .hookFinished(step, run(index, phase))
@@ -209,7 +209,7 @@ struct MachineBench {
     var step: StepID? {
         for effect in effects {
             switch effect {
-            case .prepare(let step, _, _, _), .flush(let step), .checkMounts(let step), .pollMounts(let step):
+            case .prepare(let step, _, _, _), .flush(let step, _), .checkMounts(let step), .pollMounts(let step):
                 return step
             case .runHook(let step, _, _, _, _, _), .cancelHook(let step): return step
             default: continue
