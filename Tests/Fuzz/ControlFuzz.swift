@@ -61,7 +61,7 @@ struct ControlFuzz: ParserFuzz {
                         force: random.maybe { $0.oneIn(2) }, request: random.maybe { _ in text },
                         failure: random.maybe { _ in text }))
             case .history: try? encodeMessage(HistoryParameters(limit: random.maybe { Int($0.oddNumber()) }))
-            case .status, .monitor:
+            case .status, .monitor, .acknowledge:
                 random.maybe { ByteBuffer(string: $0.one(of: ["null", "{}", "{\"x\":[1,{}]}"]) + "\0") }
             }
         if let parameters {
@@ -195,7 +195,7 @@ struct ControlFuzz: ParserFuzz {
             case .freeze: try checkAgain(call.message.parameters(as: FreezeParameters.self))
             case .thaw: try checkAgain(call.message.parameters(as: ThawParameters.self))
             case .history: try checkAgain(call.message.parameters(as: HistoryParameters.self))
-            case .status, .monitor: break
+            case .status, .monitor, .acknowledge: break
             case nil: return false
             }
             return true
