@@ -135,7 +135,9 @@ struct LedgerFuzz: ParserFuzz {
         let neighbours = ledger.superblocks
         ledger.setFreezer(me)
         try require(ledger.freezer == me, "the freezer is not the one that was set")
-        _ = ledger.outcome
+        let hadOutcome = ledger.outcome != nil
+        ledger.setEndedByHand()
+        try require(!hadOutcome || !ledger.isEndedByHand, "a request with an outcome is ended by hand")
         for level in ConsistencyLevel.allCases {
             ledger.setOutcome(level)
             try require(ledger.outcome == level, "the outcome is not the one that was set")
