@@ -74,7 +74,7 @@ class Group:
     def wait_for_registration(self) -> None:
         """Until quiesced answers the host."""
         self.machine.wait_until(
-            "quiescectl status --json | tr -d ' \\n' | grep -E '\"name\":\"hyperv\",\"state\":\"registered\"'")
+            "quiescectl status --json | tr -d ' \\n' | grep -E '\"name\":\"hyperv\",\"registered\":true'")
 
     def wait_until_idle(self) -> None:
         self.machine.wait_until("quiescectl status --json | tr -d ' \\n' | grep '\"state\":\"idle\"'")
