@@ -172,7 +172,8 @@ class Databases(Group):
         self.machine.run("rm /run/my-appears; quiescectl thaw", timeout=90)
         self.wait_until_idle()
         self.expect_states(before, "afterwards")
-        self.machine.run("systemctl stop 'my-*'")
+        # First what starts the others meanwhile.
+        self.machine.run("systemctl stop 'my-*.timer' 'my-*.socket' 'my-*.path'; systemctl stop 'my-*'")
 
     def case_unit_started_in_the_window(self) -> None:
         """What starts a stopped unit all the same is told: before the freeze, or by a failed thaw."""
