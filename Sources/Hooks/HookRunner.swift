@@ -75,7 +75,11 @@ public struct HookRunner: Sendable {
         let limit = HookSupervisor.grace + HookSupervisor.patience + .seconds(3)
         let abandon = call.abandonment
         let watchdog = Task.detached {
-            try? await Task.sleep(for: context.timeout + limit)
+            let deadline = Moment.now + context.timeout + limit
+            // Short sleeps: the runtime keeps the memory of a cancelled sleep until the sleep would have ended.
+            while !Task.isCancelled, Moment.now < deadline {
+                try? await Task.sleep(for: min(.seconds(1), deadline - Moment.now))
+            }
             if !Task.isCancelled { abandon() }
         }
         defer { watchdog.cancel() }
