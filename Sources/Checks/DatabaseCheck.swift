@@ -11,8 +11,8 @@ enum DatabaseCheck {
     /// A server that a shipped hook is for.
     struct Server {
         let title: String
-        /// As ps shows it.
-        let process: String
+        /// As ps shows them.
+        let processes: [String]
         /// Of the distributions' packages, besides root.
         let accounts: [String]
         /// Plain names of the hooks that serve it; the first is the best.
@@ -20,11 +20,13 @@ enum DatabaseCheck {
     }
 
     static let servers = [
-        Server(title: "PostgreSQL", process: "postgres", accounts: ["postgres"], hooks: ["postgresql"]),
-        Server(title: "MariaDB", process: "mariadbd", accounts: ["mysql"], hooks: ["mariadb", "mysql"]),
-        Server(title: "MySQL", process: "mysqld", accounts: ["mysql"], hooks: ["mysql", "mariadb"]),
-        Server(title: "Redis", process: "redis-server", accounts: ["redis", "valkey"], hooks: ["redis"]),
-        Server(title: "Valkey", process: "valkey-server", accounts: ["redis", "valkey"], hooks: ["redis"]),
+        Server(
+            title: "PostgreSQL", processes: ["postgres", "postmaster"], accounts: ["postgres"],
+            hooks: ["postgresql"]),
+        Server(title: "MariaDB", processes: ["mariadbd"], accounts: ["mysql"], hooks: ["mariadb", "mysql"]),
+        Server(title: "MySQL", processes: ["mysqld"], accounts: ["mysql"], hooks: ["mysql", "mariadb"]),
+        Server(title: "Redis", processes: ["redis-server"], accounts: ["redis", "valkey"], hooks: ["redis"]),
+        Server(title: "Valkey", processes: ["valkey-server"], accounts: ["redis", "valkey"], hooks: ["redis"]),
     ]
 
     static func findings(_ subject: CheckSubject) -> [Finding] {
@@ -77,12 +79,12 @@ enum DatabaseCheck {
         let candidates = table.processes.compactMap {
             process -> (server: Server, process: ProcessTable.Process)? in
             let name = process.name
-            return servers.first { $0.process == name }.map { ($0, process) }
+            return servers.first { $0.processes.contains(name) }.map { ($0, process) }
         }
         return servers.compactMap { server in
             let users = Set([0] + server.accounts.compactMap(user))
             return candidates.first { candidate, process in
-                candidate.process == server.process && process.realUser.map(users.contains) == true
+                candidate.title == server.title && process.realUser.map(users.contains) == true
                     && process.pidNamespace == home && !process.isInContainer && !process.isSetuid
             }
         }

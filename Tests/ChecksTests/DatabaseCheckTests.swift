@@ -52,6 +52,7 @@ import Testing
     @Test(arguments: [
         ("postgres", 101, "postgresql"), ("mariadbd", 102, "mariadb"), ("mysqld", 102, "mysql"),
         ("redis-server", 103, "redis"), ("valkey-server", 103, "redis"), ("postgres", 0, "postgresql"),
+        ("postmaster", 101, "postgresql"),
     ])
     func `a server without a hook is named, with the command that enables the hook`(
         process: String, user: Int, hook: String

@@ -38,10 +38,12 @@ struct SoakTests {
         ]
         let writers = try filesystems.map { try RingWriter(in: $0.mountPoint) }
         // With a limit for hooks longer than the test, memory that is kept until the limit counts as growth.
-        let rig = try DaemonRig(configuration: ["hooks": "timeout = \"300s\""], hooks: [
-            "10-first": "echo \"$1\" >> $TRACE",
-            "20-second": "[ $1 = freeze ] || echo \"$QUIESCE_RESULT\" >> $TRACE",
-        ])
+        let rig = try DaemonRig(
+            configuration: ["hooks": "timeout = \"300s\""],
+            hooks: [
+                "10-first": "echo \"$1\" >> $TRACE",
+                "20-second": "[ $1 = freeze ] || echo \"$QUIESCE_RESULT\" >> $TRACE",
+            ])
         print("SOAK: \(Self.cycles) cycles, \(filesystems.count + 1) filesystems, \(writers.count) busy writers")
         print("SOAK:   cycle   daemon KiB  fds  thr   freezer KiB  fds  thr")
         var samples: [[Footprint]] = []
