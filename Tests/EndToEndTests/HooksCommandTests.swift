@@ -343,6 +343,8 @@ extension EndToEnd {
             try withDefaults(rig) {
                 #expect(try run("pre.sh") == 0)
                 #expect(try FreezeProof.isFrozen("/"))
+                // The snapshot of a second disk is refused, and does not keep the first window open.
+                #expect(try run("pre.sh") == 4)
                 #expect(try run("post.sh") == 0)
                 #expect(try !FreezeProof.isFrozen("/"))
                 #expect(try rig.traced() == round + ["10 thaw ok"])
@@ -370,6 +372,11 @@ extension EndToEnd {
                 #expect(try run("post.sh") == 1)
                 try rig.stop()
                 #expect(try run("pre.sh") == 3)
+                // A dry run freezes nothing.
+                try rig.install(hook: "10-plain", "exit 0")
+                try rig.start("--dry-run")
+                #expect(try run("pre.sh") == 1)
+                try rig.waitUntil(.idle)
             }
         }
     }

@@ -129,6 +129,11 @@ class Databases(Group):
         self.set("postgresql", "CLUSTERS=postgres:/var/run/postgresql:5432\n")
         second = self.machine.run("head -n 1 /var/lib/postgresql/15/second/postmaster.pid")
         self.expect_failed_hook(POSTGRESQL, f"process {second}", "postgresql@15-second.service", "CLUSTERS")
+        # The account of CLUSTERS need not be the server's, nor a superuser.
+        self.machine.run("cd / && runuser -u postgres -- psql --quiet --command='CREATE ROLE root LOGIN IN ROLE"
+                         " pg_checkpoint, pg_read_all_settings'")
+        self.set("postgresql", "CLUSTERS='root:/var/run/postgresql:5432 postgres:/var/run/postgresql:5433'\n")
+        self.expect_words(self.machine.run(f"quiescectl hooks run {POSTGRESQL}"), "--port=5432", "--port=5433")
         self.set("postgresql", "")
         self.machine.run("mv /etc/postgresql/15/second /run/")
         self.expect_words(self.machine.run(f"quiescectl hooks run {POSTGRESQL}"), "15/main", "--port=5433")
@@ -189,17 +194,35 @@ class Databases(Group):
         expect("something has started it in the window" in self.last_record()["hooks"][-1]["output"], "not told")
         self.machine.run("quiescectl acknowledge; systemctl stop my-main")
 
+    def case_freeze_that_is_cut_short(self) -> None:
+        """A hook that is killed while it stops units: thaw starts the socket of a service that still runs, too."""
+        self.unit("my-slow-stop.service")
+        self.machine.run(f"echo 'ExecStop=/usr/bin/sleep 8' >>{UNITS}/my-slow-stop.service && systemctl daemon-reload"
+                         " && systemctl start my-main.socket my-main my-slow-stop")
+        self.set("systemd-units", "UNITS='my-slow-stop my-main'\n")
+        hook = f"QUIESCE_HOOK_SETTINGS={SETTINGS}/systemd-units /etc/quiesced/hooks.d/30-systemd-units"
+        done = self.machine.start(f"{hook.replace(' ', ' timeout 4 ', 1)} freeze").done()
+        expect_equal(done.status, 124, f"the hook: {done.out}{done.err}")
+        self.expect_states({"my-main.socket": "inactive", "my-main.service": "active"}, "after the hook was killed")
+        self.machine.run(f"{hook} thaw", timeout=60)
+        names = ["my-main.socket", "my-main.service", "my-slow-stop.service"]
+        self.expect_states(dict.fromkeys(names, "active"), "afterwards")
+        self.machine.run("systemctl stop my-main.socket; systemctl stop my-main my-slow-stop", timeout=60)
+
     def case_units_that_cannot_be_stopped(self) -> None:
         """An unknown unit, one that is activating or transient, and a missing bus fail the backup, and stop nothing."""
         self.machine.put(f"{UNITS}/my-slow.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/sleep infinity\n")
-        self.machine.run("systemctl daemon-reload && systemctl start my-main && systemctl start --no-block my-slow"
+        self.unit("my-stays.service", "[Unit]", "RefuseManualStop=yes")
+        self.machine.run("systemctl daemon-reload && systemctl start my-main my-stays"
+                         " && systemctl start --no-block my-slow"
                          " && systemd-run --quiet --unit my-transient sleep infinity")
         for name, words in (("my-nowhere", "there is no such unit"), ("my-slow", "it is activating"),
-                            ("my-transient", "could not be started again"), ("'my-*'", "not a pattern")):
+                            ("my-transient", "could not be started again"), ("'my-*'", "not a pattern"),
+                            ("my-stays", "cannot be stopped")):
             self.set("systemd-units", f'UNITS="my-main {name}"\n')
             self.expect_failed_hook("30-systemd-units", words)
             self.expect_states({"my-main.service": "active"}, name)
-        self.machine.run("systemctl stop my-slow my-transient")
+        self.machine.run("systemctl stop my-slow my-transient; systemctl kill my-stays")
         done = self.machine.start(
             "unshare --mount bash -c 'mount -t tmpfs none /run/systemd && mount -t tmpfs none /run/dbus &&"
             f" QUIESCE_HOOK_SETTINGS={SETTINGS}/systemd-units /etc/quiesced/hooks.d/30-systemd-units freeze'").done()
