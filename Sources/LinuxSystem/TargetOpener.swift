@@ -180,20 +180,6 @@ extension MountPointOpening {
     }
 }
 
-extension PlannedFilesystem {
-    /// The same, if it turned out that another of its mounts has to be used.
-    fileprivate func reached(through other: MountEntry) -> PlannedFilesystem {
-        guard other.mountID != mount.mountID else { return self }
-        return PlannedFilesystem(
-            device: device, mount: other,
-            alternatives: alternatives.filter { $0.mountID != other.mountID } + [mount],
-            otherMountPoints: otherMountPoints.filter { $0 != other.mountPoint } + [mountPoint],
-            isBelowAutomount: isBelowAutomount, isCovered: isCovered, identity: identity, action: action,
-            reason: reason, level: level, storedOn: storedOn, isHarmless: isHarmless,
-            isExcludedByMountPoint: isExcludedByMountPoint)
-    }
-}
-
 extension LinuxSystemError {
     fileprivate static func opening(_ mount: MountEntry, _ errno: Errno) -> LinuxSystemError {
         let name = mount.place

@@ -32,6 +32,34 @@ import Testing
         #expect(fcntl(target.descriptor.rawValue, F_GETFD) & FD_CLOEXEC != 0)
     }
 
+    /// Everything known of the filesystem but its mounts.
+    private func fields(of filesystem: PlannedFilesystem) -> [String: String] {
+        var fields: [String: String] = [:]
+        for case (let name?, let value) in Mirror(reflecting: filesystem).children { fields[name] = "\(value)" }
+        for name in ["mount", "alternatives", "otherMountPoints"] { fields[name] = nil }
+        return fields
+    }
+
+    @Test func `P2 a filesystem that is reached through another mount keeps what the plan says of it`() throws {
+        // A mount of a single file, which is no directory.
+        let file = MountEntry(
+            mountID: 1, parentID: 0, device: DeviceNumber(major: 8, minor: 1), root: "/hosts",
+            mountPoint: "/etc/hosts", mountOptions: "rw", filesystemType: "ext4", source: "/dev/test",
+            superblockOptions: "rw")
+        let other = try #require(try MountTable.read().last { $0.mountPoint == "/proc" })
+        let planned = PlannedFilesystem(
+            device: file.device, mount: file, alternatives: [other], otherMountPoints: ["/proc", "/x"],
+            identity: FilesystemIdentity(uuid: "5a7b-22"), action: .freeze, reason: "writable ext4", level: 1,
+            orderReason: "before /", hiddenStorage: .nvmeLoop, storedOn: [DeviceNumber(major: 8, minor: 2)],
+            isHarmless: true, isLeftOut: true, isExcludedByMountPoint: true)
+        let targets = try TargetOpener().open(FreezePlan(filesystems: [planned]))
+        defer { TargetOpener.close(targets) }
+        let reached = try #require(targets.first).filesystem
+        #expect(reached.mount == other && reached.alternatives == [file])
+        #expect(reached.otherMountPoints == ["/x", "/etc/hosts"])
+        #expect(fields(of: reached) == fields(of: planned))
+    }
+
     /// A machine with 7:250 as `loop250` in sysfs, and with the given node in /dev.
     private func openDevice(node: FilePath?) throws -> [TargetOpener.Target] {
         let machine = try MachineFixture()

@@ -32,12 +32,12 @@ public struct FilesystemIdentity: Hashable, Sendable {
 public struct PlannedFilesystem: Hashable, Sendable {
     public let device: DeviceNumber
     /// The mount it is reached through.
-    public let mount: MountEntry
+    public private(set) var mount: MountEntry
     /// Other mounts it can be reached through, the best first, should this one turn out not to be a directory.
-    public let alternatives: [MountEntry]
+    public private(set) var alternatives: [MountEntry]
     /// Every other mount point of the same superblock, also the hidden ones. Not those in namespaces that it is not
     /// reached through.
-    public let otherMountPoints: [FilePath]
+    public private(set) var otherMountPoints: [FilePath]
     /// True if the way to the mount leads through an automount: it may be walked only in the kernel's cache, where
     /// nothing is waited for.
     public let isBelowAutomount: Bool
@@ -101,6 +101,16 @@ public struct PlannedFilesystem: Hashable, Sendable {
 }
 
 /// Which filesystems are frozen, synced or skipped, in which order and why.
+
+    /// The same, if it turned out that another of its mounts has to be used.
+    public func reached(through other: MountEntry) -> PlannedFilesystem {
+        guard other.mountID != mount.mountID else { return self }
+        var filesystem = self
+        filesystem.mount = other
+        filesystem.alternatives = alternatives.filter { $0.mountID != other.mountID } + [mount]
+        filesystem.otherMountPoints = otherMountPoints.filter { $0 != other.mountPoint } + [mountPoint]
+        return filesystem
+    }
 public struct FreezePlan: Hashable, Sendable {
     /// Frozen ones by level and mount point, then the synced, then the skipped.
     public let filesystems: [PlannedFilesystem]
