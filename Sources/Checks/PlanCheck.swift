@@ -24,7 +24,7 @@ enum PlanCheck {
             plan.levels.isEmpty
             ? "No filesystem would be frozen, only flushed."
             : "\(count) would be frozen, in \(counted(plan.levels.count, "step"))."
-        let flushed = plan.loweringLevel.map { filesystem in
+        let flushed = plan.onlyFlushed.map { filesystem in
             Finding(
                 name, .warning,
                 "\(filesystem.mountPoint.escaped) can only be flushed, so a backup is crash-consistent at best.",

@@ -30,7 +30,7 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         public let orderReason: String?
         /// Mount points of the filesystems that hold it, directly or through others.
         public let storedOn: [String]
-        /// True if the action lowers the level of the result to `crash`.
+        /// True if the filesystem lowers the level of the result to `crash`.
         public let lowersLevel: Bool
         /// The route of a flush: `filesystem`, or `device` if the mount may hang. Null if skipped.
         public let flushedThrough: String?
@@ -122,7 +122,7 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
                 label: filesystem.identity.label, reason: filesystem.reason,
                 orderReason: filesystem.orderReason,
                 storedOn: filesystem.storedOn.map { names[$0] ?? $0.description },
-                lowersLevel: filesystem.lowersLevel || filesystem.writesThroughFreeze,
+                lowersLevel: filesystem.lowersLevel,
                 flushedThrough: filesystem.action == .skip
                     ? nil : filesystem.isFlushedThroughDevice ? "device" : "filesystem")
         }

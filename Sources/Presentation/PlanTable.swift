@@ -40,12 +40,10 @@ extension FreezePlan {
     /// How many are frozen, synced and skipped, and how good a backup this makes at best.
     public var summary: String {
         let counts = FilesystemAction.allCases.map { "\(filesystems($0).count) to \($0.rawValue)" }
-        let degrading =
-            (loweringLevel + self.filesystems.filter(\.writesThroughFreeze)).map(\.mountPoint.escaped)
-            + unreachable.map(\.summary)
+        let degrading = loweringLevel.map(\.mountPoint.escaped) + unreachable.map(\.summary)
         var text = counts.joined(separator: ", ")
         if levels.count > 1 { text += "; frozen in \(levels.count) steps, thawed in reverse" }
-        if filesystems(.freeze).isEmpty, loweringLevel.isEmpty {
+        if filesystems(.freeze).isEmpty, onlyFlushed.isEmpty {
             text += ": there is no filesystem to freeze."
         } else if let first = degrading.first {
             let others = degrading.count > 1 ? " and \(degrading.count - 1) more" : ""

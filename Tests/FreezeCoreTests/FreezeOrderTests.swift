@@ -121,6 +121,38 @@ import Testing
         try fixture.store("7:2", on: "7:1")
         #expect(try fixture.plan().filesystems(.freeze).map(\.mountPoint) == ["/"])
     }
+    /// `/` on a local disk, and a filesystem on nvme-loop.
+    private func loopedMachine(_ type: String = "ext4", superblock: String = "rw") throws -> StorageFixture {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/looped", type, "259:0", superblock: superblock)
+        fixture.inventory.hiddenStorage[DeviceNumber(major: 259, minor: 0)] = .nvmeLoop
+        return fixture
+    }
+
+    @Test(arguments: [
+        ("ext4", PlanPolicy(), FilesystemAction.freeze), ("vfat", PlanPolicy(), .sync),
+        ("ext4", PlanPolicy(exclude: [.mountPoint(Glob("/looped")!)]), .skip),
+        ("ext4", PlanPolicy(include: [.mountPoint(Glob("/")!)]), .skip),
+    ])
+    func `P2 a server that writes through a freeze lowers the level whatever becomes of its filesystem`(
+        type: String, policy: PlanPolicy, action: FilesystemAction
+    ) throws {
+        let plan = try loopedMachine(type).plan(policy)
+        #expect(try plan.entry("/looped").action == action)
+        #expect(plan.loweringLevel.map(\.mountPoint) == ["/looped"])
+        #expect(plan.notes.contains { $0.hasPrefix("/looped is on nvme-loop, which writes through a freeze") })
+    }
+
+    @Test func `a read-only filesystem writes through no freeze, until it becomes writable`() throws {
+        let policy = PlanPolicy(exclude: [.mountPoint(Glob("/looped")!)])
+        let plan = try loopedMachine(superblock: "ro").plan(policy)
+        #expect(!plan.lowersLevel && plan.notes == [])
+        let mounts = try loopedMachine().inventory.mounts
+        #expect(
+            plan.relevantChange(in: mounts, policy: policy) == "/looped (ext4 on /dev/259:0) became writable")
+    }
+
 
     @Test func whatASkippedFilesystemIsStoredOnIsTold() throws {
         let plan = try StorageFixture.everything().plan()

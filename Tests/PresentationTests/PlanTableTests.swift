@@ -92,6 +92,16 @@ import Testing
         )
     }
 
+    @Test func `a filesystem that lowers the level for two reasons is counted once`() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/looped", "vfat", "259:0")
+        fixture.inventory.hiddenStorage[DeviceNumber(major: 259, minor: 0)] = .nvmeLoop
+        let document = PlanDocument(try fixture.plan())
+        #expect(document.summary.hasSuffix(". Crash-consistent at best, because of /looped."))
+        #expect(document.filesystems.map(\.lowersLevel) == [false, true])
+    }
+
     @Test func whatIsFlushedThroughItsDeviceIsSaid() throws {
         var fixture = StorageFixture()
         try fixture.mount("/", "ext4", "8:1")

@@ -46,7 +46,9 @@ extension FreezePlan {
             let isSame = before?.mount.filesystemType == mount.filesystemType
             // Writable and skipped before: skipped by the policy, and the policy has not changed.
             if let before, isSame, before.mount.isWritableAndLocal { continue }
-            guard policy.concerns(newMounts: all) else { continue }
+            // The level of a plan does not know of writes through a freeze that begin now.
+            let writesThroughFreeze = isSame && before?.hiddenStorage?.writesThroughFreeze == true
+            guard writesThroughFreeze || policy.concerns(newMounts: all) else { continue }
             if let before, isSame { return "\(before.mount.place) (\(before.mount.summary)) became writable" }
             return "\(mount.place) (\(mount.summary)) was mounted"
         }

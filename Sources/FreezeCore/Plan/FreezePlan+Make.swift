@@ -48,7 +48,7 @@ extension FreezePlan {
                 storedOn: graph.everything(below: superblock.device).sorted(),
                 isHarmless: verdict.isHarmless, isLeftOut: verdict.isLeftOut,
                 isExcludedByMountPoint: verdict.isExcludedByMountPoint)
-            if filesystem.lowersLevel, policy.unfreezable == .fail { throw .unfreezable(superblock.firstMount) }
+            if filesystem.isOnlyFlushed, policy.unfreezable == .fail { throw .unfreezable(superblock.firstMount) }
             planned.append(filesystem)
         }
         let unreachable = inventory.unreachable.filter(policy.concerns)
@@ -64,7 +64,7 @@ extension FreezePlan {
     ///
     /// - Throws: `PlanError` with `nothingToFreeze`.
     public func requireSomethingToFreeze() throws(PlanError) {
-        if filesystems(.freeze).isEmpty, loweringLevel.isEmpty { throw .nothingToFreeze }
+        if filesystems(.freeze).isEmpty, onlyFlushed.isEmpty { throw .nothingToFreeze }
     }
 
     /// - Throws: `PlanError` with `incomplete`: there may be filesystems that the plan does not know of (P2).

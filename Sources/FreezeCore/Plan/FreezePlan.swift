@@ -67,8 +67,11 @@ public struct PlannedFilesystem: Hashable, Sendable {
     /// True if the mount point leads to the filesystem in our own mount namespace.
     public var isInSight: Bool { mount.namespace == nil && !isCovered }
 
-    /// True if what is done with it makes the result crash-consistent at best.
-    public var lowersLevel: Bool { action == .sync && !isHarmless }
+    /// True if it is only flushed, and a backup should hold it.
+    public var isOnlyFlushed: Bool { action == .sync && !isHarmless }
+
+    /// True if it makes the result crash-consistent at best.
+    public var lowersLevel: Bool { isOnlyFlushed || writesThroughFreeze }
 
     /// True if the flush goes through the block device, because opening the mount may hang.
     public var isFlushedThroughDevice: Bool { action == .sync && mount.kind == .userspaceOnDisk }
@@ -98,9 +101,6 @@ public struct PlannedFilesystem: Hashable, Sendable {
         self.isLeftOut = isLeftOut
         self.isExcludedByMountPoint = isExcludedByMountPoint
     }
-}
-
-/// Which filesystems are frozen, synced or skipped, in which order and why.
 
     /// The same, if it turned out that another of its mounts has to be used.
     public func reached(through other: MountEntry) -> PlannedFilesystem {
@@ -111,6 +111,9 @@ public struct PlannedFilesystem: Hashable, Sendable {
         filesystem.otherMountPoints = otherMountPoints.filter { $0 != other.mountPoint } + [mountPoint]
         return filesystem
     }
+}
+
+/// Which filesystems are frozen, synced or skipped, in which order and why.
 public struct FreezePlan: Hashable, Sendable {
     /// Frozen ones by level and mount point, then the synced, then the skipped.
     public let filesystems: [PlannedFilesystem]
@@ -138,13 +141,14 @@ public struct FreezePlan: Hashable, Sendable {
     /// The filesystems left out by `include` or `exclude`.
     public var leftOut: [PlannedFilesystem] { filesystems.filter(\.isLeftOut) }
 
-    /// The filesystems that are only flushed. The result is crash-consistent at best.
+    /// The filesystems that are only flushed, of those that a backup should hold.
+    public var onlyFlushed: [PlannedFilesystem] { filesystems.filter(\.isOnlyFlushed) }
+
+    /// The filesystems that make the result crash-consistent at best.
     public var loweringLevel: [PlannedFilesystem] { filesystems.filter(\.lowersLevel) }
 
     /// True if the result is crash-consistent at best.
-    public var lowersLevel: Bool {
-        !loweringLevel.isEmpty || !unreachable.isEmpty || filesystems.contains(where: \.writesThroughFreeze)
-    }
+    public var lowersLevel: Bool { !loweringLevel.isEmpty || !unreachable.isEmpty }
 
     /// The filesystems to freeze, one array a level, in freeze order. Thaw goes the other way.
     public var levels: [[PlannedFilesystem]] {
@@ -155,8 +159,11 @@ public struct FreezePlan: Hashable, Sendable {
 }
 
 extension PlannedFilesystem {
-    /// True if it is frozen, but the server of its storage writes to a file on another frozen filesystem.
-    public var writesThroughFreeze: Bool { action == .freeze && hiddenStorage?.writesThroughFreeze == true }
+    /// True if the server of its storage writes to a file although the file's filesystem is frozen. Without writes to the
+    /// filesystem the server writes nothing. Filesystems that are not frozen are written to all the time.
+    public var writesThroughFreeze: Bool {
+        hiddenStorage?.writesThroughFreeze == true && !mount.isSuperblockReadOnly
+    }
 
     /// For a plan with a filesystem that is written through a freeze.
     var noteOnWriting: String {

@@ -231,8 +231,8 @@ extension RequestMachine {
 
     private static func crashReason(_ plan: FreezePlan) -> String {
         var reasons: [String] = []
-        if !plan.loweringLevel.isEmpty {
-            let names = plan.loweringLevel.map(\.mountPoint.escaped).joined(separator: ", ")
+        if !plan.onlyFlushed.isEmpty {
+            let names = plan.onlyFlushed.map(\.mountPoint.escaped).joined(separator: ", ")
             reasons.append("could only be flushed: \(names)")
         }
         if !plan.unreachable.isEmpty {

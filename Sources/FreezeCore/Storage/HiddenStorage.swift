@@ -12,5 +12,5 @@ public enum HiddenStorage: String, Sendable, Hashable, CaseIterable {
     case vduse = "VDUSE"
 
     /// True if the kernel writes to the server's file although the file's filesystem is frozen.
-    var writesThroughFreeze: Bool { self == .nvmeLoop }
+    public var writesThroughFreeze: Bool { self == .nvmeLoop }
 }
