@@ -45,19 +45,24 @@ struct StorageTopology: Sendable {
         return result
     }
 
-    /// The hidden storage of a filesystem, also through device-mapper, md and loop devices over block devices.
+    /// The hidden storage of a filesystem, also through device-mapper, md and loop devices over block devices. Of several
+    /// kinds one that writes through a freeze, since the level depends on it.
     func hiddenStorage(of mount: MountEntry) -> HiddenStorage? {
+        var found: HiddenStorage?
         var visited: Set<DeviceNumber> = []
         var waiting = blockDevices(of: mount).sorted()
         while let device = waiting.popLast() {
             guard visited.insert(device).inserted else { continue }
-            if let storage = devices.hiddenStorage(of: device) { return storage }
+            if let storage = devices.hiddenStorage(of: device) {
+                if storage.writesThroughFreeze { return storage }
+                found = found ?? storage
+            }
             waiting += devices.parts(of: device)
             if let disk = devices.loopBackingFile(of: device).flatMap({ devices.device(named: $0.string) }) {
                 waiting.append(disk)
             }
         }
-        return nil
+        return found
     }
 
     /// The superblocks that hold the files this one is directly stored in.

@@ -77,12 +77,18 @@ import Testing
         try machine.addDevice("dm-0", "253:0", slaves: ["nbd0"])
         try machine.addDevice("md0", "9:0", slaves: ["dm-0", "vda"])
         try machine.addLoop("loop0", "7:0", backing: "/dev/sdc")
+        // Of both kinds: the one that writes through a freeze, whichever is looked at first.
+        try machine.addDevice("md1", "9:1", slaves: ["nbd0", "nvme2n1"])
+        try machine.addDevice("md2", "9:2", slaves: ["nvme2n1", "nbd0"])
+        try machine.addDevice("dm-1", "253:1", slaves: ["nvme2n1"])
+        try machine.addDevice("md3", "9:3", slaves: ["dm-1", "sdb"])
         let expected: [(String, HiddenStorage?)] = [
             ("254:0", nil), ("43:0", .nbd), ("8:16", .iSCSI), ("8:32", .tcmLoop), ("259:7", .ublk),
             ("251:0", .rbd),
             ("147:0", .drbd), ("254:16", .vduse), ("259:0", nil), ("259:1", .nvmeOverFabrics),
             ("259:2", .nvmeLoop),
             ("8:17", .iSCSI), ("253:0", .nbd), ("9:0", .nbd), ("7:0", .tcmLoop),
+            ("9:1", .nvmeLoop), ("9:2", .nvmeLoop), ("9:3", .nvmeLoop),
         ]
         let table = expected.enumerated().map { index, device in
             "\(20 + index) 1 \(device.0) / /\(index) rw - ext4 /dev/x rw\n"
