@@ -14,6 +14,27 @@ import Testing
         let plan = try fixture.plan()
         #expect(plan.levels.map { $0.map(\.mountPoint) } == [["/deep"], ["/"]])
         #expect(try plan.entry("/deep").storedOn.map(\.description) == ["7:0", "8:1"])
+        #expect(
+            try plan.entry("/deep").orderReason == "before /, which holds its image file by way of /stick")
+    }
+
+    @Test func `the order of an image file on a container's overlay is explained`() throws {
+        var fixture = StorageFixture()
+        for (mountPoint, device) in [("/", "8:1"), ("/srv", "8:2"), ("/var", "8:3"), ("/image", "7:0")] {
+            try fixture.mount(FilePath(mountPoint), "ext4", device)
+        }
+        try fixture.mount("/merged", "overlay", "0:40", source: "overlay")
+        try fixture.mount("/upper", "overlay", "0:41", source: "overlay")
+        // On an overlay whose files are on another overlay on /var, and on /; and directly on /srv.
+        for (device, base) in [
+            ("7:0", "0:40"), ("0:40", "0:41"), ("0:41", "8:3"), ("0:40", "8:1"), ("7:0", "8:2"), ("0:40", "8:2"),
+        ] {
+            try fixture.store(device, on: base)
+        }
+        #expect(
+            try fixture.plan().entry("/image").orderReason
+                == "before /srv, which holds its image file; before /, /var, which holds its image file by way of /merged"
+        )
     }
 
     @Test func theLongestWayDecides() throws {
@@ -100,27 +121,6 @@ import Testing
         #expect(plan.notes.contains { $0.hasPrefix("/srv is on nvme-loop, which writes through a freeze") })
     }
 
-    @Test func aRingIsAnErrorThatNamesItsMembers() throws {
-        var fixture = StorageFixture()
-        try fixture.mount("/", "ext4", "8:1")
-        try fixture.mount("/a", "ext4", "7:1")
-        try fixture.mount("/b", "ext4", "7:2")
-        try fixture.store("7:1", on: "7:2")
-        try fixture.store("7:2", on: "7:1")
-        let error = #expect(throws: PlanError.self) { try fixture.plan() }
-        #expect(error?.code == .cycle)
-        #expect(error?.problem.contains("/a on /b on /a") == true)
-    }
-
-    @Test func aRingOfFilesystemsThatAreNotFrozenHarmsNobody() throws {
-        var fixture = StorageFixture()
-        try fixture.mount("/", "ext4", "8:1")
-        try fixture.mount("/a", "ext4", "7:1", superblock: "ro")
-        try fixture.mount("/b", "ext4", "7:2", superblock: "ro")
-        try fixture.store("7:1", on: "7:2")
-        try fixture.store("7:2", on: "7:1")
-        #expect(try fixture.plan().filesystems(.freeze).map(\.mountPoint) == ["/"])
-    }
     /// `/` on a local disk, and a filesystem on nvme-loop.
     private func loopedMachine(_ type: String = "ext4", superblock: String = "rw") throws -> StorageFixture {
         var fixture = StorageFixture()
@@ -153,6 +153,27 @@ import Testing
             plan.relevantChange(in: mounts, policy: policy) == "/looped (ext4 on /dev/259:0) became writable")
     }
 
+    @Test func aRingIsAnErrorThatNamesItsMembers() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/a", "ext4", "7:1")
+        try fixture.mount("/b", "ext4", "7:2")
+        try fixture.store("7:1", on: "7:2")
+        try fixture.store("7:2", on: "7:1")
+        let error = #expect(throws: PlanError.self) { try fixture.plan() }
+        #expect(error?.code == .cycle)
+        #expect(error?.problem.contains("/a on /b on /a") == true)
+    }
+
+    @Test func aRingOfFilesystemsThatAreNotFrozenHarmsNobody() throws {
+        var fixture = StorageFixture()
+        try fixture.mount("/", "ext4", "8:1")
+        try fixture.mount("/a", "ext4", "7:1", superblock: "ro")
+        try fixture.mount("/b", "ext4", "7:2", superblock: "ro")
+        try fixture.store("7:1", on: "7:2")
+        try fixture.store("7:2", on: "7:1")
+        #expect(try fixture.plan().filesystems(.freeze).map(\.mountPoint) == ["/"])
+    }
 
     @Test func whatASkippedFilesystemIsStoredOnIsTold() throws {
         let plan = try StorageFixture.everything().plan()

@@ -15,6 +15,7 @@ public struct FreezeOrder {
 
     /// 0 is frozen first.
     let levels: [DeviceNumber: Int]
+    private let storedOn: [DeviceNumber: Set<DeviceNumber>]
     private let rules: [DeviceNumber: Set<DeviceNumber>]
     private let hidden: [DeviceNumber: HiddenStorage]
 
@@ -27,6 +28,7 @@ public struct FreezeOrder {
         hiddenStorage: [DeviceNumber: HiddenStorage], rules: [Rule]
     ) throws(StorageGraph.Cycle) {
         let devices = frozen.map(\.device)
+        self.storedOn = storedOn
         self.rules = Self.edges(of: rules, among: frozen)
         var edges = storedOn.merging(self.rules) { $0.union($1) }
         let ruled = try StorageGraph(edges, for: devices)
@@ -57,14 +59,20 @@ public struct FreezeOrder {
 
     /// Why the filesystem is not frozen with the last ones; nil if it is.
     ///
-    /// - Parameters:
-    ///   - hosts: The filesystems that it is directly stored on.
-    ///   - names: Of the frozen filesystems.
-    func reason(for device: DeviceNumber, hosts: Set<DeviceNumber>, names: [DeviceNumber: String]) -> String? {
+    /// - Parameter names: Of all filesystems.
+    func reason(for device: DeviceNumber, names: [DeviceNumber: String]) -> String? {
         var clauses: [String] = []
-        let hosts = hosts.sorted().compactMap { names[$0] }
-        if !hosts.isEmpty {
-            clauses.append("before \(hosts.joined(separator: ", ")), which holds its image file")
+        let hosts = (storedOn[device] ?? []).sorted()
+        let frozen = hosts.filter(isFrozen)
+        if !frozen.isEmpty {
+            let list = frozen.compactMap { names[$0] }.joined(separator: ", ")
+            clauses.append("before \(list), which holds its image file")
+        }
+        for host in hosts where !isFrozen(host) {
+            let list = nearestFrozen(below: host).subtracting(frozen).sorted().compactMap { names[$0] }
+                .joined(separator: ", ")
+            let way = names[host].map { " by way of \($0)" } ?? ""
+            if !list.isEmpty { clauses.append("before \(list), which holds its image file\(way)") }
         }
         let later = (rules[device] ?? []).sorted().compactMap { names[$0] }
         if !later.isEmpty {
@@ -75,5 +83,19 @@ public struct FreezeOrder {
                 "before local disks, since a process of this machine may serve \(storage.rawValue) from one")
         }
         return clauses.isEmpty ? nil : clauses.joined(separator: "; ")
+    }
+
+    private func isFrozen(_ device: DeviceNumber) -> Bool { levels[device] != nil }
+
+    /// The first frozen filesystems on the ways down from one that is not frozen, such as a container's overlay.
+    private func nearestFrozen(below device: DeviceNumber) -> Set<DeviceNumber> {
+        var found: Set<DeviceNumber> = []
+        var visited: Set<DeviceNumber> = [device]
+        var waiting = Array(storedOn[device] ?? [])
+        while let next = waiting.popLast() {
+            guard visited.insert(next).inserted else { continue }
+            if isFrozen(next) { found.insert(next) } else { waiting += storedOn[next] ?? [] }
+        }
+        return found
     }
 }

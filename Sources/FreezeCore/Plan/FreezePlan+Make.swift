@@ -12,9 +12,7 @@ extension FreezePlan {
         let frozen = verdicts.filter { $0.1.action == .freeze }.map(\.0.device)
         let graph = try graph(of: superblocks, stored: inventory.storedOn, frozen: frozen)
         let order = try order(of: superblocks.filter { Set(frozen).contains($0.device) }, inventory, graph, policy)
-        let names = Dictionary(
-            superblocks.filter { Set(frozen).contains($0.device) }.map { ($0.device, $0.firstMount.place) }
-        ) { first, _ in first }
+        let names = Dictionary(superblocks.map { ($0.device, $0.firstMount.place) }) { first, _ in first }
         let tree = MountTree(inventory.mounts)
 
         var planned: [PlannedFilesystem] = []
@@ -41,9 +39,7 @@ extension FreezePlan {
                 reason: verdict.reason + superblock.whereabouts(through: chosen, isCovered: candidates.isCovered),
                 level: order.levels[superblock.device],
                 orderReason: verdict.action == .freeze
-                    ? order.reason(
-                        for: superblock.device, hosts: inventory.storedOn[superblock.device] ?? [], names: names)
-                    : nil,
+                    ? order.reason(for: superblock.device, names: names) : nil,
                 hiddenStorage: inventory.hiddenStorage[superblock.device],
                 storedOn: graph.everything(below: superblock.device).sorted(),
                 isHarmless: verdict.isHarmless, isLeftOut: verdict.isLeftOut,
