@@ -191,6 +191,28 @@ extension EndToEnd {
             #expect(try rig.traced() == [], "nothing was frozen, and no hook was called")
         }
 
+        @Test func `P7 output that goes to an overlay whose files are on a filesystem of the plan is refused`()
+            throws
+        {
+            let rig = try rig()
+            try RunningProgram.output(
+                of: "sh",
+                [
+                    "-ec",
+                    "mkdir -p /run/exec/lower /run/exec/merged /exec-overlay/upper /exec-overlay/work; "
+                        + "mount -t overlay -o lowerdir=/run/exec/lower,upperdir=/exec-overlay/upper,"
+                        + "workdir=/exec-overlay/work none /run/exec/merged",
+                ])
+            let result = try exec(rig, "true", "> /run/exec/merged/output")
+            #expect(result.ending == .exited(2), "\(result)")
+            #expect(
+                result.errors.contains(
+                    "goes to a file on /run/exec/merged, which is stored on /, which would be frozen"),
+                "\(result)")
+            #expect(try rig.traced() == [], "nothing was frozen, and no hook was called")
+            try RunningProgram.output(of: "umount", ["/run/exec/merged"])
+        }
+
         @Test func `output that goes to a file on another filesystem is not refused`() throws {
             let rig = try rig()
             #expect(try exec(rig, "true", "> /run/exec-output 2>&1").ending == .exited(0))

@@ -150,6 +150,14 @@ public struct FreezePlan: Hashable, Sendable {
     /// True if the result is crash-consistent at best.
     public var lowersLevel: Bool { !loweringLevel.isEmpty || !unreachable.isEmpty }
 
+    /// The filesystem to freeze that a write to a filesystem waits for: this filesystem, or one that it is stored on. Nil if
+    /// a write waits for none.
+    public func frozenFilesystem(for device: DeviceNumber) -> PlannedFilesystem? {
+        guard let filesystem = filesystems.first(where: { $0.device == device }) else { return nil }
+        if filesystem.action == .freeze { return filesystem }
+        return filesystems(.freeze).first { filesystem.storedOn.contains($0.device) }
+    }
+
     /// The filesystems to freeze, one array a level, in freeze order. Thaw goes the other way.
     public var levels: [[PlannedFilesystem]] {
         let frozen = filesystems(.freeze)

@@ -5,13 +5,20 @@ import LinuxCalls
 import LinuxSystem
 import SystemPackage
 
-/// A file that the output goes to, on a filesystem that would be frozen: a command that writes to the file would wait
-/// until the window is over.
+/// A file that the output goes to, on a filesystem that would be frozen, or is stored on one (an overlay): a command that
+/// writes to the file would wait until the window is over.
 struct FrozenOutput: ActionableError {
     let subject: String
+    /// Of the file's filesystem.
     let mountPoint: FilePath
+    /// Of the filesystem to freeze.
+    let frozen: FilePath
 
-    var problem: String { "goes to a file on \(mountPoint.escaped), which would be frozen" }
+    var problem: String {
+        mountPoint == frozen
+            ? "goes to a file on \(frozen.escaped), which would be frozen"
+            : "goes to a file on \(mountPoint.escaped), which is stored on \(frozen.escaped), which would be frozen"
+    }
     var remedy: String? {
         "Write to a terminal, a pipe, or a file on a tmpfs such as /run. Nothing was frozen."
     }
@@ -33,9 +40,11 @@ struct FrozenOutput: ActionableError {
         for (name, descriptor) in files {
             guard let mountID = try? MountPointOpening.mountID(of: descriptor),
                 let mount = mounts.first(where: { $0.mountID == mountID }),
-                let frozen = plan.filesystems(.freeze).first(where: { $0.device == mount.device })
+                let frozen = plan.frozenFilesystem(for: mount.device)
             else { continue }
-            throw FrozenOutput(subject: name, mountPoint: frozen.mountPoint)
+            // A frozen filesystem has the mount point of the plan, whatever the mount of the file.
+            let mountPoint = frozen.device == mount.device ? frozen.mountPoint : mount.mountPoint
+            throw FrozenOutput(subject: name, mountPoint: mountPoint, frozen: frozen.mountPoint)
         }
     }
 
