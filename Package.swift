@@ -190,7 +190,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "CoordinatorTests",
-            dependencies: ["Coordinator", "LinuxCalls", "FreezeCore", system],
+            dependencies: ["Coordinator", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
         // Freezes real filesystems: runs only inside Tests/scratch-world.
         .testTarget(

@@ -1,0 +1,99 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Coordinator
+@testable import LinuxSystem
+
+/// The flush of a plan with two filesystems in a pool of ZFS. A stand-in takes the place of zpool.
+@Suite(.needsRoot(toTest: "a program that only root can change")) struct FlushJobTests {
+    /// What a flush has told.
+    private final class Report: Sendable {
+        private let flushed = Mutex<[FlushResult]>([])
+        private let taken = Mutex<[String]>([])
+        private let finished: WakeUp
+
+        init() throws(Errno) { finished = try WakeUp() }
+
+        var results: [FlushResult] { flushed.withLock { $0 } }
+        var notes: [String] { taken.withLock { $0 } }
+
+        func add(_ result: FlushResult) { flushed.withLock { $0.append(result) } }
+        func add(_ note: String) { taken.withLock { $0.append(note) } }
+        func finish() { finished.signal() }
+
+        func isFinished(within limit: Duration = .seconds(30)) async throws -> Bool {
+            try await blocking { !pollOne(self.finished.descriptor, events: .readable, atMost: limit).isEmpty }
+        }
+    }
+
+    private func dataset(_ name: String, _ minor: UInt32) -> PlannedFilesystem {
+        let device = DeviceNumber(major: 0, minor: minor)
+        return PlannedFilesystem(
+            device: device,
+            mount: MountEntry(
+                mountID: UInt64(minor), parentID: 0, device: device, root: "/", mountPoint: FilePath("/\(name)"),
+                mountOptions: "rw", filesystemType: "zfs", source: name, superblockOptions: "rw"),
+            action: .sync, reason: "")
+    }
+
+    private func flush(by program: FilePath, isLast: Bool = false) throws -> Report {
+        let plan = FreezePlan(filesystems: [dataset("tank/data", 50), dataset("tank/logs", 51)])
+        // In memory: there is nothing to write.
+        let targets = try plan.filesystems.map {
+            TargetOpener.Target(filesystem: $0, descriptor: try openDescriptor("/dev/shm", .readOnly))
+        }
+        let opened = OpenedRequest(
+            plan: plan, hooks: [], targets: targets, mountTables: try MountTables(.own), unreachable: [])
+        let report = try Report()
+        FlushJob.start(
+            opened, isLast: isLast, zpool: program, flushed: { report.add($0) }, takeNote: { report.add($0) },
+            finished: { report.finish() })
+        return report
+    }
+
+    @Test(arguments: [true, false])
+    func `P2 the first filesystem of a pool is flushed once, when its pool is, and fails with the pool`(
+        succeeds: Bool
+    ) async throws {
+        let report = try flush(by: succeeds ? "/usr/bin/true" : "/usr/bin/false")
+        try #require(try await report.isFinished())
+        let results = report.results.sorted { $0.device < $1.device }
+        #expect(results.map(\.device.minor) == [50, 51])
+        #expect(results.map(\.error) == [succeeds ? nil : .ioError, nil])
+        #expect(report.notes.count { $0.hasPrefix("/usr/bin/false sync tank: ") } == (succeeds ? 0 : 1))
+    }
+
+    @Test func `P9 while its pool hangs a filesystem is not flushed, so that the error has a name`() async throws {
+        // In /tmp anybody could make a program.
+        var template = Array("/run/quiesce-flush-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        let directory = FilePath(platformString: template)
+        let (program, gate) = (directory.appending("zpool"), directory.appending("gate"))
+        defer { for path in [program, gate, directory] { remove(path.string) } }
+        let file = try openDescriptor(
+            program, .writeOnly, options: .create, permissions: [.ownerReadWriteExecute])
+        try writeAll(Array("#!/bin/sh\nwhile [ ! -e \(gate) ]; do sleep 0.01; done\n".utf8), to: file)
+        try file.close()
+
+        let report = try flush(by: program)
+        let deadline = ContinuousClock.now + .seconds(30)
+        while report.results.isEmpty, ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        #expect(try await !report.isFinished(within: .milliseconds(300)))
+        #expect(report.results.map(\.device.minor) == [51])
+        try openDescriptor(gate, .writeOnly, options: .create, permissions: .ownerReadWrite).close()
+        try #require(try await report.isFinished())
+        #expect(report.results.map(\.device.minor) == [51, 50] && report.results.map(\.error) == [nil, nil])
+    }
+
+    @Test func `the last flush is only of what will be frozen`() async throws {
+        let report = try flush(by: "/usr/bin/false", isLast: true)
+        try #require(try await report.isFinished())
+        #expect(report.results == [] && report.notes == [])
+    }
+}
