@@ -45,6 +45,7 @@ extension Coordinator {
     func pollMounts(_ step: StepID) {
         guard let opened = resources?.opened else { return }
         let mailbox = mailbox
+        if let memory = unwrittenMemory { mailbox.post(.event(.memoryRead(memory))) }
         guard opened.mountTables.hasChanged() else {
             return mailbox.post(.mountsChecked(step, change: nil, allFrozen: false))
         }
