@@ -48,7 +48,10 @@ extension EndToEnd {
             #expect(try rig.traced().suffix(2) == ["thaw ok application", "thaw ok application"])
             let record = try rig.record()
             #expect(record.result == .succeeded && record.level == "application")
-            #expect(record.reason == "quiesced ended after the thaw, before its hooks had")
+            #expect(
+                record.reason
+                    == "quiesced ended after the thaw, before the thaw hooks finished; "
+                    + "the record does not list the hooks that did their work")
             #expect(
                 try HistoryFile(inStateDirectory: rig.stateDirectory, heldIn: rig.runDirectory).records().records
                     .count == 1)

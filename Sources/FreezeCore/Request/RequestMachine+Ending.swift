@@ -200,7 +200,14 @@ extension RequestMachine {
 
     /// Why the level is not the highest, and which filesystems the snapshot does not cover.
     var levelReason: String? {
-        if request?.leftoverLevel != nil { return "quiesced ended after the thaw, before its hooks had" }
+        if let level = request?.leftoverLevel {
+            guard level == .application else {
+                return "quiesced ended after the thaw, before the thaw hooks finished"
+            }
+            return
+                "quiesced ended after the thaw, before the thaw hooks finished; the record does not list the hooks "
+                + "that did their work"
+        }
         guard let request, let prepared = request.prepared else { return nil }
         if request.record.isDryRun { return "dry run: nothing was frozen, and no hook was called" }
         let reasons = [Self.loweringReason(request, prepared), Self.leftOutReason(prepared.plan)]
