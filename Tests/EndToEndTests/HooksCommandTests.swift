@@ -45,6 +45,24 @@ extension EndToEnd {
             #expect(nothing.ending == .exited(0) && nothing.output.contains("not enabled"))
         }
 
+        /// 50-sqlite only shortens recovery: a failure of it ends no request, unless an override says so.
+        @Test(arguments: [("redis", "", true), ("sqlite", "", false), ("sqlite", "abort", true)])
+        func `what a refused hook costs is said when it is enabled`(
+            name: String, override: String, isFatal: Bool
+        ) throws {
+            let section = ["hooks.overrides.50-\(name)": "on_failure = \"\(override)\""]
+            let rig = try DaemonRig(configuration: override.isEmpty ? [:] : section, isStarted: false)
+            #expect(try rig.control("hooks", "enable", name).ending == .exited(0))
+            let settings = rig.hookDirectory.removingLastComponent().appending("hooks.conf.d").appending(name)
+            try RunningProgram.output(of: "chmod", ["666", settings.string])
+            let enabled = try rig.control("hooks", "enable", name)
+            let text = enabled.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            #expect(text.contains("It is refused, which fails every backup: ") == isFatal, "\(enabled)")
+            #expect(
+                text.contains("It is refused, so a backup is filesystem-consistent at best: ") != isFatal,
+                "\(enabled)")
+        }
+
         @Test func `a hook of one's own is not replaced and not removed`() throws {
             let rig = try DaemonRig(hooks: ["50-redis": "exit 0", "70-postgresql": "exit 0"], isStarted: false)
             for name in ["redis", "postgresql"] {

@@ -62,11 +62,13 @@ struct HookEnabling {
 
     /// As it is shipped.
     let hook: Hook
+    private let configuration: Configuration
     private let directory: FilePath
     private let link: FilePath
 
     init(_ hook: Hook, _ configuration: Configuration) {
         self.hook = hook
+        self.configuration = configuration
         directory = configuration.hooks.directory
         link = directory.appending(hook.name)
     }
@@ -109,10 +111,14 @@ struct HookEnabling {
             "Its settings are in \(settings.escaped)\(hasNewSettings ? ", all at their defaults" : "").",
         ]
         var reason: String?
-        let candidate = (try? HookSources(directory).scan())?.first { $0.hook.name == hook.name }
-        if case .refused(let why) = candidate?.verdict {
+        let candidate = (try? HookSources(configuration).scan())?.first { $0.hook.name == hook.name }
+        if let candidate, case .refused(let why) = candidate.verdict {
             reason = why
-            sentences.append("It is refused, which fails every backup: \(why)".asSentence)
+            let isFatal = (candidate.hook.onFailure ?? configuration.hooks.onFailure) == .abort
+            sentences.append(
+                isFatal
+                    ? "It is refused, which fails every backup: \(why)".asSentence
+                    : "It is refused, so a backup is filesystem-consistent at best: \(why)".asSentence)
         } else {
             sentences.append("Rehearse it: quiescectl hooks run \(hook.name)")
         }
