@@ -108,6 +108,14 @@ extension EndToEnd {
             }
         }
 
+        @Test func `a rehearsal hides no failed thaw of a hook without work`() throws {
+            let rig = try DaemonRig(
+                hooks: ["50-app": "[ $1 = thaw ] && exit 3; echo SKIP nothing to do"], isStarted: false)
+            let run = try rig.control("hooks", "run", "50-app")
+            #expect(run.ending == .exited(1) && run.output.contains("exited with status 3"), "\(run)")
+            #expect(run.output.contains("because of 50-app") && !run.output.contains("had no work"), "\(run)")
+        }
+
         // MARK: Environment
 
         @Test func `a hook finds the variables of root's cron jobs, whoever has called quiescectl`() throws {

@@ -42,13 +42,13 @@ struct RehearsalText {
 
     private var verdict: String {
         let name = result.hook.name
+        if result.wasInterrupted { return "The rehearsal was interrupted." }
+        guard result.succeeded else { return "A backup would fail, or be worth less, because of \(name)." }
         for case .skipped(let reason) in result.calls.map(\.outcome) {
             let because = reason.isEmpty ? "" : ": \(reason)"
             return "\(name) had no work, so a backup does not reach the level application by it\(because)"
         }
-        if result.succeeded { return "\(name) does what a backup needs of it." }
-        if result.wasInterrupted { return "The rehearsal was interrupted." }
-        return "A backup would fail, or be worth less, because of \(name)."
+        return "\(name) does what a backup needs of it."
     }
 }
 
