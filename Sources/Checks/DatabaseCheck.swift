@@ -86,8 +86,15 @@ enum DatabaseCheck {
             return candidates.first { candidate, process in
                 candidate.title == server.title && process.realUser.map(users.contains) == true
                     && process.pidNamespace == home && !process.isInContainer && !process.isSetuid
+                    && !isSentinel(process)
             }
         }
+    }
+
+    /// Sentinels of Redis and Valkey have no data. A Sentinel shows `redis-server *:26379 [sentinel]`, or the option that it
+    /// was started with (src/server.c: checkForSentinelMode).
+    private static func isSentinel(_ process: ProcessTable.Process) -> Bool {
+        process.commandLine.contains { $0 == "--sentinel" || $0.contains("[sentinel]") }
     }
 
     /// Blocks as getpwnam(3) does, which may ask the network.

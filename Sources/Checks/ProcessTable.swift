@@ -32,6 +32,12 @@ struct ProcessTable {
                 String(decoding: bytes.filter { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
         }
 
+        /// The words it was started with, or those it shows since; empty if the process is gone.
+        var commandLine: [String] {
+            let bytes = (try? readWholeFile(directory.appending("cmdline"))) ?? []
+            return bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+        }
+
         /// Nil if the process is gone.
         var realUser: uid_t? {
             let bytes = (try? readWholeFile(directory.appending("status"))) ?? []

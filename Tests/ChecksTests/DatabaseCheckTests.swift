@@ -19,8 +19,9 @@ import Testing
 
     private func addProcess(
         _ process: Int, _ name: String, user: Int, namespace: Int = 4_026_531_836,
-        cgroup: String = "0::/system.slice/db.service", isSetuid: Bool = false
+        cgroup: String = "0::/system.slice/db.service", isSetuid: Bool = false, commandLine: String = ""
     ) throws {
+        try fixture.write("proc/\(process)/cmdline", commandLine)
         try fixture.write("proc/\(process)/comm", name)
         try fixture.write("proc/\(process)/status", "Name:\t\(name)\nUid:\t\(user)\t0\t0\t0\nGid:\t0\t0\t0\t0")
         try fixture.write("proc/\(process)/cgroup", cgroup)
@@ -86,6 +87,15 @@ import Testing
         try addProcess(815, "redis-server", user: 0, cgroup: "0::/system.slice/docker-\(Self.id).scope")
         try addProcess(816, "postgresx", user: 101)
         #expect(findings().verdicts == [.ok])
+    }
+
+    @Test(arguments: ["redis-server *:26379 [sentinel]\0", "redis-server\0/etc/s.conf\0--sentinel\0"])
+    func `a Sentinel has no data, and hides no server that has`(commandLine: String) throws {
+        try addProcess(812, "redis-server", user: 103, commandLine: commandLine)
+        #expect(findings().verdicts == [.ok])
+        try addProcess(813, "redis-server", user: 103, commandLine: "redis-server 127.0.0.1:6379\0")
+        #expect(findings().verdicts == [.warning])
+        #expect(findings().text.contains("process 813"))
     }
 
     private static let id = String(repeating: "0123456789abcdef", count: 4)
