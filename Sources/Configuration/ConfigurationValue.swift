@@ -133,7 +133,14 @@ enum ConfigurationValue: Sendable {
                 "a rule for the order lacks first or then",
                 remedy: "Write first = [\"/…\"] and then = [\"/…\"]")
         }
-        return FreezeOrder.Rule(first: try selectors(first), then: try selectors(then))
+        let rule = FreezeOrder.Rule(first: try selectors(first), then: try selectors(then))
+        for (key, list) in [("first", rule.first), ("then", rule.then)] where list.isEmpty {
+            throw Complaint(
+                "the list is empty, so the rule has no effect",
+                remedy: "Write \(key) = [\"/…\"], or remove the rule"
+            ).about(key)
+        }
+        return rule
     }
 
     private func overrides(_ value: any TOMLValueConvertible) throws(Complaint) -> [HookOverride] {

@@ -209,6 +209,18 @@ import Testing
         #expect(error?.description.contains("filesystems.order") == true)
     }
 
+    @Test(arguments: [("first", "then"), ("then", "first")])
+    func `a rule for the order with an empty list is an error that names the key`(empty: String, other: String)
+        throws
+    {
+        let error = #expect(throws: ConfigurationError.self) {
+            try Configuration(
+                toml: "[filesystems]\n[[filesystems.order]]\n\(empty) = []\n\(other) = [\"/a\"]\n",
+                file: "/c.toml")
+        }
+        #expect(error?.description.contains("filesystems.order.\(empty): the list is empty") == true)
+    }
+
     // MARK: Overrides
 
     @Test func `a hook has limits of its own, either of which may be missing`() throws {
