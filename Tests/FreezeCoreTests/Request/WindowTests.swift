@@ -233,6 +233,44 @@ struct WindowTests {
         #expect(bench.machine.stuckMountPoints == ["/1"])
     }
 
+    /// A request with /1 late: not frozen within freeze.timeout.
+    private func lateBench() -> MachineBench {
+        var bench = MachineBench.request(of: MachineBench.host, in: .freezing).0
+        bench.send(.froze(0, bench.result()))
+        bench.waitForDeadline()
+        #expect(bench.machine.state == .thawing)
+        return bench
+    }
+
+    @Test("P6: a FIFREEZE that returns as soon as another filesystem is thawed is explained, and the key is named")
+    func lateFreezeIsExplained() throws {
+        var bench = lateBench()
+        bench.send(.thawed(0, bench.result()))
+        bench.send(.froze(1, bench.result()))
+        bench.send(.thawed(1, bench.result()))
+        bench.goOn(to: .idle)
+        let reason = try #require(bench.lastRecord?.reason)
+        #expect(reason.hasPrefix("/1: not frozen within freeze.timeout"))
+        #expect(
+            reason.hasSuffix(
+                "; /1 was frozen as soon as /0 was thawed, so it may be stored there: freeze it first, by "
+                    + "[[filesystems.order]]"))
+    }
+
+    @Test(
+        "A FIFREEZE that returns before a thaw, or fails, is not explained by a thaw",
+        arguments: [nil, Errno.ioError])
+    func otherLateFreeze(error: Errno?) throws {
+        var bench = lateBench()
+        if error != nil { bench.send(.thawed(0, bench.result())) }
+        bench.send(.froze(1, bench.result(error)))
+        if error == nil { for index in [0, 1] { bench.send(.thawed(index, bench.result())) } }
+        bench.goOn(to: .idle)
+        let reason = try #require(bench.lastRecord?.reason)
+        #expect(reason.hasPrefix("/1: not frozen within freeze.timeout"))
+        #expect(!reason.contains("[[filesystems.order]]"))
+    }
+
     @Test("P3 a filesystem that becomes writable in the window fails its THAW")
     func becameWritableInWindow() {
         var (bench, _) = Self.bench(in: .frozen)
