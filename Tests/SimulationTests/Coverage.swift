@@ -22,6 +22,8 @@ struct Coverage {
         case heldWriterRefused, holderOfStuckFound
         // Hooks without work, and hooks that fail at thaw.
         case onlySkipped, attentionEnded
+        // A FIFREEZE that was given up, and returned when others were thawed.
+        case lateFreezeExplained
     }
 
     /// What comes from outside, at any moment.

@@ -6,7 +6,7 @@ import SystemPackage
 struct PromiseCheck {
     /// Hooks that were started for freeze and not called for thaw; optional if they could not be started after all.
     var owedHooks: [(name: String, isOptional: Bool)] = []
-    /// Part of the plan is not frozen, and may be written to in the window.
+    /// Part of the plan is not frozen, or is written through a freeze, and may be written to in the window.
     var isCrashConsistent = false
     /// How often a hook could not be started for thaw, and when the first one was called.
     var failedThawStarts: [String: Int] = [:]
@@ -41,6 +41,7 @@ struct PromiseCheck {
     var isTorn = false
     /// A filesystem outside the plan was writable at the host's THAW.
     var isMoreWritable = false
+    var lateFreezes = LateFreezeCheck()
     /// After the event before.
     var wasWindowOpen = false
 }
@@ -63,11 +64,14 @@ extension Simulation {
             check.lastLevel = -1
             check.isCrashConsistent =
                 prepared.plan.filesystems.contains { $0.action == .sync && !$0.isHarmless }
+                || prepared.plan.filesystems.contains { $0.hiddenStorage == .nvmeLoop }
                 || !prepared.plan.unreachable.isEmpty
         case .froze(let index, let result):
             if result.error == nil, check.frozen.indices.contains(index) { check.frozen[index] = true }
             if result.error == .resourceBusy { coverage.note(.frozenByForeigner) }
-        case .thawed(_, let result):
+            noteLateFreeze(index, result)
+        case .thawed(let index, let result):
+            noteThawBeside(index, result)
             if result.error == .invalidArgument { coverage.note(.thawedByForeigner) }
         case .mountsChecked(let step, let change, let allFrozen) where step == mountCheck:
             check.mountsAreAsPlanned =
@@ -169,7 +173,10 @@ extension Simulation {
         case .exit: inspectAnswered()
         case .progress(let progress):
             inspect(progress)
-            if case .failed(let reason) = progress.step { inspectFailure(reason) }
+            if case .failed(let reason) = progress.step {
+                inspectFailure(reason)
+                noteLateFreezes(reason)
+            }
         case .recover, .checkMounts, .pollMounts, .cancelHook, .thaw, .note, .keepAttention: break
         }
     }
@@ -266,6 +273,7 @@ extension Simulation {
         for owed in check.owedHooks where !owed.isOptional { violate("P4", "\(owed.name) is not called for thaw") }
         check.owedHooks = []
         inspectHolders(record)
+        inspectLateFreezes(record)
         if !heldSessions.isEmpty, !check.areSessionsReleased { violate("P4", "a session hook is not released") }
         coverage.lastRecord = now
         if (record.result == .succeeded) != check.thawSucceeded {

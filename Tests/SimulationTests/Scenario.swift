@@ -94,11 +94,18 @@ enum SimulatedWorld {
     static let mountPoints: [FilePath] = ["/", "/b", "/c", "/d", "/e", "/f"]
 
     /// Every superblock in every role: at level 0 to 3, flushed only, skipped.
-    private static let roles: [[PlannedFilesystem]] = (0..<superblockCount).map { index in
-        (0..<6).map { role in
-            PlannedFilesystem(
-                device: DeviceNumber(major: 8, minor: UInt32(index)), mount: mount(index),
-                action: role < 4 ? .freeze : role == 4 ? .sync : .skip, reason: "", level: role < 4 ? role : nil)
+    private static let roles = roles(on: nil)
+    /// The same on storage whose server writes through a freeze.
+    private static let writingRoles = roles(on: .nvmeLoop)
+
+    private static func roles(on storage: HiddenStorage?) -> [[PlannedFilesystem]] {
+        (0..<superblockCount).map { index in
+            (0..<6).map { role in
+                PlannedFilesystem(
+                    device: DeviceNumber(major: 8, minor: UInt32(index)), mount: mount(index),
+                    action: role < 4 ? .freeze : role == 4 ? .sync : .skip, reason: "",
+                    level: role < 4 ? role : nil, hiddenStorage: storage)
+            }
         }
     }
 
@@ -124,11 +131,12 @@ enum SimulatedWorld {
     static let healthyPlan = FreezePlan(filesystems: [roles[1][0], roles[0][1]])
 
     /// Up to six filesystems to freeze on up to three levels (not always all of them in use), and some flushed or
-    /// skipped.
+    /// skipped. The server of one of them may write through a freeze.
     static func plan(_ random: inout SplitMix64) -> FreezePlan {
         var levels: [[PlannedFilesystem]] = [[], [], [], [], [], []]
         let depth = 1 + random.below(3)
         let gap = random.oneIn(12) ? 1 : 0
+        let writing = random.oneIn(6) ? random.below(superblockCount) : nil
         for index in 0..<superblockCount {
             let role: Int
             switch random.below(6) {
@@ -136,7 +144,7 @@ enum SimulatedWorld {
             case 3: role = 4
             default: role = 5
             }
-            levels[role].append(roles[index][role])
+            levels[role].append((index == writing ? writingRoles : roles)[index][role])
         }
         if levels[0].isEmpty, levels[1].isEmpty, !random.oneIn(20) { levels[0].append(roles[0][0]) }
         // Sometimes there is nothing to freeze, only to flush.
