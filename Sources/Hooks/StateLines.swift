@@ -1,3 +1,5 @@
+import Glibc
+
 /// Looks for the lines by which a hook reports its state: `READY`, and `SKIP` or `SKIP reason`. Each stands on a line of
 /// its own; the first `SKIP` counts.
 struct StateLines: Sendable {
@@ -15,17 +17,25 @@ struct StateLines: Sendable {
     /// whole output gives the right answer.
     var skipReason: String? { reason ?? reasonInLine }
 
-    /// Takes the next piece of output; a line may be spread over several.
-    mutating func scan(_ bytes: some Sequence<UInt8>) {
-        for byte in bytes {
-            if byte == UInt8(ascii: "\n") {
-                endLine()
-            } else if line.count < Self.skip.count + 1 + Self.reasonLimit {
-                line.append(byte)
-            } else {
-                isLineTooLong = true
+    /// Takes the next piece of output; a line may be spread over several. Fast: a hook may write gigabytes.
+    mutating func scan(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { buffer in
+            guard let base = buffer.baseAddress else { return }
+            var start = 0
+            while start < buffer.count {
+                let newline = memchr(base + start, CInt(UInt8(ascii: "\n")), buffer.count - start)
+                let end = newline.map { base.distance(to: UnsafeRawPointer($0)) } ?? buffer.count
+                append(UnsafeRawBufferPointer(rebasing: buffer[start..<end]))
+                if newline != nil { endLine() }
+                start = end + 1
             }
         }
+    }
+
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        let room = Self.skip.count + 1 + Self.reasonLimit - line.count
+        line.append(contentsOf: bytes.prefix(room))
+        if bytes.count > room { isLineTooLong = true }
     }
 
     private mutating func endLine() {

@@ -159,7 +159,7 @@ extension RunningHooksTests {
     ])
     func `READY may come in pieces`(pieces: [String], isSeen: Bool) {
         var lines = StateLines()
-        for piece in pieces { lines.scan(piece.utf8) }
+        for piece in pieces { lines.scan(Array(piece.utf8)) }
         #expect(lines.saysReady == isSeen)
     }
 
@@ -174,7 +174,7 @@ extension RunningHooksTests {
         ] as [([String], String?)])
     func `SKIP may have a reason`(pieces: [String], reason: String?) {
         var lines = StateLines()
-        for piece in pieces { lines.scan(piece.utf8) }
+        for piece in pieces { lines.scan(Array(piece.utf8)) }
         #expect(lines.skipReason == reason)
     }
 }
