@@ -20,14 +20,14 @@ build: ## the programs, for release, into .build/release
 
 test: ## all tests; those that freeze need root and loop devices
 	packaging/install-dependencies build test
-	Tests/run
+	Tests/Runners/run
 
 attack-test: ## attacks by users, containers and applications; needs root
 	packaging/install-dependencies build test
-	Tests/run attacks
+	Tests/Runners/run attacks
 
-harness-test: ## the tests of Tests/scratch-world itself
-	Tests/scratch-world-test
+harness-test: ## the tests of Tests/Runners/scratch-world itself
+	Tests/Runners/scratch-world-test
 
 database-test: ## live backups of real databases, with their hooks and without; needs root
 	packaging/install-dependencies build test
@@ -41,18 +41,18 @@ bench: ## how long writers wait, beside the stock agents; needs root and zram
 
 soak: ## two thousand backups of a busy machine, as released; needs root
 	packaging/install-dependencies build test
-	Tests/soak
+	Tests/Runners/soak
 
 fuzz: ## generated inputs, many of them damaged, for every parser of what comes from outside
 	packaging/install-dependencies build
-	Tests/fuzz
+	Tests/Runners/fuzz
 
 mutation-test: ## shows that the simulation catches a broken state machine
-	Tests/mutation-test
+	Tests/Runners/mutation-test
 
 sanitize: ## the unit tests under ThreadSanitizer and AddressSanitizer
 	packaging/install-dependencies build test
-	Tests/sanitize
+	Tests/Runners/sanitize
 
 lint: ## what CI checks of style
 	swift format lint --strict --recursive Sources Tests Package.swift
@@ -74,7 +74,7 @@ deb: build man ## the Debian package, into .build/deb
 
 deb-test: ## installs, upgrades and removes the package in a scratch Debian; needs `make deb` and root
 	packaging/install-dependencies package
-	Tests/deb-test
+	Tests/Runners/deb-test
 
 vm-test: ## the package on a booted machine, with the kernel's own VSS driver; needs `make deb`
 	packaging/install-dependencies vm

@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// Whether the fuzzer is built (Tests/fuzz).
+/// Whether the fuzzer is built (Tests/Runners/fuzz).
 let isFuzzing = Context.environment["FUZZ"] != nil
 let strict: [SwiftSetting] =
     [
@@ -192,7 +192,7 @@ let package = Package(
             name: "CoordinatorTests",
             dependencies: ["Coordinator", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
-        // Freezes real filesystems: runs only inside Tests/scratch-world.
+        // Freezes real filesystems: runs only inside Tests/Runners/scratch-world.
         .testTarget(
             name: "EndToEndTests",
             dependencies: [

@@ -2,7 +2,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-/// The world made by `Tests/scratch-world`, in which anything may be frozen.
+/// The world made by `Tests/Runners/scratch-world`, in which anything may be frozen.
 ///
 /// Independent of the product's code on purpose: a bug there must not disarm the guard.
 enum ScratchWorld {
@@ -40,7 +40,7 @@ enum ScratchWorld {
     ///   - devices: as `/proc/devices`: zram's major number is a dynamic one.
     static func require(environment: [String: String], mountTable: String, devices: String) throws {
         guard environment["QUIESCE_SCRATCH_WORLD"] == "1" else {
-            throw Refusal(description: "not in a scratch world: run Tests/scratch-world, or make test")
+            throw Refusal(description: "not in a scratch world: run Tests/Runners/scratch-world, or make test")
         }
         let zramMajor = devices.split(separator: "\n").lazy.map { $0.split(separator: " ") }
             .first { $0.count == 2 && $0[1] == "zram" }?.first
@@ -88,7 +88,7 @@ enum ScratchWorld {
 extension Trait where Self == ConditionTrait {
     /// Runs the tests in a scratch world only.
     static var inScratchWorld: Self {
-        .enabled("needs Tests/scratch-world: run make test") { try ScratchWorld.mayRun() }
+        .enabled("needs Tests/Runners/scratch-world: run make test") { try ScratchWorld.mayRun() }
     }
 }
 

@@ -133,7 +133,7 @@ struct FuzzRun<Fuzz: ParserFuzz>: Sendable {
               seed \(options.seed), input \(index), \(input.bytes.count) bytes: \
             \(escapedForDisplay(Array(input.bytes.prefix(4096))))
               saved in \(file)
-              again: Tests/fuzz \(Fuzz.name) --seed \(options.seed) --input \(index), or --file \(file)
+              again: Tests/Runners/fuzz \(Fuzz.name) --seed \(options.seed) --input \(index), or --file \(file)
             """)
         do {
             let descriptor = try openDescriptor(
