@@ -110,13 +110,9 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        // The log as systemd's journal keeps it.
+        // What systemd gets from the daemon: the records of its log, and its notifications.
         .target(
-            name: "SystemJournal", dependencies: ["CSystemd", "FreezeCore", logging, system],
-            swiftSettings: strict),
-
-        // What systemd is told of the daemon.
-        .target(name: "ServiceManager", dependencies: ["FreezeCore", system], swiftSettings: strict),
+            name: "Systemd", dependencies: ["CSystemd", "FreezeCore", logging, system], swiftSettings: strict),
 
         // What `quiescectl check` looks at.
         .target(
@@ -130,7 +126,7 @@ let package = Package(
         .executableTarget(
             name: "quiesced",
             dependencies: [
-                "Channels", "Coordinator", "Hooks", "Configuration", "History", "SystemJournal", "ServiceManager",
+                "Channels", "Coordinator", "Hooks", "Configuration", "History", "Systemd",
                 "LinuxSystem", "LinuxCalls", "FreezeCore", argumentParser, logging, system,
             ],
             swiftSettings: strict),
@@ -152,10 +148,7 @@ let package = Package(
         .testTarget(
             name: "PresentationTests", dependencies: ["Presentation", "FreezeCore", system], swiftSettings: strict),
         .testTarget(
-            name: "SystemJournalTests",
-            dependencies: ["SystemJournal", "LinuxCalls", "FreezeCore", logging, system], swiftSettings: strict),
-        .testTarget(
-            name: "ServiceManagerTests", dependencies: ["ServiceManager", "LinuxCalls", "FreezeCore", system],
+            name: "SystemdTests", dependencies: ["Systemd", "LinuxCalls", "FreezeCore", logging, system],
             swiftSettings: strict),
         .testTarget(
             name: "VarlinkTests", dependencies: ["Varlink", "LinuxCalls", "FreezeCore", system],

@@ -8,9 +8,8 @@ import Hooks
 import LinuxCalls
 import LinuxSystem
 import Logging
-import ServiceManager
-import SystemJournal
 import SystemPackage
+import Systemd
 
 /// The daemon: puts the parts together, and runs until it is told to stop.
 struct QuiesceDaemon: ParsableCommand {

@@ -25,7 +25,7 @@ import Testing
         "History/TimelineRow.swift": "how a request is shown",
         "Presentation/PlanTable.swift": "how a plan is shown",
         "Presentation/ReadableNumbers.swift": "how numbers are shown",
-        "ServiceManager/ServiceStatus.swift": "how the state is shown",
+        "Systemd/ServiceStatus.swift": "how the state is shown",
         "Varlink/Server/VarlinkInterface.swift": "an interface",
         "quiescectl/Control/FreezeCommand.swift": "how success is shown",
         "quiescectl/Control/ProgressPrinter.swift": "how a request is shown",

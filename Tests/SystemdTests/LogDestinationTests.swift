@@ -1,6 +1,6 @@
 import Testing
 
-@testable import SystemJournal
+@testable import Systemd
 
 @Suite struct LogDestinationTests {
     @Test(

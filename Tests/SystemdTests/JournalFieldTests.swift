@@ -1,7 +1,7 @@
 import Logging
 import Testing
 
-@testable import SystemJournal
+@testable import Systemd
 
 @Suite struct JournalFieldTests {
     private static func fields(_ level: Logger.Level, _ metadata: Logger.Metadata = [:]) -> [JournalField] {

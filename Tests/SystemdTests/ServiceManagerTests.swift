@@ -4,7 +4,7 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-@testable import ServiceManager
+@testable import Systemd
 
 /// Against a socket as systemd makes it (sd_notify(3)).
 @Suite struct ServiceManagerTests {

@@ -3,7 +3,7 @@ import Logging
 import Synchronization
 import Testing
 
-@testable import SystemJournal
+@testable import Systemd
 
 @Suite struct JournalLogHandlerTests {
     /// Keeps what it is given.

@@ -3,7 +3,7 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-@testable import ServiceManager
+@testable import Systemd
 
 @Suite struct ServiceStatusTests {
     private static let request = RequestID("20260102T030405-1")
