@@ -11,13 +11,6 @@ struct MountTree {
         var covers: [MountEntry] = []
     }
 
-    /// The mounts for opening a superblock, the best first. All have the same kind of way.
-    struct Candidates {
-        var mounts: [MountEntry] = []
-        var isBelowAutomount = false
-        var isCovered = false
-    }
-
     private struct Place: Hashable {
         let parent: UInt64
         let mountPoint: FilePath
@@ -75,42 +68,6 @@ struct MountTree {
         }
         return found
     }
-
-    /// The mounts for opening a superblock, the best first; none without a way to any mount. The list is limited:
-    /// there may be thousands of bind mounts, and time for a plan is short.
-    func candidates(_ mounts: [MountEntry], atMost limit: Int = 16) -> Candidates {
-        // Bind mounts can be of single files, even sockets: one that certainly is a directory first.
-        let ranked = mounts.indices
-            .map { (rank: mounts[$0].directoryRank, length: mounts[$0].mountPoint.length, index: $0) }
-            .sorted { ($0.rank, $0.length, $0.index) < ($1.rank, $1.length, $1.index) }
-        var plain = Candidates()
-        var automounted = Candidates(isBelowAutomount: true)
-        var covered = Candidates(isCovered: true)
-        for (_, _, index) in ranked {
-            guard let way = way(to: mounts[index]) else { continue }
-            if !way.covers.isEmpty {
-                covered.isBelowAutomount = covered.isBelowAutomount || way.isBelowAutomount
-                covered.mounts.append(mounts[index])
-            } else if way.isBelowAutomount {
-                automounted.mounts.append(mounts[index])
-            } else {
-                plain.mounts.append(mounts[index])
-            }
-            if plain.mounts.count == limit { break }
-        }
-        // Kinds are not mixed: all candidates of a superblock are opened in the same way.
-        var best = [plain, automounted, covered].first { !$0.mounts.isEmpty } ?? Candidates()
-        best.mounts = Array(best.mounts.prefix(limit))
-        return best
-    }
-
-    /// Mounts in our own namespace come first, because another namespace may end with the last process. Covered
-    /// mounts come last.
-    func candidates(for superblock: Superblock) -> Candidates {
-        let all = [candidates(superblock.mounts), candidates(superblock.mountsElsewhere)]
-            .filter { !$0.mounts.isEmpty }
-        return all.first { !$0.isCovered } ?? all.first ?? Candidates()
-    }
 }
 
 extension [MountEntry] {
@@ -118,15 +75,5 @@ extension [MountEntry] {
     /// network or FUSE mount.
     public func covers(of mount: MountEntry) -> [MountEntry]? {
         MountTree(self).way(to: mount)?.covers
-    }
-}
-
-extension MountEntry {
-    /// 0: all of the filesystem. 1: a subvolume, so a directory, too. 2: most likely a directory.
-    fileprivate var directoryRank: Int {
-        if showsWholeFilesystem { return 0 }
-        // btrfs names the subvolume a mount shows.
-        if let subvolume = superblockOptions.path("subvol"), root == subvolume { return 1 }
-        return 2
     }
 }
