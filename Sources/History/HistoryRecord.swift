@@ -72,6 +72,9 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
     public var isLost: Bool { result == .failed && freezeAnswer?.success == true && !isDryRun }
 
     public var isDryRun: Bool { dryRun == true }
+
+    /// A backup that can be relied on, at its level.
+    public var isGoodBackup: Bool { result == .succeeded && !isDryRun }
 }
 
 extension HistoryRecord {

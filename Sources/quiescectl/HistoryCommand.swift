@@ -49,3 +49,10 @@ func warnOfUnreadableLines(_ count: Int, in file: HistoryFile) {
         "quiescectl: \(file.path.escaped): passed over \(counted(count, "line")) that cannot be read (torn, edited, or of a newer version)"
     )
 }
+
+extension HistoryFile {
+    /// The history of the daemon with this configuration.
+    convenience init(_ paths: Configuration.Paths) {
+        self.init(inStateDirectory: paths.state, heldIn: paths.run)
+    }
+}

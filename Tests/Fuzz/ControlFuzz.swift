@@ -12,7 +12,7 @@ struct ControlFuzz: ParserFuzz {
     static let sources = [
         "Varlink/Messages/CallMessage.swift", "Varlink/Messages/JSONMessage.swift",
         "Varlink/Messages/MessageFramer.swift", "Varlink/Messages/ReplyMessage.swift",
-        "Varlink/Messages/VarlinkErrorReply.swift", "Varlink/Messages/VarlinkServiceError.swift",
+        "Varlink/Messages/VarlinkServiceError.swift",
         "ControlProtocol/ControlMethods.swift", "ControlProtocol/ControlEvent.swift",
         "ControlProtocol/ControlStatus.swift", "ControlProtocol/ControlInterface.swift",
         "ControlProtocol/ControlError.swift",

@@ -7,7 +7,7 @@ import SystemPackage
 struct MountTableFuzz: ParserFuzz {
     static let name = "mountinfo"
     static let sources = [
-        "LinuxSystem/MountTable.swift", "LinuxSystem/DeviceNumber+DeviceType.swift",
+        "LinuxSystem/MountTable.swift",
         "FreezeCore/Storage/DeviceNumber.swift", "FreezeCore/Storage/SuperblockOptions.swift",
     ]
 

@@ -16,6 +16,13 @@ public struct DeviceNumber: Hashable, Comparable, Sendable, CustomStringConverti
         self.init(major: major, minor: minor)
     }
 
+    /// From the C library's `dev_t`. Its macros (gnu_dev_major in sys/sysmacros.h) are not imported into Swift.
+    public init(deviceType: UInt) {
+        self.init(
+            major: UInt32(truncatingIfNeeded: ((deviceType >> 8) & 0xFFF) | ((deviceType >> 32) & 0xFFFF_F000)),
+            minor: UInt32(truncatingIfNeeded: (deviceType & 0xFF) | ((deviceType >> 12) & 0xFFFF_FF00)))
+    }
+
     public var description: String { "\(major):\(minor)" }
 
     public static func < (left: DeviceNumber, right: DeviceNumber) -> Bool {

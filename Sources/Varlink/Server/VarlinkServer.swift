@@ -113,3 +113,18 @@ private struct PeerCredentials {
     let userID: UInt32
     let groupID: UInt32
 }
+
+/// What `org.varlink.service.GetInfo` tells.
+public struct VarlinkServiceInfo: Sendable {
+    public let vendor: String
+    public let product: String
+    public let version: String
+    public let url: String
+
+    public init(vendor: String, product: String, version: String, url: String) {
+        self.vendor = vendor
+        self.product = product
+        self.version = version
+        self.url = url
+    }
+}

@@ -88,3 +88,10 @@ struct StatusText {
         String(time.description.prefix(19)).replacing("T", with: " ") + " UTC"
     }
 }
+
+extension Duration {
+    /// Milliseconds that came over a socket: any number at all, where `milliseconds(_:)` would trap. Clamped to 31 years.
+    fileprivate init(toldMilliseconds milliseconds: Double) {
+        self = .milliseconds(milliseconds.isNaN ? 0 : min(max(milliseconds, -1e12), 1e12))
+    }
+}

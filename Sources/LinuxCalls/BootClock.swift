@@ -2,6 +2,13 @@ import CLinux
 import FreezeCore
 import SystemPackage
 
+extension Moment {
+    /// Now, on CLOCK_BOOTTIME.
+    public static var now: Moment {
+        Moment(nanoseconds: clinux_boot_clock())
+    }
+}
+
 /// A timer on CLOCK_BOOTTIME that can be polled (timerfd_create(2)): it goes on through a suspend, and a moment in
 /// the past makes it readable at once.
 public final class BootTimer: Sendable {

@@ -1,3 +1,4 @@
+import CLinux
 import SystemPackage
 
 extension Errno {
@@ -6,5 +7,10 @@ extension Errno {
     static func check<Value: SignedInteger>(_ result: Value) throws(Errno) -> Value {
         guard result >= 0 else { throw Errno(rawValue: CInt(-result)) }
         return result
+    }
+
+    /// The constant's name (`EBUSY`; strerrorname_np(3)), or `errno 524` for a number that glibc has no name for.
+    public var symbolicName: String {
+        clinux_error_name(rawValue).map { String(cString: $0) } ?? "errno \(rawValue)"
     }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import SystemPackage
 
@@ -32,4 +33,11 @@ public func readSymbolicLink(_ path: FilePath) throws(Errno) -> FilePath {
         throw Errno(rawValue: errno)
     }
     return FilePath(platformString: target)
+}
+
+extension FilePath {
+    /// Whether the path lies on a filesystem that lives in memory and has no freeze (tmpfs or ramfs, by statfs(2)).
+    public func isOnMemoryFilesystem() throws(Errno) -> Bool {
+        try Errno.check(clinux_is_on_memory_filesystem(string)) == 1
+    }
 }

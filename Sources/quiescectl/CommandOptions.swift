@@ -3,6 +3,22 @@ import Configuration
 import FreezeCore
 import SystemPackage
 
+/// `--config`, as every command that reads the configuration has it.
+struct ConfigurationOption: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The configuration file. Default: \(Configuration.defaultFile), if it is there.", valueName: "file"),
+        completion: .file())
+    var config: String?
+
+    /// The file that was named.
+    var file: FilePath? { config.map { FilePath($0) } }
+
+    func load() throws(ConfigurationError) -> Configuration {
+        try Configuration.load(from: file)
+    }
+}
+
 /// `--config` and `--socket`, as every command has them that needs nothing but the control socket.
 struct SocketOption: ParsableArguments {
     @OptionGroup var configuration: ConfigurationOption
