@@ -112,7 +112,8 @@ let package = Package(
 
         // What systemd gets from the daemon: the records of its log, and its notifications.
         .target(
-            name: "Systemd", dependencies: ["CSystemd", "FreezeCore", logging, system], swiftSettings: strict),
+            name: "Systemd", dependencies: ["CSystemd", "LinuxCalls", "FreezeCore", logging, system],
+            swiftSettings: strict),
 
         // What `quiescectl check` looks at.
         .target(

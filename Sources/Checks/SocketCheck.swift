@@ -1,6 +1,7 @@
 import Configuration
 import FreezeCore
 import Glibc
+import LinuxCalls
 import LinuxSystem
 import SystemPackage
 
@@ -60,21 +61,13 @@ enum SocketCheck {
 
     /// Nil if it connects (connect(2)). Does not wait for a listener that is busy.
     private static func connectError(_ path: FilePath) -> Errno? {
-        let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
-        let descriptor = socket(AF_UNIX, type, 0)
-        guard descriptor >= 0 else { return Errno(rawValue: errno) }
-        defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = path.bytes
-        // The configuration refuses a longer one.
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { return .fileNameTooLong }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
+        do throws(Errno) {
+            let socket = try FileDescriptor.localSocket(SOCK_STREAM)
+            defer { try? socket.close() }
+            // The configuration refuses a path that is too long.
+            return try LocalSocketAddress(path: path).connect(socket)
+        } catch {
+            return error
         }
-        return result == 0 ? nil : Errno(rawValue: errno)
     }
 }

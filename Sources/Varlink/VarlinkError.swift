@@ -81,6 +81,12 @@ extension VarlinkError {
         return VarlinkError(code, path.string, problem, remedy: remedy, underlyingError: errno)
     }
 
+    static func pathTooLong(_ path: FilePath) -> VarlinkError {
+        VarlinkError(
+            .pathTooLong, path.string, "is too long for a socket, which has 107 bytes at most",
+            remedy: "Set a shorter path.")
+    }
+
     /// An answer that is an error.
     static func reply(_ reply: VarlinkErrorReply, to method: String) -> VarlinkError {
         let isDenial = reply.name == VarlinkServiceError.permissionDenied.name

@@ -249,22 +249,15 @@ import Testing
 
 /// A socket that somebody listens on.
 private final class Listener {
-    private let descriptor: CInt
+    private let descriptor: FileDescriptor
 
     init(_ path: FilePath) throws {
-        descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.bytes) }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        try #require(result == 0 && listen(descriptor, 1) == 0)
+        descriptor = try .localSocket(SOCK_STREAM)
+        #expect(try LocalSocketAddress(path: path).bind(descriptor) == nil)
+        try #require(listen(descriptor.rawValue, 1) == 0)
     }
 
-    func close() { Glibc.close(descriptor) }
+    func close() { try? descriptor.close() }
 
     deinit { close() }
 }

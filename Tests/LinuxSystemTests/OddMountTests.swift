@@ -34,19 +34,9 @@ struct OddMountTests {
 
     /// Binds a socket to a name. Paths of sockets are short: relative to the root.
     private static func makeSocket(_ path: FilePath) throws {
-        let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
-        try #require(descriptor >= 0)
-        defer { Glibc.close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        try #require(path.length < MemoryLayout.size(ofValue: address.sun_path))
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.bytes) }
-        let status = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        try #require(status == 0, "\(Errno(rawValue: errno))")
+        let socket = try FileDescriptor.localSocket(SOCK_STREAM)
+        defer { try? socket.close() }
+        if let error = try LocalSocketAddress(path: path).bind(socket) { throw error }
     }
 
     @Test func aFilesystemLeftAsASocketAndAFileIsOpenedThroughTheFile() throws {

@@ -28,20 +28,11 @@ final class NotificationListener {
 
 /// A Unix datagram socket, which is a file of its own kind as well, unless its name begins with `@` (unix(7)).
 func bindDatagramSocket(at address: String) throws -> FileDescriptor {
-    let descriptor = FileDescriptor(
-        rawValue: socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
-    guard descriptor.rawValue >= 0 else { throw Errno(rawValue: errno) }
-    var name = sockaddr_un()
-    name.sun_family = sa_family_t(AF_UNIX)
-    var bytes = Array(address.utf8)
-    if bytes.first == UInt8(ascii: "@") { bytes[0] = 0 }
-    let start = MemoryLayout.size(ofValue: name) - MemoryLayout.size(ofValue: name.sun_path)
-    withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: bytes) }
-    let isBound = withUnsafePointer(to: &name) { name in
-        name.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(descriptor.rawValue, $0, socklen_t(start + bytes.count)) == 0
-        }
-    }
-    guard isBound else { throw Errno(rawValue: errno) }
+    let name =
+        try address.hasPrefix("@")
+        ? LocalSocketAddress(abstractName: String(address.dropFirst()))
+        : LocalSocketAddress(path: FilePath(address))
+    let descriptor = try FileDescriptor.localSocket(SOCK_DGRAM, isBlocking: true)
+    if let error = name.bind(descriptor) { throw error }
     return descriptor
 }

@@ -8,18 +8,9 @@ struct RawListener {
     let descriptor: FileDescriptor
 
     init(at path: FilePath, backlog: CInt = 8) throws {
-        let number = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-        guard number >= 0 else { throw Errno(rawValue: errno) }
-        descriptor = FileDescriptor(rawValue: number)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.bytes) }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard result == 0, listen(number, backlog) == 0 else { throw Errno(rawValue: errno) }
+        descriptor = try .localSocket(SOCK_STREAM, isBlocking: true)
+        if let error = try LocalSocketAddress(path: path).bind(descriptor) { throw error }
+        guard listen(descriptor.rawValue, backlog) == 0 else { throw Errno(rawValue: errno) }
     }
 
     /// The next client, seen from the server's side.

@@ -10,21 +10,15 @@ import SystemPackage
 func connectedSocket(
     to path: FilePath, until deadline: Moment
 ) async throws(VarlinkError) -> FileDescriptor {
+    guard let address = try? LocalSocketAddress(path: path) else { throw .pathTooLong(path) }
     let socket: FileDescriptor
     do {
-        socket = try makeSocket()
+        socket = try .localSocket(SOCK_STREAM)
     } catch {
         throw .unreachable(path, error)
     }
     while true {
-        let error: Errno?
-        do throws(VarlinkError) {
-            error = try path.withSocketAddress { Glibc.connect(socket.rawValue, $0, $1) }
-        } catch {
-            try? socket.close()
-            throw error
-        }
-        guard let error else { return socket }
+        guard let error = address.connect(socket) else { return socket }
         // The server's queue is full, and a socket that does not block does not wait for room (connect(2)).
         guard error == .resourceTemporarilyUnavailable, Moment.now < deadline, !Task.isCancelled else {
             try? socket.close()

@@ -1,4 +1,5 @@
 import Glibc
+import LinuxCalls
 import SystemPackage
 
 /// A socket that listens at a path which only its owner may connect to, from the first moment on.
@@ -11,8 +12,9 @@ struct ListeningSocket: Sendable {
     /// - Throws: If something other than a socket that nobody listens on is at the path, or there can be none.
     init(at path: FilePath) throws(VarlinkError) {
         self.path = path
+        guard let address = try? LocalSocketAddress(path: path) else { throw .pathTooLong(path) }
         do {
-            descriptor = try makeSocket()
+            descriptor = try .localSocket(SOCK_STREAM)
         } catch {
             throw Self.failure(path, error)
         }
@@ -20,7 +22,7 @@ struct ListeningSocket: Sendable {
         do throws(VarlinkError) {
             // The file that bind(2) makes gets the socket's own mode (net/unix/af_unix.c, unix_bind_bsd).
             guard fchmod(number, 0o600) == 0 else { throw Self.failure(path, Errno(rawValue: errno)) }
-            try Self.bind(number, to: path)
+            try Self.bind(descriptor, to: address, path)
             // At once: until then the socket looks as if nobody were there.
             guard listen(number, 128) == 0 else { throw Self.failure(path, Errno(rawValue: errno)) }
         } catch {
@@ -36,17 +38,19 @@ struct ListeningSocket: Sendable {
         unlink(path.string)
     }
 
-    private static func bind(_ socket: CInt, to path: FilePath) throws(VarlinkError) {
-        var error = try path.withSocketAddress { Glibc.bind(socket, $0, $1) }
+    private static func bind(
+        _ socket: FileDescriptor, to address: LocalSocketAddress, _ path: FilePath
+    ) throws(VarlinkError) {
+        var error = address.bind(socket)
         if error == .addressInUse {
-            try removeLeftover(path)
-            error = try path.withSocketAddress { Glibc.bind(socket, $0, $1) }
+            try removeLeftover(address, path)
+            error = address.bind(socket)
         }
         if let error { throw failure(path, error) }
     }
 
     /// Removes the socket that a server left when it was killed.
-    private static func removeLeftover(_ path: FilePath) throws(VarlinkError) {
+    private static func removeLeftover(_ address: LocalSocketAddress, _ path: FilePath) throws(VarlinkError) {
         var status = stat()
         guard lstat(path.string, &status) == 0 else { return }
         guard status.st_mode & S_IFMT == S_IFSOCK else {
@@ -56,14 +60,13 @@ struct ListeningSocket: Sendable {
         }
         let descriptor: FileDescriptor
         do {
-            descriptor = try makeSocket()
+            descriptor = try .localSocket(SOCK_STREAM)
         } catch {
             throw failure(path, error)
         }
         defer { try? descriptor.close() }
         // Anything else, a full queue too (EAGAIN), means that somebody has it.
-        let error = try path.withSocketAddress { connect(descriptor.rawValue, $0, $1) }
-        guard error == .connectionRefused else {
+        guard address.connect(descriptor) == .connectionRefused else {
             throw VarlinkError(
                 .inUse, path.string, "another process listens here already",
                 remedy: "Stop that process, or set another path for the socket.")
