@@ -5,8 +5,6 @@ import SystemPackage
 /// The directory of a process's thread in /proc, held open (proc_pid(5)). Look-ups reach the same thread or fail:
 /// a later thread with the same id is never reached.
 public final class ProcessDirectory: Sendable {
-    public let processID: pid_t
-    public let threadID: pid_t
     private let descriptor: FileDescriptor
 
     /// - Parameters:
@@ -15,10 +13,8 @@ public final class ProcessDirectory: Sendable {
     ///   - proc: The mount point of procfs.
     /// - Throws: ENOENT if the thread does not exist.
     public init(_ processID: pid_t, thread threadID: pid_t? = nil, proc: FilePath = "/proc") throws(Errno) {
-        self.processID = processID
-        self.threadID = threadID ?? processID
         descriptor = try openDescriptor(
-            proc.appending("\(processID)/task/\(self.threadID)"), .readOnly, options: .directory)
+            proc.appending("\(processID)/task/\(threadID ?? processID)"), .readOnly, options: .directory)
     }
 
     deinit {

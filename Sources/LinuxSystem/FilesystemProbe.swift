@@ -51,14 +51,13 @@ struct FilesystemProbe: Sendable {
         // The node was found by its name; it must be the device that was meant.
         guard DeviceNumber(deviceType: blkid_probe_get_devno(probe)) == device else { return nil }
         blkid_probe_enable_superblocks(probe, 1)
-        blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE)
+        blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID)
         blkid_probe_enable_partitions(probe, 1)
         blkid_probe_set_partitions_flags(probe, BLKID_PARTS_ENTRY_DETAILS)
         // 0: found. 1: nothing. -2: traces of several filesystems; which one is mounted cannot be told.
         guard blkid_do_safeprobe(probe) == 0 else { return nil }
         return FilesystemIdentity(
             uuid: value("UUID", of: probe), label: value("LABEL", of: probe),
-            filesystemType: value("TYPE", of: probe),
             partitionType: value("PART_ENTRY_TYPE", of: probe)?.lowercased())
     }
 

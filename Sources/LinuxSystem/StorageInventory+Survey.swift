@@ -2,23 +2,14 @@ import FreezeCore
 import SystemPackage
 
 extension StorageInventory {
-    /// Looks at the machine: the mount table, udev's database, sysfs, and devices udev does not know. Opens no mount
+    /// Looks at the machine: the mount tables, udev's database, sysfs, and devices udev does not know. Opens no mount
     /// point. Waits for a device that does not answer no longer than 2 s, and notes it.
     ///
     /// Blocks: give it a thread.
     ///
     /// - Parameters:
-    ///   - watch: the table to read. Kept open, it tells later whether the plan still holds.
+    ///   - tables: the tables to read. Kept open, they tell later whether the plan still holds.
     ///   - paths: where to look.
-    /// - Throws: `LinuxSystemError` if the mount table cannot be read.
-    public static func survey(
-        _ watch: MountTableWatch, paths: SystemPaths = .live
-    ) throws(LinuxSystemError) -> StorageInventory {
-        survey(mounts: try watch.read(), paths: paths)
-    }
-
-    /// Looks at the machine by the tables of several mount namespaces: see `survey(_:paths:)` for one.
-    ///
     /// - Throws: `LinuxSystemError` if a mount table cannot be read.
     public static func survey(
         _ tables: MountTables, paths: SystemPaths = .live

@@ -28,7 +28,7 @@ struct UdevRecord: Hashable, Sendable {
         guard properties["ID_FS_TYPE"] != nil || properties["ID_FS_UUID"] != nil else { return nil }
         // In the plain properties udev puts an underscore in place of what is unusual in a name.
         return FilesystemIdentity(
-            uuid: decoded("ID_FS_UUID"), label: decoded("ID_FS_LABEL"), filesystemType: properties["ID_FS_TYPE"],
+            uuid: decoded("ID_FS_UUID"), label: decoded("ID_FS_LABEL"),
             partitionType: properties["ID_PART_ENTRY_TYPE"]?.lowercased())
     }
 

@@ -42,14 +42,6 @@ public struct VarlinkError: ActionableError {
     /// The answer, where it was an error.
     public let errorReply: VarlinkErrorReply?
 
-    /// Whether no server could be reached at all, so that nothing can have been done.
-    public var isUnreachable: Bool {
-        switch code {
-        case .notThere, .refused, .permissionDenied, .cannotConnect, .pathTooLong: true
-        default: false
-        }
-    }
-
     init(
         _ code: Code, _ subject: String, _ problem: String, remedy: String? = nil, underlyingError: Errno? = nil,
         errorReply: VarlinkErrorReply? = nil

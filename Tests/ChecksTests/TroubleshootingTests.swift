@@ -9,7 +9,6 @@ import Testing
 @Suite struct TroubleshootingTests {
     /// Files whose literals are no problems.
     private static let exemptFiles = [
-        "Configuration/ConfigurationKey.swift": "what keys mean: docs/configuration.md",
         "Configuration/ParserGuard.swift": "what is no TOML, as the parser would say it",
         "ControlProtocol/ControlInterface.swift": "the interface: docs/control-socket.md",
         "FreezeCore/Plan/FreezePlan+Changes.swift": "follows \"the mount table changed\"",

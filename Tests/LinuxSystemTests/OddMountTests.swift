@@ -18,7 +18,7 @@ struct OddMountTests {
     ) throws -> (plan: FreezePlan, inventory: StorageInventory) {
         let include = include.isEmpty ? ["\(namespace.root)/**"] : include
         let policy = PlanPolicy(include: try include.map { try FilesystemSelector(parsing: $0) })
-        let inventory = try StorageInventory.survey(try MountTableWatch(PrivateNamespace.table))
+        let inventory = try StorageInventory.survey(mounts: MountTableWatch(PrivateNamespace.table).read())
         return (try FreezePlan.make(from: inventory, policy: policy), inventory)
     }
 

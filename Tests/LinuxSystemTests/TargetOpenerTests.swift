@@ -175,7 +175,7 @@ import Testing
 @Suite struct SurveyOfThisMachineTests {
     @Test func itCanBePlanned() throws {
         let watch = try MountTableWatch()
-        let inventory = try StorageInventory.survey(watch)
+        let inventory = try StorageInventory.survey(mounts: watch.read())
         let policy = PlanPolicy(include: [try FilesystemSelector(parsing: "/")])
         let plan = try FreezePlan.make(from: inventory, policy: policy)
         #expect(!plan.filesystems.isEmpty)

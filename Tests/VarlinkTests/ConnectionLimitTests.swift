@@ -225,7 +225,7 @@ struct ConnectionLimitTests {
             // An answer to nobody.
             for call in service.handler.state.update({ $0.waiting }) {
                 call.reply(continuing: TestHandler.Number(number: 1))
-                call.reply()
+                call.reply(NoParameters())
             }
             #expect(try service.connect().call(Self.one) == .number(1))
         }

@@ -118,7 +118,7 @@ struct ListeningSocketTests {
         try client.waitUntilClosed()
         #expect(service.handler.state.update { $0.closed } == 1)
         // Nobody is there to answer any more.
-        call.reply()
+        call.reply(NoParameters())
         await service.server.stop()
 
         try await service.server.start()

@@ -89,7 +89,7 @@ final class TestHandler: VarlinkHandler {
             case "org.example.test.Wait", "org.example.test.Subscribe": state.update { $0.waiting.append(call) }
             case "org.example.test.Hold":
                 call.connection.keepsOpen = try call.parameters(as: Hold.self).on
-                call.reply()
+                call.reply(NoParameters())
             default: break
             }
         } catch {

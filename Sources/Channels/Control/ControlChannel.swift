@@ -12,7 +12,6 @@ import Varlink
 /// the answer comes.
 public final class ControlChannel: RequestChannel, RequestObserver {
     public let names = [ChannelID.control.name, ChannelID.hold(0).name]
-    private let socket: FilePath
     private let server: VarlinkServer
     private let deliver: @Sendable (ChannelID, ChannelEvent) -> Void
     private let desk: ControlDesk
@@ -24,7 +23,6 @@ public final class ControlChannel: RequestChannel, RequestObserver {
         socket: FilePath, inquiry: any DaemonInquiry,
         deliver: @escaping @Sendable (ChannelID, ChannelEvent) -> Void
     ) {
-        self.socket = socket
         self.deliver = deliver
         desk = ControlDesk(inquiry: inquiry, deliver: deliver)
         let notes = ControlNotes { deliver(.control, .note($0)) }

@@ -14,16 +14,14 @@ public enum FilesystemAction: String, Sendable, Hashable, CaseIterable {
 public struct FilesystemIdentity: Hashable, Sendable {
     public var uuid: String?
     public var label: String?
-    public var filesystemType: String?
     /// The partition's type (GPT GUID in lower case, or `0x…` for MBR).
     public var partitionType: String?
 
     public init(
-        uuid: String? = nil, label: String? = nil, filesystemType: String? = nil, partitionType: String? = nil
+        uuid: String? = nil, label: String? = nil, partitionType: String? = nil
     ) {
         self.uuid = uuid
         self.label = label
-        self.filesystemType = filesystemType
         self.partitionType = partitionType
     }
 }

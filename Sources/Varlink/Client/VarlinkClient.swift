@@ -9,12 +9,10 @@ import SystemPackage
 ///
 /// Letting go of the client closes the connection; and a ``VarlinkServer`` closes one that is idle for long.
 public final class VarlinkClient: Sendable {
-    private let path: FilePath
     private let channel: any Channel
     private let handler: NIOLoopBound<ReplyHandler>
 
-    private init(path: FilePath, channel: any Channel, handler: NIOLoopBound<ReplyHandler>) {
-        self.path = path
+    private init(channel: any Channel, handler: NIOLoopBound<ReplyHandler>) {
         self.channel = channel
         self.handler = handler
     }
@@ -24,7 +22,7 @@ public final class VarlinkClient: Sendable {
     }
 
     /// - Parameter timeout: How long to try while the server has too many connections waiting.
-    /// - Throws: An error that is ``VarlinkError/isUnreachable``.
+    /// - Throws: `notThere`, `refused`, `permissionDenied`, `cannotConnect` or `pathTooLong`.
     public static func connect(
         to path: FilePath, timeout: Duration = .seconds(5)
     ) async throws(VarlinkError) -> VarlinkClient {
@@ -41,7 +39,7 @@ public final class VarlinkClient: Sendable {
                 .withConnectedSocket(socket.rawValue)
                 .get()
             let handler = try await loop.submit { NIOLoopBound(box.value, eventLoop: loop) }.get()
-            return VarlinkClient(path: path, channel: channel, handler: handler)
+            return VarlinkClient(channel: channel, handler: handler)
         } catch {
             throw VarlinkError(.cannotConnect, path.string, "cannot be connected to (\(error))")
         }

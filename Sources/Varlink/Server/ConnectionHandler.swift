@@ -75,7 +75,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
         let end = VarlinkConnection.End(
             loop: context.eventLoop, handler: NIOLoopBound(self, eventLoop: context.eventLoop))
-        connection = VarlinkConnection(id: id, peer: peer, end: end)
+        connection = VarlinkConnection(id: id, end: end)
         checkIdle(at: lastActivity + limits.idleTimeout.timeAmount)
     }
 

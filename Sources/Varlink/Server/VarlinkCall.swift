@@ -43,11 +43,6 @@ public final class VarlinkCall: Sendable {
         send { try ReplyMessage(parameters: parameters, continues: false) }
     }
 
-    /// The final answer of a method that has nothing to tell.
-    public func reply() {
-        reply([String: String]())
-    }
-
     /// One answer of several. A client that did not ask for more than one gets `ExpectedMore` instead, as the final
     /// answer.
     public func reply(continuing parameters: some Encodable) {

@@ -16,7 +16,6 @@ public struct VarlinkConnectionID: Hashable, Sendable {
 /// A client's connection, for any thread.
 public final class VarlinkConnection: Sendable {
     public let id: VarlinkConnectionID
-    public let peer: VarlinkPeer
     private let holds = Atomic(false)
     /// Nil when the connection is closed. Whoever hands an answer over has the lock, so that none comes to the loop
     /// once the connection, and with it perhaps the loop, has ended.
@@ -27,9 +26,8 @@ public final class VarlinkConnection: Sendable {
         let handler: NIOLoopBound<ConnectionHandler>
     }
 
-    init(id: VarlinkConnectionID, peer: VarlinkPeer, end: End) {
+    init(id: VarlinkConnectionID, end: End) {
         self.id = id
-        self.peer = peer
         self.end = Mutex(end)
     }
 
