@@ -7,16 +7,12 @@ import SystemPackage
 struct ActiveResources {
     let requestID: RequestID
     let channel: ChannelID
-    /// The preparation that is awaited; its late result is dropped.
-    var awaitedPreparation: StepID?
     var opened: OpenedRequest?
     /// The hooks of the first plan; a later plan of the same request keeps them.
     var hooks: [HookCandidate] = []
     /// What hooks are told is frozen: by the last plan that could be made.
     var mountPoints: [FilePath] = []
     var ledger: Ledger?
-    /// Whether the freezer was given what is awaited.
-    var isWithFreezer = false
     var runningHook: Task<Void, Never>?
     /// The session hooks that are held, by their index. Whatever is dropped is released.
     var sessions: [Int: HeldSession] = [:]

@@ -13,9 +13,14 @@ extension Coordinator {
     private func perform(_ effect: RequestEffect) {
         switch effect {
         case .recover: recover()
+        case .startFreezer: freezer.start()
+        case .killFreezer: freezer.kill()
         case .openChannels: openChannels()
-        case .assess: assess()
-        case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
+        case .assess(let isFreezerReady): assess(isFreezerReady: isFreezerReady)
+        case .open(let step, let id, let channel): open(step, id, channel)
+        case .openAgain(let step): openAgain(step)
+        case .handOver(let step): handOver(step)
+        case .withdraw: command(.release)
         case .flush(let step, let isLast): flush(step, isLast: isLast)
         case .findWriteHolders(let step, let filesystems): findWriteHolders(step, on: filesystems)
         case .runHook(let step, let index, let phase, let succeeded, let level, let timeout):

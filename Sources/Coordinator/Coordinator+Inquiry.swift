@@ -20,7 +20,7 @@ extension Coordinator {
 
     var status: DaemonStatus {
         DaemonStatus(
-            overview: machine.overview, started: started, isFreezerReady: freezer.isReady,
+            overview: machine.overview, started: started, isFreezerReady: machine.isFreezerReady,
             channels: channels.compactMap(\.names.first).map { name in
                 channelStates[name]
                     ?? DaemonStatus.Channel(name: name, state: "not registered", isRegistered: false)

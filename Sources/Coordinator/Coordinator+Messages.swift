@@ -22,7 +22,7 @@ extension Coordinator {
             if resources?.requestID == id { handle(.sessionEnded(index: index, run)) }
         case .freezerStarted(let life, let processID): freezer.started(life, processID: processID)
         case .freezerEnded(let life, let how): freezerEnded(life, how: how)
-        case .freezerDue: startFreezerIfIdle()
+        case .freezerDue: freezer.launch()
         case .takeOverDue(let id): if resources?.requestID == id { takeOverThaw() }
         case .recoveryDue: recover()
         case .leftover(let result): recovered(result)
@@ -73,27 +73,14 @@ extension Coordinator {
 
     func takeFreezerNews() {
         guard freezer.descriptor != nil else { return }
-        let wasReady = freezer.isReady
         let (news, isConnected) = freezer.receiveAll()
         for piece in news { take(piece) }
-        if freezer.isReady && !wasReady {
-            openWantedChannels()
-            giveToFreezer()
-        }
         if !isConnected { freezerEnded(how: "its connection ended") }
-    }
-
-    /// A request that it was not ready for yet is given to its successor.
-    private func freezerDied() {
-        noticeForcedRecovery()
-        guard resources?.awaitedPreparation != nil else { return handle(.freezerDied) }
-        resources?.isWithFreezer = false
     }
 
     /// Before the end of the freezer, so that the end is not taken for the cause.
     private func noticeForcedRecovery() {
         guard resources?.ledger?.isEndedByHand == true else { return }
-        resources?.awaitedPreparation = nil
         handle(.recoveredByForce)
     }
 
@@ -103,23 +90,19 @@ extension Coordinator {
         // A freezer that is killed while its FIFREEZE hangs does not end before the timeout.
         noticeForcedRecovery()
         if let memory = unwrittenMemory { handle(.memoryRead(memory)) }
-        // A freezer that took the request and says nothing stands still. It is replaced, and not a disk blamed for it.
-        if resources?.awaitedPreparation != nil, resources?.isWithFreezer == true {
-            freezer.kill()
-            preparationFailed("the freezer does not answer; it is replaced")
-        } else {
-            handle(.timePassed)
-        }
+        handle(.timePassed)
     }
 
     private func take(_ news: FreezerNews) {
         switch news {
-        case .ready, .released:
+        case .ready:
+            handle(.freezerReady)
+        case .released:
             break
         case .prepared:
-            isPrepared()
+            handle(.freezerPrepared)
         case .prepareFailed(let error):
-            preparationFailed("the freezer could not get ready: \(error)")
+            handle(.freezerRefused(error))
         case .froze(let index, let error, let started, let ended):
             handle(.froze(index, TimedResult(error: error, started: started, ended: ended)))
         case .thawing(.freezeDeadline):
@@ -135,22 +118,12 @@ extension Coordinator {
         }
     }
 
+    /// Heard of by the end of the process or of its connection, whichever is noticed first.
     private func freezerEnded(_ life: FreezerLife? = nil, how: String) {
-        let wasConnected = freezer.descriptor != nil
+        guard freezer.isPresent(life) else { return }
+        noticeForcedRecovery()
         // The machine first: what it takes over needs the process.
-        if wasConnected, life == nil || freezer.isPresent(life) { freezerDied() }
-        guard freezer.ended(life) else { return }
-        log(LogNote(.warning, "the freezer ended (\(how)); it is started again"))
-        // After one that worked the next is worth waiting for, as long as planning may take.
-        if !freezer.hasBeenReady { preparationFailed("the freezer ended (\(how))") }
-        // Better to answer the host with failure, and HOT_BACKUP as always, than not at all.
-        openWantedChannels()
-        freezer.scheduleRestart()
-    }
-
-    /// Starting it opens paths and makes a process: not in the window (P7). While one is stuck, its successor can
-    /// start, since FREEZE fails until it returns.
-    private func startFreezerIfIdle() {
-        if machine.isWindowOpen { freezer.scheduleRestart() } else { freezer.start() }
+        handle(.freezerEnded(how: how))
+        freezer.ended()
     }
 }

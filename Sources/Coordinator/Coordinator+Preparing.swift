@@ -10,12 +10,11 @@ import SystemPackage
 /// While applications still run: planning, opening, flushing, hooks.
 extension Coordinator {
     /// HOT_BACKUP is answered with success whatever is found here; what would make a FREEZE fail now is said now.
-    func assess() {
+    func assess(isFreezerReady: Bool) {
         guard assessment.begin() else { return }
         let mailbox = mailbox
         let policy = planPolicy
         let hookSources = hookSources
-        let isFreezerReady = freezer.isReady
         let assessment = assessment
         blockingWork("assess") {
             defer { assessment.end() }
@@ -37,22 +36,23 @@ extension Coordinator {
         }
     }
 
-    func prepare(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
-        if resources == nil {
-            resources = ActiveResources(requestID: id, channel: channel)
-            for channel in channels { channel.holdOpening() }
-        }
-        // Planning again: the freezer holds the old plan's descriptors.
-        if resources?.ledger != nil { command(.release) }
-        resources?.opened = nil
-        resources?.isWithFreezer = false
-        resources?.awaitedPreparation = step
+    func open(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
+        resources = ActiveResources(requestID: id, channel: channel)
+        for channel in channels { channel.holdOpening() }
         assessment.cancel()
+        startOpening(step, keeping: nil)
+    }
+
+    func openAgain(_ step: StepID) {
+        resources?.opened = nil
+        startOpening(step, keeping: resources?.hooks)
+    }
+
+    /// - Parameter hooks: The hooks of the request's first plan; nil to look for them.
+    private func startOpening(_ step: StepID, keeping hooks: [HookCandidate]?) {
         let mailbox = mailbox
         let policy = planPolicy
         let hookSources = hookSources
-        // At the first plan there is no ledger yet: then they are looked for.
-        let hooks = resources?.ledger == nil ? nil : resources?.hooks
         blockingWork("plan") {
             do throws(PreparationFailure) {
                 let opened = try OpenedRequest.open(policy: policy, hookSources: hookSources, keeping: hooks)
@@ -65,28 +65,23 @@ extension Coordinator {
         }
     }
 
-    /// The first half of the preparation is done; the freezer's half follows.
+    /// What nobody awaits any more is closed by being dropped.
     func take(_ step: StepID, _ result: Result<OpenedRequest, PreparationFailure>) {
-        guard resources?.awaitedPreparation == step else { return }
+        guard machine.isAwaited(step) else { return }
         switch result {
         case .failure(let failure):
-            resources?.awaitedPreparation = nil
-            handle(.preparationFailed(step, reason: failure.reason, plan: failure.plan, failure.mountPoint))
+            handle(.openingFailed(step, reason: failure.reason, plan: failure.plan, failure.mountPoint))
         case .success(let opened):
             resources?.opened = opened
             resources?.hooks = opened.hooks
             resources?.mountPoints = opened.ownMountPoints
-            for note in opened.plan.notes { log(LogNote(.warning, note)) }
-            // A dry run has nothing for the freezer to do.
-            if machine.policy.isDryRun { return isPrepared() }
-            if freezer.isReady { giveToFreezer() }
+            handle(.opened(step, PlannedRequest(plan: opened.plan, hooks: opened.plannedHooks)))
         }
     }
 
-    /// Hands ledger and descriptors to the freezer, once it is there and the plan is.
-    func giveToFreezer() {
-        guard let resources, let opened = resources.opened, resources.awaitedPreparation != nil else { return }
-        self.resources?.isWithFreezer = true
+    /// Writes the ledger, and gives it to the freezer with the descriptors.
+    func handOver(_ step: StepID) {
+        guard let resources, let opened = resources.opened else { return }
         let targets = opened.freezeTargets
         do {
             let (ledger, ledgerDescriptor) = try runDirectory.createLedger(
@@ -102,24 +97,10 @@ extension Coordinator {
             self.resources?.ledger = ledger
             try freezer.prepare(ledger: ledgerDescriptor, descriptors: targets.map(\.target.descriptor))
         } catch Errno.brokenPipe {
-            // It has just died: its successor is given the request.
-            self.resources?.isWithFreezer = false
+            // It has just ended, which is noticed next.
         } catch {
-            preparationFailed("the freezer cannot be given the request: \(error)")
+            mailbox.post(.handOverFailed(step, reason: "\(error)"))
         }
-    }
-
-    /// The freezer has everything; or, in a dry run, need not.
-    func isPrepared() {
-        guard let step = resources?.awaitedPreparation, let opened = resources?.opened else { return }
-        resources?.awaitedPreparation = nil
-        handle(.prepared(step, PreparedRequest(plan: opened.plan, hooks: opened.plannedHooks)))
-    }
-
-    func preparationFailed(_ reason: String) {
-        guard let step = resources?.awaitedPreparation else { return }
-        resources?.awaitedPreparation = nil
-        handle(.preparationFailed(step, reason: reason, plan: resources?.opened?.plan))
     }
 
     // MARK: Flushing

@@ -72,15 +72,7 @@ extension Coordinator {
 
     // MARK: Channels
 
-    /// A FREEZE that comes before the freezer is ready would only wait for it.
     func openChannels() {
-        areChannelsWanted = true
-        if freezer.isReady { openWantedChannels() }
-    }
-
-    func openWantedChannels() {
-        guard areChannelsWanted else { return }
-        areChannelsWanted = false
         for channel in channels {
             do {
                 try channel.start()

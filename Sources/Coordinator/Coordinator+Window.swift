@@ -85,7 +85,7 @@ extension Coordinator {
     /// A freezer that was killed while its FIFREEZE hangs is not waited for: it can do nothing any more.
     func thaw() {
         command(.thaw)
-        if freezer.isDying { mailbox.post(.freezerDied) }
+        if freezer.isDying { mailbox.post(.freezerHangs) }
     }
 
     /// The freezer is dead, or will be: a FIFREEZE of it that hangs keeps its process, so each superblock has a

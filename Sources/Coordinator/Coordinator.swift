@@ -53,8 +53,6 @@ public final class Coordinator: @unchecked Sendable {
     var resources: ActiveResources?
     /// What an earlier life left and is not thawed yet: kept open until it is.
     var leftoverLedger: Ledger?
-    /// Requests may come, as soon as the freezer is there.
-    var areChannelsWanted = false
     var isDone = false
     private let lock: FileDescriptor
 
@@ -132,7 +130,6 @@ public final class Coordinator: @unchecked Sendable {
         lifeObserver?.isStarting()
         setHold(holdWanted)
         readLastRequests()
-        freezer.start()
         perform(machine.start(at: Moment.now))
         while !isDone {
             waitForWork()

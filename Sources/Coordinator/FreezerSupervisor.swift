@@ -26,10 +26,6 @@ final class FreezerSupervisor {
     /// The process, as long as it has not been reaped.
     private(set) var process: ProcessHandle?
     private var record: HeldProcessRecord?
-    /// Whether it can take a request.
-    private(set) var isReady = false
-    /// Whether this life of it, or the last one, ever could.
-    private(set) var hasBeenReady = false
 
     private static let shortestDelay = Duration.milliseconds(50)
     private static let longestDelay = Duration.seconds(2)
@@ -44,13 +40,25 @@ final class FreezerSupervisor {
 
     // MARK: Life
 
+    /// Starts the freezer: at once the first time, later after a pause that grows as long as it keeps dying young.
     func start() {
+        if life.number == 0 { return launch() }
+        if Moment.now - startedAt > .seconds(60) { restartDelay = Self.shortestDelay }
+        let delay = restartDelay
+        restartDelay = min(restartDelay * 2, Self.longestDelay)
+        let mailbox = mailbox
+        Task.detached {
+            try? await Task.sleep(for: delay)
+            mailbox.post(.freezerDue)
+        }
+    }
+
+    /// Begins a new life, unless one is going on.
+    func launch() {
         guard isOver else { return }
         isOver = false
         life = FreezerLife(number: life.number + 1)
         startedAt = Moment.now
-        isReady = false
-        hasBeenReady = false
         let ends: (PacketSocket, FileDescriptor)
         do throws(Errno) {
             ends = try PacketSocket.pair()
@@ -92,30 +100,15 @@ final class FreezerSupervisor {
         if process == nil { disconnect() }
     }
 
-    func isPresent(_ life: FreezerLife?) -> Bool { life == self.life && !isOver }
+    /// Whether this life, or the present one, is not known to be over.
+    func isPresent(_ life: FreezerLife?) -> Bool { life ?? self.life == self.life && !isOver }
 
-    /// Takes note that a life has ended, or that its connection has: whichever is heard of first.
-    ///
-    /// - Returns: Whether this is news.
-    func ended(_ life: FreezerLife? = nil) -> Bool {
-        guard !isOver, life ?? self.life == self.life else { return false }
+    /// This life is over: its process or its connection has ended.
+    func ended() {
         disconnect()
         isOver = true
         process = nil
         record = nil
-        return true
-    }
-
-    /// Has it started again after a while that grows as long as it keeps dying young.
-    func scheduleRestart() {
-        if Moment.now - startedAt > .seconds(60) { restartDelay = Self.shortestDelay }
-        let delay = restartDelay
-        restartDelay = min(restartDelay * 2, Self.longestDelay)
-        let mailbox = mailbox
-        Task.detached {
-            try? await Task.sleep(for: delay)
-            mailbox.post(.freezerDue)
-        }
     }
 
     /// Whether it was killed, but cannot end: with a FIFREEZE that hangs in the kernel its connection stays open.
@@ -124,7 +117,6 @@ final class FreezerSupervisor {
     /// Closes our end: a freezer that lives thaws what it holds and ends.
     func disconnect() {
         socket = nil
-        isReady = false
     }
 
     /// Ends it for good. It is heard of no more, until its end is.
@@ -135,7 +127,7 @@ final class FreezerSupervisor {
 
     // MARK: Packets
 
-    /// What it has reported of the present request, and whether the connection still stands.
+    /// That it is ready, what it has reported of the present request, and whether the connection still stands.
     func receiveAll() -> (news: [FreezerNews], isConnected: Bool) {
         var reports: [FreezerNews] = []
         while let socket {
@@ -143,12 +135,7 @@ final class FreezerSupervisor {
                 guard let (packet, descriptors) = try socket.receive() else { return (reports, false) }
                 for descriptor in descriptors { try? descriptor.close() }
                 guard let report = FreezerReport(packet: packet) else { continue }
-                if report.news == .ready {
-                    isReady = true
-                    hasBeenReady = true
-                } else if report.session == session {
-                    reports.append(report.news)
-                }
+                if report.news == .ready || report.session == session { reports.append(report.news) }
             } catch .wouldBlock {
                 return (reports, true)
             } catch {

@@ -20,6 +20,8 @@ struct Coverage {
         case daemonStopped, daemonStoppedFrozen
         // A user asleep inside a write.
         case heldWriterRefused, holderOfStuckFound
+        // The freezer, before and between requests.
+        case freezerAwaited, freezerNeverReady, handedToSuccessor, freezerReplaced, freezerHung, freezerRefused
         // Hooks without work, and hooks that fail at thaw.
         case onlySkipped, attentionEnded
         // A FIFREEZE that was given up, and returned when others were thawed.
@@ -28,7 +30,7 @@ struct Coverage {
 
     /// What comes from outside, at any moment.
     enum Intrusion: Int, CaseIterable {
-        case hotBackup, freeze, thaw, channelLost, freezerDied, recoveredByForce, shutdown
+        case hotBackup, freeze, thaw, channelLost, freezerEnded, recoveredByForce, shutdown
     }
 
     /// From one state to another.
@@ -128,7 +130,7 @@ extension Coverage.Intrusion {
         case .freeze: self = .freeze
         case .thaw: self = .thaw
         case .channelLost: self = .channelLost
-        case .freezerDied: self = .freezerDied
+        case .freezerEnded: self = .freezerEnded
         case .recoveredByForce: self = .recoveredByForce
         case .shutdown: self = .shutdown
         default: return nil

@@ -42,6 +42,14 @@ struct PromiseCheck {
     /// A filesystem outside the plan was writable at the host's THAW.
     var isMoreWritable = false
     var lateFreezes = LateFreezeCheck()
+    /// A plan is made and open.
+    var isOpened = false
+    /// A freezer that has not ended was to be handed the plan.
+    var isHandedOver = false
+    /// The freezer was told to let go of the last plan.
+    var isWithdrawn = false
+    /// When the plan in progress was begun.
+    var planningBegan: Int64?
     /// After the event before.
     var wasWindowOpen = false
 }
@@ -53,19 +61,25 @@ extension Simulation {
 
     func noteEvent(_ event: RequestEvent) {
         switch event {
+        case .recovered(nil): noteRecovery()
         case .recovered(let leftover?):
+            noteRecovery()
             check.failedThawStarts = [:]
             check.thawHooksBegan = nil
             check.isLeftover = true
             check.owedHooks = leftover.hooksOwedThaw.reversed().map { ($0.name, false) }
             coverage.note(leftover.stuck.isEmpty ? .recovered : .recoveredStuck)
-        case .prepared(_, let prepared):
-            check.frozen = Array(repeating: false, count: prepared.plan.filesystems(.freeze).count)
+        case .opened(let step, let planned) where machine.isAwaited(step):
+            check.isOpened = true
+            check.frozen = Array(repeating: false, count: planned.plan.filesystems(.freeze).count)
             check.lastLevel = -1
             check.isCrashConsistent =
-                prepared.plan.filesystems.contains { $0.action == .sync && !$0.isHarmless }
-                || prepared.plan.filesystems.contains { $0.hiddenStorage == .nvmeLoop }
-                || !prepared.plan.unreachable.isEmpty
+                planned.plan.filesystems.contains { $0.action == .sync && !$0.isHarmless }
+                || planned.plan.filesystems.contains { $0.hiddenStorage == .nvmeLoop }
+                || !planned.plan.unreachable.isEmpty
+        case .freezerHangs:
+            coverage.note(.freezerHung)
+            process?.isKilled = true
         case .froze(let index, let result):
             if result.error == nil, check.frozen.indices.contains(index) { check.frozen[index] = true }
             if result.error == .resourceBusy { coverage.note(.frozenByForeigner) }
@@ -129,11 +143,22 @@ extension Simulation {
     func inspect(_ effect: RequestEffect) {
         if scenario.policy.isDryRun { inspectRehearsal(effect) }
         switch effect {
-        case .prepare(_, let id, _, let isAgain):
+        case .open(_, let id, _):
             inspectQuiet(effect)
-            if isAgain { coverage.note(.replanned) } else { noteBegin(id) }
+            noteBegin(id)
+            check.planningBegan = now
+        case .openAgain:
+            inspectQuiet(effect)
+            coverage.note(.replanned)
+            (check.isOpened, check.isHandedOver, check.planningBegan) = (false, false, now)
+            if process?.session != nil { violate("P1", "planned again, and the freezer holds the last plan") }
+        case .withdraw:
+            inspectQuiet(effect)
+            check.isWithdrawn = true
+        case .startFreezer, .killFreezer, .handOver, .openChannels: inspectFreezerEffect(effect)
         case .flush:
             inspectQuiet(effect)
+            inspectConfirmation(before: "a flush")
             check.mountsAreAsPlanned = false
             // Applications do not wait for a search.
             if machine.state != .flushingLast { check.hasSearched = false }
@@ -159,7 +184,7 @@ extension Simulation {
                 violate("P4", "a leftover thaw hook is told \(String(describing: level)), the host is not")
             }
             inspectThawHook(name)
-        case .assess, .openChannels, .reopenChannels, .release: inspectQuiet(effect)
+        case .assess, .reopenChannels, .release: inspectQuiet(effect)
         case .keepOutcome:
             inspectQuiet(effect)
             if !check.thawSucceeded { violate("P3", "success is kept, but the host is not told") }
@@ -191,16 +216,15 @@ extension Simulation {
     /// A dry run looks, and does nothing.
     private func inspectRehearsal(_ effect: RequestEffect) {
         switch effect {
-        case .flush, .findWriteHolders, .checkMounts, .pollMounts, .runHook, .startSession, .releaseSessions,
-            .runLeftoverHook,
-            .cancelHook, .freeze, .thaw, .takeOverThaw:
+        case .handOver, .withdraw, .killFreezer, .flush, .findWriteHolders, .checkMounts, .pollMounts, .runHook,
+            .startSession, .releaseSessions, .runLeftoverHook, .cancelHook, .freeze, .thaw, .takeOverThaw:
             violate("dry run", "\(effect)")
         default: break
         }
     }
 
     /// P7. What hangs in the kernel is no reason to wait.
-    private func inspectQuiet(_ effect: RequestEffect) {
+    func inspectQuiet(_ effect: RequestEffect) {
         if let frozen = frozenButNotStuck { violate("P7", "\(effect) while \(frozen) is frozen") }
     }
 
@@ -304,6 +328,7 @@ extension Simulation {
         guard let levels = currentFreezer.map({ freezers[$0].levels }) else {
             return violate("P6", "frozen without a plan")
         }
+        inspectConfirmation(before: "FIFREEZE")
         if check.lastLevel < 0 { inspectWriters(before: "FIFREEZE") }
         if !check.mountsAreAsPlanned { violate("P2", "frozen without another look at the mount table") }
         if level <= check.lastLevel { violate("P6", "level \(level) follows level \(check.lastLevel)") }
@@ -326,6 +351,7 @@ extension Simulation {
         if machine.isStuck { coverage.note(.stuck) }
         inspectWindow(machine)
         inspectFileWrites(machine)
+        inspectPreparation(machine)
         if !machine.debts.isEmpty, !machine.lostChannels.isEmpty { coverage.note(.lost) }
         if let name = check.attentionEnds {
             check.attentionEnds = nil

@@ -6,10 +6,21 @@ extension Simulation {
     func perform(_ effect: RequestEffect) {
         switch effect {
         case .recover: recover()
-        case .openChannels, .reopenChannels:
-            for index in hosts.indices { hosts[index].isOpen = true }
+        case .startFreezer: startFreezer()
+        case .killFreezer:
+            process?.isKilled = true
+            freezerDies()
+        case .openChannels:
+            areChannelsStarted = true
+            openHosts()
+        case .reopenChannels: if areChannelsStarted { openHosts() }
         case .assess, .note, .progress: break
-        case .prepare(let step, let id, let channel, _): prepare(step, id, channel)
+        case .open(let step, let id, let channel):
+            served = (id, channel)
+            open(step)
+        case .openAgain(let step): open(step)
+        case .handOver(let step): handOver(step)
+        case .withdraw: process?.session = nil
         case .flush(let step, _): flush(step)
         case .findWriteHolders(let step, let targets): findWriteHolders(step, targets)
         case .checkMounts(let step), .pollMounts(let step):
@@ -34,7 +45,11 @@ extension Simulation {
                 schedule(at: now + random.milliseconds(0, 40), .foreignThaw(victim))
             }
             order(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
-        case .thaw: order(.thaw)
+        case .thaw:
+            order(.thaw)
+            if let process, !process.isAlive, !process.isKilled {
+                schedule(at: now, .daemon(.freezerHangs, life: life))
+            }
         case .takeOverThaw: takeOver(isRecovering: false)
         case .answer(_, let operation, let verdict, _): answered(operation, verdict)
         case .keepOutcome(let level): ledger?.outcome = level
@@ -43,6 +58,10 @@ extension Simulation {
         case .release: release()
         case .exit: stopDaemon(restartsIn: random.milliseconds(10, 5000))
         }
+    }
+
+    private func openHosts() {
+        for index in hosts.indices { hosts[index].isOpen = true }
     }
 
     /// Before the owner's THAW the driver looks for writes in the window, and for newly writable filesystems.
@@ -62,39 +81,61 @@ extension Simulation {
 
     // MARK: Preparing
 
-    private func prepare(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
+    private func open(_ step: StepID) {
         if fails(.foreignFreeze, 3) { foreignAgentComes(within: 10_000) }
-        preparation = step
+        opening = step
         let delay = fails(.workHangs, 8) ? hangs(8, 30) : random.milliseconds(0, 200)
         if fails(.workFails, 10) {
-            let failed = RequestEvent.preparationFailed(step, reason: "cannot be opened", plan: nil)
+            let failed = RequestEvent.openingFailed(step, reason: "cannot be opened", plan: nil)
             return schedule(at: now + delay, .daemon(failed, life: life))
         }
-        schedule(at: now + delay, .isPrepared(step, id, channel, life: life))
+        schedule(at: now + delay, .isOpened(step, life: life))
     }
 
-    func isPrepared(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
-        guard preparation == step else { return }
+    func isOpened(_ step: StepID) {
+        guard opening == step else { return }
         let plan = isHealing ? SimulatedWorld.healthyPlan : SimulatedWorld.plan(&random)
         planned = plan
         isMoreMounted = false
-        if !scenario.policy.isDryRun { readyFreezer(plan, id, channel) }
         // A directory read a second time may hold other hooks than those that have run.
         let others = random.oneIn(2) ? [] : scenario.hooks.reversed()
         let hooks = freezeHooksStarted.isEmpty || random.oneIn(2) ? scenario.hooks : others
-        schedule(
-            at: now + random.milliseconds(0, 5),
-            .daemon(.prepared(step, PreparedRequest(plan: plan, hooks: hooks)), life: life))
+        deliver(.opened(step, PlannedRequest(plan: plan, hooks: hooks)))
     }
 
-    private func readyFreezer(_ plan: FreezePlan, _ id: RequestID, _ channel: ChannelID) {
+    private func handOver(_ step: StepID) {
+        guard let plan = planned, let served else { return violate("P1", "nothing is open to be handed over") }
+        guard let process, process.isReady else { return violate("P1", "handed over, and no freezer is ready") }
+        check.isHandedOver = true
+        if process.session != nil { violate("P1", "handed over to a freezer that holds another plan") }
+        if fails(.workFails, 12) {
+            let failed = RequestEvent.handOverFailed(step, reason: "no descriptor")
+            return schedule(at: now, .daemon(failed, life: life))
+        }
+        if ledger?.id == served.id, ledger?.freezer != nil, !check.isWithdrawn {
+            coverage.note(.handedToSuccessor)
+        }
+        check.isWithdrawn = false
+        readyFreezer(plan, served.id, served.channel, process)
+    }
+
+    private func readyFreezer(
+        _ plan: FreezePlan, _ id: RequestID, _ channel: ChannelID, _ process: SimulatedProcess
+    ) {
         let targets = plan.filesystems.filter { $0.action == .freeze }
-        freezers.append(SimulatedFreezer(levels: targets.compactMap(\.level)))
+        var freezer = SimulatedFreezer(process: process.number, levels: targets.compactMap(\.level))
+        // That it is dead may not have been noticed: then it is sent nothing.
+        (freezer.isAlive, freezer.isSilent) = (process.isAlive, process.isSilent)
+        freezers.append(freezer)
+        self.process?.session = freezers.count - 1
         ledger = SimulatedLedger(
             id: id, channel: channel, freezer: freezers.count - 1, superblocks: targets.map(SimulatedWorld.index),
             words: Array(repeating: .planned, count: targets.count), hooks: ledger?.hooks ?? scenario.hooks,
             owedHooks: ledger?.owedHooks ?? [])
         windowLimit = 0
+        let isSlow = faults.contains(.freezerDies) && random.oneIn(3)
+        schedule(
+            at: now + random.milliseconds(0, isSlow ? 2000 : 5), .freezerConfirms(freezers.count - 1))
         if fails(.freezerDies, 2) {
             schedule(at: now + fate(), .freezerIsKilled(freezers.count - 1))
         }
@@ -115,7 +156,8 @@ extension Simulation {
     private func release() {
         giveUpOnRunningHook()
         heldSessions = []
-        preparation = nil
+        opening = nil
+        process?.session = nil
         isLeftover = false
         orphanThaw = nil
         if let ledger, ledger.words.contains(where: { !$0.isSettled }) {

@@ -44,7 +44,10 @@ struct SimulatedFreezer {
         case thaw
     }
 
+    let process: Int
     var isAlive = true
+    /// The daemon was told that it has every descriptor.
+    var hasConfirmed = false
     /// Stopped: it takes no orders and its timer does nothing.
     var isSilent = false
     /// Its daemon is gone.
@@ -61,7 +64,8 @@ struct SimulatedFreezer {
     var lastReport: Int64 = 0
     var lastOrder: Int64 = 0
 
-    init(levels: [Int]) {
+    init(process: Int, levels: [Int]) {
+        self.process = process
         self.levels = levels
         phases = Array(repeating: .waiting, count: levels.count)
     }

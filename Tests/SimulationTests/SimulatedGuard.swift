@@ -13,21 +13,10 @@ struct SimulatedGuard {
 }
 
 extension Simulation {
-    /// The freezer is killed. What it has in flight in the kernel still happens.
-    func killFreezer(_ id: Int) {
-        guard freezers[id].isAlive else { return }
-        freezers[id].isAlive = false
-        if let ledger, isDaemonUp, ledger.freezer == id, !freezers[id].isOrphaned {
-            schedule(at: now + random.milliseconds(0, 20), .daemon(.freezerDied, life: life))
-        }
-    }
-
     func takeOver(isRecovering: Bool) {
         guard let ledger else { return }
-        // Its end is our doing, and nothing that the machine is told.
-        if freezers[ledger.freezer].isAlive {
-            freezers[ledger.freezer].isAlive = false
-        }
+        killFreezer(ledger.freezer)
+        if process?.session == ledger.freezer { process?.isKilled = true }
         guard orphanThaw == nil else { return }
         let none = Array(repeating: false, count: ledger.words.count)
         orphanThaw = SimulatedGuard(isRecovering: isRecovering, isDone: none, isThawing: none, isUncertain: none)

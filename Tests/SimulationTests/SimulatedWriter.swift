@@ -77,6 +77,9 @@ extension Simulation {
 
     /// A request fails because of a writer only after the writer has slept for the patience.
     func inspectFailure(_ reason: String) {
+        if reason == "the freezer does not answer; it is replaced", process?.isKilled == false {
+            violate("P9", "a freezer that does not answer is kept")
+        }
         guard reason.contains("its freeze would hang") else { return }
         let numbers = writers.indices.filter { reason.contains("process \($0) (") }
         coverage.note(.heldWriterRefused)

@@ -40,12 +40,8 @@ extension Simulation {
         case .freezerDies:
             // `quiescectl recover --force` tells the daemon before it kills the freezer.
             if random.oneIn(2) { schedule(at: now, .daemon(.recoveredByForce, life: life)) }
-            if let id = currentFreezer, !freezers[id].isOrphaned {
-                if machine.isStuck { coverage.note(.freezerDiedWhileStuck) }
-                killFreezer(id)
-            } else {
-                schedule(at: now, .daemon(.freezerDied, life: life))
-            }
+            if machine.isStuck, process?.isAlive == true { coverage.note(.freezerDiedWhileStuck) }
+            freezerDies()
         }
     }
 

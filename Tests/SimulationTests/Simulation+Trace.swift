@@ -6,7 +6,7 @@ extension Simulation.Happening {
     var life: Int? {
         switch self {
         case .daemon(_, let life), .guardThaws(_, let life), .recoveryTakesOver(let life), .recoveryEnds(let life),
-            .isPrepared(_, _, _, let life), .mountsAreRead(_, let life), .tasksAreRead(_, _, let life),
+            .isOpened(_, let life), .mountsAreRead(_, let life), .tasksAreRead(_, _, let life),
             .hookEnds(_, _, _, _, let life),
             .sessionEnds(_, _, _, let life):
             life
@@ -17,7 +17,7 @@ extension Simulation.Happening {
     /// Whether it has to wait while the daemon is stopped.
     var needsDaemon: Bool {
         switch self {
-        case .report, .hostActs, .hostHangsUp, .channelGivesUp: true
+        case .report, .freezerIsReady, .freezerEnds, .hostActs, .hostHangsUp, .channelGivesUp: true
         default: life != nil
         }
     }
@@ -33,7 +33,8 @@ extension Simulation.Happening {
     /// Whether it would not be seen in the events that the machine gets.
     var isWorthTracing: Bool {
         switch self {
-        case .daemon, .report, .hostActs, .isPrepared, .mountsAreRead, .tasksAreRead, .hookEnds, .sessionEnds,
+        case .daemon, .report, .freezerIsReady, .freezerEnds, .hostActs, .isOpened, .mountsAreRead, .tasksAreRead,
+            .hookEnds, .sessionEnds,
             .freezerWakes,
             .driverGivesUp,
             .channelGivesUp:
@@ -48,9 +49,9 @@ extension Simulation.Happening {
 extension RequestEvent {
     var brief: String {
         switch self {
-        case .prepared(let step, let prepared):
-            "prepared(\(step.number), levels \(prepared.plan.levels.map { $0.map(\.mountPoint.string) }), "
-                + "hooks \(prepared.hooks.map(\.name)))"
+        case .opened(let step, let planned):
+            "opened(\(step.number), levels \(planned.plan.levels.map { $0.map(\.mountPoint.string) }), "
+                + "hooks \(planned.hooks.map(\.name)))"
         case .hookFinished(let step, let run):
             "hookFinished(\(step.number), \(run.name) \(run.phase) \(run.outcome))"
         case .sessionEnded(let index, let run): "sessionEnded(\(index), \(run.outcome))"

@@ -9,6 +9,9 @@ final class Simulation {
         case daemon(RequestEvent, life: Int)
         case report(RequestEvent, freezer: Int)
         case order(SimulatedFreezer.Order, freezer: Int)
+        case freezerIsReady(process: Int)
+        case freezerEnds(process: Int)
+        case freezerConfirms(Int)
         case freezerSeesEnd(Int)
         case freezerWakes(Int)
         case freezerIsKilled(Int)
@@ -18,7 +21,7 @@ final class Simulation {
         case guardThaws(Int, life: Int)
         case recoveryTakesOver(life: Int)
         case recoveryEnds(life: Int)
-        case isPrepared(StepID, RequestID, ChannelID, life: Int)
+        case isOpened(StepID, life: Int)
         case mountsAreRead(StepID, life: Int)
         case tasksAreRead(StepID, [Int], life: Int)
         case hookEnds(StepID, String, HookPhase, HookOutcome, life: Int)
@@ -65,7 +68,15 @@ final class Simulation {
     /// The machine's, since its last event.
     var deadline: Moment?
     private var timer: (deadline: Moment, due: Int64)?
-    var preparation: StepID?
+    var isRecovered = false
+    var areChannelsStarted = false
+    /// The freezer's process, unless the machine was told of its end.
+    var process: SimulatedProcess?
+    var processCount = 0
+    /// Whether a freezer was ready at the end of the recovery, or was heard of since.
+    var hasFreezerReported = false
+    var served: (id: RequestID, channel: ChannelID)?
+    var opening: StepID?
     var mountCheck: StepID?
     var planned: FreezePlan?
     var runningHook: (step: StepID, name: String, phase: HookPhase)?
@@ -148,6 +159,7 @@ final class Simulation {
         writers = []
         isHealing = true
         stoppedUntil = 0
+        process?.isSilent = false
         scenario.hooks = [SimulatedWorld.hook(0, .plain), SimulatedWorld.hook(1, .session)]
         for index in superblocks.indices where superblocks[index].holder == .foreign {
             superblocks[index].holder = .nobody
@@ -283,9 +295,13 @@ final class Simulation {
         case .report(let event, let id):
             // What was read before the freezer was killed still counts, what is left in its socket may not.
             if isDaemonUp, !freezers[id].isOrphaned, id == currentFreezer, orphanThaw == nil || random.oneIn(2) {
+                if event == .freezerPrepared { freezers[id].hasConfirmed = true }
                 deliver(event)
             }
         case .order(let order, let id): obey(order, freezer: id)
+        case .freezerIsReady(let number): freezerIsReady(number)
+        case .freezerEnds(let number): freezerEnds(number)
+        case .freezerConfirms(let id): freezerConfirms(id)
         case .freezerSeesEnd(let id):
             if freezers[id].acts {
                 beginFreezerThaw(id, reason: nil)
@@ -293,7 +309,7 @@ final class Simulation {
             }
         case .freezerWakes(let id): advanceFreezer(id)
         case .freezerIsKilled(let id): killFreezer(id)
-        case .freezerFallsSilent(let id): if !freezers[id].isThawFinished { freezers[id].isSilent = true }
+        case .freezerFallsSilent(let id): freezerFallsSilent(id)
         case .freezeReturns(let id, let index, let superblock):
             freezeReturns(index, superblock: superblock, freezer: id)
         case .thawReturns(let id, let index, let superblock):
@@ -301,7 +317,7 @@ final class Simulation {
         case .guardThaws(let index, _): guardThaws(index)
         case .recoveryTakesOver: recoveryTakesOver()
         case .recoveryEnds: recoveryEnds()
-        case .isPrepared(let step, let id, let channel, _): isPrepared(step, id, channel)
+        case .isOpened(let step, _): isOpened(step)
         case .mountsAreRead(let step, _): mountsAreRead(step)
         case .tasksAreRead(let step, let superblocks, _): tasksAreRead(step, superblocks)
         case .hookEnds(let step, let name, let phase, let outcome, _): hookEnds(step, name, phase, outcome)
@@ -345,6 +361,9 @@ final class Simulation {
     private func startDaemon() {
         life += 1
         isDaemonUp = true
+        isRecovered = false
+        areChannelsStarted = false
+        hasFreezerReported = false
         stoppedUntil = 0
         machine = RequestMachine(policy: scenario.policy)
         timer = nil
@@ -358,7 +377,8 @@ final class Simulation {
         isDaemonUp = false
         mountCheck = nil
         orphanThaw = nil
-        preparation = nil
+        opening = nil
+        process = nil
         runningHook = nil
         // They end with their standard input.
         heldSessions = []

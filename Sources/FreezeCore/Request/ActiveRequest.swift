@@ -39,7 +39,9 @@ struct ActiveRequest: Sendable {
     var freezeOperation: OperationID?
     /// Operations that are answered when everything is thawed.
     var pendingOperations: [PendingOperation] = []
-    var prepared: PreparedRequest?
+    var preparation = Preparation.opening
+    /// The last plan that could be made and opened.
+    var planned: PlannedRequest?
     /// The filesystems to freeze, in the ledger's order.
     var targets: [PlannedFilesystem] = []
     /// Per target: nil until its FIFREEZE was issued.

@@ -2,13 +2,24 @@
 public enum RequestEffect: Hashable, Sendable {
     /// Thaw what an earlier life left. Answered by `recovered`.
     case recover
+    /// Start the freezer; after an earlier one has ended, after a pause. Answered by `freezerReady` or `freezerEnded`.
+    case startFreezer
+    /// End the freezer, which does not answer. Its end is reported by `freezerEnded`.
+    case killFreezer
     /// From now on requests may come.
     case openChannels
     /// Look now, at HOT_BACKUP, for what would make a FREEZE fail, and log it.
-    case assess
-    /// Plan, open every filesystem, list the hooks, write the ledger, ready the freezer. `isAgain`: hooks have run, and
-    /// the first list of hooks stays: indices and the ledger's progress of hooks belong to it.
-    case prepare(StepID, RequestID, ChannelID, isAgain: Bool)
+    case assess(isFreezerReady: Bool)
+    /// A request begins: plan, open every filesystem, list the hooks. Answered by `opened` or `openingFailed`.
+    case open(StepID, RequestID, ChannelID)
+    /// The same again, for the same request. The first list of hooks stays: indices and the ledger's progress of hooks
+    /// belong to it.
+    case openAgain(StepID)
+    /// Write the ledger, and give it to the freezer with the descriptors of the filesystems to freeze. Answered by
+    /// `freezerPrepared`, `freezerRefused` or `handOverFailed`.
+    case handOver(StepID)
+    /// Have the freezer let go of what it was handed.
+    case withdraw
     /// `isLast`: only what will be frozen, since applications wait.
     case flush(StepID, isLast: Bool)
     /// Search for tasks that sleep inside a write to one of these filesystems. Answered by `writeHoldersFound`.

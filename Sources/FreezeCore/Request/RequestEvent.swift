@@ -23,9 +23,13 @@ public enum RequestEvent: Hashable, Sendable {
     case acknowledge(ChannelID, OperationID)
 
     // Answers to effects
-    case prepared(StepID, PreparedRequest)
+    /// The plan is made, and every filesystem of it is open.
+    case opened(StepID, PlannedRequest)
     /// The last is the filesystem to blame, if one is.
-    case preparationFailed(StepID, reason: String, plan: FreezePlan?, FilePath? = nil)
+    case openingFailed(StepID, reason: String, plan: FreezePlan?, FilePath? = nil)
+    /// The ledger could not be made, or the freezer not be sent it. Not reported if the freezer has ended: then
+    /// `freezerEnded` follows.
+    case handOverFailed(StepID, reason: String)
     case flushed(StepID, FlushResult)
     case flushFinished(StepID)
     /// What was unwritten a moment ago, before anything was frozen.
@@ -38,6 +42,17 @@ public enum RequestEvent: Hashable, Sendable {
     case sessionEnded(index: Int, HookRun)
 
     // From the freezer
+    /// It can take a request.
+    case freezerReady
+    /// It has the ledger and every descriptor that it was handed.
+    case freezerPrepared
+    /// It could not take what it was handed.
+    case freezerRefused(Errno)
+    /// Its process or its connection has ended: reported once for each process that `startFreezer` has started or could
+    /// not start, also after `killFreezer` and `takeOverThaw`.
+    case freezerEnded(how: String)
+    /// Answer to `thaw`: it was killed, and cannot end because its FIFREEZE hangs.
+    case freezerHangs
     case froze(Int, TimedResult)
     case freezerThaws(reason: String)
     /// Something was written to the filesystem's devices since all was frozen: somebody has thawed it.
@@ -49,7 +64,6 @@ public enum RequestEvent: Hashable, Sendable {
     case thawed(Int, TimedResult)
     /// Whatever could be thawed is; superblocks whose FIFREEZE hangs are still to come.
     case thawFinished
-    case freezerDied
     /// The admin ends the request with `quiescectl recover --force`, which kills the freezer.
     case recoveredByForce
 

@@ -10,7 +10,7 @@ extension RequestMachine {
         if beginningLosesWindow(of: channel) { return loseWindow(to: "HOT_BACKUP", channel, operation) }
         // A refusal can make the host save or pause the machine instead: what is wrong is said in the log.
         answer(channel, operation, .success)
-        if state == .idle { emit(.assess) }
+        if state == .idle { emit(.assess(isFreezerReady: isFreezerReady)) }
     }
 
     mutating func freezeAsked(_ channel: ChannelID, _ operation: OperationID, _ id: RequestID) {

@@ -191,8 +191,8 @@ extension RequestMachine {
     /// How good the snapshot is, if the request succeeds.
     var consistencyLevel: ConsistencyLevel? {
         if let level = request?.leftoverLevel { return level }
-        guard let request, request.failure == nil, let prepared = request.prepared else { return nil }
-        if prepared.plan.lowersLevel { return .crash }
+        guard let request, request.failure == nil, let planned = request.planned else { return nil }
+        if planned.plan.lowersLevel { return .crash }
         // In a dry run the level is the best that a backup could reach.
         let working = request.record.isDryRun ? request.record.listedHooks : request.record.workingHooks
         return working.isEmpty || !request.failedHooks.isEmpty ? .filesystem : .application
@@ -208,16 +208,16 @@ extension RequestMachine {
                 "quiesced ended after the thaw, before the thaw hooks finished; the record does not list the hooks "
                 + "that did their work"
         }
-        guard let request, let prepared = request.prepared else { return nil }
+        guard let request, let planned = request.planned else { return nil }
         if request.record.isDryRun { return "dry run: nothing was frozen, and no hook was called" }
-        let reasons = [Self.loweringReason(request, prepared), Self.leftOutReason(prepared.plan)]
+        let reasons = [Self.loweringReason(request, planned), Self.leftOutReason(planned.plan)]
         let text = reasons.compactMap(\.self).joined(separator: "; ")
         return text.isEmpty ? nil : text
     }
 
-    private static func loweringReason(_ request: ActiveRequest, _ prepared: PreparedRequest) -> String? {
-        if prepared.plan.lowersLevel { return crashReason(prepared.plan) }
-        if prepared.hooks.isEmpty { return "there are no hooks" }
+    private static func loweringReason(_ request: ActiveRequest, _ planned: PlannedRequest) -> String? {
+        if planned.plan.lowersLevel { return crashReason(planned.plan) }
+        if planned.hooks.isEmpty { return "there are no hooks" }
         if !request.failedHooks.isEmpty {
             return "failed hooks: " + request.failedHooks.map(escapedControlCharacters).joined(separator: ", ")
         }
@@ -277,7 +277,7 @@ extension RequestMachine {
     mutating func recovered(_ leftover: Leftover?) {
         guard state == .recovering else { return }
         state = .idle
-        if shutdownReason == nil { emit(.openChannels) }
+        if shutdownReason == nil { openChannels() }
         guard let leftover else {
             if shutdownReason != nil { stop() }
             return

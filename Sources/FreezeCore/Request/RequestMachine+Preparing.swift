@@ -1,100 +1,21 @@
 import SystemPackage
 
-/// From the request to the last moment at which nothing is frozen: planning, flushing, plain hooks, flushing again,
-/// checking, session hooks, flushing a last time.
+/// From the plan to the last moment at which nothing is frozen: flushing, plain hooks, flushing again, checking, session
+/// hooks, flushing a last time.
 extension RequestMachine {
-    mutating func begin(_ channel: ChannelID, _ operation: OperationID, _ id: RequestID, received: Moment) {
-        debts[channel] = nil
-        var new = ActiveRequest(
-            id: id, channel: channel, freezeOperation: operation, hooksDeadline: now,
-            record: RequestRecord(id: id, channel: channel, started: received))
-        new.record.isDryRun = policy.isDryRun
-        if isStuck {
-            request = new
-            let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
-            noteFailure(
-                "the freeze of \(names) from an earlier request still hangs in the kernel"
-                    + (holders.first.map { ": \($0.description). \($0.remedy)" } ?? ""),
-                about: stuckMountPoints.first.map { .filesystem($0) })
-            return closeWindow()
-        }
-        request = new
-        state = .planning
-        emit(.prepare(nextStep(for: policy.planTimeout), id, channel, isAgain: false))
-    }
-
-    // MARK: Planning
-
-    mutating func prepared(_ prepared: PreparedRequest) {
-        guard state == .planning, let isAgain = request.map({ $0.replans > 0 }) else { return }
-        // The hooks that have run are named by their place in the first list, for thaw too.
-        let hooks = request?.prepared?.hooks ?? prepared.hooks
-        request?.prepared = PreparedRequest(plan: prepared.plan, hooks: hooks)
-        request?.targets = prepared.plan.filesystems(.freeze)
-        request?.progress = Array(repeating: .planned, count: prepared.plan.filesystems(.freeze).count)
-        request?.record.filesystems = prepared.plan.filesystems.map(FilesystemRecord.init(planned:))
-        request?.record.unreachable = prepared.plan.unreachable
-        request?.record.refusedHooks = hooks.filter { $0.refusal != nil }
-        report(.planned(prepared.plan, hooks))
-        do throws(PlanError) {
-            try prepared.plan.requireSomethingToFreeze()
-        } catch {
-            return fail(error.description)
-        }
-        if !isAgain, let refused = hooks.first(where: { $0.refusal != nil && endsRequest($0) }) {
-            return fail("hook \(refused.name) is refused: \(refused.refusal ?? "")", about: .hook(refused.name))
-        }
-        if policy.isDryRun { return rehearse() }
-        flush(in: isAgain ? .flushingAgain : .flushing)
-    }
-
-    /// A dry run ends here: all that can be found out without a hook or a freeze is found out. A host that takes
-    /// snapshots must not be told that it may.
-    private mutating func rehearse() {
-        guard let request, let hooks = request.prepared?.hooks else { return }
-        self.request?.record.listedHooks = hooks.filter { $0.refusal == nil }.map(\.name)
-        // The level is the best that a backup could reach.
-        self.request?.failedHooks = hooks.filter { $0.refusal != nil }.map(\.name)
-        guard let operation = request.freezeOperation, standIns.contains(request.channel) else {
-            return fail("this quiesced is started with --dry-run, and freezes nothing for a real host")
-        }
-        state = .rehearsing
-        _ = nextStep(for: policy.maxWindow)
-        self.request?.wasFrozen = true
-        self.request?.freezeOperation = nil
-        self.request?.record.answered = now
-        var detail = AnswerDetail(request: request.id, reason: levelReason)
-        detail.windowDeadline = deadline
-        answer(request.channel, operation, .success, detail)
-    }
-
-    mutating func preparationFailed(_ reason: String, _ plan: FreezePlan?, _ mountPoint: FilePath?) {
-        if let plan {
-            request?.record.filesystems = plan.filesystems.map(FilesystemRecord.init(planned:))
-            request?.record.unreachable = plan.unreachable
-        }
-        fail(reason, about: mountPoint.map { .filesystem($0) })
-    }
-
-    mutating func planningTimedOut() {
-        fail(
-            "making the plan took longer than \(DurationText.text(policy.planTimeout)); a device or filesystem does not "
-                + "answer")
-    }
-
     /// Whether it does when it fails.
-    private func endsRequest(_ hook: PlannedHook) -> Bool {
+    func endsRequest(_ hook: PlannedHook) -> Bool {
         (hook.onFailure ?? policy.onHookFailure) == .abort
     }
 
     // MARK: Flushing
 
-    private mutating func flush(in next: RequestState) {
+    mutating func flush(in next: RequestState) {
         state = next
         // Applications wait for the last flush: no more than the freeze needs. Whoever sleeps inside a write was searched
         // for beside the flush before.
         let isLast = next == .flushingLast
-        let filesystems = request?.prepared?.plan.filesystems ?? []
+        let filesystems = request?.planned?.plan.filesystems ?? []
         request?.unflushed = filesystems.filter { isLast ? $0.action == .freeze : $0.action != .skip }
         request?.isFlushed = false
         let step = nextStep(for: isLast ? policy.freezeTimeout : policy.flushTimeout)
@@ -156,7 +77,7 @@ extension RequestMachine {
     /// The time that was left by the plain hooks. Without session hooks there is no state of theirs.
     private mutating func startSessionHooks() {
         request?.nextHook = 0
-        guard request?.prepared?.hooks.contains(where: { $0.kind == .session }) == true else {
+        guard request?.planned?.hooks.contains(where: { $0.kind == .session }) == true else {
             return startFreezing()
         }
         state = .sessionHooks
@@ -175,7 +96,7 @@ extension RequestMachine {
     /// Plain hooks first, then session hooks, each kind in the order of the names: a plain hook never runs under the lock
     /// of a session.
     private mutating func runNextFreezeHook() {
-        guard let request, let hooks = request.prepared?.hooks else { return }
+        guard let request, let hooks = request.planned?.hooks else { return }
         let kind: HookKind = state == .freezeHooks ? .plain : .session
         guard let index = hooks.indices.dropFirst(request.nextHook).first(where: { hooks[$0].kind == kind }) else {
             return freezeHooksAreDone()
@@ -203,7 +124,7 @@ extension RequestMachine {
     func timeout(of hook: HookReference) -> Duration {
         let own =
             switch hook {
-            case .planned(let index): request?.prepared?.hooks[index].timeout
+            case .planned(let index): request?.planned?.hooks[index].timeout
             case .leftover(let hook): hook.timeout
             }
         return own ?? policy.hookTimeout
@@ -215,7 +136,7 @@ extension RequestMachine {
         report(.hookStarted(hookName(hook), phase))
         let step = nextStep(for: timeout + policy.hookKillGrace)
         switch hook {
-        case .planned(let index) where request.prepared?.hooks[index].kind == .session:
+        case .planned(let index) where request.planned?.hooks[index].kind == .session:
             emit(.startSession(step, index: index, timeout: timeout))
         case .planned(let index):
             emit(
@@ -253,7 +174,7 @@ extension RequestMachine {
     }
 
     private mutating func freezeHookFailed(_ index: Int, _ run: HookRun) {
-        if let hook = request?.prepared?.hooks[index], endsRequest(hook) {
+        if let hook = request?.planned?.hooks[index], endsRequest(hook) {
             return fail(Self.hookFailure(run), about: .hook(run.name))
         }
         request?.failedHooks.append(run.name)
@@ -292,7 +213,7 @@ extension RequestMachine {
         let reason =
             "hook \(run.name) \(run.outcome.failureClause ?? "ended") before it was released, so what it held is lost"
             + Self.lastLine(of: run)
-        if let hook = request?.prepared?.hooks[index], !endsRequest(hook), !isWindowOpen {
+        if let hook = request?.planned?.hooks[index], !endsRequest(hook), !isWindowOpen {
             request?.failedHooks.append(run.name)
             return note(.warning, reason)
         }
@@ -332,14 +253,12 @@ extension RequestMachine {
     }
 
     private mutating func checkedBeforeFreezing(_ change: String?) {
-        guard let change, let request else { return startSessionHooks() }
-        guard request.replans < policy.maximumReplans else {
+        guard let change else { return startSessionHooks() }
+        guard let request, request.replans < policy.maximumReplans else {
             return fail("something keeps changing while hooks run: \(change)")
         }
         note(.info, "planning again, for something changed while hooks ran: \(change)")
-        self.request?.replans += 1
-        state = .planning
-        emit(.prepare(nextStep(for: policy.planTimeout), request.id, request.channel, isAgain: true))
+        planAgain()
     }
 
     // MARK: Failure

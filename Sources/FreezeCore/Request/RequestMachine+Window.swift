@@ -165,13 +165,6 @@ extension RequestMachine {
         thawMayBeComplete()
     }
 
-    mutating func freezerDied() {
-        let isUnsettled = isWindowOpen
-        // Once everything is thawed it is not needed any more.
-        if state != .releasing { fail("the freezer died; quiesced thawed in its place") }
-        if isUnsettled || !stuck.isEmpty { takeOver() }
-    }
-
     /// The end of the freezer, which follows, does the rest.
     mutating func recoveredByForce() {
         if state != .releasing { fail(Self.recoveredByForce) }
@@ -185,9 +178,10 @@ extension RequestMachine {
         closeWindow()
     }
 
-    private mutating func takeOver() {
+    mutating func takeOver() {
         guard request?.isTakenOver != true else { return }
         request?.isTakenOver = true
+        if freezer == .ready { freezer = .killed }
         emit(.takeOverThaw)
         if state == .thawing { deadline = now + policy.takeoverPatience }
     }

@@ -11,9 +11,9 @@ import SystemPackage
 /// Session hooks come last, so that applications wait for nothing but the end of the freeze.
 ///
 /// Any failure leads to `thawing` if a FIFREEZE was issued, else to `releasing` if a session hook is held, else
-/// straight to `thawHooks`. The states are handled in
-/// the files `RequestMachine+Preparing`, `+Window` and `+Ending`, in this order; what channels send at any moment
-/// is handled in `+Channels`.
+/// straight to `thawHooks`. The states are handled in the files `RequestMachine+Planning`, `+Preparing`, `+Window` and
+/// `+Ending`, in this order; what channels send at any moment is handled in `+Channels`, and the life of the freezer in
+/// `+Freezer`.
 ///
 /// The machine reads no clock: each event comes with its moment, and `nextDeadline` tells when the driver must send
 /// `timePassed` though nothing else happened.
@@ -29,6 +29,11 @@ public struct RequestMachine: Sendable {
     /// When the present state was entered.
     public private(set) var stateSince = Moment(nanoseconds: 0)
 
+    var freezer = FreezerCondition.starting
+    /// To be started as soon as no window is open.
+    var isFreezerWanted = false
+    /// Channels are to be opened, as soon as the freezer is ready or has ended.
+    var areChannelsWanted = false
     var request: ActiveRequest?
     var waiting: WaitingFreeze?
     var debts: [ChannelID: ThawDebt] = [:]
@@ -60,7 +65,7 @@ public struct RequestMachine: Sendable {
     public mutating func start(at moment: Moment) -> [RequestEffect] {
         now = moment
         stateSince = moment
-        return [.recover]
+        return [.startFreezer, .recover]
     }
 
     /// Takes an event and tells what is to be done about it, in order.
@@ -68,6 +73,7 @@ public struct RequestMachine: Sendable {
         now = moment
         effects = []
         dispatch(event)
+        startWantedFreezer()
         return effects
     }
 
@@ -129,9 +135,10 @@ public struct RequestMachine: Sendable {
         case .acknowledge(let channel, let operation): acknowledged(channel, operation)
         case .attentionRecalled(let attention): attentionRecalled(attention)
 
-        case .prepared(let step, let prepared): if step == self.step { self.prepared(prepared) }
-        case .preparationFailed(let step, let reason, let plan, let mountPoint):
-            if step == self.step { preparationFailed(reason, plan, mountPoint) }
+        case .opened(let step, let planned): if step == self.step { opened(planned) }
+        case .openingFailed(let step, let reason, let plan, let mountPoint):
+            if step == self.step { openingFailed(reason, plan, mountPoint) }
+        case .handOverFailed(let step, let reason): if step == self.step { handOverFailed(reason) }
         case .flushed(let step, let result): if step == self.step { flushed(result) }
         case .flushFinished(let step): if step == self.step { flushFinished() }
         case .memoryRead(let memory): request?.memory = memory
@@ -141,13 +148,17 @@ public struct RequestMachine: Sendable {
         case .hookFinished(let step, let run): if step == self.step { hookFinished(run) }
         case .sessionEnded(let index, let run): sessionEnded(index, run)
 
+        case .freezerReady: freezerReady()
+        case .freezerPrepared: freezerPrepared()
+        case .freezerRefused(let error): freezerRefused(error)
+        case .freezerEnded(let how): freezerEnded(how)
+        case .freezerHangs: freezerHangs()
         case .froze(let index, let result): froze(index, result)
         case .freezerThaws(let reason): if isWindowOpen { fail(reason) }
         case .written(let mountPoint): if isWindowOpen { writtenInWindow(mountPoint) }
         case .becameWritable(let change): if isWindowOpen { becameWritableInWindow(change) }
         case .thawed(let index, let result): thawed(index, result)
         case .thawFinished: thawFinished()
-        case .freezerDied: freezerDied()
         case .recoveredByForce: recoveredByForce()
 
         case .timePassed: timePassed()

@@ -53,7 +53,7 @@ extension RequestMachine {
 
     func hookName(_ hook: HookReference) -> String {
         switch hook {
-        case .planned(let index): request?.prepared?.hooks[index].name ?? "?"
+        case .planned(let index): request?.planned?.hooks[index].name ?? "?"
         case .leftover(let hook): hook.name
         }
     }

@@ -115,7 +115,7 @@ struct ControlTests {
     @Test("P3: a FREEZE that failed leaves nothing for THAW to end")
     func failedFreeze() throws {
         var (bench, freeze) = MachineBench.request(of: .control, in: .planning)
-        bench.send(.preparationFailed(try #require(bench.step), reason: "no", plan: nil))
+        bench.send(.openingFailed(try #require(bench.step), reason: "no", plan: nil))
         #expect(bench.told(freeze)?.detail.refusal == .failed)
         #expect(bench.told(freeze)?.detail.reason == "no")
         let thaw = bench.thaw(.control)

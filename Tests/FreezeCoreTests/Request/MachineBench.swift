@@ -19,11 +19,14 @@ struct MachineBench {
     private var operations: UInt64 = 0
     /// Whether every search for sleeping writers ends at once without a finding.
     var findsNoWriteHolders = true
+    /// Whether every freezer that is started again is ready at once.
+    var startsFreezer = true
 
-    /// A machine that has recovered, with nothing left of an earlier life.
+    /// A machine that has recovered, with a freezer that is ready and nothing left of an earlier life.
     init(policy: RequestPolicy = RequestPolicy(), recovered leftover: Leftover? = nil) {
         machine = RequestMachine(policy: policy)
         effects = machine.start(at: now)
+        send(.freezerReady)
         send(.recovered(leftover))
     }
 
@@ -70,6 +73,10 @@ struct MachineBench {
                 all += machine.handle(.writeHoldersFound(step, []), at: now)
             }
             all.removeAll { if case .findWriteHolders = $0 { true } else { false } }
+        }
+        if startsFreezer, all.contains(.startFreezer) {
+            all += machine.handle(.freezerReady, at: now)
+            all.removeAll { $0 == .startFreezer }
         }
         history += all
         effects = all.filter { effect in
@@ -135,7 +142,9 @@ struct MachineBench {
     private func answer() -> RequestEvent? {
         for effect in effects {
             switch effect {
-            case .prepare(let step, _, _, _): return .prepared(step, PreparedRequest(plan: plan, hooks: hooks))
+            case .open(let step, _, _), .openAgain(let step):
+                return .opened(step, PlannedRequest(plan: plan, hooks: hooks))
+            case .handOver: return .freezerPrepared
             case .flush(let step, _): return .flushFinished(step)
             case .checkMounts(let step), .pollMounts(let step):
                 return .mountsChecked(step, change: nil, allFrozen: true)
@@ -209,7 +218,8 @@ struct MachineBench {
     var step: StepID? {
         for effect in effects {
             switch effect {
-            case .prepare(let step, _, _, _), .flush(let step, _), .checkMounts(let step), .pollMounts(let step):
+            case .open(let step, _, _), .openAgain(let step), .handOver(let step), .flush(let step, _),
+                .checkMounts(let step), .pollMounts(let step):
                 return step
             case .runHook(let step, _, _, _, _, _), .cancelHook(let step): return step
             default: continue

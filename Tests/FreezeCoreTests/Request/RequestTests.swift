@@ -61,7 +61,7 @@ struct RequestTests {
         var thaw = bench.thaw()
         #expect(bench.verdict(of: thaw) == .failure)
         _ = bench.freeze()
-        bench.send(.preparationFailed(try #require(bench.step), reason: "no", plan: nil))
+        bench.send(.openingFailed(try #require(bench.step), reason: "no", plan: nil))
         thaw = bench.thaw()
         #expect(bench.verdict(of: thaw) == .success)
         thaw = bench.thaw()
@@ -217,8 +217,9 @@ struct RequestTests {
             #expect(bench.machine.state == .planning)
             // The directory may be another one by now: what has run is what counts.
             bench.send(
-                .prepared(
-                    try #require(bench.step), PreparedRequest(plan: MachineBench.plan(levels: [0]), hooks: [])))
+                .opened(
+                    try #require(bench.step), PlannedRequest(plan: MachineBench.plan(levels: [0]), hooks: [])))
+            bench.send(.freezerPrepared)
             #expect(bench.machine.state == .flushingAgain)
         }
         bench.goOn(to: .checking)
@@ -234,7 +235,7 @@ struct RequestTests {
         var bench = MachineBench()
         let operation = bench.hotBackup()
         #expect(bench.verdict(of: operation) == .success)
-        #expect(bench.effects.last == .assess)
+        #expect(bench.effects.last == .assess(isFreezerReady: true))
     }
 
     // MARK: RECOVERING, and what a crash left
@@ -242,7 +243,7 @@ struct RequestTests {
     @Test("RECOVERING: nobody is served, and no success is claimed")
     func recovering() {
         var bench = MachineBench(recovering: RequestPolicy())
-        #expect(bench.effects == [.recover])
+        #expect(bench.effects == [.startFreezer, .recover])
         let freeze = bench.freeze()
         #expect(bench.verdict(of: freeze) == .failure)
         #expect(bench.machine.state == .recovering)
@@ -296,7 +297,7 @@ struct RequestTests {
         good.goOn(to: .thawHooks)
         #expect(good.history.contains(.keepOutcome(.application)))
         var bad = MachineBench.request(of: MachineBench.host, in: .frozen).0
-        bad.send(.freezerDied)
+        bad.send(.freezerEnded(how: "killed"))
         bad.goOn(to: .idle)
         #expect(!bad.history.contains(.keepOutcome(.application)))
     }

@@ -167,7 +167,7 @@ struct SessionTests {
         var (bench, _) = bench(in: .frozen)
         let thaw = bench.thaw()
         for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
-        bench.send(.freezerDied)
+        bench.send(.freezerEnded(how: "killed"))
         bench.send(lost(bench, 1))
         bench.send(lost(bench, 2))
         #expect(bench.verdict(of: thaw) == .success)

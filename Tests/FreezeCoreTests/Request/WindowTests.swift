@@ -121,7 +121,7 @@ struct WindowTests {
     @Test("P1: the freezer's death leads to a take-over", arguments: window + [.thawing])
     func freezerDies(state: RequestState) {
         var (bench, _) = Self.bench(in: state)
-        bench.send(.freezerDied)
+        bench.send(.freezerEnded(how: "killed"))
         #expect(bench.contains(.takeOverThaw))
         #expect(bench.machine.state == .thawing)
         bench.send(.thawed(2, bench.result()))
@@ -136,7 +136,7 @@ struct WindowTests {
         var (bench, _) = Self.bench(in: state)
         bench.send(.recoveredByForce)
         #expect(bench.machine.state == .thawing)
-        bench.send(.freezerDied)
+        bench.send(.freezerEnded(how: "killed"))
         #expect(bench.contains(.takeOverThaw))
         for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
         bench.goOn(to: .idle)
@@ -145,13 +145,13 @@ struct WindowTests {
 
     @Test(
         "P1, P4: before anything is frozen, the freezer's death fails the request",
-        arguments: [RequestState.planning, .flushing, .flushingAgain, .checking])
+        arguments: [RequestState.flushing, .flushingAgain, .checking])
     func freezerDiesEarly(state: RequestState) {
         var (bench, freeze) = Self.bench(in: state)
-        bench.send(.freezerDied)
+        bench.send(.freezerEnded(how: "killed"))
         #expect(!bench.contains(.takeOverThaw))
         #expect(bench.verdict(of: freeze) == .failure)
-        #expect((bench.hookCall == nil) == (state == .planning || state == .flushing))
+        #expect((bench.hookCall == nil) == (state == .flushing))
     }
 
     @Test("P1: a silent freezer is taken over, and what stays is STUCK", arguments: window)
@@ -219,7 +219,7 @@ struct WindowTests {
     func hangingPatience(isTakenOver: Bool) throws {
         var (bench, freeze) = Self.bench(in: .freezing)
         bench.send(.froze(0, bench.result()))
-        bench.send(isTakenOver ? .freezerDied : .freezerThaws(reason: "freeze.timeout"))
+        bench.send(isTakenOver ? .freezerEnded(how: "killed") : .freezerThaws(reason: "freeze.timeout"))
         #expect(bench.contains(.takeOverThaw) == isTakenOver)
         // While one that is frozen is still to be thawed, there is more time.
         let before = try #require(bench.machine.nextDeadline) - bench.now
@@ -307,7 +307,7 @@ struct WindowTests {
     @Test("P1: a report that the take-over overtook is not heard")
     func overtakenReport() {
         var (bench, _) = Self.bench(in: .freezing)
-        bench.send(.freezerDied)
+        bench.send(.freezerEnded(how: "killed"))
         bench.send(.thawed(0, bench.result()))
         bench.send(.froze(0, bench.result()))
         bench.send(.thawed(1, bench.result()))

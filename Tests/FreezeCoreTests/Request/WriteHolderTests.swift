@@ -25,7 +25,8 @@ struct WriteHolderTests {
         if state == .flushingAgain {
             bench.send(.hookFinished(try #require(bench.step), bench.run(1, .freeze)))
         } else {
-            bench.send(.prepared(try #require(bench.step), PreparedRequest(plan: bench.plan, hooks: bench.hooks)))
+            bench.send(.opened(try #require(bench.step), PlannedRequest(plan: bench.plan, hooks: bench.hooks)))
+            bench.send(.freezerPrepared)
         }
         #expect(bench.machine.state == state)
         return (bench, freeze, try #require(search(of: bench)))

@@ -21,8 +21,8 @@ public struct PlannedHook: Hashable, Sendable {
     }
 }
 
-/// Everything made ready for a freeze: descriptors open, ledger written, the freezer's threads waiting.
-public struct PreparedRequest: Hashable, Sendable {
+/// What a request is about to do: the filesystems, every one of them open, and the hooks.
+public struct PlannedRequest: Hashable, Sendable {
     public let plan: FreezePlan
     public let hooks: [PlannedHook]
 

@@ -1,0 +1,142 @@
+import SystemPackage
+
+@testable import FreezeCore
+
+/// The process of the freezer in the daemon's present life: it serves one request after another, each with a session
+/// of its own (`SimulatedFreezer`).
+struct SimulatedProcess {
+    let number: Int
+    /// The machine was told so.
+    var isReady = false
+    var isAlive = true
+    /// Stopped, in whatever request.
+    var isSilent = false
+    /// The machine has had it killed, or was told that it is dead and hangs.
+    var isKilled = false
+    /// What it was handed and not told to let go of.
+    var session: Int?
+}
+
+extension Simulation {
+    // MARK: Life
+
+    func startFreezer() {
+        processCount += 1
+        process = SimulatedProcess(number: processCount)
+        let pause = random.oneIn(2) ? random.milliseconds(0, 100) : random.milliseconds(50, 2000)
+        let isSlow = fails(.freezerDies, 6) || fails(.freezerSilent, 6)
+        let delay = isSlow ? random.milliseconds(5000, 15_000) : 0
+        if fails(.freezerDies, 4) {
+            schedule(at: now + pause, .freezerEnds(process: processCount))
+        } else {
+            schedule(at: now + (faults.isEmpty ? 0 : pause) + delay, .freezerIsReady(process: processCount))
+        }
+    }
+
+    func freezerIsReady(_ number: Int) {
+        guard isDaemonUp, let process, process.number == number, process.isAlive else { return }
+        self.process?.isReady = true
+        hasFreezerReported = true
+        deliver(.freezerReady)
+    }
+
+    /// The process of a session is killed. What it has in flight in the kernel still happens.
+    func killFreezer(_ id: Int) {
+        freezers[id].isAlive = false
+        if process?.number == freezers[id].process { freezerDies() }
+    }
+
+    func freezerDies() {
+        guard let process, process.isAlive else { return }
+        self.process?.isAlive = false
+        if let session = process.session { freezers[session].isAlive = false }
+        schedule(at: now + random.milliseconds(0, 20), .freezerEnds(process: process.number))
+    }
+
+    /// Its process is gone: in the window not before the ioctls that it has in flight have returned.
+    func freezerEnds(_ number: Int) {
+        guard isDaemonUp, let process, process.number == number else { return }
+        if machine.isWindowOpen,
+            superblocks.contains(where: { $0.inFlight.map { freezers[$0].process == number } ?? false })
+        {
+            return schedule(at: now + 2_000_000_000, .freezerEnds(process: number))
+        }
+        if !process.isReady { coverage.note(.freezerNeverReady) }
+        self.process = nil
+        check.isHandedOver = false
+        hasFreezerReported = true
+        let request = machine.state == .planning ? machine.requestID : nil
+        deliver(.freezerEnded(how: "signal 9"))
+        if !process.isReady, isDaemonUp, let request, machine.requestID == request, machine.state == .planning {
+            violate("P9", "a request waits for a freezer that cannot be started")
+        }
+    }
+
+    func freezerFallsSilent(_ id: Int) {
+        guard !freezers[id].isThawFinished else { return }
+        freezers[id].isSilent = true
+        if process?.number == freezers[id].process { process?.isSilent = true }
+    }
+
+    func noteRecovery() {
+        isRecovered = true
+        hasFreezerReported = process?.isReady ?? false
+    }
+
+    // MARK: Handed over
+
+    func freezerConfirms(_ id: Int) {
+        guard freezers[id].acts else { return }
+        let isRefused = fails(.workFails, 12)
+        if isRefused { coverage.note(.freezerRefused) }
+        report(isRefused ? .freezerRefused(.noMemory) : .freezerPrepared, from: id)
+    }
+
+    // MARK: Checks
+
+    func inspectFreezerEffect(_ effect: RequestEffect) {
+        // The daemon cannot wait with its own start for what an earlier life has left frozen.
+        if machine.state != .recovering { inspectQuiet(effect) }
+        switch effect {
+        case .startFreezer:
+            if process != nil { violate("P9", "a freezer is started beside another") }
+        case .killFreezer:
+            coverage.note(.freezerReplaced)
+            let session = process?.session.map { freezers[$0] }
+            if session?.hasConfirmed ?? !check.isHandedOver {
+                violate("P9", "a freezer is killed that owes no answer")
+            }
+        case .openChannels:
+            if !isRecovered || !hasFreezerReported || areChannelsStarted {
+                violate("channels", "they are opened before the recovery is over and a freezer was heard of")
+            }
+        default: break
+        }
+    }
+
+    /// Without the descriptors in a freezer's hands there is no guard but the daemon.
+    func inspectConfirmation(before what: String) {
+        let session = process?.session.map { freezers[$0] }
+        if session?.hasConfirmed != true {
+            violate("P1", "\(what) before the freezer has confirmed its descriptors")
+        }
+    }
+
+    func inspectPreparation(_ machine: RequestMachine) {
+        guard isDaemonUp else { return }
+        if process == nil, !machine.isWindowOpen, machine.state != .stopped {
+            violate("P9", "no freezer is started in \(machine.state.rawValue)")
+        }
+        if isRecovered, hasFreezerReported, !areChannelsStarted, machine.shutdownReason == nil {
+            violate("channels", "they stay closed")
+        }
+        guard machine.state == .planning, let began = check.planningBegan else { return }
+        if let deadline, deadline.nanoseconds > began + scenario.policy.planTimeout.nanoseconds {
+            violate("P9", "planning may take longer than its limit")
+        }
+        guard check.isOpened, !scenario.policy.isDryRun else { return }
+        let isThere = process.map { $0.isReady && !$0.isKilled } ?? false
+        if !isThere { coverage.note(.freezerAwaited) }
+        if isThere, !check.isHandedOver { violate("P9", "a freezer is ready, and not given the request") }
+    }
+}
