@@ -32,8 +32,8 @@ extension Coordinator {
         case .cancelHook: resources?.runningHook?.cancel()
         case .checkMounts(let step): checkMounts(step)
         case .pollMounts(let step): pollMounts(step)
+        case .expediteRCU(let isExpedited): expediteRCU(isExpedited)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
-            setExpedited(true)
             command(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
         case .answer(let channel, let operation, let answer, let detail):
             channels.first { $0.names.contains(channel.name) }?.answer(

@@ -57,8 +57,8 @@ extension Coordinator {
         }
     }
 
-    /// Has the kernel hurry while filesystems are being frozen. After a crash the ledger tells who has to end it.
-    func setExpedited(_ isExpedited: Bool) {
+    /// After a crash the ledger tells the recovery that it has to end it.
+    func expediteRCU(_ isExpedited: Bool) {
         guard let expeditedRCU, let ledger = resources?.ledger else { return }
         if isExpedited {
             expeditedRCU.begin { ledger.setExpeditesRCU(true) }

@@ -180,7 +180,6 @@ public final class Coordinator: @unchecked Sendable {
         let holdWanted = holdWanted
         setHold(max(hold, holdWanted))
         if isWindowOpen { setInWindow(true) }
-        if before == .freezing, state != .freezing { setExpedited(false) }
         perform(effects)
         if !isWindowOpen { setInWindow(false) }
         setHold(holdWanted)

@@ -202,7 +202,9 @@ extension Simulation {
                 inspectFailure(reason)
                 noteLateFreezes(reason)
             }
-        case .recover, .checkMounts, .pollMounts, .cancelHook, .thaw, .note, .keepAttention: break
+        case .thaw, .checkMounts:
+            if isRCUExpedited { violate("RCU", "grace periods are still expedited at \(effect)") }
+        case .recover, .expediteRCU, .pollMounts, .cancelHook, .note, .keepAttention: break
         }
     }
 
@@ -217,7 +219,8 @@ extension Simulation {
     private func inspectRehearsal(_ effect: RequestEffect) {
         switch effect {
         case .handOver, .withdraw, .killFreezer, .flush, .findWriteHolders, .checkMounts, .pollMounts, .runHook,
-            .startSession, .releaseSessions, .runLeftoverHook, .cancelHook, .freeze, .thaw, .takeOverThaw:
+            .startSession, .releaseSessions, .runLeftoverHook, .cancelHook, .expediteRCU, .freeze, .thaw,
+            .takeOverThaw:
             violate("dry run", "\(effect)")
         default: break
         }
@@ -329,6 +332,7 @@ extension Simulation {
             return violate("P6", "frozen without a plan")
         }
         inspectConfirmation(before: "FIFREEZE")
+        if !isRCUExpedited { violate("RCU", "FIFREEZE waits for ordinary grace periods") }
         if check.lastLevel < 0 { inspectWriters(before: "FIFREEZE") }
         if !check.mountsAreAsPlanned { violate("P2", "frozen without another look at the mount table") }
         if level <= check.lastLevel { violate("P6", "level \(level) follows level \(check.lastLevel)") }
@@ -352,6 +356,9 @@ extension Simulation {
         inspectWindow(machine)
         inspectFileWrites(machine)
         inspectPreparation(machine)
+        if isDaemonUp, isRCUExpedited, machine.state != .freezing, machine.state != .recovering {
+            violate("RCU", "grace periods are expedited in \(machine.state.rawValue)")
+        }
         if !machine.debts.isEmpty, !machine.lostChannels.isEmpty { coverage.note(.lost) }
         if let name = check.attentionEnds {
             check.attentionEnds = nil

@@ -34,6 +34,9 @@ extension Simulation {
         case .runLeftoverHook(let step, let name, _, _, _, let timeout):
             runLeftoverHook(step, name, timeout)
         case .cancelHook(let step): cancelHook(step)
+        case .expediteRCU(let isExpedited):
+            isRCUExpedited = isExpedited
+            ledger?.expeditesRCU = isExpedited
         case .freeze(let level, let freezeDeadline, let windowDeadline):
             if windowLimit < windowDeadline.nanoseconds { windowLimit = windowDeadline.nanoseconds }
             if fails(.foreignMount, 2) { schedule(at: now + random.milliseconds(0, 4000), .foreignMount) }

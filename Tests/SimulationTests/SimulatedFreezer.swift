@@ -24,6 +24,7 @@ struct SimulatedLedger {
     let hooks: [PlannedHook]
     /// Started and not called for thaw to the end, in freeze order.
     var owedHooks: [PlannedHook] = []
+    var expeditesRCU = false
     /// Once THAW has been answered with success.
     var outcome: ConsistencyLevel?
 }

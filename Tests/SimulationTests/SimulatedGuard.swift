@@ -85,6 +85,7 @@ extension Simulation {
     }
 
     func recoveryTakesOver() {
+        if ledger?.expeditesRCU == true { (isRCUExpedited, ledger?.expeditesRCU) = (false, false) }
         takeOver(isRecovering: true)
         schedule(at: now + 5_000_000_000, .recoveryEnds(life: life))
     }

@@ -92,6 +92,8 @@ final class Simulation {
     var freezers: [SimulatedFreezer] = []
     var writers: [SimulatedWriter] = []
     var ledger: SimulatedLedger?
+    /// The kernel's setting.
+    var isRCUExpedited = false
     var hosts: [SimulatedHost] = []
     var operations: [SimulatedOperation] = []
 

@@ -48,6 +48,7 @@ struct ActiveRequest: Sendable {
     var progress: [TargetProgress] = []
     /// The level that is being frozen.
     var level = 0
+    var expeditesRCU = false
     /// Session hooks that hold what they hold, in the order of their start.
     var sessionsHeld: [Int] = []
     /// Plain hooks that were started, in order, and not yet called for thaw.

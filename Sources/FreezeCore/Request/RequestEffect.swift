@@ -1,6 +1,6 @@
 /// What the request state machine wants done. The driver does it, in order, and never waits for it.
 public enum RequestEffect: Hashable, Sendable {
-    /// Thaw what an earlier life left. Answered by `recovered`.
+    /// Thaw what an earlier life left, and end its expedited RCU grace periods. Answered by `recovered`.
     case recover
     /// Start the freezer; after an earlier one has ended, after a pause. Answered by `freezerReady` or `freezerEnded`.
     case startFreezer
@@ -40,6 +40,8 @@ public enum RequestEffect: Hashable, Sendable {
     case runLeftoverHook(
         StepID, name: String, RequestID, ChannelID, level: ConsistencyLevel?, timeout: Duration)
     case cancelHook(StepID)
+    /// Have the kernel expedite RCU grace periods, or no longer. The ledger notes it, for whoever recovers after a crash.
+    case expediteRCU(Bool)
     case freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment)
     case thaw
     /// The freezer is dead or silent: kill it and thaw what it left.

@@ -21,10 +21,19 @@ extension RequestMachine {
             return
         }
         self.request?.level = level
+        expediteRCU(true)
         for (index, target) in request.targets.enumerated() where target.level == level {
             self.request?.progress[index] = .freezing
         }
         emit(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
+    }
+
+    /// FIFREEZE waits for grace periods, while writers wait for it. On from before the first one until the last one has
+    /// returned or is given up, and never longer: every processor pays for it.
+    private mutating func expediteRCU(_ isExpedited: Bool) {
+        guard let request, request.expeditesRCU != isExpedited else { return }
+        self.request?.expeditesRCU = isExpedited
+        emit(.expediteRCU(isExpedited))
     }
 
     mutating func froze(_ index: Int, _ result: TimedResult) {
@@ -52,6 +61,7 @@ extension RequestMachine {
         guard let request, !request.progress.contains(.freezing) else { return }
         let later = request.targets.compactMap(\.level).filter { $0 > request.level }
         if let next = later.min() { return freezeLevel(next) }
+        expediteRCU(false)
         state = .verifying
         // The freeze timeout goes on: the answer belongs to it.
         let freezeDeadline = deadline
@@ -120,6 +130,7 @@ extension RequestMachine {
 
     mutating func beginThaw() {
         let levels = (request?.targets.compactMap(\.level).max() ?? 0) + 1
+        expediteRCU(false)
         state = .thawing
         _ = nextStep(for: policy.freezerPatience + .seconds(levels))
         emit(.thaw)

@@ -201,6 +201,8 @@ public struct RequestMachine: Sendable {
     }
 
     mutating func emit(_ effect: RequestEffect) {
+        // One allocation, and not one for every doubling: in the window it counts.
+        if effects.isEmpty { effects.reserveCapacity(8) }
         effects.append(effect)
     }
 
@@ -224,7 +226,7 @@ public struct RequestMachine: Sendable {
     }
 
     mutating func note(_ level: LogNote.Level, _ message: String, _ fields: [LogNote.Field: String] = [:]) {
-        effects.append(.note(LogNote(level, message, fields)))
+        emit(.note(LogNote(level, message, fields)))
     }
 
     /// What is said when the window was ended by its deadline, by whoever noticed first.

@@ -72,6 +72,36 @@ struct WindowTests {
         }
     }
 
+    @Test("RCU grace periods are expedited from the first FIFREEZE until all are frozen, or no longer")
+    func expeditedRCU() {
+        var (bench, _) = Self.bench(in: .freezing)
+        #expect(bench.effects.first == .expediteRCU(true))
+        let started = bench
+        bench.goOn(to: .verifying)
+        #expect(bench.effects.first == .expediteRCU(false))
+        bench.goOn(to: .frozen)
+        _ = bench.thaw()
+        #expect(bench.effects == [.thaw], "once")
+        bench = started
+        bench.send(.froze(0, bench.result(.ioError)))
+        #expect(bench.effects.prefix(2) == [.expediteRCU(false), .thaw])
+    }
+
+    @Test("A plan without a filesystem to freeze expedites nothing")
+    func nothingToExpedite() {
+        var bench = MachineBench()
+        bench.plan = FreezePlan(
+            filesystems: [
+                PlannedFilesystem(
+                    device: DeviceNumber(major: 8, minor: 1),
+                    mount: MachineBench.plan(levels: [0]).filesystems[0].mount,
+                    action: .sync, reason: "", level: nil)
+            ])
+        _ = bench.freeze()
+        bench.goOn(to: .frozen)
+        #expect(!bench.history.contains(.expediteRCU(true)) && !bench.history.contains(.expediteRCU(false)))
+    }
+
     @Test("P6: levels that a plan leaves out are passed over")
     func levelGaps() {
         var bench = MachineBench()
