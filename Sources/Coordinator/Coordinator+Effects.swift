@@ -21,7 +21,8 @@ extension Coordinator {
         case .openAgain(let step): openAgain(step)
         case .handOver(let step): handOver(step)
         case .withdraw: command(.release)
-        case .flush(let step, let isLast): flush(step, isLast: isLast)
+        case .flush(let step, let filesystems): flush(step, filesystems)
+        case .readMemory: readMemory()
         case .findWriteHolders(let step, let filesystems): findWriteHolders(step, on: filesystems)
         case .runHook(let step, let index, let phase, let succeeded, let level, let timeout):
             runHook(step, index, phase, succeeded: succeeded, level: level, timeout: timeout)
@@ -32,6 +33,7 @@ extension Coordinator {
         case .cancelHook: resources?.runningHook?.cancel()
         case .checkMounts(let step): checkMounts(step)
         case .pollMounts(let step): pollMounts(step)
+        case .verify(let step): verify(step)
         case .expediteRCU(let isExpedited): expediteRCU(isExpedited)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
             command(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))

@@ -50,12 +50,9 @@ extension Coordinator {
         case .hotBackup(let operation): handle(.hotBackup(channel, operation))
         case .freeze(let operation): handle(.freeze(channel, operation, .unique()))
         case .thaw(let operation, let wish):
-            if channel == machine.owner {
-                // First what the freezer has told: after its own thaw a write is no sign of anybody else's.
-                takeFreezerNews()
-                lookBackOnWindow()
-            }
-            handle(.thaw(channel, operation, wish))
+            // First what the freezer has told: after its own thaw a write is no sign of anybody else's.
+            takeFreezerNews()
+            handle(.thaw(channel, operation, wish, windowFindings(before: channel, wish)))
         case .acknowledge(let operation): handle(.acknowledge(channel, operation))
         case .lost(let reason):
             // Without its socket, too: the host needs none.
@@ -78,19 +75,14 @@ extension Coordinator {
         if !isConnected { freezerEnded(how: "its connection ended") }
     }
 
-    /// Before the end of the freezer, so that the end is not taken for the cause.
-    private func noticeForcedRecovery() {
-        guard resources?.ledger?.isEndedByHand == true else { return }
-        handle(.recoveredByForce)
-    }
+    private var isEndedByForce: Bool { resources?.ledger?.isEndedByHand == true }
 
     // MARK: Time
 
     func timePassed() {
-        // A freezer that is killed while its FIFREEZE hangs does not end before the timeout.
-        noticeForcedRecovery()
-        if let memory = unwrittenMemory { handle(.memoryRead(memory)) }
-        handle(.timePassed)
+        var findings = DeadlineFindings(isEndedByForce: isEndedByForce)
+        if machine.quotesMemory { findings.memory = unwrittenMemory }
+        handle(.timePassed(findings))
     }
 
     private func take(_ news: FreezerNews) {
@@ -105,12 +97,8 @@ extension Coordinator {
             handle(.freezerRefused(error))
         case .froze(let index, let error, let started, let ended):
             handle(.froze(index, TimedResult(error: error, started: started, ended: ended)))
-        case .thawing(.freezeDeadline):
-            // The same deadline as the machine's, which knows the names of what is not frozen.
-            handle(.timePassed)
-            handle(.freezerThaws(reason: "not everything was frozen within freeze.timeout"))
-        case .thawing(.windowDeadline):
-            handle(.freezerThaws(reason: machine.windowExpired))
+        case .thawing(let cause):
+            handle(.freezerThaws(cause))
         case .thawed(let index, let error, let started, let ended):
             handle(.thawed(index, TimedResult(error: error, started: started, ended: ended)))
         case .thawFinished:
@@ -121,9 +109,8 @@ extension Coordinator {
     /// Heard of by the end of the process or of its connection, whichever is noticed first.
     private func freezerEnded(_ life: FreezerLife? = nil, how: String) {
         guard freezer.isPresent(life) else { return }
-        noticeForcedRecovery()
         // The machine first: what it takes over needs the process.
-        handle(.freezerEnded(how: how))
+        handle(.freezerEnded(how: how, isByForce: isEndedByForce))
         freezer.ended()
     }
 }

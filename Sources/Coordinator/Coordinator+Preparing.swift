@@ -105,17 +105,20 @@ extension Coordinator {
 
     // MARK: Flushing
 
-    /// Not in the window: it opens a file (P7). In procfs nothing hangs.
+    /// Does not block: procfs is on no disk, and the kernel reads counters (fs/proc/meminfo.c: `meminfo_proc_show`).
     var unwrittenMemory: DirtyMemory? {
-        guard !machine.isWindowOpen, let bytes = try? readWholeFile("/proc/meminfo") else { return nil }
+        guard let bytes = try? readWholeFile("/proc/meminfo") else { return nil }
         return DirtyMemory(meminfo: String(decoding: bytes, as: UTF8.self))
     }
 
-    func flush(_ step: StepID, isLast: Bool) {
+    func readMemory() {
+        if let memory = unwrittenMemory { mailbox.post(.memoryRead(memory)) }
+    }
+
+    func flush(_ step: StepID, _ filesystems: [PlannedFilesystem]) {
         guard let opened = resources?.opened else { return }
         let mailbox = mailbox
-        if let memory = unwrittenMemory { mailbox.post(.event(.memoryRead(memory))) }
-        FlushJob.start(opened, isLast: isLast) { result in
+        FlushJob.start(filesystems, in: opened) { result in
             mailbox.post(.flushed(step, result))
         } takeNote: { text in
             mailbox.post(.note(LogNote(.warning, text)))

@@ -11,49 +11,53 @@ extension Coordinator {
     /// How long the look that HOT_BACKUP has asked for is waited for before the first freeze.
     private static let assessmentPatience = Duration.seconds(2)
 
+    /// Before the first freeze.
     func checkMounts(_ step: StepID) {
         guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
         let mailbox = mailbox
         let policy = planPolicy
-        let allFrozen = freezer.process.map { ledger.allFrozen(by: $0.identity) } ?? false
-        let isWindowOpen = machine.isWindowOpen
-        if let memory = unwrittenMemory { mailbox.post(.event(.memoryRead(memory))) }
-        if isWindowOpen { for filesystem in opened.freezeTargets { filesystem.written?.markAsFrozen() } }
-        // The usual case in the window costs one poll for each table.
-        if isWindowOpen, !opened.mountTables.hasChanged() {
-            return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
-        }
         let assessment = assessment
         let limit = Moment.now + Self.assessmentPatience
         let runDirectory = runDirectory
         blockingWork("mounts") {
             // It opens paths, and FREEZE may come as soon as its HOT_BACKUP was answered. One that hangs opens
             // nothing more when it comes back.
-            if !isWindowOpen { _ = assessment.waitForEnd(until: limit) }
-            var change = isWindowOpen ? opened.mountChangeWhileFrozen(policy) : opened.mountChange(policy)
+            _ = assessment.waitForEnd(until: limit)
+            var change = opened.mountChange(policy)
             // Without it the third guard would find nothing to thaw (P1). A new plan makes a new one.
-            if !isWindowOpen, !runDirectory.holds(ledger) {
-                change = "\(runDirectory.ledgerPath.escaped) was removed"
-            }
-            mailbox.post(.mountsChecked(step, change: change, allFrozen: allFrozen))
+            if !runDirectory.holds(ledger) { change = "\(runDirectory.ledgerPath.escaped) was removed" }
+            mailbox.post(.mountsChecked(step, change: change, allFrozen: false))
         } orElse: { error in
-            mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: allFrozen))
+            mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: false))
         }
     }
 
-    /// While session hooks hold: the usual case costs one poll for each table.
+    /// While session hooks hold.
     func pollMounts(_ step: StepID) {
         guard let opened = resources?.opened else { return }
+        compareOpenTables(step, opened, allFrozen: false)
+    }
+
+    func verify(_ step: StepID) {
+        guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
+        let allFrozen = freezer.process.map { ledger.allFrozen(by: $0.identity) } ?? false
+        for filesystem in opened.freezeTargets { filesystem.written?.markAsFrozen() }
+        compareOpenTables(step, opened, allFrozen: allFrozen)
+    }
+
+    /// The usual case costs one poll for each table.
+    private func compareOpenTables(_ step: StepID, _ opened: OpenedRequest, allFrozen: Bool) {
         let mailbox = mailbox
         if let memory = unwrittenMemory { mailbox.post(.event(.memoryRead(memory))) }
         guard opened.mountTables.hasChanged() else {
-            return mailbox.post(.mountsChecked(step, change: nil, allFrozen: false))
+            return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
         }
         let policy = planPolicy
         blockingWork("mounts") {
-            mailbox.post(.mountsChecked(step, change: opened.mountChangeWhileFrozen(policy), allFrozen: false))
+            mailbox.post(
+                .mountsChecked(step, change: opened.mountChangeWhileFrozen(policy), allFrozen: allFrozen))
         } orElse: { error in
-            mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: false))
+            mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: allFrozen))
         }
     }
 
@@ -68,18 +72,18 @@ extension Coordinator {
         }
     }
 
-    /// Before the final THAW of the window, looks for writes to frozen filesystems, and for newly writable
+    /// Before the THAW that ends the window, looks for writes to frozen filesystems, and for newly writable
     /// filesystems. Later changes are in no snapshot, since the host has taken the snapshot by now. Usually costs
     /// one poll for each mount table. If a table has changed, this thread waits for `OpenedRequest.windowPatience`
     /// at most: no other work is due before the thaw.
-    func lookBackOnWindow() {
-        guard machine.state == .frozen, let opened = resources?.opened else { return }
+    func windowFindings(before channel: ChannelID, _ wish: ThawWish) -> WindowFindings {
+        guard machine.endsWindow(channel, wish), let opened = resources?.opened else { return .none }
         let written = opened.freezeTargets.first { $0.written?.hasGrown == true }
         let change = opened.newlyWritable(planPolicy)
-        // Not by our own thaw, at the end of the window: the freezer tells of that before it begins.
+        // Our own thaw, at the end of the window, writes as well: the freezer tells of that before it begins, and then
+        // the THAW ends no window any more.
         takeFreezerNews()
-        if let written { handle(.written(written.target.filesystem.mountPoint)) }
-        if let change { handle(.becameWritable(change)) }
+        return WindowFindings(written: written?.target.filesystem.mountPoint, becameWritable: change)
     }
 
     /// A freezer that was killed while its FIFREEZE hangs is not waited for: it can do nothing any more.

@@ -9,19 +9,20 @@ enum FlushJob {
     private static let stackSize = 64 * 1024
 
     /// - Parameters:
+    ///   - filesystems: With them the pools of ZFS that are among them.
     ///   - opened: Kept open until the last flush has returned.
-    ///   - isLast: True for only the filesystems that will be frozen.
     ///   - zpool: The program that syncs a pool.
     ///   - flushed: Called once for each filesystem, on any thread.
     ///   - takeNote: Called with the details of an error.
     ///   - finished: Called after the last flush.
     static func start(
-        _ opened: OpenedRequest, isLast: Bool, zpool: FilePath = ZFSPool.program,
-        flushed: @escaping @Sendable (FlushResult) -> Void,
-        takeNote: @escaping @Sendable (String) -> Void, finished: @escaping @Sendable () -> Void
+        _ filesystems: [PlannedFilesystem], in opened: OpenedRequest, zpool: FilePath = ZFSPool.program,
+        flushed: @escaping @Sendable (FlushResult) -> Void, takeNote: @escaping @Sendable (String) -> Void,
+        finished: @escaping @Sendable () -> Void
     ) {
-        let pools = ZFSPool.all(in: opened.plan)
-        let targets = opened.targets.filter { !isLast || $0.filesystem.action == .freeze }
+        let devices = Set(filesystems.map(\.device))
+        let pools = ZFSPool.all(of: filesystems)
+        let targets = opened.targets.filter { devices.contains($0.filesystem.device) }
         guard !targets.isEmpty, let remaining = try? Countdown(from: targets.count) else { return finished() }
         for target in targets {
             let started = Moment.now

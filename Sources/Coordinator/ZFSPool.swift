@@ -12,10 +12,11 @@ struct ZFSPool: Hashable, Sendable {
     /// The first filesystem of the plan that is stored in the pool.
     let device: DeviceNumber
 
-    /// The pools of the filesystems that are flushed.
-    static func all(in plan: FreezePlan) -> [ZFSPool] {
+    /// The pools of filesystems that are flushed and not frozen.
+    static func all(of filesystems: [PlannedFilesystem]) -> [ZFSPool] {
         var seen: Set<String> = []
-        return plan.filesystems(.sync).filter { $0.mount.filesystemType == "zfs" }.compactMap { filesystem in
+        let datasets = filesystems.filter { $0.action == .sync && $0.mount.filesystemType == "zfs" }
+        return datasets.compactMap { filesystem in
             // `pool/dataset`; a name begins with a letter (zpoolconcepts(7)), so it is no option.
             let name = filesystem.mount.source.prefix { $0 != "/" && $0 != "@" }
             guard name.first?.isLetter == true, seen.insert(String(name)).inserted else { return nil }

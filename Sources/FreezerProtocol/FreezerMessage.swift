@@ -60,9 +60,3 @@ public enum FreezerNews: Hashable, Sendable {
     /// The descriptors are closed.
     case released
 }
-
-/// Why the freezer thaws without having been told to.
-public enum ThawCause: UInt8, Hashable, Sendable {
-    case freezeDeadline = 1
-    case windowDeadline = 2
-}

@@ -23,8 +23,8 @@ import Testing
             ("zfs", "tank/data", .sync), ("zfs", "tank/logs", .sync), ("zfs", "rpool", .sync),
             ("zfs", "spare/data", .skip), ("vfat", "boot/efi", .sync), ("zfs", "-f", .sync),
         ])
-        #expect(ZFSPool.all(in: plan).map(\.name) == ["tank", "rpool"])
-        #expect(ZFSPool.all(in: plan).map(\.device.minor) == [0, 2])
+        #expect(ZFSPool.all(of: plan.filesystems).map(\.name) == ["tank", "rpool"])
+        #expect(ZFSPool.all(of: plan.filesystems).map(\.device.minor) == [0, 2])
     }
 
     @Test(.needsRoot(toTest: "a program that only root can change"))

@@ -130,8 +130,7 @@ extension Coverage.Intrusion {
         case .freeze: self = .freeze
         case .thaw: self = .thaw
         case .channelLost: self = .channelLost
-        case .freezerEnded: self = .freezerEnded
-        case .recoveredByForce: self = .recoveredByForce
+        case .freezerEnded(_, let isByForce): self = isByForce ? .recoveredByForce : .freezerEnded
         case .shutdown: self = .shutdown
         default: return nil
         }

@@ -156,6 +156,7 @@ extension Simulation {
             inspectQuiet(effect)
             check.isWithdrawn = true
         case .startFreezer, .killFreezer, .handOver, .openChannels: inspectFreezerEffect(effect)
+        case .readMemory: inspectQuiet(effect)
         case .flush:
             inspectQuiet(effect)
             inspectConfirmation(before: "a flush")
@@ -202,8 +203,9 @@ extension Simulation {
                 inspectFailure(reason)
                 noteLateFreezes(reason)
             }
-        case .thaw, .checkMounts:
+        case .thaw, .verify:
             if isRCUExpedited { violate("RCU", "grace periods are still expedited at \(effect)") }
+        case .checkMounts: inspectQuiet(effect)
         case .recover, .expediteRCU, .pollMounts, .cancelHook, .note, .keepAttention: break
         }
     }
@@ -218,7 +220,8 @@ extension Simulation {
     /// A dry run looks, and does nothing.
     private func inspectRehearsal(_ effect: RequestEffect) {
         switch effect {
-        case .handOver, .withdraw, .killFreezer, .flush, .findWriteHolders, .checkMounts, .pollMounts, .runHook,
+        case .handOver, .withdraw, .killFreezer, .flush, .findWriteHolders, .checkMounts, .pollMounts, .verify,
+            .runHook,
             .startSession, .releaseSessions, .runLeftoverHook, .cancelHook, .expediteRCU, .freeze, .thaw,
             .takeOverThaw:
             violate("dry run", "\(effect)")

@@ -21,9 +21,10 @@ extension Simulation {
         case .openAgain(let step): open(step)
         case .handOver(let step): handOver(step)
         case .withdraw: process?.session = nil
-        case .flush(let step, _): flush(step)
+        case .flush(let step, let filesystems): flush(step, filesystems)
+        case .readMemory: break
         case .findWriteHolders(let step, let targets): findWriteHolders(step, targets)
-        case .checkMounts(let step), .pollMounts(let step):
+        case .checkMounts(let step), .pollMounts(let step), .verify(let step):
             mountCheck = step
             let delay = fails(.workHangs, 4) ? random.milliseconds(2000, 12_000) : random.milliseconds(0, 20)
             schedule(at: now + delay, .mountsAreRead(step, life: life))
@@ -33,7 +34,7 @@ extension Simulation {
         case .releaseSessions(let timeout): releaseSessions(timeout)
         case .runLeftoverHook(let step, let name, _, _, _, let timeout):
             runLeftoverHook(step, name, timeout)
-        case .cancelHook(let step): cancelHook(step)
+        case .cancelHook: cancelHook()
         case .expediteRCU(let isExpedited):
             isRCUExpedited = isExpedited
             ledger?.expeditesRCU = isExpedited
@@ -68,18 +69,19 @@ extension Simulation {
     }
 
     /// Before the owner's THAW the driver looks for writes in the window, and for newly writable filesystems.
-    func lookBackOnWindow(before channel: ChannelID) {
-        guard machine.state == .frozen, machine.owner == channel else { return }
+    func windowFindings(before channel: ChannelID, _ wish: ThawWish) -> WindowFindings {
+        let isEnd = machine.state == .frozen && machine.owner == channel
+        if machine.endsWindow(channel, wish) != isEnd { violate("P3", "the driver is not told to look back") }
+        guard isEnd else { return .none }
         let written = ledger?.superblocks.first { superblocks[$0].isWritten }
-        let isMoreMounted = isMoreMounted
         if isMoreMounted { check.isMoreWritable = true }
-        if let written {
+        if written != nil {
             check.isTorn = true
             coverage.note(.writtenInWindow)
-            deliver(.written(SimulatedWorld.mountPoints[written]))
         }
-        // A fault may have occurred meanwhile.
-        if isMoreMounted, isDaemonUp { deliver(.becameWritable("another mount")) }
+        return WindowFindings(
+            written: written.map { SimulatedWorld.mountPoints[$0] },
+            becameWritable: isMoreMounted ? "another mount" : nil)
     }
 
     // MARK: Preparing
@@ -172,10 +174,10 @@ extension Simulation {
 
     // MARK: Flushing and checking
 
-    private func flush(_ step: StepID) {
+    private func flush(_ step: StepID, _ filesystems: [PlannedFilesystem]) {
         if fails(.userHolds, 3) { writerBegins(on: random.below(superblocks.count), after: 0) }
         var end = now
-        for filesystem in planned?.filesystems ?? [] where filesystem.action != .skip {
+        for filesystem in filesystems {
             let chances = scenario.policy.flushTimeout > .seconds(60) ? 2 : 12
             let delay = fails(.workHangs, chances) ? hangs(30, 310) : random.milliseconds(0, 2000)
             let error: Errno? = fails(.workFails, 15) ? .ioError : nil
@@ -262,14 +264,16 @@ extension Simulation {
         runningHook = nil
     }
 
-    private func cancelHook(_ step: StepID) {
-        guard let runningHook, runningHook.step == step else { return }
+    private func cancelHook() {
+        guard let runningHook else { return violate("P9", "no hook runs that could be ended") }
         // It does not end at once, or not at all.
         if fails(.hooksHang, 3) { return }
         let delay = random.milliseconds(0, 2000)
         let outcome: HookOutcome =
             fails(.hooksFail, 4) ? .notStarted(reason: "cancelled") : .signalled(signal: 15)
-        schedule(at: now + delay, .hookEnds(step, runningHook.name, runningHook.phase, outcome, life: life))
+        schedule(
+            at: now + delay,
+            .hookEnds(runningHook.step, runningHook.name, runningHook.phase, outcome, life: life))
     }
 
     func hookEnds(_ step: StepID, _ name: String, _ phase: HookPhase, _ outcome: HookOutcome) {

@@ -25,6 +25,7 @@ struct SimulatedLedger {
     /// Started and not called for thaw to the end, in freeze order.
     var owedHooks: [PlannedHook] = []
     var expeditesRCU = false
+    var isEndedByForce = false
     /// Once THAW has been answered with success.
     var outcome: ConsistencyLevel?
 }
@@ -112,7 +113,7 @@ extension Simulation {
         guard freezers[id].acts else { return }
         switch order {
         case .thaw:
-            beginFreezerThaw(id, reason: nil)
+            beginFreezerThaw(id, cause: nil)
         case .freeze(let level, let freezeDeadline, let windowDeadline):
             freeze(level, freezeDeadline, windowDeadline, freezer: id)
         }
@@ -179,9 +180,9 @@ extension Simulation {
 
     // MARK: FITHAW
 
-    func beginFreezerThaw(_ id: Int, reason: String?) {
+    func beginFreezerThaw(_ id: Int, cause: ThawCause?) {
         guard freezers[id].remainingLevels == nil else { return }
-        if let reason { report(.freezerThaws(reason: reason), from: id) }
+        if let cause { report(.freezerThaws(cause), from: id) }
         freezers[id].remainingLevels = Array(Set(freezers[id].levels)).sorted()
         freezers[id].since = now
         for index in freezers[id].phases.indices
@@ -266,9 +267,9 @@ extension Simulation {
     private func expire(_ id: Int) {
         guard freezers[id].remainingLevels == nil else { return }
         if let deadline = freezers[id].windowDeadline, now >= deadline {
-            beginFreezerThaw(id, reason: "window deadline")
+            beginFreezerThaw(id, cause: .windowDeadline)
         } else if let deadline = freezers[id].freezeDeadline, now >= deadline, !freezers[id].isEveryTargetFrozen {
-            beginFreezerThaw(id, reason: "freeze deadline")
+            beginFreezerThaw(id, cause: .freezeDeadline)
         }
     }
 

@@ -85,7 +85,10 @@ extension Simulation {
     }
 
     func recoveryTakesOver() {
-        if ledger?.expeditesRCU == true { (isRCUExpedited, ledger?.expeditesRCU) = (false, false) }
+        if ledger?.expeditesRCU == true {
+            isRCUExpedited = false
+            ledger?.expeditesRCU = false
+        }
         takeOver(isRecovering: true)
         schedule(at: now + 5_000_000_000, .recoveryEnds(life: life))
     }

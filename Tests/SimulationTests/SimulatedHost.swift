@@ -201,10 +201,8 @@ extension Simulation {
             if operation.mayWait, hosts[index].role == .hold, fails(.channelLost, 2) {
                 schedule(at: now + random.milliseconds(0, 10), .hostHangsUp(index))
             }
-            lookBackOnWindow(before: channel)
-            // A blow may have struck meanwhile.
-            guard isDaemonUp, !operations[number].isLost else { return number }
-            deliver(.thaw(channel, id, ThawWish(isForced: isForced)))
+            let wish = ThawWish(isForced: isForced)
+            deliver(.thaw(channel, id, wish, windowFindings(before: channel, wish)))
         }
         if isDaemonUp, operations[number].verdict == nil, !operation.mayWait, !operations[number].isLost {
             violate("P8", "\(kind) \(number) is not answered at once")

@@ -13,6 +13,8 @@ struct SimulatedProcess {
     var isSilent = false
     /// The machine has had it killed, or was told that it is dead and hangs.
     var isKilled = false
+    /// `quiescectl recover --force` kills it.
+    var isEndedByForce = false
     /// What it was handed and not told to let go of.
     var session: Int?
 }
@@ -66,7 +68,7 @@ extension Simulation {
         check.isHandedOver = false
         hasFreezerReported = true
         let request = machine.state == .planning ? machine.requestID : nil
-        deliver(.freezerEnded(how: "signal 9"))
+        deliver(.freezerEnded(how: "signal 9", isByForce: process.isEndedByForce))
         if !process.isReady, isDaemonUp, let request, machine.requestID == request, machine.state == .planning {
             violate("P9", "a request waits for a freezer that cannot be started")
         }
@@ -111,6 +113,26 @@ extension Simulation {
                 violate("channels", "they are opened before the recovery is over and a freezer was heard of")
             }
         default: break
+        }
+    }
+
+    /// The request that an event tells to have been ended by force, unless it had failed before.
+    func requestEndedByForce(_ event: RequestEvent) -> RequestID? {
+        switch event {
+        case .freezerEnded(_, isByForce: true): break
+        case .timePassed(let findings) where findings.isEndedByForce: break
+        default: return nil
+        }
+        return machine.request?.failure == nil ? machine.requestID : nil
+    }
+
+    /// The admin finds that on record, and not the end of the freezer that follows.
+    func inspectForce(_ ended: RequestID?) {
+        guard let ended, let request = machine.request, request.id == ended, let failure = request.failure else {
+            return
+        }
+        if failure != RequestMachine.recoveredByForce {
+            violate("force", "the request that was ended by force fails: \(failure)")
         }
     }
 

@@ -38,8 +38,11 @@ extension Simulation {
         case .suspend: schedule(at: now, .machineIsSuspended)
         case .daemonStops: schedule(at: now, .daemonStops)
         case .freezerDies:
-            // `quiescectl recover --force` tells the daemon before it kills the freezer.
-            if random.oneIn(2) { schedule(at: now, .daemon(.recoveredByForce, life: life)) }
+            // `quiescectl recover --force` notes it in the ledger before it kills the freezer.
+            if random.oneIn(2) {
+                process?.isEndedByForce = true
+                ledger?.isEndedByForce = true
+            }
             if machine.isStuck, process?.isAlive == true { coverage.note(.freezerDiedWhileStuck) }
             freezerDies()
         }

@@ -249,7 +249,11 @@ final class Simulation {
 
     private func passTime(to moment: Int64) {
         advance(to: moment)
-        deliver(.timePassed)
+        if machine.quotesMemory, let frozenButNotStuck {
+            violate("P7", "memory is read while \(frozenButNotStuck) is frozen")
+        }
+        let isEndedByForce = ledger?.isEndedByForce ?? false
+        deliver(.timePassed(DeadlineFindings(isEndedByForce: isEndedByForce)))
         if let deadline, deadline.nanoseconds <= now {
             violate("P9", "the deadline stays in the past after timePassed")
         }
@@ -306,7 +310,7 @@ final class Simulation {
         case .freezerConfirms(let id): freezerConfirms(id)
         case .freezerSeesEnd(let id):
             if freezers[id].acts {
-                beginFreezerThaw(id, reason: nil)
+                beginFreezerThaw(id, cause: nil)
                 advanceFreezer(id)
             }
         case .freezerWakes(let id): advanceFreezer(id)
@@ -344,6 +348,7 @@ final class Simulation {
         let before = machine.state
         progress.entered = nil
         noteEvent(event)
+        let ended = requestEndedByForce(event)
         let effects = machine.handle(event, at: Moment(nanoseconds: now))
         deadline = machine.nextDeadline
         coverage.note(event, in: before)
@@ -354,6 +359,7 @@ final class Simulation {
             perform(effect)
         }
         inspectMachine()
+        inspectForce(ended)
         inspectState(before: before)
         if !isHealing { strike() }
     }

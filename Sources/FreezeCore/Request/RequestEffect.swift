@@ -20,15 +20,19 @@ public enum RequestEffect: Hashable, Sendable {
     case handOver(StepID)
     /// Have the freezer let go of what it was handed.
     case withdraw
-    /// `isLast`: only what will be frozen, since applications wait.
-    case flush(StepID, isLast: Bool)
+    case flush(StepID, [PlannedFilesystem])
+    /// Read what is unwritten. Answered by `memoryRead`, if it can be read.
+    case readMemory
     /// Search for tasks that sleep inside a write to one of these filesystems. Answered by `writeHoldersFound`.
     case findWriteHolders(StepID, [PlannedFilesystem])
-    /// Compare the mount tables of all namespaces with the plan.
+    /// Compare the mount tables of all namespaces with the plan, and look for the ledger. Answered by `mountsChecked`.
     case checkMounts(StepID)
     /// Compare the mount tables that are open with the plan, if one has changed: quick, and sees no new namespace. Answered
     /// by `mountsChecked`.
     case pollMounts(StepID)
+    /// All is frozen: the same, after a look into the ledger, and into the write counters that `WindowFindings` is based
+    /// on.
+    case verify(StepID)
     case runHook(StepID, index: Int, HookPhase, succeeded: Bool, level: ConsistencyLevel?, timeout: Duration)
     /// Start a session hook. Answered by `hookFinished` with the outcome `ready`, and later by `sessionEnded`; or by
     /// `hookFinished` with what went wrong.
@@ -39,7 +43,8 @@ public enum RequestEffect: Hashable, Sendable {
     /// `level`: how good its request's snapshot is; nil if the request failed.
     case runLeftoverHook(
         StepID, name: String, RequestID, ChannelID, level: ConsistencyLevel?, timeout: Duration)
-    case cancelHook(StepID)
+    /// End the hook that runs, which answers with `hookFinished`.
+    case cancelHook
     /// Have the kernel expedite RCU grace periods, or no longer. The ledger notes it, for whoever recovers after a crash.
     case expediteRCU(Bool)
     case freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment)

@@ -17,7 +17,8 @@ public enum RequestEvent: Hashable, Sendable {
     case registered(ChannelID, isStandIn: Bool)
     case hotBackup(ChannelID, OperationID)
     case freeze(ChannelID, OperationID, RequestID)
-    case thaw(ChannelID, OperationID, ThawWish = .own)
+    /// With what was found before, if `RequestMachine.endsWindow` says that the THAW ends a window.
+    case thaw(ChannelID, OperationID, ThawWish = .own, WindowFindings = .none)
     case channelLost(ChannelID, reason: String)
     /// An admin has seen what needs attention.
     case acknowledge(ChannelID, OperationID)
@@ -32,10 +33,9 @@ public enum RequestEvent: Hashable, Sendable {
     case handOverFailed(StepID, reason: String)
     case flushed(StepID, FlushResult)
     case flushFinished(StepID)
-    /// What was unwritten a moment ago, before anything was frozen.
     case memoryRead(DirtyMemory)
     case writeHoldersFound(StepID, [WriteHolder])
-    /// `allFrozen`: every word of the ledger says frozen, by the freezer.
+    /// `allFrozen`: every word of the ledger says frozen, by the freezer. Only after `verify`.
     case mountsChecked(StepID, change: String?, allFrozen: Bool)
     case hookFinished(StepID, HookRun)
     /// A session hook of this request that was ready has ended: released, or too early.
@@ -50,24 +50,18 @@ public enum RequestEvent: Hashable, Sendable {
     case freezerRefused(Errno)
     /// Its process or its connection has ended: reported once for each process that `startFreezer` has started or could
     /// not start, also after `killFreezer` and `takeOverThaw`.
-    case freezerEnded(how: String)
+    /// `isByForce`: the ledger says that `quiescectl recover --force` has ended the request, and so killed the freezer.
+    case freezerEnded(how: String, isByForce: Bool = false)
     /// Answer to `thaw`: it was killed, and cannot end because its FIFREEZE hangs.
     case freezerHangs
     case froze(Int, TimedResult)
-    case freezerThaws(reason: String)
-    /// Something was written to the filesystem's devices since all was frozen: somebody has thawed it.
-    case written(FilePath)
-    /// A filesystem that is neither frozen nor flushed became writable since all was frozen: the mount, or the reason
-    /// why the mount tables could not be read.
-    case becameWritable(String)
+    case freezerThaws(ThawCause)
     /// ECANCELED: another guard had taken the superblock over, and reports it.
     case thawed(Int, TimedResult)
     /// Whatever could be thawed is; superblocks whose FIFREEZE hangs are still to come.
     case thawFinished
-    /// The admin ends the request with `quiescectl recover --force`, which kills the freezer.
-    case recoveredByForce
 
     /// A moment given by `nextDeadline` has come.
-    case timePassed
+    case timePassed(DeadlineFindings = .none)
     case shutdown(reason: String)
 }

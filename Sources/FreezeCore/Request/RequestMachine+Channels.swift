@@ -30,7 +30,9 @@ extension RequestMachine {
         waiting = wait
     }
 
-    mutating func thawAsked(_ channel: ChannelID, _ operation: OperationID, _ wish: ThawWish) {
+    mutating func thawAsked(
+        _ channel: ChannelID, _ operation: OperationID, _ wish: ThawWish, _ findings: WindowFindings
+    ) {
         if let wanted = wish.request, wanted != request?.id, wanted != waiting?.id {
             // A holder's own debt knows more.
             if channel.caller != nil, debts[channel] != nil { return answerByDebt(channel, operation) }
@@ -49,12 +51,13 @@ extension RequestMachine {
         let isLost = request.wasFrozen || lostChannels[channel] != nil
         let meaning: PendingOperation.Meaning =
             switch state {
-            case .frozen, .rehearsing: wish.failure == nil ? .endsWindow : .harmless
+            case .frozen, .rehearsing: wish.failure == nil || findings != .none ? .endsWindow : .harmless
             default: isLost ? .lateThaw : .harmless
             }
         self.request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: meaning, received: now))
         switch state {
+        case .frozen where findings != .none: loseWindow(by: findings)
         case .frozen, .rehearsing:
             if let failure = wish.failure { return fail(failure) }
             if state == .frozen { beginThaw() } else { closeWindow() }

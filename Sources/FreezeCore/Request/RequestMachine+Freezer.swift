@@ -18,7 +18,9 @@ extension RequestMachine {
         handOver()
     }
 
-    mutating func freezerEnded(_ how: String) {
+    mutating func freezerEnded(_ how: String, isByForce: Bool) {
+        // First, so that the end of the freezer is not taken for the cause.
+        if isByForce { recoveredByForce() }
         let before = freezer
         freezer = .starting
         isFreezerWanted = true

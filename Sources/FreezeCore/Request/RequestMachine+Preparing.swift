@@ -15,11 +15,15 @@ extension RequestMachine {
         // Applications wait for the last flush: no more than the freeze needs. Whoever sleeps inside a write was searched
         // for beside the flush before.
         let isLast = next == .flushingLast
-        let filesystems = request?.planned?.plan.filesystems ?? []
-        request?.unflushed = filesystems.filter { isLast ? $0.action == .freeze : $0.action != .skip }
+        let filesystems = (request?.planned?.plan.filesystems ?? []).filter {
+            isLast ? $0.action == .freeze : $0.action != .skip
+        }
+        request?.unflushed = filesystems
         request?.isFlushed = false
         let step = nextStep(for: isLast ? policy.freezeTimeout : policy.flushTimeout)
-        emit(.flush(step, isLast: isLast))
+        // The last look before the first FIFREEZE.
+        if isLast { emit(.readMemory) }
+        emit(.flush(step, filesystems))
         if !isLast { beginSearch(beside: step) }
     }
 
@@ -231,6 +235,7 @@ extension RequestMachine {
 
     private mutating func checkMounts() {
         state = .checking
+        emit(.readMemory)
         emit(.checkMounts(nextStep(for: policy.planTimeout)))
     }
 
@@ -276,7 +281,7 @@ extension RequestMachine {
             if request?.runningHook == nil {
                 endWithoutWindow()
             } else if isFirst {
-                emit(.cancelHook(step))
+                emit(.cancelHook)
                 deadline = now + policy.hookKillGrace
             }
         case .freezing, .verifying, .frozen:

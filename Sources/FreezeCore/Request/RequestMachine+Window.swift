@@ -65,7 +65,7 @@ extension RequestMachine {
         state = .verifying
         // The freeze timeout goes on: the answer belongs to it.
         let freezeDeadline = deadline
-        emit(.checkMounts(nextStep(for: nil)))
+        emit(.verify(nextStep(for: nil)))
         deadline = freezeDeadline
     }
 
@@ -114,16 +114,28 @@ extension RequestMachine {
         answer(request.channel, operation, .success, detail)
     }
 
-    /// FITHAW alone would not tell: whoever thawed may have frozen it again.
-    mutating func writtenInWindow(_ mountPoint: FilePath) {
-        fail(
-            "\(mountPoint.escaped): somebody else thawed it in the window, or wrote to its device: the snapshot may be torn",
-            about: .filesystem(mountPoint))
+    /// The THAW that was to end it fails.
+    mutating func loseWindow(by findings: WindowFindings) {
+        // FITHAW alone would not tell: whoever thawed may have frozen it again.
+        if let mountPoint = findings.written {
+            fail(
+                "\(mountPoint.escaped): somebody else thawed it in the window, or wrote to its device: the snapshot may be torn",
+                about: .filesystem(mountPoint))
+        }
+        // The host's snapshot holds a filesystem that was writable in the window.
+        if let change = findings.becameWritable {
+            fail("the mount table changed in the window: \(change); the snapshot may be torn")
+        }
     }
 
-    /// The host's snapshot holds a filesystem that was writable in the window.
-    mutating func becameWritableInWindow(_ change: String) {
-        fail("the mount table changed in the window: \(change); the snapshot may be torn")
+    mutating func freezerThaws(_ cause: ThawCause) {
+        guard isWindowOpen else { return }
+        switch cause {
+        // The same deadline as the machine's, which knows the names of what is not frozen.
+        case .freezeDeadline where state == .freezing: freezeTimedOut()
+        case .freezeDeadline: fail("not everything was frozen within freeze.timeout")
+        case .windowDeadline: fail(windowExpired)
+        }
     }
 
     // MARK: Thawing

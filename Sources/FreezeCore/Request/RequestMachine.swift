@@ -104,6 +104,19 @@ public struct RequestMachine: Sendable {
     /// Until when "frozen" is true: then the freezer thaws, whatever this process does.
     public var frozenUntil: Moment? { state == .frozen ? request?.windowDeadline : nil }
 
+    // MARK: What the driver reads
+
+    /// Whether a THAW would end a window as the host expects it: then the driver looks back on the window first.
+    public func endsWindow(_ channel: ChannelID, _ wish: ThawWish) -> Bool {
+        guard state == .frozen, let request, request.channel == channel else { return false }
+        return wish.request == nil || wish.request == request.id
+    }
+
+    /// Whether a deadline may be that of a flush, whose failure quotes what is unwritten. Never in the window (P7).
+    public var quotesMemory: Bool {
+        state == .flushing || state == .flushingAgain || state == .flushingLast
+    }
+
     // MARK: What status shows
 
     public var requestID: RequestID? { request?.id }
@@ -130,7 +143,8 @@ public struct RequestMachine: Sendable {
         case .registered(let channel, let isStandIn): registered(channel, isStandIn: isStandIn)
         case .hotBackup(let channel, let operation): hotBackup(channel, operation)
         case .freeze(let channel, let operation, let id): freezeAsked(channel, operation, id)
-        case .thaw(let channel, let operation, let wish): thawAsked(channel, operation, wish)
+        case .thaw(let channel, let operation, let wish, let findings):
+            thawAsked(channel, operation, wish, findings)
         case .channelLost(let channel, let reason): channelLost(channel, reason)
         case .acknowledge(let channel, let operation): acknowledged(channel, operation)
         case .attentionRecalled(let attention): attentionRecalled(attention)
@@ -151,22 +165,21 @@ public struct RequestMachine: Sendable {
         case .freezerReady: freezerReady()
         case .freezerPrepared: freezerPrepared()
         case .freezerRefused(let error): freezerRefused(error)
-        case .freezerEnded(let how): freezerEnded(how)
+        case .freezerEnded(let how, let isByForce): freezerEnded(how, isByForce: isByForce)
         case .freezerHangs: freezerHangs()
         case .froze(let index, let result): froze(index, result)
-        case .freezerThaws(let reason): if isWindowOpen { fail(reason) }
-        case .written(let mountPoint): if isWindowOpen { writtenInWindow(mountPoint) }
-        case .becameWritable(let change): if isWindowOpen { becameWritableInWindow(change) }
+        case .freezerThaws(let cause): freezerThaws(cause)
         case .thawed(let index, let result): thawed(index, result)
         case .thawFinished: thawFinished()
-        case .recoveredByForce: recoveredByForce()
 
-        case .timePassed: timePassed()
+        case .timePassed(let findings): timePassed(findings)
         case .shutdown(let reason): shutdown(reason)
         }
     }
 
-    private mutating func timePassed() {
+    private mutating func timePassed(_ findings: DeadlineFindings) {
+        if findings.isEndedByForce { recoveredByForce() }
+        if let memory = findings.memory { request?.memory = memory }
         // Last of all once more: what a deadline leads to may have been waited for too long already.
         defer { answerOverdueOperations() }
         if let waiting, now >= waitingLimit(waiting) {
@@ -230,7 +243,7 @@ public struct RequestMachine: Sendable {
     }
 
     /// What is said when the window was ended by its deadline, by whoever noticed first.
-    public var windowExpired: String {
+    var windowExpired: String {
         let limit = DurationText.text(policy.maxWindow)
         // A connection that holds its window is the one of `quiescectl exec`, or of a program like it.
         guard owner?.caller == nil else {

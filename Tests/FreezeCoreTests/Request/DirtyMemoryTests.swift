@@ -16,10 +16,8 @@ import Testing
 
     @Test func `a flush that takes too long quotes what was unwritten, and names vm.dirty_bytes`() {
         var (bench, _) = WindowTests.bench(in: .flushing)
-        let pending = bench.effects
-        bench.send(.memoryRead(Self.much))
-        bench.effects = pending
-        bench.waitForDeadline()
+        #expect(bench.machine.quotesMemory)
+        bench.send(.timePassed(DeadlineFindings(memory: Self.much)), after: .seconds(60))
         let reason = bench.lastRecord?.reason ?? ""
         #expect(
             reason.contains("Dirty 3072 MiB, Writeback 200 MiB") && reason.contains("vm.dirty_bytes"), "\(reason)")

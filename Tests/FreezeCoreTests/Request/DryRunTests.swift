@@ -26,8 +26,9 @@ struct DryRunTests {
     private func isQuiet(_ bench: MachineBench) -> Bool {
         bench.history.allSatisfy { effect in
             switch effect {
-            case .flush, .findWriteHolders, .checkMounts, .runHook, .runLeftoverHook, .cancelHook, .freeze, .thaw,
-                .takeOverThaw:
+            case .flush, .findWriteHolders, .checkMounts, .verify, .runHook, .runLeftoverHook, .cancelHook,
+                .freeze,
+                .handOver, .expediteRCU, .thaw, .takeOverThaw:
                 false
             default: true
             }

@@ -81,7 +81,7 @@ struct MachineBench {
         history += all
         effects = all.filter { effect in
             switch effect {
-            case .note, .progress: false
+            case .note, .progress, .readMemory: false
             default: true
             }
         }
@@ -94,10 +94,11 @@ struct MachineBench {
     }
 
     mutating func thaw(
-        _ channel: ChannelID = host, of request: RequestID? = nil, isForced: Bool = false
+        _ channel: ChannelID = host, of request: RequestID? = nil, isForced: Bool = false,
+        findings: WindowFindings = .none
     ) -> OperationID {
         let operation = newOperation()
-        send(.thaw(channel, operation, ThawWish(request: request, isForced: isForced)))
+        send(.thaw(channel, operation, ThawWish(request: request, isForced: isForced), findings))
         return operation
     }
 
@@ -115,7 +116,7 @@ struct MachineBench {
     /// Lets time pass until the machine's next deadline.
     mutating func waitForDeadline() {
         guard let deadline = machine.nextDeadline else { return }
-        send(.timePassed, after: deadline - now)
+        send(.timePassed(), after: deadline - now)
     }
 
     // MARK: Going on without faults
@@ -146,7 +147,7 @@ struct MachineBench {
                 return .opened(step, PlannedRequest(plan: plan, hooks: hooks))
             case .handOver: return .freezerPrepared
             case .flush(let step, _): return .flushFinished(step)
-            case .checkMounts(let step), .pollMounts(let step):
+            case .checkMounts(let step), .pollMounts(let step), .verify(let step):
                 return .mountsChecked(step, change: nil, allFrozen: true)
             case .runHook(let step, let index, let phase, _, _, _): return .hookFinished(step, run(index, phase))
             case .startSession(let step, let index, _): return .hookFinished(step, run(index, .freeze, .ready))
@@ -219,9 +220,9 @@ struct MachineBench {
         for effect in effects {
             switch effect {
             case .open(let step, _, _), .openAgain(let step), .handOver(let step), .flush(let step, _),
-                .checkMounts(let step), .pollMounts(let step):
+                .checkMounts(let step), .pollMounts(let step), .verify(let step):
                 return step
-            case .runHook(let step, _, _, _, _, _), .cancelHook(let step): return step
+            case .runHook(let step, _, _, _, _, _): return step
             default: continue
             }
         }

@@ -39,7 +39,7 @@ struct RequestTests {
     func freezerWasFirst() {
         var bench = frozenBench()
         let thaw = bench.thaw()
-        bench.send(.freezerThaws(reason: "max_window"))
+        bench.send(.freezerThaws(.windowDeadline))
         bench.goOn(to: .thawing)
         for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
         #expect(bench.verdict(of: thaw) == .failure)

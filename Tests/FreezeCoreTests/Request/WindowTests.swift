@@ -161,12 +161,15 @@ struct WindowTests {
         #expect(!bench.machine.isStuck)
     }
 
-    @Test("The request that recover --force ended is on record as that", arguments: window)
-    func recoveredByForce(state: RequestState) {
+    @Test("The request that recover --force ended is on record as that", arguments: window, [true, false])
+    func recoveredByForce(state: RequestState, isHanging: Bool) {
         var (bench, _) = Self.bench(in: state)
-        bench.send(.recoveredByForce)
-        #expect(bench.machine.state == .thawing)
-        bench.send(.freezerEnded(how: "killed"))
+        if isHanging {
+            // The freezer does not end before its FIFREEZE returns.
+            bench.send(.timePassed(DeadlineFindings(isEndedByForce: true)))
+            #expect(bench.machine.state == .thawing)
+        }
+        bench.send(.freezerEnded(how: "killed", isByForce: true))
         #expect(bench.contains(.takeOverThaw))
         for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
         bench.goOn(to: .idle)
@@ -202,7 +205,7 @@ struct WindowTests {
         let running = bench.step
         bench.send(.shutdown(reason: "SIGTERM"))
         if state == .freezeHooks {
-            #expect(bench.effects == [.cancelHook(try #require(running))])
+            #expect(bench.effects == [.cancelHook])
             bench.send(.hookFinished(try #require(running), bench.run(0, .freeze, .signalled(signal: 15))))
         }
         if WindowTests.window.contains(state) { #expect(bench.contains(.thaw)) }
@@ -249,7 +252,7 @@ struct WindowTests {
     func hangingPatience(isTakenOver: Bool) throws {
         var (bench, freeze) = Self.bench(in: .freezing)
         bench.send(.froze(0, bench.result()))
-        bench.send(isTakenOver ? .freezerEnded(how: "killed") : .freezerThaws(reason: "freeze.timeout"))
+        bench.send(isTakenOver ? .freezerEnded(how: "killed") : .freezerThaws(.freezeDeadline))
         #expect(bench.contains(.takeOverThaw) == isTakenOver)
         // While one that is frozen is still to be thawed, there is more time.
         let before = try #require(bench.machine.nextDeadline) - bench.now
@@ -301,37 +304,58 @@ struct WindowTests {
         #expect(!reason.contains("[[filesystems.order]]"))
     }
 
-    @Test("P3 a filesystem that becomes writable in the window fails its THAW")
-    func becameWritableInWindow() {
+    private func reason(of findings: WindowFindings) -> String? {
         var (bench, _) = Self.bench(in: .frozen)
-        bench.send(.becameWritable("/new (ext4 on /dev/sdz) was mounted"))
+        let thaw = bench.thaw(findings: findings)
         #expect(bench.contains(.thaw))
-        let thaw = bench.thaw()
-        for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
-        #expect(bench.verdict(of: thaw) == .failure)
-        bench.goOn(to: .idle)
-        let reason =
-            "the mount table changed in the window: /new (ext4 on /dev/sdz) was mounted; the snapshot may be torn"
-        #expect(bench.lastRecord?.reason == reason)
-        // The event has no effect when nothing is frozen.
-        bench.send(.becameWritable("/new"))
-        #expect(bench.machine.state == .idle)
-    }
-
-    @Test("P3: what was written to a frozen filesystem's device fails the THAW, though FITHAW succeeds")
-    func writtenInWindow() {
-        var (bench, _) = Self.bench(in: .frozen)
-        bench.send(.written("/1"))
-        #expect(bench.contains(.thaw))
-        let thaw = bench.thaw()
         for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
         #expect(bench.verdict(of: thaw) == .failure)
         bench.goOn(to: .idle)
         #expect(bench.lastRecord?.result == .failed)
-        #expect(bench.lastRecord?.reason?.hasPrefix("/1: somebody else thawed it") == true)
-        // It means nothing when nothing is frozen.
-        bench.send(.written("/1"))
-        #expect(bench.machine.state == .idle)
+        return bench.lastRecord?.reason
+    }
+
+    @Test("P3: a filesystem that becomes writable in the window fails its THAW")
+    func becameWritableInWindow() {
+        #expect(
+            reason(of: WindowFindings(becameWritable: "/new (ext4 on /dev/sdz) was mounted"))
+                == "the mount table changed in the window: /new (ext4 on /dev/sdz) was mounted; the snapshot may be torn"
+        )
+    }
+
+    @Test("P3: what was written to a frozen filesystem's device fails the THAW, though FITHAW succeeds")
+    func writtenInWindow() {
+        let reason = reason(of: WindowFindings(written: "/1", becameWritable: "/new"))
+        #expect(reason?.hasPrefix("/1: somebody else thawed it") == true)
+    }
+
+    @Test("P3: a caller without a snapshot is told of a torn window, too")
+    func tornWithoutSnapshot() {
+        var (bench, _) = MachineBench.request(of: MachineBench.other, in: .frozen)
+        let operation = OperationID(number: 99)
+        bench.send(
+            .thaw(MachineBench.other, operation, ThawWish(failure: "status 1"), WindowFindings(written: "/1")))
+        for index in [2, 1, 0] { bench.send(.thawed(index, bench.result())) }
+        #expect(bench.verdict(of: operation) == .failure)
+    }
+
+    @Test("The driver looks back before the owner's THAW of a frozen request, and before no other")
+    func endsWindow() {
+        let (frozen, _) = Self.bench(in: .frozen)
+        let (host, other) = (MachineBench.host, MachineBench.other)
+        #expect(frozen.machine.endsWindow(host, .own))
+        #expect(frozen.machine.endsWindow(host, ThawWish(request: frozen.machine.requestID)))
+        #expect(!frozen.machine.endsWindow(host, ThawWish(request: RequestID("another"))))
+        #expect(!frozen.machine.endsWindow(other, ThawWish(isForced: true)))
+        for state in Self.active where state != .frozen {
+            #expect(!Self.bench(in: state).0.machine.endsWindow(host, .own))
+        }
+    }
+
+    @Test("P7: unwritten memory is quoted, and read, before the window only", arguments: active)
+    func quotesMemory(state: RequestState) {
+        let flushes: [RequestState] = [.flushing, .flushingAgain, .flushingLast]
+        #expect(Self.bench(in: state).0.machine.quotesMemory == flushes.contains(state))
     }
 
     @Test("P1: a report that the take-over overtook is not heard")
