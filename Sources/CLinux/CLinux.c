@@ -12,7 +12,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -243,59 +242,40 @@ int clinux_pidfd_open(pid_t process) { return negated((int)syscall(SYS_pidfd_ope
 int clinux_pidfd_kill(int pidfd, int signal) {
     return negated((int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }
-int clinux_spawn(pid_t *process, const char *program, char *const environment[], int input) {
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_t actions;
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    char *const arguments[] = {(char *)program, NULL};
-    int error = posix_spawnattr_init(&attributes);
-    if (error) return -error;
-    error = posix_spawn_file_actions_init(&actions);
-    if (error) {
-        posix_spawnattr_destroy(&attributes);
-        return -error;
-    }
-    if (!error) error = posix_spawnattr_setsigmask(&attributes, &none);
-    if (!error) error = posix_spawnattr_setsigdefault(&attributes, &all);
-    if (!error)
-        error = posix_spawnattr_setflags(
-            &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-    if (!error) error = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-    if (!error) error = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    // Not everything that is open is close-on-exec.
-    if (!error) error = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    if (!error) error = posix_spawn(process, program, &actions, &attributes, arguments, environment);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return -error;
-}
-static int signal_event = -1;
-static void write_signal_event(int signal) {
-    (void)signal;
-    int error = errno;
-    uint64_t one = 1;
-    // Fails only if the counter is full, and so readable.
-    ssize_t written = write(signal_event, &one, sizeof one);
-    (void)written;
-    errno = error;
-}
-static int catch_signals(int event, const int signals[], size_t count) {
-    signal_event = event;
-    struct sigaction action = {.sa_handler = write_signal_event, .sa_flags = SA_RESTART};
+static int catch_signals(void (*handler)(int), const int signals[], size_t count) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
     for (size_t i = 0; i < count; i++)
         if (sigaction(signals[i], &action, NULL)) return -errno;
     return 0;
 }
-int clinux_catch_termination(int event) {
-    const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-    return catch_signals(event, signals, sizeof signals / sizeof *signals);
+static int signal_pipe = -1;
+static void write_signal(int signal) {
+    int error = errno;
+    unsigned char number = (unsigned char)signal;
+    // Fails only if nobody has read thousands of signals.
+    ssize_t written = write(signal_pipe, &number, sizeof number);
+    (void)written;
+    errno = error;
+}
+int clinux_catch_signals(int pipe, const int *signals, size_t count) {
+    signal_pipe = pipe;
+    return catch_signals(write_signal, signals, count);
+}
+static int parent_death_event = -1;
+static void write_parent_death(int signal) {
+    (void)signal;
+    int error = errno;
+    uint64_t one = 1;
+    // Fails only if the counter is full, and so readable.
+    ssize_t written = write(parent_death_event, &one, sizeof one);
+    (void)written;
+    errno = error;
 }
 int clinux_catch_parent_death(int event) {
+    parent_death_event = event;
     // SIGRTMAX: no program sends this signal to other processes.
     const int signals[] = {SIGRTMAX};
-    int result = catch_signals(event, signals, 1);
+    int result = catch_signals(write_parent_death, signals, 1);
     return result < 0 ? result : negated(prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0));
 }
 int clinux_set_dumpable(bool dumpable) { return negated(prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0)); }
@@ -303,11 +283,6 @@ int clinux_set_dumpable(bool dumpable) { return negated(prctl(PR_SET_DUMPABLE, d
 int clinux_allow_locking_all(void) {
     struct rlimit unlimited = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
     return negated(setrlimit(RLIMIT_MEMLOCK, &unlimited));
-}
-
-int clinux_set_descriptor_limits(pid_t process, uint64_t soft, uint64_t hard) {
-    struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
-    return negated(prlimit(process, RLIMIT_NOFILE, &limit, NULL));
 }
 
 int clinux_watch_directory(const char *path) {

@@ -13,7 +13,7 @@ struct ActiveResources {
     /// What hooks are told is frozen: by the last plan that could be made.
     var mountPoints: [FilePath] = []
     var ledger: Ledger?
-    var runningHook: Task<Void, Never>?
+    var runningHook: HookCall?
     /// The session hooks that are held, by their index. Whatever is dropped is released.
     var sessions: [Int: HeldSession] = [:]
 }

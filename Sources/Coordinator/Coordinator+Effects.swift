@@ -1,5 +1,6 @@
 import FreezeCore
 import FreezerProtocol
+import Hooks
 import Ledger
 import LinuxCalls
 import SystemPackage
@@ -67,15 +68,6 @@ extension Coordinator {
             try OperatingSystemThread.start(name, work)
         } catch {
             failed(error)
-        }
-    }
-
-    /// Comes back to something later.
-    func post(_ message: CoordinatorMessage, after delay: Duration) {
-        let mailbox = mailbox
-        Task.detached {
-            try? await Task.sleep(for: delay)
-            mailbox.post(message)
         }
     }
 }

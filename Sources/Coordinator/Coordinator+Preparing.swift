@@ -171,15 +171,14 @@ extension Coordinator {
         let hook = resources.hooks[index].hook
         ledger.setHookProgress(index, .started)
         let mailbox = mailbox
-        let runner = hookRunner
-        self.resources?.runningHook = Task.detached {
-            // After a crash it ends with its standard input; what does not is ended by the next life.
-            var (run, session) = await runner.start(hook, context: context) { ledger.setHookProcess(index, $0) }
-            let end = session?.end
-            mailbox.post(.sessionStarted(step, index: index, run, session))
+        // After a crash it ends with its standard input; what does not is ended by the next life.
+        self.resources?.runningHook = hookRunner.call(hook, context: context) { process in
+            ledger.setHookProcess(index, process)
+        } sessionEnded: { run in
+            mailbox.post(.sessionEnded(context.requestID, index: index, run))
+        } completion: { run, session in
             // From here on only the coordinator holds it.
-            session = nil
-            if let end { mailbox.post(.sessionEnded(context.requestID, index: index, await end())) }
+            mailbox.post(.sessionStarted(step, index: index, run, session))
         }
     }
 
@@ -187,14 +186,12 @@ extension Coordinator {
     @discardableResult
     func call(
         _ hook: Hook, _ context: HookContext, _ step: StepID, _ ledger: Ledger?, _ index: Int?
-    ) -> Task<Void, Never> {
+    ) -> HookCall? {
         let mailbox = mailbox
-        let runner = hookRunner
-        return Task.detached {
-            let run = await runner.run(hook, context: context) { process in
-                // After a crash the next life has to end it.
-                if let index { ledger?.setHookProcess(index, process) }
-            }
+        return hookRunner.call(hook, context: context) { process in
+            // After a crash the next life has to end it.
+            if let index { ledger?.setHookProcess(index, process) }
+        } completion: { run, _ in
             if let ledger, let index {
                 switch (context.phase, run.outcome) {
                 case (.freeze, .notStarted): ledger.setHookProgress(index, .notStarted)

@@ -22,7 +22,7 @@ extension Coordinator {
             }
         } orElse: { error in
             log(LogNote(.error, "no thread for recovery: \(error); it is tried again"))
-            post(.recoveryDue, after: .seconds(1))
+            mailbox.post(.recoveryDue, after: .seconds(1))
         }
     }
 
@@ -48,7 +48,7 @@ extension Coordinator {
     /// wrong may pass: the next request would overwrite the only record of what is frozen, so there is none before.
     func recoveryFailed(_ error: RecoveryError) {
         log(LogNote(.error, "\(error)"))
-        guard error.isLedgerDamaged else { return post(.recoveryDue, after: .seconds(1)) }
+        guard error.isLedgerDamaged else { return mailbox.post(.recoveryDue, after: .seconds(1)) }
         do {
             let aside = try runDirectory.setAsideDamagedLedger()
             log(LogNote(.error, "the damaged ledger is kept as \(aside)"))

@@ -106,7 +106,7 @@ extension Coordinator {
             }
         } catch {
             // To take it for dead would end the watch on what hangs in it.
-            return post(.takeOverDue(resources.requestID), after: .milliseconds(100))
+            return mailbox.post(.takeOverDue(resources.requestID), after: .milliseconds(100))
         }
         freezer.kill()
         ledger.fencePlanned(by: me)
@@ -122,7 +122,7 @@ extension Coordinator {
                 mailbox.post(.thawedInPlace(resources.requestID, index, result))
             }
         } orElse: { _ in
-            post(.takeOverDue(resources.requestID), after: .milliseconds(100))
+            mailbox.post(.takeOverDue(resources.requestID), after: .milliseconds(100))
         }
     }
 }

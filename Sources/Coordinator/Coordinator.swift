@@ -155,7 +155,7 @@ public final class Coordinator: @unchecked Sendable {
         ]
         _ = pollDescriptors(
             interests,
-            until: [machine.nextDeadline, nextHeartbeat].compactMap(\.self).min())
+            until: [machine.nextDeadline, nextHeartbeat, mailbox.nextDue].compactMap(\.self).min())
     }
 
     private func showLife() {

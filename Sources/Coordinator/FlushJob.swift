@@ -25,6 +25,7 @@ enum FlushJob {
         let targets = opened.targets.filter { devices.contains($0.filesystem.device) }
         guard !targets.isEmpty, let remaining = try? Countdown(from: targets.count) else { return finished() }
         for target in targets {
+            let pool = pools.first { $0.device == target.filesystem.device }
             let started = Moment.now
             let end: @Sendable (Errno?) -> Void = { error in
                 flushed(
@@ -34,23 +35,18 @@ enum FlushJob {
                 withExtendedLifetime(opened) {}
                 if remaining.step() { finished() }
             }
-            let flush: @Sendable () -> Void = {
-                do throws(Errno) {
-                    try target.flush()
-                } catch {
-                    return end(error)
-                }
-                guard let pool = pools.first(where: { $0.device == target.filesystem.device }) else {
-                    return end(nil)
-                }
-                Task.detached {
-                    let problem = await pool.sync(by: zpool)
+            do throws(Errno) {
+                // A small stack is enough for one system call, and not for a program.
+                try OperatingSystemThread.start("flush", stackSize: pool == nil ? stackSize : nil) {
+                    do throws(Errno) {
+                        try target.flush()
+                    } catch {
+                        return end(error)
+                    }
+                    let problem = pool?.sync(by: zpool)
                     if let problem { takeNote(problem) }
                     end(problem.map { _ in .ioError })
                 }
-            }
-            do throws(Errno) {
-                try OperatingSystemThread.start("flush", stackSize: stackSize, flush)
             } catch {
                 end(error)
             }

@@ -46,11 +46,7 @@ final class FreezerSupervisor {
         if Moment.now - startedAt > .seconds(60) { restartDelay = Self.shortestDelay }
         let delay = restartDelay
         restartDelay = min(restartDelay * 2, Self.longestDelay)
-        let mailbox = mailbox
-        Task.detached {
-            try? await Task.sleep(for: delay)
-            mailbox.post(.freezerDue)
-        }
+        mailbox.post(.freezerDue, after: delay)
     }
 
     /// Begins a new life, unless one is going on.
@@ -75,14 +71,8 @@ final class FreezerSupervisor {
         let mailbox = mailbox
         do throws(Errno) {
             try OperatingSystemThread.start("freezer") {
-                let how: String
-                do throws(Errno) {
-                    let end = try ChildProcess.run(
-                        executable, environment: StopPoint.environment, connection: connection
-                    ) { mailbox.post(.freezerStarted(life, processID: $0)) }
-                    how = "\(end)"
-                } catch {
-                    how = "\(executable) cannot be started: \(error)"
+                let how = Self.run(executable, connection) { process in
+                    mailbox.post(.freezerStarted(life, processID: process))
                 }
                 mailbox.post(.freezerEnded(life, how: how))
             }
@@ -90,6 +80,32 @@ final class FreezerSupervisor {
             try? connection.close()
             mailbox.post(.freezerEnded(life, how: "there is no thread to start it: \(error)"))
         }
+    }
+
+    /// Runs the freezer in a session of its own. It inherits standard error and nothing else: its standard input is the
+    /// connection, its standard output leads nowhere. Blocks until it is gone and reaped: it is told of the end of this
+    /// thread (``ParentDeath``).
+    ///
+    /// - Parameter connection: Closed as soon as the freezer has it, or never will.
+    /// - Returns: How it ended.
+    private static func run(
+        _ executable: FilePath, _ connection: FileDescriptor, started: (Int32) -> Void
+    ) -> String {
+        let child: ChildProcess
+        do {
+            defer { try? connection.close() }
+            let nowhere = try openDescriptor("/dev/null", .writeOnly)
+            defer { try? nowhere.close() }
+            let environment = StopPoint.environment.map { Array("\($0.key)=\($0.value)".utf8) }
+            child = try ChildProcess.start(
+                ChildProcess.Program(
+                    executable, arguments: [executable.string], environment: environment, hasOwnSession: true),
+                descriptors: [connection, nowhere, .standardError])
+        } catch {
+            return "\(executable) cannot be started: \(error)"
+        }
+        started(child.processID)
+        return child.waitForEnd().map { "\($0)" } ?? "its end is not known"
     }
 
     func started(_ life: FreezerLife, processID: Int32) {

@@ -39,6 +39,7 @@ enum CoordinatorMessage: Sendable {
 final class Mailbox: Sendable {
     let wakeUp: WakeUp
     private let messages = Mutex<[CoordinatorMessage]>([])
+    private let delayed = Mutex<[(due: Moment, message: CoordinatorMessage)]>([])
 
     init() throws(Errno) {
         wakeUp = try WakeUp()
@@ -53,12 +54,34 @@ final class Mailbox: Sendable {
         post(.event(event))
     }
 
-    /// Everything that has come, in order.
+    /// Posts the message after a delay.
+    func post(_ message: CoordinatorMessage, after delay: Duration) {
+        delayed.withLock { $0.append((Moment.now + delay, message)) }
+        wakeUp.signal()
+    }
+
+    /// When a delayed message comes; nil without one.
+    var nextDue: Moment? { delayed.withLock { delayed in delayed.lazy.map(\.due).min() } }
+
+    /// Everything that has come, in order; and then the delayed messages that are due.
     func takeAll() -> [CoordinatorMessage] {
         wakeUp.clear()
-        return messages.withLock { messages in
+        let arrived = messages.withLock { messages in
             defer { messages.removeAll(keepingCapacity: true) }
             return messages
+        }
+        let due = takeDue()
+        // The usual case costs no allocation: in the window writers wait.
+        return due.isEmpty ? arrived : arrived + due
+    }
+
+    private func takeDue() -> [CoordinatorMessage] {
+        delayed.withLock { delayed in
+            guard !delayed.isEmpty else { return [] }
+            let now = Moment.now
+            let due = delayed.filter { $0.due <= now }.sorted { $0.due < $1.due }
+            delayed.removeAll { $0.due <= now }
+            return due.map(\.message)
         }
     }
 }

@@ -6,11 +6,9 @@ import SystemPackage
 /// A session hook that is ready, and holds what it holds until it is released; also when nobody refers to it any more.
 public final class HeldSession: Sendable {
     private let control: SessionControl
-    private let ended: Promise<HookRun>
 
-    init(_ control: SessionControl, ended: Promise<HookRun>) {
+    init(_ control: SessionControl) {
         self.control = control
-        self.ended = ended
     }
 
     deinit {
@@ -21,12 +19,6 @@ public final class HeldSession: Sendable {
     /// timeout. Only the first call counts.
     public func release(within timeout: Duration) {
         control.release(within: timeout)
-    }
-
-    /// How the hook ended, once it has: released, or before that. Its time runs from the release. To be asked for once
-    /// only; does not keep the session from being released.
-    public var end: @Sendable () async -> HookRun {
-        { [ended] in await ended.value }
     }
 }
 

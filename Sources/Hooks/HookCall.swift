@@ -1,50 +1,100 @@
 import FreezeCore
 import LinuxCalls
-import Subprocess
 import SystemPackage
 
-/// One call of one hook, from the check of its trust to its end.
-struct HookCall: Sendable {
-    let hook: Hook
-    let context: HookContext
-    let runDirectory: FilePath
+/// One call of one hook, on a thread of its own: from the check of its trust to its end.
+public final class HookCall: Sendable {
+    private let hook: Hook
+    private let context: HookContext
+    private let runDirectory: FilePath
     /// When the call was asked for: its time runs from here.
-    let called: Moment
-    let cancellation: WakeUp
-    var onStart: @Sendable (ProcessIdentity) -> Void = { _ in }
-    /// Fulfilled once, by whoever gets there first: the end of the hook, its word that it is ready, or somebody who will
-    /// not wait for it any longer.
-    let end = Promise<Answer>()
-    /// Fulfilled once if a session hook was ready: by its end.
-    let sessionEnd = Promise<HookRun>()
+    private let called: Moment
+    private let cancellation: WakeUp
+    private let onStart: @Sendable (ProcessIdentity) -> Void
+    private let completion: @Sendable (HookRun, HeldSession?) -> Void
+    private let sessionEnded: @Sendable (HookRun) -> Void
 
-    struct Answer: Sendable {
-        let run: HookRun
-        /// Of a session hook that is ready.
-        var session: HeldSession?
+    init(
+        _ hook: Hook, _ context: HookContext, runDirectory: FilePath, called: Moment = .now,
+        onStart: @escaping @Sendable (ProcessIdentity) -> Void,
+        completion: @escaping @Sendable (HookRun, HeldSession?) -> Void,
+        sessionEnded: @escaping @Sendable (HookRun) -> Void
+    ) throws(Errno) {
+        self.hook = hook
+        self.context = context
+        self.runDirectory = runDirectory
+        self.called = called
+        cancellation = try WakeUp()
+        self.onStart = onStart
+        self.completion = completion
+        self.sessionEnded = sessionEnded
     }
 
-    /// Always fulfils ``end``; returns only when the hook is gone, even if it was abandoned long before, so
-    /// that no zombie is left.
-    func perform() async {
-        do throws(StartFailure) {
-            let settings = try await verifyTrust()
-            guard let program = try await onThread({ [hook, context] in hook.program(for: context.phase) }) else {
-                return end.fulfill(
-                    Answer(
-                        run: HookRun(
-                            name: hook.name, phase: context.phase, outcome: withoutProgram, output: "",
-                            isOutputTruncated: false, started: called, duration: Moment.now - called)))
-            }
-            let environment = try await makeEnvironment(settings: settings)
-            let wasReady = await run(program, environment)
-            // On a thread, as every use of a path; if there is none to be had, a small file stays on the tmpfs. A session
-            // hook may end in the window, when no path is used (P7): its file has gone when it was ready.
-            if environment.needsRemoval, !wasReady {
-                try? await onOwnThread("hook-files") { environment.remove() }
-            }
+    /// Ends the hook as at its timeout, or keeps it from being started. Returns at once; the completion follows. Without
+    /// effect on a session that is held.
+    public func cancel() {
+        cancellation.signal()
+    }
+
+    /// Calls the completion once. Blocks until the hook is gone, even if it was abandoned long before: no zombie is left.
+    func perform() {
+        do throws(StartRefusal) {
+            let (program, settings) = try findProgram()
+            guard let program else { return completion(unstarted(withoutProgram), nil) }
+            let environment = try makeEnvironment(settings)
+            var wasReady = false
+            // A session hook may end in the window, when no path is used (P7): its file has gone when it was ready.
+            defer { if !wasReady { environment.remove() } }
+            try refuseLateStart()
+            let streams = try makeStreams()
+            let started = Moment.now
+            let process = try start(program, environment, streams)
+            if let identity = ProcessIdentity(of: process.processID) { onStart(identity) }
+            let observation = supervise(process, streams, environment, started: started)
+            wasReady = observation.wasReady
+            // What hangs in the kernel is reaped some day. The request does not wait for that.
+            if observation.isAbandoned { report(observation, streams, nil, started: started) }
+            let end = process.waitForEnd()
+            if !observation.isAbandoned { report(observation, streams, end, started: started) }
         } catch {
-            fulfillUnstarted(error.reason)
+            completion(unstarted(.notStarted(reason: error.reason)), nil)
+        }
+    }
+
+    // MARK: Before the start
+
+    private var deadline: Moment { called + context.timeout }
+
+    /// Verifies the hook's trust. A disk that does not answer keeps the thread that looks, and not this one.
+    ///
+    /// - Returns: What to run, nil for nothing; and the hook's settings, if it has any.
+    private func findProgram() throws(StartRefusal) -> (program: FilePath?, settings: FilePath?) {
+        try refuseLateStart()
+        let look: @Sendable () -> Result<(FilePath?, FilePath?), HookRefusal> = { [hook, context] in
+            do throws(HookRefusal) {
+                let settings = try hook.verify()
+                return .success((hook.program(for: context.phase), settings))
+            } catch {
+                return .failure(error)
+            }
+        }
+        let result = AbandonableWork.run([look], until: deadline, cancellation: cancellation)[0]
+        try refuseLateStart()
+        guard let result else { throw StartRefusal("no thread or event descriptor for it") }
+        do throws(HookRefusal) {
+            return try result.get()
+        } catch {
+            throw StartRefusal(error.reason)
+        }
+    }
+
+    /// Whoever gave up waiting may have called the hook for thaw by now: it must not start any more.
+    private func refuseLateStart() throws(StartRefusal) {
+        if !pollOne(cancellation.descriptor, events: .readable, atMost: .zero).isEmpty {
+            throw StartRefusal("cancelled before it was started")
+        }
+        if Moment.now >= deadline {
+            throw StartRefusal("its time was up before it could be started: its directory is slow")
         }
     }
 
@@ -53,51 +103,19 @@ struct HookCall: Sendable {
         context.phase == .freeze ? .skipped(reason: "it has no script for freeze") : .exited(status: 0)
     }
 
-    /// Gives up waiting. Whoever is to do so later does not keep the call's descriptor open until then.
-    var abandonment: @Sendable () -> Void {
-        { [hook, context, called, end] in
-            let run = HookRun(
-                name: hook.name, phase: context.phase, outcome: .timedOut(abandoned: true), output: "",
-                isOutputTruncated: false, started: called, duration: Moment.now - called)
-            end.fulfill(Answer(run: run))
-        }
-    }
-
-    private func fulfillUnstarted(_ reason: String) {
-        end.fulfill(Answer(run: .unstarted(hook, context, called: called, reason: reason)))
-    }
-
-    /// - Returns: The hook's settings, if it has any.
-    private func verifyTrust() async throws(StartFailure) -> FilePath? {
-        let result = try await onThread { [hook] () -> Result<FilePath?, HookRefusal> in
-            do throws(HookRefusal) {
-                return .success(try hook.verify())
-            } catch {
-                return .failure(error)
-            }
-        }
-        do throws(HookRefusal) {
-            return try result.get()
-        } catch {
-            throw StartFailure(error.reason)
-        }
-    }
-
-    private func makeEnvironment(settings: FilePath?) async throws(StartFailure) -> HookEnvironment {
-        let result = try await onThread {
-            [context, argument, runDirectory] () -> Result<HookEnvironment, Errno> in
-            do throws(Errno) {
-                return .success(
-                    try HookEnvironment(
-                        context, argument: argument, settings: settings, runDirectory: runDirectory))
-            } catch {
-                return .failure(error)
-            }
-        }
+    private func makeEnvironment(_ settings: FilePath?) throws(StartRefusal) -> HookEnvironment {
         do throws(Errno) {
-            return try result.get()
+            return try HookEnvironment(context, argument: argument, settings: settings, runDirectory: runDirectory)
         } catch {
-            throw StartFailure("the list of mount points cannot be written to \(runDirectory): \(error)")
+            throw StartRefusal("the list of mount points cannot be written to \(runDirectory): \(error)")
+        }
+    }
+
+    private func makeStreams() throws(StartRefusal) -> HookStreams {
+        do throws(Errno) {
+            return try HookStreams(of: hook.kind)
+        } catch {
+            throw StartRefusal("no pipe for it: \(error)")
         }
     }
 
@@ -105,120 +123,86 @@ struct HookCall: Sendable {
         hook.style.argument(hook.kind, context.phase, hasFailed: context.result == .failed)
     }
 
-    /// - Returns: Whether a session hook has been ready.
-    private func run(_ program: FilePath, _ environment: HookEnvironment) async -> Bool {
-        let streams: HookStreams
-        do throws(Errno) {
-            streams = try HookStreams(of: hook.kind)
+    /// A session of its own: a process group, and no terminal. A client that runs as another user could type into root's
+    /// (TIOCSTI).
+    private func start(
+        _ program: FilePath, _ environment: HookEnvironment, _ streams: HookStreams
+    ) throws(StartRefusal) -> ChildProcess {
+        defer { streams.closeHooksEnds() }
+        do throws(StartFailure) {
+            return try ChildProcess.start(
+                ChildProcess.Program(
+                    program, arguments: [program.string, argument], environment: environment.rows, directory: "/",
+                    hasOwnSession: true, inheritance: .nothing),
+                descriptors: [streams.input, streams.output.writeEnd, streams.output.writeEnd], until: deadline,
+                cancellation: cancellation)
         } catch {
-            fulfillUnstarted("no pipe for it: \(error)")
-            return false
+            streams.closeOurEnds()
+            throw refusal(error)
         }
-        if let reason = reasonNotToStart {
-            streams.close()
-            fulfillUnstarted(reason)
-            return false
-        }
-        let started = Moment.now
-        var observation: HookSupervisor.Observation?
-        do {
-            var options = PlatformOptions()
-            // A process group of its own, and no terminal: a client that runs as another user could type into root's
-            // (TIOCSTI).
-            options.createSession = true
-            let result = try await Subprocess.run(
-                .path(program), arguments: [argument], environment: .custom(environment.rows),
-                workingDirectory: "/", platformOptions: options,
-                input: .fileDescriptor(streams.input, closeAfterSpawningProcess: false),
-                output: .fileDescriptor(streams.output.writeEnd, closeAfterSpawningProcess: false),
-                // Not .combinedWithOutput: it duplicates the descriptor, and never closes one that it was told to
-                // leave open (swift-subprocess 1.0.2).
-                error: .fileDescriptor(streams.output.writeEnd, closeAfterSpawningProcess: false)
-            ) { execution in
-                if let process = ProcessIdentity(of: execution.processIdentifier.value) { onStart(process) }
-                streams.closeHooksEnds()
-                let seen = await supervise(
-                    execution.processIdentifier, streams, environment, started: started)
-                observation = seen
-                // The library goes on waiting for what hangs in the kernel, and reaps it some day. The request
-                // does not.
-                if seen.isAbandoned { report(seen, streams, status: nil, started: started) }
-            }
-            if let observation {
-                report(observation, streams, status: result.terminationStatus, started: started)
-            }
-        } catch {
-            if let observation {
-                report(observation, streams, status: nil, started: started)
-            } else {
-                streams.close()
-                fulfillUnstarted(startFailure(error).reason)
-            }
-        }
-        return observation?.wasReady ?? false
     }
 
-    /// Whoever gave up waiting may have called the hook for thaw by now: it must not start any more.
-    private var reasonNotToStart: String? {
-        if !pollOne(cancellation.descriptor, events: .readable, atMost: .zero).isEmpty {
-            return "cancelled before it was started"
-        }
-        return Moment.now < deadline ? nil : "its time was up before it could be started: its directory is slow"
+    private func refusal(_ failure: StartFailure) -> StartRefusal {
+        let clause =
+            switch (failure.step, failure.errno) {
+            case (.program, .execFormatError):
+                "the kernel does not know how to run it. Its first line must name an interpreter: #!/bin/sh"
+            case (.program, .noSuchFileOrDirectory): "the interpreter that its first line names does not exist"
+            default: "it cannot be started: \(failure)"
+            }
+        return StartRefusal("\(hook.path): \(clause)")
     }
 
-    private var deadline: Moment { called + context.timeout }
+    // MARK: While it runs
 
     private func supervise(
-        _ process: ProcessIdentifier, _ streams: HookStreams, _ environment: HookEnvironment, started: Moment
-    ) async -> HookSupervisor.Observation {
+        _ process: ChildProcess, _ streams: HookStreams, _ environment: HookEnvironment, started: Moment
+    ) -> HookSupervisor.Observation {
         let supervisor = HookSupervisor(
-            group: ProcessGroup(leader: process.value),
-            processDescriptor: FileDescriptor(rawValue: process.processDescriptor),
+            group: ProcessGroup(leader: process.processID), processDescriptor: process.descriptor,
             output: streams.output.readEnd, cancellation: cancellation, deadline: deadline,
             session: streams.session
-        ) { output in
+        ) { [self] output in
             guard let session = streams.session else { return }
             environment.remove()
-            let run = record(.ready, context.phase, output, started: started, ended: Moment.now)
-            end.fulfill(Answer(run: run, session: HeldSession(session, ended: sessionEnd)))
+            completion(
+                record(.ready, context.phase, output, started: started, ended: Moment.now), HeldSession(session))
         }
-        while true {
-            do throws(Errno) {
-                return try await onOwnThread("hook-watch") { supervisor.watch() }
-            } catch {
-                // No thread to be had just now (EAGAIN). The hook runs already and must not run unwatched.
-                try? await Task.sleep(for: .milliseconds(10))
-            }
-        }
+        return supervisor.watch()
     }
 
+    // MARK: Its end
+
+    private func unstarted(_ outcome: HookOutcome) -> HookRun {
+        record(outcome, context.phase, CapturedOutput(), started: called, ended: .now)
+    }
+
+    /// - Parameter end: nil if it is not known.
     private func report(
-        _ observation: HookSupervisor.Observation, _ streams: HookStreams, status: TerminationStatus?,
+        _ observation: HookSupervisor.Observation, _ streams: HookStreams, _ end: ChildProcess.End?,
         started: Moment
     ) {
-        let outcome = outcome(observation, status)
+        let outcome = outcome(observation, end)
         guard observation.wasReady else {
-            return end.fulfill(
-                Answer(
-                    run: record(
-                        outcome, context.phase, observation.output, started: started, ended: observation.ended)))
+            return completion(
+                record(outcome, context.phase, observation.output, started: started, ended: observation.ended), nil
+            )
         }
         // One that was not released has taken no time for it.
         let released = streams.session?.released ?? observation.ended
-        sessionEnd.fulfill(
-            record(outcome, .thaw, observation.output, started: released, ended: observation.ended))
+        sessionEnded(record(outcome, .thaw, observation.output, started: released, ended: observation.ended))
     }
 
-    private func outcome(_ observation: HookSupervisor.Observation, _ status: TerminationStatus?) -> HookOutcome {
+    private func outcome(_ observation: HookSupervisor.Observation, _ end: ChildProcess.End?) -> HookOutcome {
         let isNeverReady = hook.kind == .session && !observation.wasReady
-        return switch (observation.cause, status) {
+        return switch (observation.cause, end) {
         case (_, _) where observation.isAbandoned: .timedOut(abandoned: true)
         case (.timeout, _): isNeverReady ? .neverReady(timedOut: true) : .timedOut(abandoned: false)
         case (_, .exited(status: 0)) where isSkipped(observation):
             .skipped(reason: observation.output.skipReason ?? "")
         case (_, .exited(status: 0)) where isNeverReady: .neverReady(timedOut: false)
         case (_, .exited(let status)): .exited(status: status)
-        case (_, .signaled(let signal)): .signalled(signal: signal)
+        case (_, .signalled(let signal)): .signalled(signal: signal)
         case (_, nil): .exited(status: -1)
         }
     }
@@ -238,34 +222,8 @@ struct HookCall: Sendable {
     }
 }
 
-extension HookCall {
-    private func onThread<Value: Sendable>(
-        _ work: @escaping @Sendable () -> Value
-    ) async throws(StartFailure) -> Value {
-        do throws(Errno) {
-            return try await onOwnThread("hook-files", work)
-        } catch {
-            throw StartFailure("no thread can be started: \(error)")
-        }
-    }
-
-    private func startFailure(_ error: any Error) -> StartFailure {
-        guard let error = error as? SubprocessError, let errno = error.underlyingError else {
-            return StartFailure("\(hook.path): it cannot be started: \(error)")
-        }
-        let reason =
-            switch errno {
-            case .execFormatError:
-                "the kernel does not know how to run it. Its first line must name an interpreter: #!/bin/sh"
-            case .noSuchFileOrDirectory: "the interpreter that its first line names does not exist"
-            default: "it cannot be started: \(errno)"
-            }
-        return StartFailure("\(hook.path): \(reason)")
-    }
-}
-
-/// Why a hook never ran.
-private struct StartFailure: Error {
+/// Why a hook is not started.
+private struct StartRefusal: Error {
     let reason: String
 
     init(_ reason: String) {

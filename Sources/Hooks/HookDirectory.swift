@@ -25,7 +25,7 @@ public struct HookDirectory: Hashable, Sendable {
     var prefix: String { style == .quiesce ? "" : "\(style.rawValue)/" }
 
     /// Lists the hooks in bytewise order of their names, each with its verdict. Blocks as readdir(3) and
-    /// stat(2) do: from asynchronous code call it on a thread that may.
+    /// stat(2) do.
     ///
     /// Directories, dot files and what editors and package managers leave behind are ignored, as QEMU's wrapper
     /// does. Everything else is a hook. A directory that others can write to taints every hook in it.

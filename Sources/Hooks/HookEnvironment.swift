@@ -8,7 +8,7 @@ struct HookEnvironment: Sendable {
     /// execve(2) limits one string to 128 KiB (MAX_ARG_STRLEN) and all of them to a share of the stack's limit.
     static let inlineLimit = 64 << 10
 
-    /// `NAME=value`, each with its closing zero.
+    /// `NAME=value` each.
     let rows: [[UInt8]]
     private let file: FilePath?
 
@@ -37,10 +37,8 @@ struct HookEnvironment: Sendable {
             rows.append(Array("QUIESCE_MOUNTPOINTS_FILE=\(file.string)".utf8))
             self.file = file
         }
-        self.rows = rows.map { $0 + [0] }
+        self.rows = rows
     }
-
-    var needsRemoval: Bool { file != nil }
 
     func remove() {
         if let file { unlink(file.string) }

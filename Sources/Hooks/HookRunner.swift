@@ -1,9 +1,8 @@
 import FreezeCore
-import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// Runs hooks.
+/// Calls hooks.
 public struct HookRunner: Sendable {
     let runDirectory: FilePath
 
@@ -13,93 +12,57 @@ public struct HookRunner: Sendable {
         self.runDirectory = runDirectory
     }
 
-    /// Sets the process's file mode creation mask to 022, which hooks inherit. To be called once, at the start
-    /// of the program, before there are threads: the mask belongs to the whole process (umask(2)) and
-    /// swift-subprocess cannot set it for the child alone.
-    public static func prepareProcess() {
-        umask(0o022)
-    }
-
     /// Removes what the calls of an earlier life have left in the run directory. Before the first call.
     public func removeLeftovers() {
         HookEnvironment.removeLeftovers(in: runDirectory)
     }
 
-    /// Runs one call of a hook and returns when it is over: when the hook has exited, or a few seconds after
-    /// its time is up.
+    /// Calls a hook, on a thread of its own. Returns at once.
     ///
-    /// At the timeout, and when the task is cancelled, the hook's process group is sent TERM and, 2 s later,
-    /// KILL; what is not gone after 2 s more is abandoned. A cancelled call is reported as it ended
-    /// (`.signalled`, or `.exited` if the hook made something of TERM; `.timedOut(abandoned: true)` if it
-    /// survived): the caller, who cancelled it, takes it for no success.
+    /// At the timeout, and at a cancellation, the hook's process group is sent TERM and, 2 s later, KILL; what is not gone
+    /// after 2 s more is abandoned. A cancelled call is reported as it ended (`.signalled`, or `.exited` if the hook made
+    /// something of TERM; `.timedOut(abandoned: true)` if it survived): the caller, who cancelled it, takes it for no
+    /// success.
     ///
-    /// The hook's trust is checked again right before the start. Whatever prevents the start is `.notStarted`.
-    /// `.exited(-1)` means that it ran and its status was lost. Nothing here blocks the cooperative pool (P9).
+    /// The hook's trust is checked again right before the start. Whatever prevents the start is `.notStarted`; a hook on a
+    /// disk that does not answer is not started after its timeout, and not after a cancellation, however long the disk
+    /// takes. `.exited(-1)` means that it ran and its status was lost.
     ///
-    /// - Parameter onStart: Told the hook's process, before anything else is done with it.
-    public func run(
-        _ hook: Hook, context: HookContext, onStart: @escaping @Sendable (ProcessIdentity) -> Void = { _ in }
-    ) async -> HookRun {
-        await perform(hook, context, onStart).run
-    }
-
-    /// Starts a session hook and returns when it has said READY, or has failed to: as ``run(_:context:onStart:)`` does,
-    /// whose limits hold until then. From then on it runs until it is released.
+    /// A session hook is held from the moment in which it has said READY until its session is released.
     ///
-    /// - Returns: How it started. The session if that was well (`.ready`): to be held on to.
-    public func start(
-        _ hook: Hook, context: HookContext, onStart: @escaping @Sendable (ProcessIdentity) -> Void = { _ in }
-    ) async -> (run: HookRun, session: HeldSession?) {
-        let answer = await perform(hook, context, onStart)
-        return (answer.run, answer.session)
-    }
-
-    private func perform(
-        _ hook: Hook, _ context: HookContext, _ onStart: @escaping @Sendable (ProcessIdentity) -> Void
-    ) async -> HookCall.Answer {
-        let started = Moment.now
-        let call: HookCall
-        do throws(Errno) {
-            call = HookCall(
-                hook: hook, context: context, runDirectory: runDirectory, called: started,
-                cancellation: try WakeUp(), onStart: onStart)
-        } catch {
-            let reason = "no event descriptor: \(error)"
-            return HookCall.Answer(run: .unstarted(hook, context, called: started, reason: reason))
+    /// - Parameters:
+    ///   - onStart: Told the hook's process before it is supervised.
+    ///   - sessionEnded: How a session that was held has ended, once it has: released, or before that. Its time runs from
+    ///     the release.
+    ///   - completion: Called exactly once: when the hook has exited, a few seconds after its time is up, or when a session
+    ///     hook is ready (`.ready`); with its session then, to be held on to. Called on the call's thread; without a thread
+    ///     to be had, before this returns.
+    /// - Returns: The call; nil if it is over.
+    @discardableResult
+    public func call(
+        _ hook: Hook, context: HookContext, onStart: @escaping @Sendable (ProcessIdentity) -> Void = { _ in },
+        sessionEnded: @escaping @Sendable (HookRun) -> Void = { _ in },
+        completion: @escaping @Sendable (HookRun, HeldSession?) -> Void
+    ) -> HookCall? {
+        func fail(_ reason: String) {
+            let run = HookRun(
+                name: hook.name, phase: context.phase, outcome: .notStarted(reason: reason), output: "",
+                isOutputTruncated: false, started: .now, duration: .zero)
+            completion(run, nil)
         }
         guard context.timeout > .zero else {
-            let reason = "no time was left for it. Raise hooks.total_timeout, or speed up the hooks before it"
-            return HookCall.Answer(run: .unstarted(hook, context, called: started, reason: reason))
+            fail("no time was left for it. Raise hooks.total_timeout, or speed up the hooks before it")
+            return nil
         }
-        // A start that hangs in the kernel (the hook lies on a dead disk) must not hang the request.
-        let limit = HookSupervisor.grace + HookSupervisor.patience + .seconds(3)
-        let abandon = call.abandonment
-        let watchdog = Task.detached {
-            let deadline = Moment.now + context.timeout + limit
-            // Short sleeps: the runtime keeps the memory of a cancelled sleep until the sleep would have ended.
-            while !Task.isCancelled, Moment.now < deadline {
-                try? await Task.sleep(for: min(.seconds(1), deadline - Moment.now))
-            }
-            if !Task.isCancelled { abandon() }
+        do throws(Errno) {
+            let call = try HookCall(
+                hook, context, runDirectory: runDirectory, onStart: onStart, completion: completion,
+                sessionEnded: sessionEnded)
+            try OperatingSystemThread.start("hook") { call.perform() }
+            return call
+        } catch {
+            fail("no thread or event descriptor for it: \(error)")
+            return nil
         }
-        defer { watchdog.cancel() }
-        return await withTaskCancellationHandler {
-            Task.detached { await call.perform() }
-            return await call.end.value
-        } onCancel: {
-            call.cancellation.signal()
-            Task.detached {
-                try? await Task.sleep(for: limit)
-                abandon()
-            }
-        }
-    }
-}
-
-extension HookRun {
-    static func unstarted(_ hook: Hook, _ context: HookContext, called: Moment, reason: String) -> HookRun {
-        HookRun(
-            name: hook.name, phase: context.phase, outcome: .notStarted(reason: reason), output: "",
-            isOutputTruncated: false, started: called, duration: Moment.now - called)
     }
 }

@@ -43,8 +43,7 @@ struct HookStreams: Sendable {
     }
 
     /// Nobody was started: what is ours of a session closes itself.
-    func close() {
-        try? input.close()
-        output.close()
+    func closeOurEnds() {
+        try? output.readEnd.close()
     }
 }

@@ -3,8 +3,7 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// Watches one running hook from a thread of its own: reads its output, and ends it when its time is up or it
-/// is cancelled.
+/// Watches one running hook: reads its output, and ends it when its time is up or it is cancelled.
 ///
 /// The end of the call is the exit of the hook itself. A child it left behind may keep the pipe open for ever
 /// (it daemonised), and is none of our business - unless the hook was ended: then everything in its process
@@ -81,7 +80,6 @@ struct HookSupervisor: Sendable {
 
     /// Blocks until the call is over: at the latest a few seconds after the deadline, or after a session's release.
     func watch() -> Observation {
-        group.resetWhatIsInherited()
         var state = State(stageEnd: deadline)
         var isAbandoned = false
         while true {

@@ -29,29 +29,4 @@ struct ProcessGroup: Sendable {
             return true
         }
     }
-
-    /// Gives the hook the priority, the oom score and the limit of descriptors of a process that nobody has touched.
-    /// The daemon's own are those of something that must not be killed or starved and has much open, and they are
-    /// inherited. (Programs that use select(2) may fail with a high limit.)
-    ///
-    /// swift-subprocess lets nothing run between fork and exec, so this is done from outside, an instant after
-    /// the start: what the hook starts in this instant keeps the daemon's values. Nothing is done where the
-    /// daemon's own are the usual ones.
-    func resetWhatIsInherited() {
-        // Errors: it has exited already, or we are not root and could not have raised our own either.
-        let process = __priority_which_t(PRIO_PROCESS.rawValue)
-        if getpriority(process, 0) != 0 { setpriority(process, id_t(leader), 0) }
-        if sched_getscheduler(0) != SCHED_OTHER {
-            var parameters = sched_param()
-            sched_setscheduler(leader, SCHED_OTHER, &parameters)
-        }
-        let zero = Array("0\n".utf8)
-        if let own = try? readWholeFile("/proc/self/oom_score_adj"), own != zero,
-            let descriptor = try? openDescriptor(FilePath("/proc/\(leader)/oom_score_adj"), .writeOnly)
-        {
-            try? writeAll(zero, to: descriptor)
-            try? descriptor.close()
-        }
-        DescriptorLimit.restore(of: leader)
-    }
 }

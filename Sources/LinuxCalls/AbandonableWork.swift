@@ -4,12 +4,16 @@ import SystemPackage
 
 /// Runs work that can hang in the kernel (a dead disk, a dead server) on threads that are left behind if it does.
 public enum AbandonableWork {
-    /// Runs each on a thread of its own, all at once, and waits for them, but not past the deadline.
+    /// Runs each on a thread of its own, all at once, and waits for them, but not past the deadline, nor past the
+    /// cancellation.
     ///
-    /// - Parameter stackSize: Of each thread, in bytes; nil for the process's default.
+    /// - Parameters:
+    ///   - cancellation: Readable once cancelled; borrowed. nil for none.
+    ///   - stackSize: Of each thread, in bytes; nil for the process's default.
     /// - Returns: the results, in order; nil for work that did not finish, or for which there was no thread.
     public static func run<Output: Sendable>(
-        _ work: [@Sendable () -> Output], until deadline: Moment, stackSize: Int? = nil
+        _ work: [@Sendable () -> Output], until deadline: Moment, cancellation: WakeUp? = nil,
+        stackSize: Int? = nil
     ) -> [Output?] {
         guard let results = try? Results<Output>() else { return work.map { _ in nil } }
         var started = 0
@@ -19,7 +23,7 @@ public enum AbandonableWork {
             }
             if isStarted != nil { started += 1 }
         }
-        let finished = results.wait(for: started, until: deadline)
+        let finished = results.wait(for: started, until: deadline, cancellation)
         return work.indices.map { finished[$0] }
     }
 
@@ -37,11 +41,13 @@ public enum AbandonableWork {
             wakeUp.signal()
         }
 
-        func wait(for count: Int, until deadline: Moment) -> [Int: Output] {
+        func wait(for count: Int, until deadline: Moment, _ cancellation: WakeUp?) -> [Int: Output] {
             while true {
                 let finished = outputs.withLock { $0 }
                 guard finished.count < count, Moment.now < deadline else { return finished }
-                _ = pollDescriptors([(wakeUp.descriptor, .readable)], until: deadline)
+                let ready = pollDescriptors(
+                    [(wakeUp.descriptor, .readable), (cancellation?.descriptor, .readable)], until: deadline)
+                guard ready[1].isEmpty else { return outputs.withLock { $0 } }
                 wakeUp.clear()
             }
         }

@@ -1,43 +1,224 @@
 import CLinux
+import FreezeCore
 import Glibc
 import SystemPackage
 
-/// A program that runs as a child for long.
-///
-/// Not by swift-subprocess: while a child of that runs, it looks every second whether it was cancelled (version 1.0.2).
-public enum ChildProcess {
+/// A process that this one has started. The process stays a zombie, and keeps its number, until ``waitForEnd()``.
+public struct ChildProcess: Sendable {
+    public let processID: pid_t
+    /// Readable once the process has ended (pidfd_open(2)). Closed by ``waitForEnd()``.
+    public let descriptor: FileDescriptor
+
     /// How a process ended.
     public enum End: Hashable, Sendable {
         case exited(status: CInt)
         case signalled(CInt)
     }
 
-    /// Runs a program in a session of its own, with no signal blocked or ignored. It inherits standard error and nothing
-    /// else: its standard input is the connection, its standard output leads nowhere. Blocks until it is gone and reaped.
+    /// Starts a program, with default dispositions for all signals and none blocked. Returns when the program has begun.
+    ///
+    /// A program on a disk that does not answer hangs in the kernel (execve(2)). At the deadline, or at the cancellation,
+    /// the process is killed: its program never begins.
     ///
     /// - Parameters:
-    ///   - program: Its path, which is also its name.
-    ///   - connection: Closed here as soon as the child has it, or never will.
-    ///   - started: Told its process.
-    /// - Throws: What posix_spawn(3) says of the program: ENOENT, EACCES, ENOEXEC; EAGAIN without room for a process.
-    public static func run(
-        _ program: FilePath, environment: [String: String], connection: FileDescriptor, started: (pid_t) -> Void
-    ) throws(Errno) -> End {
-        var process = pid_t()
-        let variables = environment.map { strdup("\($0.key)=\($0.value)") }
-        let error = program.withPlatformString { path in
-            clinux_spawn(&process, path, variables + [nil], connection.rawValue)
+    ///   - descriptors: The child's descriptors 0, 1, …; 16 at most. The child inherits no other descriptor.
+    ///   - deadline: nil for no limit.
+    ///   - cancellation: Borrowed; nil for none.
+    public static func start(
+        _ program: Program, descriptors: [FileDescriptor], until deadline: Moment? = nil,
+        cancellation: WakeUp? = nil
+    ) throws(StartFailure) -> ChildProcess {
+        let (child, report) = try make(program, descriptors)
+        defer { try? report.close() }
+        let interests: [(descriptor: FileDescriptor?, events: PollEvents)] = [
+            (report, .readable), (cancellation?.descriptor, .readable),
+        ]
+        if pollDescriptors(interests, until: deadline)[0].isEmpty {
+            // A program that begins in this instant is killed as well.
+            child.send(signal: SIGKILL)
+            return child
         }
-        for variable in variables { free(variable) }
-        try? connection.close()
-        try Errno.check(error)
-        started(process)
-        var status: CInt = 0
-        while waitpid(process, &status, 0) < 0 && errno == EINTR {}
-        // WTERMSIG and WEXITSTATUS, which are macros.
-        let signal = status & 0x7f
-        return signal == 0 ? .exited(status: status >> 8 & 0xff) : .signalled(signal)
+        var step: CInt = 0
+        let result = clinux_start_result(report.rawValue, &step)
+        guard result < 0 else { return child }
+        _ = child.waitForEnd()
+        throw StartFailure(StartFailure.Step(rawValue: step) ?? .program, Errno(rawValue: -result))
     }
+
+    private static func make(
+        _ program: Program, _ descriptors: [FileDescriptor]
+    ) throws(StartFailure) -> (child: ChildProcess, report: FileDescriptor) {
+        // All memory is allocated before the child is made: the child must not.
+        let arguments = CStrings(program.arguments.map { Array($0.utf8) })
+        let environment = CStrings(program.environment)
+        let directory = program.directory.map { CStrings([Array($0.string.utf8)]) }
+        let numbers = descriptors.map(\.rawValue)
+        var process = pid_t()
+        var (handle, report): (CInt, CInt) = (-1, -1)
+        let result = program.path.withPlatformString { path in
+            numbers.withUnsafeBufferPointer { numbers in
+                withUnsafePointer(to: program.inheritance.values) { fresh in
+                    var start = clinux_program(
+                        path: path, arguments: arguments.pointers, environment: environment.pointers,
+                        directory: directory?.pointers[0], descriptors: numbers.baseAddress,
+                        descriptor_count: CInt(numbers.count), has_own_session: program.hasOwnSession,
+                        fresh: program.inheritance.isEverything ? nil : fresh)
+                    return withExtendedLifetime((arguments, environment, directory)) {
+                        clinux_start(&start, &process, &handle, &report)
+                    }
+                }
+            }
+        }
+        guard result == 0 else { throw StartFailure(.process, Errno(rawValue: -result)) }
+        return (
+            ChildProcess(processID: process, descriptor: FileDescriptor(rawValue: handle)),
+            FileDescriptor(rawValue: report)
+        )
+    }
+
+    public func send(signal: CInt) {
+        // Fails only if the process has ended.
+        _ = clinux_pidfd_kill(descriptor.rawValue, signal)
+    }
+
+    /// Blocks until the process has ended, and reaps it. To be called once.
+    ///
+    /// - Returns: nil if something else has reaped it.
+    public func waitForEnd() -> End? {
+        var status: CInt = 0
+        var wasSignalled = false
+        let result = clinux_reap(processID, &status, &wasSignalled)
+        // Close reports only what cannot concern a process.
+        try? descriptor.close()
+        guard result == 0 else { return nil }
+        return wasSignalled ? .signalled(status) : .exited(status: status)
+    }
+}
+
+extension ChildProcess {
+    /// What to start, and what of this process it keeps.
+    public struct Program: Sendable {
+        public let path: FilePath
+        /// With the name it is called by.
+        public let arguments: [String]
+        /// `NAME=value` each.
+        public let environment: [[UInt8]]
+        /// nil for this process's.
+        public let directory: FilePath?
+        /// A session and process group of its own, without a terminal (setsid(2)).
+        public let hasOwnSession: Bool
+        public let inheritance: Inheritance
+
+        public init(
+            _ path: FilePath, arguments: [String], environment: [[UInt8]], directory: FilePath? = nil,
+            hasOwnSession: Bool = false, inheritance: Inheritance = .everything
+        ) {
+            self.path = path
+            self.arguments = arguments
+            self.environment = environment
+            self.directory = directory
+            self.hasOwnSession = hasOwnSession
+            self.inheritance = inheritance
+        }
+    }
+
+    /// What a process has from the one that starts it: nice value, scheduler, oom score, limit of descriptors, file mode
+    /// mask.
+    public struct Inheritance: Sendable {
+        fileprivate let nice: CInt
+        fileprivate let oomScoreAdjustment: CInt
+        fileprivate let descriptorLimit: rlimit?
+        fileprivate let fileModeMask: mode_t
+        fileprivate let isEverything: Bool
+
+        /// - Parameters:
+        ///   - oomScoreAdjustment: -1000 to 1000 (proc_pid_oom_score_adj(5)).
+        ///   - descriptorLimit: Soft and hard; nil to inherit both.
+        init(
+            nice: CInt = 0, oomScoreAdjustment: CInt = 0, descriptorLimit: rlimit? = nil,
+            fileModeMask: mode_t = 0o022, isEverything: Bool = false
+        ) {
+            self.nice = nice
+            self.oomScoreAdjustment = oomScoreAdjustment
+            self.descriptorLimit = descriptorLimit
+            self.fileModeMask = fileModeMask
+            self.isEverything = isEverything
+        }
+
+        public static let everything = Inheritance(isEverything: true)
+
+        /// As in a process that an init system starts: nice 0, SCHED_OTHER, oom score 0, mask 022, and the limit of
+        /// descriptors that this process was started with. This process's own values are of something that must not be
+        /// killed or starved and has much open. (Programs that use select(2) may fail with a high limit.)
+        ///
+        /// What may not be changed, without CAP_SYS_NICE or CAP_SYS_RESOURCE, is inherited.
+        public static var nothing: Inheritance {
+            Inheritance(descriptorLimit: DescriptorLimit.original)
+        }
+
+        fileprivate var values: clinux_inheritance {
+            clinux_inheritance(
+                nice: nice, oom_score_adjustment: oomScoreAdjustment,
+                has_descriptor_limits: descriptorLimit != nil,
+                soft_descriptor_limit: UInt64(descriptorLimit?.rlim_cur ?? 0),
+                hard_descriptor_limit: UInt64(descriptorLimit?.rlim_max ?? 0), file_mode_mask: fileModeMask)
+        }
+    }
+
+    /// This process's own, for a program that inherits it.
+    public static var ownEnvironment: [[UInt8]] {
+        var rows: [[UInt8]] = []
+        var next = environ
+        while let row = next.pointee {
+            rows.append(Array(UnsafeRawBufferPointer(start: row, count: strlen(row))))
+            next += 1
+        }
+        return rows
+    }
+}
+
+/// Why a program could not be started.
+public struct StartFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What a start does, in this order.
+    public enum Step: CInt, Sendable {
+        /// EAGAIN, ENOMEM, EMFILE, ENFILE.
+        case process = -1
+        case session
+        case signals
+        case scheduler
+        case priority
+        case oomScore
+        case directory
+        case descriptors
+        case descriptorLimit
+        /// ENOENT, EACCES, ENOEXEC, E2BIG and others (execve(2)).
+        case program
+
+        fileprivate var clause: String? {
+            switch self {
+            case .process: "no process can be made"
+            case .session: "no session can be made"
+            case .signals: "its signals cannot be reset"
+            case .scheduler: "its scheduler cannot be reset"
+            case .priority: "its nice value cannot be reset"
+            case .oomScore: "its oom score cannot be reset"
+            case .directory: "its working directory cannot be entered"
+            case .descriptors: "its descriptors cannot be put in place"
+            case .descriptorLimit: "its limit of descriptors cannot be reset"
+            case .program: nil
+            }
+        }
+    }
+
+    public let step: Step
+    public let errno: Errno
+
+    init(_ step: Step, _ errno: Errno) {
+        self.step = step
+        self.errno = errno
+    }
+
+    public var description: String { step.clause.map { "\($0): \(errno)" } ?? "\(errno)" }
 }
 
 extension ChildProcess.End: CustomStringConvertible {
@@ -46,5 +227,28 @@ extension ChildProcess.End: CustomStringConvertible {
         case .exited(let status): "exit status \(status)"
         case .signalled(let number): "signal \(number)"
         }
+    }
+}
+
+/// Strings as execve(2) takes them: each with a zero, and a null at the end.
+private final class CStrings {
+    let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+    private let count: Int
+
+    init(_ strings: [[UInt8]]) {
+        count = strings.count
+        pointers = .allocate(capacity: count + 1)
+        for (index, string) in strings.enumerated() {
+            let copy = UnsafeMutablePointer<CChar>.allocate(capacity: string.count + 1)
+            for (offset, byte) in string.enumerated() { (copy + offset).initialize(to: CChar(bitPattern: byte)) }
+            (copy + string.count).initialize(to: 0)
+            (pointers + index).initialize(to: copy)
+        }
+        (pointers + count).initialize(to: nil)
+    }
+
+    deinit {
+        for index in 0..<count { pointers[index]?.deallocate() }
+        pointers.deallocate()
     }
 }

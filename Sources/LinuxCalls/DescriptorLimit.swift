@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import Synchronization
 import SystemPackage
@@ -28,13 +27,6 @@ public enum DescriptorLimit {
         let wanted = rlim_t(count + reserve)
         if try wanted > current().rlim_cur { try raise() }
         if try wanted > current().rlim_cur { throw .tooManyOpenFiles }
-    }
-
-    /// Gives a child of this process the limit back that this process was started with.
-    public static func restore(of process: pid_t) {
-        guard let original else { return }
-        // ESRCH: it has exited already.
-        _ = clinux_set_descriptor_limits(process, UInt64(original.rlim_cur), UInt64(original.rlim_max))
     }
 
     private static func current() throws(Errno) -> rlimit {

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// Threads for what may block: never Swift's cooperative pool, whose threads are few.
+/// Threads of the system: no other kind runs in quiesce.
 public enum OperatingSystemThread {
     /// Starts a detached thread.
     ///

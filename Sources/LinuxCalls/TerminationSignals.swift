@@ -1,27 +1,68 @@
 import CLinux
+import Glibc
+import Synchronization
 import SystemPackage
 
-/// The signals that ask a daemon to end in order: SIGTERM, SIGINT, SIGHUP and SIGQUIT (signal(7)).
+/// Signals that ask a process to end: SIGTERM, SIGINT, SIGHUP, SIGQUIT (signal(7)), and others that a program gives a
+/// meaning of its own.
 ///
-/// They are caught, and not blocked: a library may wait in a thread of its own with no signal blocked, as
-/// swift-subprocess does.
+/// They are caught, and not blocked: a library may wait in a thread of its own with no signal blocked.
 public enum TerminationSignals {
-    /// Calls the body at the first of them, on a thread of its own. From now on none of them ends the process.
-    /// To be called once.
+    private static let handler = Mutex<@Sendable (CInt) -> Void>({ _ in })
+    private static let pipe = Mutex<OutputPipe?>(nil)
+
+    /// From now on each of these signals calls the handler with its number, on a thread of its own, one after the other,
+    /// and does nothing else. A later call replaces the handler, also of signals caught before.
     ///
     /// - Throws: EMFILE or ENFILE without a descriptor, EAGAIN when the system has no more threads to give.
-    public static func onFirst(_ body: @escaping @Sendable () -> Void) throws(Errno) {
-        let wakeUp = try WakeUp()
-        try OperatingSystemThread.start("signals") {
-            while pollDescriptors([(wakeUp.descriptor, .readable)], until: nil)[0].isEmpty {}
-            body()
-            // Later ones are written to it as well.
-            withExtendedLifetime(wakeUp) { waitForEver() }
-        }
-        try Errno.check(clinux_catch_termination(wakeUp.descriptor.rawValue))
+    public static func handle(
+        _ signals: [CInt], by handler: @escaping @Sendable (CInt) -> Void
+    ) throws(Errno) {
+        let pipe = try startedPipe()
+        self.handler.withLock { $0 = handler }
+        try Errno.check(clinux_catch_signals(pipe.writeEnd.rawValue, signals, signals.count))
     }
 
-    private static func waitForEver() -> Never {
-        while true { _ = pollDescriptors([], until: nil) }
+    /// From now on the signals caught so far do nothing.
+    public static func ignore() {
+        handler.withLock { $0 = { _ in } }
+    }
+
+    /// Of the thread that calls the handler.
+    private static func startedPipe() throws(Errno) -> OutputPipe {
+        let result = pipe.withLock { pipe -> Result<OutputPipe, Errno> in
+            if let pipe { return .success(pipe) }
+            do throws(Errno) {
+                let made = try makePipe()
+                pipe = made
+                return .success(made)
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    private static func makePipe() throws(Errno) -> OutputPipe {
+        let pipe = try OutputPipe()
+        do throws(Errno) {
+            // A handler of a signal must not wait for room.
+            try Errno.check(fcntl(pipe.writeEnd.rawValue, F_SETFL, O_NONBLOCK))
+            try OperatingSystemThread.start("signals") { callHandlers(pipe.readEnd) }
+            return pipe
+        } catch {
+            pipe.close()
+            throw error
+        }
+    }
+
+    private static func callHandlers(_ pipe: FileDescriptor) -> Never {
+        while true {
+            _ = pollDescriptors([(pipe, .readable)], until: nil)
+            for number in (try? readOnce(pipe, atMost: 64)) ?? [] {
+                let handler = handler.withLock { $0 }
+                handler(CInt(number))
+            }
+        }
     }
 }

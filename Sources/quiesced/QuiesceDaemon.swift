@@ -4,7 +4,6 @@ import Configuration
 import Coordinator
 import FreezeCore
 import Glibc
-import Hooks
 import LinuxCalls
 import LinuxSystem
 import Logging
@@ -57,7 +56,8 @@ struct QuiesceDaemon: ParsableCommand {
     }
 
     func run() throws {
-        HookRunner.prepareProcess()
+        // For the files that are made here, whoever has started this. It is the whole process's: before there are threads.
+        umask(0o022)
         let serviceManager = ServiceManager.fromEnvironment()
         try? ProcessHandle.dieSilentlyWhenCrashing()
         // A log whose reader has gone is no reason to die, least of all while frozen; nor is a signal that other
@@ -78,7 +78,9 @@ struct QuiesceDaemon: ParsableCommand {
                 coordinator.add(observer: serviceManager)
             }
             do throws(Errno) {
-                try TerminationSignals.onFirst { coordinator.stop(reason: "quiesced was asked to stop") }
+                try TerminationSignals.handle([SIGTERM, SIGINT, SIGHUP, SIGQUIT]) { _ in
+                    coordinator.stop(reason: "quiesced was asked to stop")
+                }
             } catch {
                 throw StartError.noSignals(error)
             }

@@ -50,8 +50,8 @@ import Testing
             plan: plan, hooks: [], targets: targets, mountTables: try MountTables(.own), unreachable: [])
         let report = try Report()
         FlushJob.start(
-            opened, isLast: isLast, zpool: program, flushed: { report.add($0) }, takeNote: { report.add($0) },
-            finished: { report.finish() })
+            isLast ? plan.filesystems(.freeze) : plan.filesystems, in: opened, zpool: program,
+            flushed: { report.add($0) }, takeNote: { report.add($0) }, finished: { report.finish() })
         return report
     }
 

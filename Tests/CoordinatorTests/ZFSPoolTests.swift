@@ -28,11 +28,11 @@ import Testing
     }
 
     @Test(.needsRoot(toTest: "a program that only root can change"))
-    func `a pool is synced, a failure has a name, and without the program there is nothing to do`() async {
+    func `a pool is synced, a failure has a name, and without the program there is nothing to do`() {
         let pool = ZFSPool(name: "tank", device: DeviceNumber(major: 0, minor: 1))
-        #expect(await pool.sync(by: "/usr/bin/true") == nil)
-        #expect(await pool.sync(by: "/usr/bin/zpool-that-is-not-there") == nil)
-        #expect(await pool.sync(by: "/usr/bin/false")?.hasPrefix("/usr/bin/false sync tank: ") == true)
-        #expect(await pool.sync(by: "/usr/bin/cat")?.contains("cat: sync: No such file") == true)
+        #expect(pool.sync(by: "/usr/bin/true") == nil)
+        #expect(pool.sync(by: "/usr/bin/zpool-that-is-not-there") == nil)
+        #expect(pool.sync(by: "/usr/bin/false")?.hasPrefix("/usr/bin/false sync tank: ") == true)
+        #expect(pool.sync(by: "/usr/bin/cat")?.contains("cat: sync: No such file") == true)
     }
 }

@@ -187,8 +187,6 @@ extension RunningHooksTests {
             let good = try scratch.hook("10-good", "exit 0")
             try scratch.file("20-bad", "no interpreter")
             let bad = Hook(name: "20-bad", path: scratch.hooks.appending("20-bad"), kind: .plain)
-            // The first call starts the library's own threads, which keep some.
-            _ = await scratch.run(good)
             func count() -> Int { (0..<1024).count { fcntl($0, F_GETFD) >= 0 } }
             let before = count()
             for _ in 0..<20 {
@@ -209,50 +207,47 @@ extension RunningHooksTests {
             let started = scratch.run.appending("started")
             // A shell heeds a trap at once only while it waits.
             let hook = try scratch.hook("10-hook", "\(trap)\nsleep 1000 &\n: >\(started)\nwait")
-            let scratch = scratch
-            let task = Task { await scratch.run(hook) }
+            let call = scratch.begin(hook)
             #expect(await eventually { access(started.string, F_OK) == 0 })
             let begin = ContinuousClock.now
-            task.cancel()
-            let run = await task.value
+            call.cancel()
+            let run = await call.run()
             #expect(run.outcome == outcome)
             // How it ended tells whether TERM was enough; the hook would have run for a quarter of an hour.
             #expect(ContinuousClock.now - begin < .seconds(30))
         }
 
+        /// What a call that is performed on this thread reports.
+        private func perform(
+            _ hook: Hook, _ context: HookContext, called: Moment = .now, isCancelled: Bool = false
+        ) async throws -> HookRun {
+            let runs = Monitor<[HookRun]>([])
+            let call = try HookCall(
+                hook, context, runDirectory: scratch.run, called: called, onStart: { _ in },
+                completion: { run, _ in runs.update { $0.append(run) } }, sessionEnded: { _ in })
+            if isCancelled { call.cancel() }
+            try await blocking { call.perform() }
+            #expect(runs.update(\.count) == 1)
+            return try #require(runs.update(\.first))
+        }
+
         @Test func `a call that was cancelled before is not started`() async throws {
-            let hook = try scratch.hook("10-hook", "echo run")
-            let scratch = scratch
-            let task = Task {
-                while !Task.isCancelled { await Task.yield() }
-                return await scratch.run(hook)
-            }
-            task.cancel()
-            #expect(await task.value.outcome == .notStarted(reason: "cancelled before it was started"))
+            let hook = try scratch.hook("10-hook", ": >\(scratch.run)/ran")
+            let run = try await perform(hook, .freeze(), isCancelled: true)
+            #expect(run.outcome == .notStarted(reason: "cancelled before it was started"))
+            #expect(access("\(scratch.run)/ran", F_OK) != 0)
         }
 
         @Test func `a call that could not begin in time is not begun late`() async throws {
             let hook = try scratch.hook("10-hook", ": >\(scratch.run)/ran")
-            // As if the check of its trust had hung for a while.
-            let call = HookCall(
-                hook: hook, context: .freeze(timeout: .seconds(1)), runDirectory: scratch.run,
-                called: Moment.now + .seconds(-10), cancellation: try WakeUp())
-            await call.perform()
-            guard case .notStarted(let reason) = await call.end.value.run.outcome else {
+            // As if there had been no processor for it for a while.
+            let run = try await perform(hook, .freeze(timeout: .seconds(1)), called: Moment.now + .seconds(-10))
+            guard case .notStarted(let reason) = run.outcome else {
                 Issue.record("started")
                 return
             }
             #expect(reason.contains("time was up"))
             #expect(access("\(scratch.run)/ran", F_OK) != 0)
-        }
-
-        @Test func `a call that is given up is reported at once`() async throws {
-            let hook = try scratch.hook("10-hook", "exec sleep 1000")
-            let call = HookCall(
-                hook: hook, context: .freeze(timeout: .seconds(1)), runDirectory: scratch.run, called: Moment.now,
-                cancellation: try WakeUp())
-            call.abandonment()
-            #expect(await call.end.value.run.outcome == .timedOut(abandoned: true))
         }
 
         @Test func `what survives KILL is abandoned in bounded time`() async throws {
@@ -263,7 +258,7 @@ extension RunningHooksTests {
                 group: ProcessGroup(leader: pid_t.max), processDescriptor: never.descriptor, output: pipe.readEnd,
                 cancellation: try WakeUp(), deadline: Moment.now)
             _ = try pipe.writeEnd.writeAll("last words".utf8)
-            let observation = try await onOwnThread("test") { supervisor.watch() }
+            let observation = try await blocking { supervisor.watch() }
             try pipe.writeEnd.close()
             #expect(observation.isAbandoned)
             #expect(observation.output.text == "last words")

@@ -1,5 +1,6 @@
 import FreezeCore
 import Glibc
+import LinuxCalls
 import SystemPackage
 import Testing
 
@@ -50,8 +51,14 @@ final class HookScratch: Sendable {
         #expect(chmod(hooks.appending(name).string, mode) == 0)
     }
 
+    /// Begins a call.
+    func begin(_ hook: Hook, _ context: HookContext = .freeze()) -> BegunCall {
+        BegunCall(hook, context, runDirectory: run)
+    }
+
+    /// Waits for the end of a call.
     func run(_ hook: Hook, _ context: HookContext = .freeze()) async -> HookRun {
-        await HookRunner(runDirectory: run).run(hook, context: context)
+        await begin(hook, context).run()
     }
 
     /// Runs a script and gives what it wrote.
@@ -79,6 +86,61 @@ final class HookScratch: Sendable {
     }
 
     private static func unlinkFile(_ path: FilePath) -> CInt { path.withPlatformString { unlink($0) } }
+}
+
+/// A call of a hook, for tests that do other things meanwhile.
+final class BegunCall: Sendable {
+    private struct State {
+        var process: ProcessIdentity?
+        var runs: [HookRun] = []
+        var session: HeldSession?
+        var end: HookRun?
+    }
+
+    private let state = Monitor(State())
+    private let call: HookCall?
+
+    init(_ hook: Hook, _ context: HookContext, runDirectory: FilePath) {
+        call = HookRunner(runDirectory: runDirectory).call(hook, context: context) { [state] process in
+            state.update { $0.process = process }
+        } sessionEnded: { [state] run in
+            state.update { $0.end = run }
+        } completion: { [state] run, session in
+            state.update {
+                $0.runs.append(run)
+                $0.session = session
+            }
+        }
+    }
+
+    func cancel() { call?.cancel() }
+
+    var process: ProcessIdentity? { state.update(\.process) }
+
+    func run() async -> HookRun { await value { $0.runs.first } }
+
+    /// The session of a hook that is ready. Kept nowhere else.
+    func takeSession() async -> HeldSession? {
+        _ = await run()
+        return state.update { state in
+            defer { state.session = nil }
+            return state.session
+        }
+    }
+
+    /// How a session that was held has ended.
+    func sessionEnd() async -> HookRun { await value { $0.end } }
+
+    private func value(_ find: @escaping @Sendable (State) -> HookRun?) async -> HookRun {
+        let value = try? await blocking { [state] in
+            while true {
+                if let value = state.wait(until: nil, { find($0) }) { return value }
+            }
+        }
+        guard let value else { fatalError("there is no thread to wait on") }
+        #expect(state.update { $0.runs.count } == 1, "the completion is called exactly once")
+        return value
+    }
 }
 
 extension HookContext {

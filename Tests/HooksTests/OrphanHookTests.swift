@@ -20,21 +20,17 @@ extension RunningHooksTests {
             let pids = scratch.run.appending("pids")
             let hook = try scratch.hook(
                 "10-hook", "\(trap); sleep 1000 & echo $! >\(pids).new; mv \(pids).new \(pids); wait; wait")
-            let started = Monitor<ProcessIdentity?>(nil)
-            let scratch = scratch
-            async let run = HookRunner(runDirectory: scratch.run).run(hook, context: .freeze()) { process in
-                started.update { $0 = process }
-            }
+            let call = scratch.begin(hook)
             // The hook can be quicker than whoever is told that it was started.
-            #expect(await eventually { access(pids.string, F_OK) == 0 && started.update { $0 } != nil })
-            let identity = try #require(started.update { $0 })
+            #expect(await eventually { access(pids.string, F_OK) == 0 && call.process != nil })
+            let identity = try #require(call.process)
             let process = try #require(try ProcessHandle.open(identity))
             let asked = Moment.now
-            let isGone = try await onOwnThread("test") { OrphanHook(process).end() }
+            let isGone = try await blocking { OrphanHook(process).end() }
             let took = Moment.now - asked
             let child = pid_t(String(decoding: try readWholeFile(pids).dropLast(), as: UTF8.self))
             #expect(try child.flatMap(ProcessRecord.read)?.isAlive != true)
-            return (isGone, await run, took)
+            return (isGone, await call.run(), took)
         }
 
         @Test func `its group is told to end`() async throws {
@@ -52,19 +48,15 @@ extension RunningHooksTests {
         }
 
         @Test func `one that has ended is let alone`() async throws {
-            let started = Monitor<ProcessIdentity?>(nil)
             let hook = try scratch.hook("10-hook", "read line <\(scratch.run)/gate")
             #expect(mkfifo("\(scratch.run)/gate", 0o600) == 0)
-            let scratch = scratch
-            async let run = HookRunner(runDirectory: scratch.run).run(hook, context: .freeze()) { process in
-                started.update { $0 = process }
-            }
-            #expect(await eventually { started.update { $0 } != nil })
-            let identity = try #require(started.update { $0 })
+            let call = scratch.begin(hook)
+            #expect(await eventually { call.process != nil })
+            let identity = try #require(call.process)
             let process = try #require(try ProcessHandle.open(identity))
             let gate = try FileDescriptor.open("\(scratch.run)/gate", .writeOnly, options: [.closeOnExec])
             try gate.close()
-            _ = await run
+            _ = await call.run()
             #expect(process.waitForEnd(atMost: .seconds(5)))
             #expect(OrphanHook(process).end())
         }

@@ -19,27 +19,28 @@ extension RunningHooksTests {
             "\(before)\necho READY\ncat >/dev/null\n\(after)"
         }
 
+        /// Returns when the hook is ready, or has failed.
         private func start(
             _ script: String, timeout: Duration = .seconds(20)
-        ) async throws -> (run: HookRun, session: HeldSession?) {
-            let hook = try scratch.hook("10-db.session", script)
-            return await HookRunner(runDirectory: scratch.run).start(hook, context: .freeze(timeout: timeout))
+        ) async throws -> (run: HookRun, session: HeldSession?, call: BegunCall) {
+            let call = scratch.begin(try scratch.hook("10-db.session", script), .freeze(timeout: timeout))
+            return (await call.run(), await call.takeSession(), call)
         }
 
         @Test func `it is started once with session, and ends well when its input does`() async throws {
             let before = "echo called $# $1 $QUIESCE_PHASE; echo to stderr >&2"
-            let (run, session) = try await start(Self.script(before: before, after: "echo released"))
+            let (run, session, call) = try await start(Self.script(before: before, after: "echo released"))
             #expect(run.outcome == .ready && run.phase == .freeze)
             #expect(run.output == "called 1 session session\nto stderr\nREADY\n")
             let held = try #require(session)
             held.release(within: .seconds(20))
-            let end = await held.end()
+            let end = await call.sessionEnd()
             #expect(end.outcome == .exited(status: 0) && end.phase == .thaw)
             #expect(end.output == "released\n")
         }
 
         @Test func `it is held without a limit, long past its timeout`() async throws {
-            let (run, session) = try await start(Self.script(), timeout: .seconds(2))
+            let (run, session, call) = try await start(Self.script(), timeout: .seconds(2))
             #expect(run.outcome == .ready)
             let held = try #require(session)
             // Another one's timeout, begun later and longer, tells that its own has passed.
@@ -47,12 +48,12 @@ extension RunningHooksTests {
             let late = await scratch.run(other, .freeze(timeout: .seconds(3)))
             #expect(late.outcome == .timedOut(abandoned: false))
             held.release(within: .seconds(20))
-            #expect(await held.end().outcome == .exited(status: 0))
+            #expect(await call.sessionEnd().outcome == .exited(status: 0))
         }
 
         @Test func `who drops a session releases it`() async throws {
             let done = scratch.run.appending("done").string
-            var (_, session) = try await start(Self.script(after: ": >\(done)"))
+            var (_, session, _) = try await start(Self.script(after: ": >\(done)"))
             #expect(session != nil)
             session = nil
             #expect(await eventually { access(done, F_OK) == 0 })
@@ -60,7 +61,7 @@ extension RunningHooksTests {
 
         @Test func `READY counts on a line of its own only`() async throws {
             let words = "echo NOT READY; echo READYING; printf 'READY '; echo; printf READ; sleep 0.05; echo Y"
-            let (run, session) = try await start("\(words)\ncat >/dev/null")
+            let (run, session, _) = try await start("\(words)\ncat >/dev/null")
             #expect(run.outcome == .ready)
             #expect(run.output.hasSuffix("READY \nREADY\n"))
             try #require(session).release(within: .seconds(20))
@@ -79,7 +80,7 @@ extension RunningHooksTests {
         @Test(arguments: failures)
         func `one that is not ready in time has failed`(script: String, outcome: HookOutcome) async throws {
             let hangs = outcome == .neverReady(timedOut: true)
-            let (run, session) = try await start(script, timeout: hangs ? .seconds(2) : .seconds(20))
+            let (run, session, _) = try await start(script, timeout: hangs ? .seconds(2) : .seconds(20))
             #expect(run.outcome == outcome)
             #expect(session == nil)
             #expect(run.outcome.failureClause != nil)
@@ -90,12 +91,13 @@ extension RunningHooksTests {
             ("echo READY; kill -SEGV $$", .signalled(signal: SIGSEGV)),
         ])
         func `one that ends too early tells so at once`(script: String, outcome: HookOutcome) async throws {
-            let (run, session) = try await start(script)
+            let (run, session, call) = try await start(script)
             #expect(run.outcome == .ready)
-            let end = await (try #require(session)).end()
+            #expect(session != nil)
+            let end = await call.sessionEnd()
             #expect(end.outcome == outcome)
             // Nobody released it.
-            #expect(end.duration == .zero)
+            withExtendedLifetime(session) { #expect(end.duration == .zero) }
         }
 
         @Test(arguments: [
@@ -103,21 +105,21 @@ extension RunningHooksTests {
             ("trap '' TERM; while :; do sleep 1000; done", .timedOut(abandoned: false)),
         ])
         func `one that does not let go well tells so`(after: String, outcome: HookOutcome) async throws {
-            let (_, session) = try await start(Self.script(after: "echo cannot unlock\n\(after)"))
+            let (_, session, call) = try await start(Self.script(after: "echo cannot unlock\n\(after)"))
             let held = try #require(session)
             held.release(within: .milliseconds(500))
-            let end = await held.end()
+            let end = await call.sessionEnd()
             #expect(end.outcome == outcome)
             #expect(end.output == "cannot unlock\n")
         }
 
         @Test func `its flood of output neither blocks it nor fills memory`() async throws {
             let flood = "head -c 100000000 /dev/zero | tr '\\0' x; echo"
-            let (run, session) = try await start(Self.script(before: flood, after: flood))
+            let (run, session, call) = try await start(Self.script(before: flood, after: flood))
             #expect(run.outcome == .ready && run.isOutputTruncated)
             let held = try #require(session)
             held.release(within: .seconds(60))
-            let end = await held.end()
+            let end = await call.sessionEnd()
             #expect(end.outcome == .exited(status: 0) && end.isOutputTruncated)
             #expect(end.output.utf8.count <= CapturedOutput.limit)
         }
@@ -125,23 +127,22 @@ extension RunningHooksTests {
         @Test func `a cancelled start ends it`() async throws {
             let started = scratch.run.appending("started").string
             let hook = try scratch.hook("10-db.session", ": >\(started)\nsleep 1000 &\nwait")
-            let runner = HookRunner(runDirectory: scratch.run)
-            let task = Task { await runner.start(hook, context: .freeze()) }
+            let call = scratch.begin(hook)
             #expect(await eventually { access(started, F_OK) == 0 })
-            task.cancel()
-            let (run, session) = await task.value
+            call.cancel()
+            let (run, session) = (await call.run(), await call.takeSession())
             #expect(run.outcome == .signalled(signal: SIGTERM))
             #expect(session == nil)
         }
 
         @Test func `no other hook keeps its input open`() async throws {
-            let (_, session) = try await start(Self.script())
+            let (_, session, call) = try await start(Self.script())
             let held = try #require(session)
             let child = scratch.run.appending("child").string
             let other = try scratch.hook("20-other", "sleep 1000 >/dev/null 2>&1 & echo $! >\(child)")
             #expect(await scratch.run(other).outcome == .exited(status: 0))
             held.release(within: .seconds(20))
-            #expect(await held.end().outcome == .exited(status: 0))
+            #expect(await call.sessionEnd().outcome == .exited(status: 0))
             let file = try #require(fopen(child, "r"))
             defer { fclose(file) }
             var line = [CChar](repeating: 0, count: 32)

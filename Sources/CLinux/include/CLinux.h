@@ -59,22 +59,60 @@ int clinux_seqpacket_pair(int ends[2]);
 
 // Processes.
 int clinux_pidfd_open(pid_t process);
-// A child with a descriptor as its standard input, in a session of its own; see ChildProcess.
-int clinux_spawn(pid_t *process, const char *program, char *const environment[], int input);
 int clinux_pidfd_kill(int pidfd, int signal);
 int clinux_set_dumpable(bool dumpable);
-// Has the signals that ask a daemon to end make this descriptor readable (eventfd(2)), and do nothing else.
-int clinux_catch_termination(int event);
+// From now on the number of a signal of these is written to a pipe that does not block, and nothing else happens. To be
+// called with the same pipe each time.
+int clinux_catch_signals(int pipe, const int *signals, size_t count);
 // From now on the eventfd becomes readable at the end of the thread that started the process (PR_SET_PDEATHSIG,
 // prctl(2)), or on SIGRTMAX.
 int clinux_catch_parent_death(int event);
 int clinux_limit_malloc_arenas(void);
 int clinux_set_default_stack_size(size_t bytes);
 int clinux_allow_locking_all(void);  // RLIMIT_MEMLOCK, which glibc hides from strict headers
-int clinux_set_descriptor_limits(pid_t process, uint64_t soft, uint64_t hard);  // prlimit(2), RLIMIT_NOFILE
 extern const uint64_t clinux_clone_thread;        // CLONE_THREAD
 extern const uint64_t clinux_name_thread_option;  // PR_SET_NAME
 void clinux_name_thread(const char *name);  // cut to 15 bytes
+
+// A new process; see ChildProcess.
+enum { clinux_start_most_descriptors = 16 };
+// The steps of a start in the child, in their order.
+enum {
+    clinux_start_session,
+    clinux_start_signals,
+    clinux_start_scheduler,
+    clinux_start_priority,
+    clinux_start_oom_score,
+    clinux_start_directory,
+    clinux_start_descriptors,
+    clinux_start_descriptor_limit,
+    clinux_start_program,
+};
+// What a process would inherit, and shall not.
+struct clinux_inheritance {
+    int nice;
+    int oom_score_adjustment;
+    bool has_descriptor_limits;  // else they are inherited
+    uint64_t soft_descriptor_limit;
+    uint64_t hard_descriptor_limit;
+    mode_t file_mode_mask;
+};
+struct clinux_program {
+    const char *path;
+    char *const *arguments;
+    char *const *environment;
+    const char *directory;    // NULL: the caller's
+    const int *descriptors;   // what becomes 0, 1, …; no other is inherited
+    int descriptor_count;
+    bool has_own_session;
+    const struct clinux_inheritance *fresh;  // NULL: everything is inherited
+};
+// Makes the child. A report becomes readable when it has begun with the program, or failed.
+int clinux_start(const struct clinux_program *program, pid_t *process, int *pidfd, int *report);
+// Waits for the report: 0, or the negated errno of the step that failed. 0 also if the child was killed meanwhile.
+int clinux_start_result(int report, int *step);
+// Waits for the end of a child: its exit status, or the signal that ended it (waitpid(2)).
+int clinux_reap(pid_t process, int *status, bool *was_signalled);
 
 // Pipes: both ends close-on-exec from the start, the read end not blocking.
 int clinux_pipe(int *read_end, int *write_end);

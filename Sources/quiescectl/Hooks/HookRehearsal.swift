@@ -40,15 +40,13 @@ struct HookRehearsal {
     }
 
     /// SIGINT, SIGTERM and SIGHUP cut freeze short; thaw follows all the same (P4), and is not to be interrupted.
-    func perform() async -> Result {
-        HookRunner.prepareProcess()
-        let interruption = Interruption()
-        let freezing = Task { await round.freeze() }
-        interruption.handle { freezing.cancel() }
-        await freezing.value
-        await round.thaw(failure: interruption.hasHappened ? "it was interrupted" : nil)
+    func perform() throws(Errno) -> Result {
+        let interruption = try Interruption()
+        interruption.handle { [round] in round.cancel() }
+        round.freeze()
+        round.thaw(failure: interruption.hasHappened ? "it was interrupted" : nil)
         return Result(
-            hook: hook, requestID: requestID, calls: await round.calls, wasInterrupted: interruption.hasHappened)
+            hook: hook, requestID: requestID, calls: round.calls, wasInterrupted: interruption.hasHappened)
     }
 }
 

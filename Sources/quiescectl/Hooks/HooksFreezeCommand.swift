@@ -8,7 +8,7 @@ import LinuxCalls
 import SystemPackage
 
 /// `quiescectl hooks freeze`: all hooks, for another agent that freezes.
-struct HooksFreezeCommand: AsyncParsableCommand {
+struct HooksFreezeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "freeze",
         abstract: "Call all hooks for freeze, for another agent that is going to freeze.",
@@ -33,10 +33,10 @@ struct HooksFreezeCommand: AsyncParsableCommand {
     @Flag(help: .hidden)
     var asChild = false
 
-    func run() async throws {
+    func run() throws {
         try RootNeeded.require(for: "hooks freeze")
         let configuration = try options.load()
-        if asChild { return await HeldRound(configuration, output).run() }
+        if asChild { return HeldRound(configuration, output).run() }
         var arguments = ["hooks", "freeze", "--as-child"]
         if output.json { arguments.append("--json") }
         if let file = options.config { arguments += ["--config", file] }
@@ -65,13 +65,12 @@ struct HeldRound {
         self.output = output
     }
 
-    func run() async {
+    func run() {
         // What a terminal sends to the one that waits must not end what is held.
         setsid()
-        HookRunner.prepareProcess()
         signal(SIGPIPE, SIG_IGN)
         do {
-            try await freezeAndHold()
+            try freezeAndHold()
         } catch let error as any ActionableError {
             printError(error)
             AbandonableCommand.finish(error is HeldRoundProblem ? .busy : ExitCode(for: error))
@@ -81,7 +80,7 @@ struct HeldRound {
         }
     }
 
-    private func freezeAndHold() async throws {
+    private func freezeAndHold() throws {
         let directory = try RunDirectory(configuration.paths.run, creating: true)
         let lock = try lock(directory)
         defer { try? lock.close() }
@@ -99,28 +98,27 @@ struct HeldRound {
             hooks,
             context: HookRound.Context(plan, requestID: requestID, channel: ChannelID(name: "hooks")),
             policy: RequestPolicy(configuration), runner: HookRunner(runDirectory: directory.path), ledger: ledger)
-        let end = RoundEnd()
-        let freezing = Task { await round.freeze() }
-        end.onFailure { freezing.cancel() }
-        await freezing.value
-        if await round.failure != nil {
-            await round.thaw()
+        let end = try RoundEnd()
+        end.onFailure { round.cancel() }
+        round.freeze()
+        if round.failure != nil {
+            round.thaw()
             directory.remove(ledger)
-            try await tell(round, requestID)
+            try tell(round, requestID)
             return AbandonableCommand.finish(.failed)
         }
-        try await tell(round, requestID)
+        try tell(round, requestID)
         AbandonableCommand.finish(.success)
         let window = configuration.freeze.maxWindow
-        let reason = await end.wait(atMost: window)
-        await round.thaw(failure: reason)
+        let reason = end.wait(atMost: window)
+        round.thaw(failure: reason)
         // First the report: whoever waits for this process reads it, and finds no ledger.
-        RoundReport(requestID, await round.calls, failure: await round.failure).write(to: directory)
+        RoundReport(requestID, round.calls, failure: round.failure).write(to: directory)
         directory.remove(ledger)
     }
 
-    private func tell(_ round: HookRound, _ requestID: RequestID) async throws {
-        let report = RoundReport(requestID, await round.calls, failure: await round.failure)
+    private func tell(_ round: HookRound, _ requestID: RequestID) throws {
+        let report = RoundReport(requestID, round.calls, failure: round.failure)
         try output.write(report, orLines: report.lines(title: "The hooks are called for freeze, and held."))
     }
 

@@ -8,7 +8,7 @@ import Presentation
 import SystemPackage
 
 /// `quiescectl hooks run`: one round of one hook, without freezing.
-struct HooksRunCommand: AsyncParsableCommand {
+struct HooksRunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Call one hook for freeze and then for thaw, without freezing anything.",
@@ -33,7 +33,7 @@ struct HooksRunCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOption
     @OptionGroup var output: OutputOption
 
-    func run() async throws {
+    func run() throws {
         try RootNeeded.require(for: "hooks run")
         let configuration = try options.load()
         let candidate = try find(in: configuration)
@@ -44,7 +44,7 @@ struct HooksRunCommand: AsyncParsableCommand {
         // From here on nothing may end this before the hook was called for thaw: not even a reader that has gone.
         signal(SIGPIPE, SIG_IGN)
         let notice = WaitingNotice("waiting for the hook")
-        let result = await rehearsal.perform()
+        let result = try rehearsal.perform()
         notice.end()
         try output.write(RehearsalDocument(result), orLines: RehearsalText(result, style: .ofLocale).lines)
         if !result.succeeded { throw ExitCode.failed }

@@ -8,7 +8,7 @@ import LinuxCalls
 import SystemPackage
 
 /// `quiescectl hooks thaw`: ends what `hooks freeze` has begun.
-struct HooksThawCommand: AsyncParsableCommand {
+struct HooksThawCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "thaw",
         abstract: "Release what `quiescectl hooks freeze` holds, and call the hooks for thaw.",
@@ -30,7 +30,7 @@ struct HooksThawCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOption
     @OptionGroup var output: OutputOption
 
-    func run() async throws {
+    func run() throws {
         try RootNeeded.require(for: "hooks thaw")
         let configuration = try options.load()
         guard let directory = try? RunDirectory(configuration.paths.run, creating: false) else {
@@ -44,7 +44,7 @@ struct HooksThawCommand: AsyncParsableCommand {
         let notice = WaitingNotice("waiting for the hooks")
         defer { notice.end() }
         guard let holder = try ledger.daemon.openStored() else {
-            return try await thawLeftovers(of: ledger, in: directory, configuration)
+            return try thawLeftovers(of: ledger, in: directory, configuration)
         }
         try holder.send(signal: failed ? SIGTERM : HeldRound.goodEnd)
         let policy = RequestPolicy(configuration)
@@ -52,7 +52,7 @@ struct HooksThawCommand: AsyncParsableCommand {
         guard holder.waitForEnd(atMost: patience) else { throw HeldRoundProblem.doesNotAnswer }
         // It may have been killed meanwhile.
         guard try directory.openLedger() == nil else {
-            return try await thawLeftovers(of: ledger, in: directory, configuration)
+            return try thawLeftovers(of: ledger, in: directory, configuration)
         }
         try tellReport(in: directory)
     }
@@ -77,8 +77,7 @@ struct HooksThawCommand: AsyncParsableCommand {
     /// The holder is dead, and its sessions have ended with their standard input.
     private func thawLeftovers(
         of ledger: Ledger, in directory: RunDirectory, _ configuration: Configuration
-    ) async throws {
-        HookRunner.prepareProcess()
+    ) throws {
         for index in ledger.hooks.indices {
             guard let process = (try? ledger.hookProcess(index)?.openStored()) ?? nil else { continue }
             _ = OrphanHook(process).end(HookKind(hookName: ledger.hooks[index]))
@@ -91,9 +90,9 @@ struct HooksThawCommand: AsyncParsableCommand {
             context: HookRound.Context(
                 requestID: requestID, channel: ChannelID(name: "hooks"), mountPoints: [], level: .crash),
             policy: RequestPolicy(configuration), runner: HookRunner(runDirectory: directory.path))
-        await round.thawLeftovers(of: ledger)
+        round.thawLeftovers(of: ledger)
         directory.remove(ledger)
-        try tell(RoundReport(requestID, await round.calls, failure: "the process that held the hooks was killed"))
+        try tell(RoundReport(requestID, round.calls, failure: "the process that held the hooks was killed"))
     }
 }
 

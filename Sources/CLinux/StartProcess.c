@@ -1,0 +1,169 @@
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct failure {
+    int step;
+    int error;
+};
+
+// Without the right to it (CAP_SYS_NICE, CAP_SYS_RESOURCE, a read-only /proc) a process keeps what it has inherited.
+static bool is_denied(void) { return errno == EPERM || errno == EACCES || errno == EROFS; }
+
+static bool reset_signals(void) {
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    // EINVAL: SIGKILL, SIGSTOP, and the two signals that glibc keeps to itself.
+    for (int number = 1; number <= SIGRTMAX; number++)
+        if (sigaction(number, &standard, NULL) && errno != EINVAL) return false;
+    sigset_t none;
+    sigemptyset(&none);
+    return sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+}
+
+static bool set_scheduler(void) {
+    struct sched_param parameters = {.sched_priority = 0};
+    return sched_setscheduler(0, SCHED_OTHER, &parameters) == 0 || is_denied();
+}
+
+static bool set_oom_score(int adjustment) {
+    char text[16];
+    size_t start = sizeof text;
+    unsigned rest = adjustment < 0 ? -(unsigned)adjustment : (unsigned)adjustment;
+    do text[--start] = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (adjustment < 0) text[--start] = '-';
+    int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (file < 0) return is_denied();
+    bool is_set = write(file, text + start, sizeof text - start) >= 0 || is_denied();
+    int error = errno;
+    close(file);
+    errno = error;
+    return is_set;
+}
+
+static bool set_descriptor_limits(uint64_t soft, uint64_t hard) {
+    struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 || is_denied();
+}
+
+// Descriptors 0, 1, … become duplicates of the given ones. Destroys the array.
+static bool set_descriptors(int *descriptors, int count) {
+    // First out of the way of what they become.
+    for (int i = 0; i < count; i++) {
+        if (descriptors[i] >= count) continue;
+        descriptors[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, count);
+        if (descriptors[i] < 0) return false;
+    }
+    for (int i = 0; i < count; i++)
+        if (dup2(descriptors[i], i) < 0) return false;
+    return true;
+}
+
+// Closed now, and not by execve(2): that may hang in the kernel for as long as a disk does.
+static bool close_others(int first, int report) {
+    if (report > first && close_range((unsigned)first, (unsigned)report - 1, 0)) return false;
+    return close_range((unsigned)report + 1, ~0U, 0) == 0;
+}
+
+// In the child, which has a copy of the memory of a process with other threads: whatever lock they held is held for
+// ever. So only system calls from here on (signal-safety(7)), and no allocation.
+static _Noreturn void run(const struct clinux_program *program, int *descriptors, int report) {
+    const struct clinux_inheritance *fresh = program->fresh;
+    int step = clinux_start_session;
+    if (program->has_own_session && setsid() < 0) goto failed;
+    step = clinux_start_signals;
+    if (!reset_signals()) goto failed;
+    if (fresh) {
+        step = clinux_start_scheduler;
+        if (!set_scheduler()) goto failed;
+        step = clinux_start_priority;
+        if (setpriority(PRIO_PROCESS, 0, fresh->nice) && !is_denied()) goto failed;
+        step = clinux_start_oom_score;
+        if (!set_oom_score(fresh->oom_score_adjustment)) goto failed;
+        umask(fresh->file_mode_mask);
+    }
+    step = clinux_start_directory;
+    if (program->directory && chdir(program->directory)) goto failed;
+    step = clinux_start_descriptors;
+    if (!set_descriptors(descriptors, program->descriptor_count)) goto failed;
+    if (!close_others(program->descriptor_count, report)) goto failed;
+    // After the last step that needs a free number.
+    step = clinux_start_descriptor_limit;
+    if (fresh && fresh->has_descriptor_limits
+        && !set_descriptor_limits(fresh->soft_descriptor_limit, fresh->hard_descriptor_limit))
+        goto failed;
+    step = clinux_start_program;
+    execve(program->path, program->arguments, program->environment);
+failed:;
+    struct failure failure = {.step = step, .error = errno};
+    // Fails only without a reader.
+    ssize_t written = write(report, &failure, sizeof failure);
+    (void)written;
+    _exit(127);
+}
+
+// Not fork(3): that waits for locks of the C library, and asks for no pidfd. Not vfork(2) either: a program that hangs in
+// execve(2) would keep the caller.
+static pid_t make_child(int *pidfd) { return (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL); }
+
+int clinux_start(const struct clinux_program *program, pid_t *process, int *pidfd, int *report) {
+    if (program->descriptor_count > clinux_start_most_descriptors) return -EINVAL;
+    int descriptors[clinux_start_most_descriptors];
+    for (int i = 0; i < program->descriptor_count; i++) descriptors[i] = program->descriptors[i];
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+    // Where none of the child's own descriptors will be.
+    int writing = fcntl(ends[1], F_DUPFD_CLOEXEC, clinux_start_most_descriptors);
+    int error = errno;
+    close(ends[1]);
+    if (writing < 0) {
+        close(ends[0]);
+        return -error;
+    }
+    // No handler of this process may run in the child.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t child = make_child(pidfd);
+    error = errno;
+    if (child == 0) run(program, descriptors, writing);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(writing);
+    if (child < 0) {
+        close(ends[0]);
+        return -error;
+    }
+    *process = child;
+    *report = ends[0];
+    return 0;
+}
+
+int clinux_start_result(int report, int *step) {
+    struct failure failure;
+    ssize_t count;
+    do count = read(report, &failure, sizeof failure);
+    while (count < 0 && errno == EINTR);
+    if (count != sizeof failure) return 0;
+    *step = failure.step;
+    return -failure.error;
+}
+
+int clinux_reap(pid_t process, int *status, bool *was_signalled) {
+    int value;
+    pid_t reaped;
+    do reaped = waitpid(process, &value, 0);
+    while (reaped < 0 && errno == EINTR);
+    if (reaped < 0) return -errno;
+    *was_signalled = WIFSIGNALED(value);
+    *status = WIFSIGNALED(value) ? WTERMSIG(value) : WEXITSTATUS(value);
+    return 0;
+}

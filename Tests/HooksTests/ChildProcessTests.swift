@@ -1,0 +1,213 @@
+import FreezeCore
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import LinuxCalls
+
+extension RunningHooksTests {
+    /// The one way in which quiesce starts a program.
+    @Suite struct ChildProcessTests {
+        private let scratch: HookScratch
+
+        init() throws {
+            scratch = try HookScratch()
+        }
+
+        private func program(
+            _ path: FilePath, _ arguments: [String] = [], directory: FilePath? = nil, hasOwnSession: Bool = false,
+            inheritance: ChildProcess.Inheritance = .everything
+        ) -> ChildProcess.Program {
+            ChildProcess.Program(
+                path, arguments: [path.string] + arguments, environment: [Array("NAME=value".utf8)],
+                directory: directory, hasOwnSession: hasOwnSession, inheritance: inheritance)
+        }
+
+        /// What a program writes to its standard output. Blocks until it has ended well.
+        private func output(of program: ChildProcess.Program) throws -> String {
+            let pipe = try OutputPipe()
+            defer { try? pipe.readEnd.close() }
+            let child: ChildProcess
+            do {
+                defer { try? pipe.writeEnd.close() }
+                child = try ChildProcess.start(
+                    program, descriptors: [.standardInput, pipe.writeEnd, .standardError])
+            }
+            var text: [UInt8] = []
+            while true {
+                _ = pollDescriptors([(pipe.readEnd, .readable)], until: nil)
+                let part = try readOnce(pipe.readEnd, atMost: 65_536)
+                if part.isEmpty { break }
+                text += part
+            }
+            #expect(child.waitForEnd() == .exited(status: 0))
+            return String(decoding: text, as: UTF8.self)
+        }
+
+        // MARK: Failed steps
+
+        private func failure(
+            of program: ChildProcess.Program, descriptors: [FileDescriptor]? = nil
+        ) throws -> StartFailure? {
+            do throws(StartFailure) {
+                let child = try ChildProcess.start(
+                    program, descriptors: descriptors ?? [.standardInput, .standardOutput, .standardError])
+                _ = child.waitForEnd()
+                return nil
+            } catch {
+                return error
+            }
+        }
+
+        @Test func `errno of a failed step is reported, with the step`() throws {
+            let shell = "/bin/sh" as FilePath
+            let tooBig = program(shell, [String(repeating: "x", count: 200 << 10)])
+            #expect(try failure(of: tooBig) == StartFailure(.program, .argListTooLong))
+            #expect(try failure(of: program("/no/such")) == StartFailure(.program, .noSuchFileOrDirectory))
+            #expect(try failure(of: program("/etc/passwd")) == StartFailure(.program, .permissionDenied))
+            try scratch.file("10-text", "no interpreter")
+            let text = scratch.hooks.appending("10-text")
+            #expect(try failure(of: program(text)) == StartFailure(.program, .execFormatError))
+            let lost = program(shell, ["-c", "exit"], directory: "/no/such")
+            #expect(try failure(of: lost) == StartFailure(.directory, .noSuchFileOrDirectory))
+            let closed = FileDescriptor(rawValue: 1 << 19)
+            let unbound = try failure(of: program(shell), descriptors: [.standardInput, closed])
+            #expect(unbound == StartFailure(.descriptors, .badFileDescriptor))
+            let many = [FileDescriptor](repeating: .standardInput, count: 17)
+            #expect(
+                try failure(of: program(shell), descriptors: many) == StartFailure(.process, .invalidArgument))
+            let score = ChildProcess.Inheritance(oomScoreAdjustment: 1001)
+            #expect(
+                try failure(of: program(shell, inheritance: score)) == StartFailure(.oomScore, .invalidArgument))
+            let limit = ChildProcess.Inheritance(descriptorLimit: rlimit(rlim_cur: 2, rlim_max: 1))
+            #expect(
+                try failure(of: program(shell, inheritance: limit))
+                    == StartFailure(.descriptorLimit, .invalidArgument))
+        }
+
+        @Test func `a failed start leaves no child and no descriptor`() throws {
+            func descriptors() -> Int { (0..<1024).count { fcntl($0, F_GETFD) >= 0 } }
+            let before = descriptors()
+            for _ in 0..<40 { #expect(try failure(of: program("/no/such")) != nil) }
+            // Others of this process may open some meanwhile.
+            #expect(descriptors() < before + 40)
+        }
+
+        // MARK: What it inherits
+
+        @Test func `its descriptors are those it was given, whatever their numbers, and no other`() throws {
+            // The second is where the first goes, and the other way round.
+            let careless = open("/dev/zero", O_RDONLY)
+            defer { close(careless) }
+            let pipe = try OutputPipe()
+            defer { pipe.close() }
+            let child = try ChildProcess.start(
+                program("/bin/sh", ["-c", "ls -l /proc/$$/fd >&4"]),
+                descriptors: [.standardError, .standardInput, .standardOutput, .standardInput, pipe.writeEnd])
+            #expect(child.waitForEnd() == .exited(status: 0))
+            let text = String(decoding: try readOnce(pipe.readEnd, atMost: 65_536), as: UTF8.self)
+            let targets = text.split(separator: "\n").dropFirst().compactMap { $0.split(separator: " ").last }
+            let own = try [2, 0, 1, 0].map { try readSymbolicLink(FilePath("/proc/self/fd/\($0)")).string }
+            #expect(targets.prefix(4).map { String($0) } == own && targets.count == 5, "\(text)")
+            #expect(targets.last?.hasPrefix("pipe:") == true)
+        }
+
+        /// SCHED_BATCH of <linux/sched.h>.
+        private static let batch: CInt = 3
+
+        /// Runs the body on a thread with values of its own that a program would inherit.
+        private func onUnusualThread<Value: Sendable>(
+            _ body: @escaping @Sendable () throws -> Value
+        ) async throws -> Value {
+            try await blocking {
+                var parameters = sched_param()
+                sched_setscheduler(0, Self.batch, &parameters)
+                setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -7)
+                var all = sigset_t()
+                sigfillset(&all)
+                pthread_sigmask(SIG_SETMASK, &all, nil)
+                return try body()
+            }
+        }
+
+        /// The first thing that `cat` does is to read these: nothing was set later.
+        private static let files = ["stat", "status", "oom_score_adj", "limits"].map { "/proc/self/\($0)" }
+
+        @Test func `from its first instruction it is as a process that nobody has touched`() async throws {
+            func setOwnScore(_ value: String) throws {
+                let descriptor = try openDescriptor("/proc/self/oom_score_adj", .writeOnly)
+                defer { try? descriptor.close() }
+                try writeAll(Array(value.utf8), to: descriptor)
+            }
+            try setOwnScore("100")
+            defer { try? setOwnScore("0") }
+            let ignored = [SIGPIPE, SIGUSR1].map { (number: $0, before: signal($0, SIG_IGN)) }
+            defer { for (number, before) in ignored { signal(number, before) } }
+            let program = program(
+                "/bin/cat", Self.files, hasOwnSession: true,
+                inheritance: ChildProcess.Inheritance(descriptorLimit: rlimit(rlim_cur: 1000, rlim_max: 1001)))
+            let text = try await onUnusualThread { try output(of: program) }
+            let lines = text.split(separator: "\n")
+            let fields = (lines.first?.split(separator: ")").last ?? "").split(separator: " ")
+            let process = lines.first?.split(separator: " ").first
+            // proc_pid_stat(5), counted from the state: group, session; nice; policy.
+            #expect(fields[2] == process && fields[3] == process, "\(text)")
+            #expect(fields[16] == "0", "the nice value: \(text)")
+            #expect(fields[38] == "\(SCHED_OTHER)", "the scheduler: \(text)")
+            #expect(lines.contains("0"), "the oom score: \(text)")
+            let limit = try #require(lines.first { $0.hasPrefix("Max open files") })
+            #expect(limit.split(separator: " ").dropFirst(3).prefix(2) == ["1000", "1001"])
+            for name in ["SigBlk", "SigIgn", "SigCgt"] {
+                let line = try #require(lines.first { $0.hasPrefix(name) })
+                let mask = try #require(line.split(separator: "\t").last.flatMap { UInt64($0, radix: 16) })
+                // 32 and 33 are glibc's own: posix_spawn(3), by which this may have been started, ignores them.
+                #expect(mask & ~(1 << 31 | 1 << 32) == 0, "\(line)")
+            }
+        }
+
+        @Test func `asked to, it inherits what it can`() async throws {
+            let program = program("/bin/cat", Self.files)
+            let text = try await onUnusualThread { try output(of: program) }
+            let fields = (text.split(separator: ")").dropFirst().first ?? "").split(separator: " ")
+            #expect(fields[16] == "-7" && fields[38] == "\(Self.batch)", "\(text)")
+            // But no signal is blocked.
+            #expect(text.contains("SigBlk:\t0000000000000000"), "\(text)")
+            #expect(pid_t(fields[3]) == getsid(0))
+        }
+
+        @Test func `its environment and arguments are those it was given`() throws {
+            #expect(try output(of: program("/usr/bin/env")) == "NAME=value\n")
+            let arguments = ["-c", "printf '<%s>' \"$0\" \"$@\"; pwd", "name", "", "a b"]
+            #expect(
+                try output(of: program("/bin/sh", arguments, directory: "/proc"))
+                    == "<name><><a b>/proc\n")
+        }
+
+        // MARK: Its end
+
+        @Test func `how it ended is told, and it is gone then`() throws {
+            for (script, end) in [
+                ("exit 3", ChildProcess.End.exited(status: 3)), ("kill -TERM $$", .signalled(SIGTERM)),
+            ] {
+                let child = try ChildProcess.start(
+                    program("/bin/sh", ["-c", script]),
+                    descriptors: [.standardInput, .standardOutput, .standardError])
+                #expect(child.waitForEnd() == end)
+                #expect(kill(child.processID, 0) != 0)
+            }
+        }
+
+        /// Cancelled before its start, it is killed at the latest when its program has just begun.
+        @Test func `a start that is cancelled ends`() throws {
+            let cancellation = try WakeUp()
+            cancellation.signal()
+            for _ in 0..<20 {
+                let child = try ChildProcess.start(
+                    program("/bin/sleep", ["1000"]), descriptors: [.standardInput], until: .now,
+                    cancellation: cancellation)
+                child.send(signal: SIGKILL)
+                #expect(child.waitForEnd() == .signalled(SIGKILL))
+            }
+        }
+    }
+}
