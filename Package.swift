@@ -20,8 +20,6 @@ let strictC: [CSetting] = [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
-let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
-let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let tomlKit = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
@@ -38,8 +36,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
@@ -86,14 +82,14 @@ let package = Package(
         .target(
             name: "Hooks",
             dependencies: [
-                "Configuration", "Ledger", "LinuxSystem", "LinuxCalls", "FreezeCore", subprocess, system,
+                "Configuration", "Ledger", "LinuxSystem", "LinuxCalls", "FreezeCore", system,
             ],
             swiftSettings: strict),
         .target(
             name: "Coordinator",
             dependencies: [
                 "Hooks", "Configuration", "History", "LinuxSystem", "FreezerProtocol", "Ledger", "LinuxCalls",
-                "FreezeCore", logging, subprocess, system,
+                "FreezeCore", logging, system,
             ],
             swiftSettings: optimised),
         // Varlink, server and client; knows nothing of freezing.
@@ -137,8 +133,6 @@ let package = Package(
                 "Channels", "Checks", "ControlProtocol", "Varlink", "Coordinator", "Hooks", "Configuration",
                 "History",
                 "Presentation", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", argumentParser, nioCore,
-                subprocess,
-                unixSignals,
                 system,
             ],
             swiftSettings: strict),

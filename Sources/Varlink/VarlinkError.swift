@@ -30,8 +30,6 @@ public struct VarlinkError: ActionableError {
         case malformedReply
         /// The call could not be written as JSON.
         case malformedCall
-        /// The task that waited for the answer was cancelled.
-        case cancelled
     }
 
     public let code: Code

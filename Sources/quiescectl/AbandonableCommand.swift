@@ -14,24 +14,19 @@ enum AbandonableCommand {
     ///
     /// - Returns: the status that the child gave to `finish`; nil if it did not by the deadline, or crashed.
     static func run(_ arguments: [String], until deadline: Moment) throws(Errno) -> ExitCode? {
-        var ends: [CInt] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw Errno(rawValue: errno) }
-        let (readEnd, writeEnd) = (FileDescriptor(rawValue: ends[0]), FileDescriptor(rawValue: ends[1]))
-        _ = fcntl(readEnd.rawValue, F_SETFD, FD_CLOEXEC)
+        let pipe = try OutputPipe()
+        let readEnd = pipe.readEnd
         defer { try? readEnd.close() }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        if writeEnd != statusDescriptor {
-            posix_spawn_file_actions_adddup2(&actions, writeEnd.rawValue, statusDescriptor.rawValue)
-            posix_spawn_file_actions_addclose(&actions, writeEnd.rawValue)
+        do throws(StartFailure) {
+            defer { try? pipe.writeEnd.close() }
+            _ = try ChildProcess.start(
+                ChildProcess.Program(
+                    "/proc/self/exe", arguments: ["quiescectl"] + arguments,
+                    environment: ChildProcess.ownEnvironment),
+                descriptors: [.standardInput, .standardOutput, .standardError, pipe.writeEnd])
+        } catch {
+            throw error.errno
         }
-        var pointers = (["quiescectl"] + arguments).map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        var child = pid_t()
-        let error = posix_spawn(&child, "/proc/self/exe", &actions, nil, &pointers, environ)
-        try? writeEnd.close()
-        guard error == 0 else { throw Errno(rawValue: error) }
         guard !pollDescriptors([(readEnd, .readable)], until: deadline)[0].isEmpty else { return nil }
         return try readOnce(readEnd, atMost: 1).first.map { ExitCode(Int32($0)) }
     }

@@ -9,7 +9,7 @@ import Presentation
 import SystemPackage
 
 /// `quiescectl check`: would a backup work on this machine, and what is to be done?
-struct CheckCommand: AsyncParsableCommand {
+struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Check whether a backup would work, and say what to do if not.",
@@ -34,7 +34,7 @@ struct CheckCommand: AsyncParsableCommand {
     @Flag(help: "Leave out what a running service would show, for an installation.")
     var beforeStart = false
 
-    func run() async throws {
+    func run() throws {
         try RootNeeded.require(for: "check")
         let configuration: Configuration
         do throws(ConfigurationError) {
@@ -43,20 +43,20 @@ struct CheckCommand: AsyncParsableCommand {
             try write(CheckRun.report(on: error))
             throw ExitCode.wrongUsage
         }
-        let report = CheckRun.report(on: try subject(configuration, await service(configuration)))
+        let report = CheckRun.report(on: try subject(configuration, service(configuration)))
         try write(report)
         if !report.isReady { throw report.isConfigurationWrong ? ExitCode.wrongUsage : ExitCode.failed }
     }
 
     /// What the running service answers.
-    private func service(_ configuration: Configuration) async -> CheckSubject.Service {
+    private func service(_ configuration: Configuration) -> CheckSubject.Service {
         if beforeStart { return .notStarted }
-        guard let connection = try? await ControlConnection.open(configuration.control.socket) else {
+        guard let connection = try? ControlConnection.open(configuration.control.socket) else {
             return .unreachable
         }
         do throws(ControlFailure) {
-            let status = try await connection.status()
-            await connection.close()
+            let status = try connection.status()
+            connection.close()
             // One that does not tell is older than this program, and has what it needs.
             let channels = status.channels.map {
                 DaemonStatus.Channel(
@@ -65,7 +65,7 @@ struct CheckCommand: AsyncParsableCommand {
             }
             return .running(channels: channels, isDryRun: status.dryRun)
         } catch {
-            await connection.close()
+            connection.close()
             return .silent(problem: error.problem)
         }
     }

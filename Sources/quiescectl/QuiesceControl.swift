@@ -6,7 +6,7 @@ import Presentation
 
 /// The admin's command line.
 @main
-struct QuiesceControl: AsyncParsableCommand {
+struct QuiesceControl: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quiescectl",
         abstract: "Look at and command the freezing of filesystems for backups of this machine.",
@@ -35,17 +35,13 @@ struct QuiesceControl: AsyncParsableCommand {
     /// As all errors begin.
     static let _errorPrefix = "quiescectl: "
 
-    static func main() async {
+    static func main() {
         openStandardDescriptors()
         // One connection or two need no thread for each processor.
         NIOSingletons.groupLoopCountSuggestion = 1
         do {
             var command = try parseAsRoot()
-            if var asynchronous = command as? any AsyncParsableCommand {
-                try await asynchronous.run()
-            } else {
-                try command.run()
-            }
+            try command.run()
         } catch {
             Glibc.exit(conclude(error).rawValue)
         }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Channels
-import Dispatch
 import FreezeCore
 import Glibc
 import LinuxCalls
@@ -61,8 +60,12 @@ struct SimulateHostCommand: ParsableCommand {
     func run() throws {
         let host = try HyperVHostSimulator(at: device.map { FilePath($0) })
         defer { host.close() }
-        let interruptions = [SIGINT, SIGTERM, SIGHUP].map { cleanUp(host, on: $0) }
-        defer { interruptions.forEach { $0.cancel() } }
+        // No link is left behind when this is interrupted.
+        try TerminationSignals.handle([SIGINT, SIGTERM, SIGHUP]) { number in
+            host.close()
+            // The shell's convention for a death by signal.
+            Glibc.exit(128 + number)
+        }
         var report = SimulateHostReport(host, isQuiet: output.json)
         try report.introduce()
         try waitForDaemon(host)
@@ -85,19 +88,6 @@ struct SimulateHostCommand: ParsableCommand {
         }
         if host.waitForRegistration(until: deadline) { return }
         throw NoDaemon(subject: "\(host.devicePath)", wait: wait)
-    }
-
-    /// Leaves no link behind when interrupted.
-    private func cleanUp(_ host: HyperVHostSimulator, on number: CInt) -> any DispatchSourceSignal {
-        signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-        source.setEventHandler {
-            host.close()
-            // The shell's convention for a death by signal.
-            Glibc.exit(128 + number)
-        }
-        source.resume()
-        return source
     }
 }
 

@@ -1,5 +1,4 @@
 import Channels
-import Dispatch
 import FreezeCore
 import Glibc
 import History
@@ -48,12 +47,11 @@ struct SimulateHostReport {
     mutating func perform(_ operation: HyperVOperation) throws {
         try tellNews()
         let time = Self.wallClock()
-        let progress = DispatchWorkItem { [isQuiet] in
+        let notice = WaitingNotice { [isQuiet] in
             if isQuiet { return }
             try? printLines(Self.layout.lines([Self.wallClock(), "\(operation)", "waiting for the answer …"]))
         }
-        DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(2), execute: progress)
-        defer { progress.cancel() }
+        defer { notice.end() }
         let answer = try host.perform(operation)
         answers.append(answer)
         try row(

@@ -12,9 +12,9 @@ struct ConnectionLimitTests {
     private static let subscribe = #"{"method":"org.example.test.Subscribe","more":true}"#
     private static let hold = #"{"method":"org.example.test.Hold","parameters":{"on":true}}"#
 
-    @Test func `of 1000 connections that never speak the oldest make room, and none that is busy`() async throws {
+    @Test func `of 1000 connections that never speak the oldest make room, and none that is busy`() throws {
         let limits = VarlinkLimits()
-        try await TestService.run(limits: limits) { service in
+        try TestService.run(limits: limits) { service in
             let waiting = try service.connect()
             try waiting.send(Self.wait)
             let call = try service.handler.nextWaiting()
@@ -41,8 +41,8 @@ struct ConnectionLimitTests {
     }
 
     /// As `printf … | socat - UNIX:…` does it.
-    @Test func `who sends no more still gets his answer, and nothing else`() async throws {
-        try await TestService.run { service in
+    @Test func `who sends no more still gets his answer, and nothing else`() throws {
+        try TestService.run { service in
             let waiting = try service.connect()
             try waiting.send(Self.wait)
             shutdown(waiting.descriptor.rawValue, CInt(SHUT_WR))
@@ -67,10 +67,10 @@ struct ConnectionLimitTests {
         }
     }
 
-    @Test func `when all connections are busy a further one is closed unheard`() async throws {
+    @Test func `when all connections are busy a further one is closed unheard`() throws {
         var limits = VarlinkLimits()
         limits.maximumConnections = 2
-        try await TestService.run(limits: limits) { service in
+        try TestService.run(limits: limits) { service in
             let busy = [try service.connect(), try service.connect()]
             let calls = try busy.map { client in
                 try client.send(Self.wait)
@@ -88,10 +88,10 @@ struct ConnectionLimitTests {
     }
 
     @Test(arguments: ["", #"{"method":"org.exa"#, one + "\0"])
-    func `a connection that does nothing is closed after a while`(beginning: String) async throws {
+    func `a connection that does nothing is closed after a while`(beginning: String) throws {
         var limits = VarlinkLimits()
         limits.idleTimeout = .milliseconds(50)
-        try await TestService.run(limits: limits) { service in
+        try TestService.run(limits: limits) { service in
             let client = try service.connect()
             try client.send(bytes: Array(beginning.utf8))
             try client.waitUntilClosed()
@@ -100,10 +100,10 @@ struct ConnectionLimitTests {
         }
     }
 
-    @Test func `a call that drips in byte by byte is waited for no longer`() async throws {
+    @Test func `a call that drips in byte by byte is waited for no longer`() throws {
         var limits = VarlinkLimits()
         limits.idleTimeout = .milliseconds(100)
-        try await TestService.run(limits: limits) { service in
+        try TestService.run(limits: limits) { service in
             let client = try service.connect()
             let deadline = Moment.now + RawClient.patience
             // A byte whenever the connection has not been closed for ten milliseconds.
@@ -115,10 +115,10 @@ struct ConnectionLimitTests {
         }
     }
 
-    @Test func `a connection stays open while a call waits, a stream lasts, or it is told to`() async throws {
+    @Test func `a connection stays open while a call waits, a stream lasts, or it is told to`() throws {
         var limits = VarlinkLimits()
         limits.idleTimeout = .milliseconds(50)
-        try await TestService.run(limits: limits) { service in
+        try TestService.run(limits: limits) { service in
             let waiting = try service.connect()
             try waiting.send(Self.wait)
             let call = try service.handler.nextWaiting()
@@ -141,10 +141,10 @@ struct ConnectionLimitTests {
         }
     }
 
-    @Test func `a subscriber that does not read is dropped`() async throws {
+    @Test func `a subscriber that does not read is dropped`() throws {
         var limits = VarlinkLimits()
         limits.maximumUnsent = 100_000
-        try await TestService.run(limits: limits) { service in
+        try TestService.run(limits: limits) { service in
             let client = try service.connect()
             try client.send(Self.subscribe)
             let subscription = try service.handler.nextWaiting()
@@ -164,10 +164,10 @@ struct ConnectionLimitTests {
         }
     }
 
-    @Test func `a client that calls and calls and does not read is dropped`() async throws {
+    @Test func `a client that calls and calls and does not read is dropped`() throws {
         var limits = VarlinkLimits()
         limits.maximumUnsent = 100_000
-        try await TestService.run(limits: limits) { service in
+        try TestService.run(limits: limits) { service in
             let client = try service.connect()
             let text = String(repeating: "x", count: 1000)
             let call = Array(#"{"method":"org.example.test.Echo","parameters":{"text":"\#(text)"}}"#.utf8) + [0]
@@ -181,8 +181,8 @@ struct ConnectionLimitTests {
         }
     }
 
-    @Test func `behind a call that waits a client cannot pile up others`() async throws {
-        try await TestService.run { service in
+    @Test func `behind a call that waits a client cannot pile up others`() throws {
+        try TestService.run { service in
             let client = try service.connect()
             try client.send(Self.wait)
             let call = try service.handler.nextWaiting()
@@ -201,10 +201,10 @@ struct ConnectionLimitTests {
         }
     }
 
-    @Test func `one answer may be longer than what may wait`() async throws {
+    @Test func `one answer may be longer than what may wait`() throws {
         var limits = VarlinkLimits()
         limits.maximumUnsent = 1000
-        try await TestService.run(limits: limits) { service in
+        try TestService.run(limits: limits) { service in
             let text = String(repeating: "x", count: 900_000)
             let client = try service.connect()
             let answer = try client.call(
@@ -218,8 +218,8 @@ struct ConnectionLimitTests {
         // More calls behind the one that waits.
         wait + "\0" + one + "\0" + one,
     ])
-    func `that a client has gone is noticed at once, whatever it was at`(beginning: String) async throws {
-        try await TestService.run { service in
+    func `that a client has gone is noticed at once, whatever it was at`(beginning: String) throws {
+        try TestService.run { service in
             try service.connect().send(bytes: Array(beginning.utf8))
             #expect(service.handler.waitUntil { $0.closed == 1 })
             // An answer to nobody.

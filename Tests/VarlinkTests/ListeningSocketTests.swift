@@ -8,15 +8,15 @@ import Varlink
 struct ListeningSocketTests {
     private static let info = #"{"method":"org.varlink.service.GetInfo"}"#
 
-    @Test func `only the owner may connect`() async throws {
-        try await TestService.run { service in
+    @Test func `only the owner may connect`() throws {
+        try TestService.run { service in
             let mode = try mode(of: service.path)
             #expect(mode == S_IFSOCK | 0o600)
         }
     }
 
-    @Test func `a user that is not served is told so, and cut off`() async throws {
-        try await TestService.run(servedUsers: [geteuid() + 1]) { service in
+    @Test func `a user that is not served is told so, and cut off`() throws {
+        try TestService.run(servedUsers: [geteuid() + 1]) { service in
             let client = try service.connect()
             #expect(try client.receive().error == "org.varlink.service.PermissionDenied")
             try client.waitUntilClosed()
@@ -31,35 +31,35 @@ struct ListeningSocketTests {
         }
     }
 
-    @Test func `unless told otherwise only root is served`() async throws {
+    @Test func `unless told otherwise only root is served`() throws {
         let directory = try TemporaryDirectory()
         let server = VarlinkServer(
             socket: directory.path.appending("socket"),
             service: VarlinkServiceInfo(vendor: "", product: "", version: "", url: ""), interfaces: [],
             handler: TestHandler())
-        try await server.start()
+        try server.start()
         let client = try RawClient(directory.path.appending("socket"))
         if geteuid() == 0 {
             #expect(try client.call(Self.info).error == nil)
         } else {
             #expect(try client.receive().error == "org.varlink.service.PermissionDenied")
         }
-        await server.stop()
+        server.stop()
     }
 
-    @Test func `a socket that a killed server left is replaced`() async throws {
+    @Test func `a socket that a killed server left is replaced`() throws {
         let service = try TestService()
         let left = try RawListener(at: service.path)
         try left.descriptor.close()
-        try await service.server.start()
+        try service.server.start()
         #expect(try service.connect().call(Self.info).error == nil)
-        await service.server.stop()
+        service.server.stop()
     }
 
-    @Test func `a socket that somebody listens on is left alone`() async throws {
+    @Test func `a socket that somebody listens on is left alone`() throws {
         let service = try TestService()
         let other = try RawListener(at: service.path)
-        let error = await #expect(throws: VarlinkError.self) { try await service.server.start() }
+        let error = #expect(throws: VarlinkError.self) { try service.server.start() }
         #expect(error?.code == .inUse)
         #expect(error?.subject == service.path.string)
         _ = try service.connect()
@@ -67,7 +67,7 @@ struct ListeningSocketTests {
     }
 
     @Test(arguments: [S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO])
-    func `what is no socket is left alone`(kind: mode_t) async throws {
+    func `what is no socket is left alone`(kind: mode_t) throws {
         let service = try TestService()
         switch kind {
         case S_IFDIR: mkdir(service.path.string, 0o700)
@@ -75,84 +75,84 @@ struct ListeningSocketTests {
         case S_IFIFO: mkfifo(service.path.string, 0o600)
         default: close(creat(service.path.string, 0o600))
         }
-        let error = await #expect(throws: VarlinkError.self) { try await service.server.start() }
+        let error = #expect(throws: VarlinkError.self) { try service.server.start() }
         #expect(error?.code == .occupied)
         #expect(error?.remedy != nil)
-        await service.server.stop()
+        service.server.stop()
         #expect(try mode(of: service.path) & S_IFMT == kind)
     }
 
-    @Test func `without its directory there is no socket`() async throws {
+    @Test func `without its directory there is no socket`() throws {
         let directory = try TemporaryDirectory()
-        let error = await startError(at: directory.path.appending("no").appending("socket"))
+        let error = startError(at: directory.path.appending("no").appending("socket"))
         #expect(error?.code == .cannotListen)
         #expect(error?.underlyingError == .noSuchFileOrDirectory)
     }
 
-    @Test func `a path is as long as an address has room for, at most`() async throws {
+    @Test func `a path is as long as an address has room for, at most`() throws {
         let directory = try TemporaryDirectory()
         let room = 107 - directory.path.length - 1
-        #expect(await startError(at: directory.path.appending(String(repeating: "x", count: room))) == nil)
-        let error = await startError(at: directory.path.appending(String(repeating: "x", count: room + 1)))
+        #expect(startError(at: directory.path.appending(String(repeating: "x", count: room))) == nil)
+        let error = startError(at: directory.path.appending(String(repeating: "x", count: room + 1)))
         #expect(error?.code == .pathTooLong)
     }
 
-    @Test func `an interface without a name is refused`() async throws {
+    @Test func `an interface without a name is refused`() throws {
         let directory = try TemporaryDirectory()
         let server = VarlinkServer(
             socket: directory.path.appending("socket"),
             service: VarlinkServiceInfo(vendor: "", product: "", version: "", url: ""),
             interfaces: [VarlinkInterface(description: "# nothing")], handler: TestHandler())
-        let error = await #expect(throws: VarlinkError.self) { try await server.start() }
+        let error = #expect(throws: VarlinkError.self) { try server.start() }
         #expect(error?.code == .malformedInterface)
     }
 
-    @Test func `a stopped server leaves no socket and no connection, and can start again`() async throws {
+    @Test func `a stopped server leaves no socket and no connection, and can start again`() throws {
         let service = try TestService()
-        try await service.server.start()
+        try service.server.start()
         let client = try service.connect()
         try client.send(#"{"method":"org.example.test.Wait"}"#)
         let call = try service.handler.nextWaiting()
-        await service.server.stop()
+        service.server.stop()
         #expect(throws: Errno.noSuchFileOrDirectory) { try service.connect() }
         try client.waitUntilClosed()
         #expect(service.handler.state.update { $0.closed } == 1)
         // Nobody is there to answer any more.
         call.reply(NoParameters())
-        await service.server.stop()
+        service.server.stop()
 
-        try await service.server.start()
+        try service.server.start()
         #expect(try service.connect().call(Self.info).error == nil)
-        await service.server.stop()
+        service.server.stop()
     }
 
-    @Test func `an answer that was given before the stop still arrives`() async throws {
+    @Test func `an answer that was given before the stop still arrives`() throws {
         let service = try TestService()
-        try await service.server.start()
+        try service.server.start()
         let client = try service.connect()
         try client.send(#"{"method":"org.example.test.Wait"}"#)
         try service.handler.nextWaiting().reply(TestHandler.Echo(text: "last"))
-        await service.server.stop()
+        service.server.stop()
         #expect(try client.receive() == .text("last"))
     }
 
-    @Test func `a stopped server does not remove the socket of another`() async throws {
+    @Test func `a stopped server does not remove the socket of another`() throws {
         let service = try TestService()
-        try await service.server.start()
+        try service.server.start()
         unlink(service.path.string)
         let other = try RawListener(at: service.path)
-        await service.server.stop()
+        service.server.stop()
         _ = try service.connect()
         try other.descriptor.close()
     }
 
-    private func startError(at path: FilePath) async -> VarlinkError? {
+    private func startError(at path: FilePath) -> VarlinkError? {
         let server = VarlinkServer(
             socket: path, service: VarlinkServiceInfo(vendor: "", product: "", version: "", url: ""),
             interfaces: [], handler: TestHandler())
         do throws(VarlinkError) {
-            try await server.start()
-            await server.stop()
+            try server.start()
+            server.stop()
             return nil
         } catch {
             return error

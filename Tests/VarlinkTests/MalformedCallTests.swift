@@ -25,8 +25,8 @@ struct MalformedCallTests {
         (#"{"method":"org.example.test.Echo","parameters":[]}"#, "parameters"),
         (#"{"method":"org.example.test.Echo","parameters":"text"}"#, "parameters"),
     ])
-    func `what is no call is answered with what is wrong with it`(text: String, parameter: String) async throws {
-        try await TestService.run { service in
+    func `what is no call is answered with what is wrong with it`(text: String, parameter: String) throws {
+        try TestService.run { service in
             let client = try service.connect()
             #expect(try client.call(text) == .invalid(parameter))
             #expect(try service.connect().call(Self.echo) == .text("a"))
@@ -53,8 +53,8 @@ struct MalformedCallTests {
         Bytes(name: "deep arrays", bytes: [UInt8](repeating: UInt8(ascii: "["), count: 200_000)),
         Bytes(name: "deep objects", bytes: Array(String(repeating: #"{"a":"#, count: 100_000).utf8)),
     ])
-    func `a connection that what is no call came from is closed`(sample: Bytes) async throws {
-        try await TestService.run { service in
+    func `a connection that what is no call came from is closed`(sample: Bytes) throws {
+        try TestService.run { service in
             let client = try service.connect()
             try client.send(bytes: sample.bytes + [0] + Self.echo.utf8 + [0])
             #expect(try client.receive().error == "org.varlink.service.InvalidParameter")
@@ -72,8 +72,8 @@ struct MalformedCallTests {
         var testDescription: String { name }
     }
 
-    @Test func `brackets in text nest nothing`() async throws {
-        try await TestService.run { service in
+    @Test func `brackets in text nest nothing`() throws {
+        try TestService.run { service in
             let text = String(repeating: #"[{\"\\"#, count: 1000)
             let client = try service.connect()
             let answer = try client.call(
@@ -82,8 +82,8 @@ struct MalformedCallTests {
         }
     }
 
-    @Test func `what is no call is answered in its turn`() async throws {
-        try await TestService.run { service in
+    @Test func `what is no call is answered in its turn`() throws {
+        try TestService.run { service in
             let client = try service.connect()
             try client.send(bytes: Array((#"{"method":"org.example.test.Wait"}"# + "\0garbage\0").utf8))
             try service.handler.nextWaiting().reply(TestHandler.Echo(text: "first"))
@@ -93,8 +93,8 @@ struct MalformedCallTests {
         }
     }
 
-    @Test func `a call may come in pieces, cut anywhere`() async throws {
-        try await TestService.run { service in
+    @Test func `a call may come in pieces, cut anywhere`() throws {
+        try TestService.run { service in
             let client = try service.connect()
             let bytes = Array(#"{"method":"org.example.test.Echo","parameters":{"text":"ß"}}"#.utf8) + [0]
             for cut in 1..<bytes.count {
@@ -111,10 +111,10 @@ struct MalformedCallTests {
         }
     }
 
-    @Test func `a call may be as long as the limit, and no longer`() async throws {
+    @Test func `a call may be as long as the limit, and no longer`() throws {
         var limits = VarlinkLimits()
         limits.maximumMessage = 100_000
-        try await TestService.run(limits: limits) { service in
+        try TestService.run(limits: limits) { service in
             let frame = #"{"method":"org.example.test.Echo","parameters":{"text":""}}"#.utf8.count
             for excess in [-1, 0, 1] {
                 let text = String(repeating: "x", count: limits.maximumMessage - frame + excess)
@@ -126,8 +126,8 @@ struct MalformedCallTests {
     }
 
     /// What is not taken cannot be kept: so this bounds the memory that such a line costs.
-    @Test func `a line of 100 MB is refused when little more than the limit of it has been taken`() async throws {
-        try await TestService.run { service in
+    @Test func `a line of 100 MB is refused when little more than the limit of it has been taken`() throws {
+        try TestService.run { service in
             let client = try service.connect()
             let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 10_000)
             var sent = 0
@@ -147,8 +147,8 @@ struct MalformedCallTests {
         }
     }
 
-    @Test func `whatever bytes come, the server goes on`() async throws {
-        try await TestService.run { service in
+    @Test func `whatever bytes come, the server goes on`() throws {
+        try TestService.run { service in
             var random = Generator(state: 0x5EED)
             for _ in 0..<500 {
                 var bytes = Array(Self.echo.utf8)

@@ -4,8 +4,8 @@ import Varlink
 /// The server as somebody else's client finds it.
 @Suite(.needsPythonVarlink(toTest: "the server with a client of others"))
 struct PythonClientTests {
-    @Test func `it learns what there is`() async throws {
-        let output = try await run(
+    @Test func `it learns what there is`() throws {
+        let output = try run(
             """
             with client.open("org.varlink.service") as service:
                 info = service.GetInfo()
@@ -18,8 +18,8 @@ struct PythonClientTests {
     }
 
     /// It fetches each description, parses it, and makes its methods from it.
-    @Test func `it understands every interface`() async throws {
-        let output = try await run(
+    @Test func `it understands every interface`() throws {
+        let output = try run(
             """
             for name in client.get_interfaces():
                 interface = client.get_interface(name)
@@ -34,8 +34,8 @@ struct PythonClientTests {
             ])
     }
 
-    @Test func `it calls, takes a stream, sends without waiting, and catches errors`() async throws {
-        let output = try await run(
+    @Test func `it calls, takes a stream, sends without waiting, and catches errors`() throws {
+        let output = try run(
             """
             def attempt(call):
                 try:
@@ -67,10 +67,10 @@ struct PythonClientTests {
             ])
     }
 
-    private func run(_ script: String) async throws -> [String] {
+    private func run(_ script: String) throws -> [String] {
         var output: [String] = []
-        try await TestService.run { service in
-            output = try await blocking { [path = service.path] in try PythonVarlink.run(script, at: path) }
+        try TestService.run { service in
+            output = try PythonVarlink.run(script, at: service.path)
         }
         return output
     }

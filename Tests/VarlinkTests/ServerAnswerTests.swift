@@ -5,8 +5,8 @@ import Varlink
 
 /// What a server answers to calls that are in order.
 struct ServerAnswerTests {
-    @Test func `GetInfo names the vendor and every interface`() async throws {
-        try await TestService.run { service in
+    @Test func `GetInfo names the vendor and every interface`() throws {
+        try TestService.run { service in
             let answer = try service.connect().call(#"{"method":"org.varlink.service.GetInfo"}"#)
             #expect(answer.parameters.vendor == "Example")
             #expect(answer.parameters.interfaces == ["org.varlink.service", "org.example.test"])
@@ -14,8 +14,8 @@ struct ServerAnswerTests {
     }
 
     @Test(arguments: ["org.varlink.service", "org.example.test"])
-    func `an interface's description can be asked for`(name: String) async throws {
-        try await TestService.run { service in
+    func `an interface's description can be asked for`(name: String) throws {
+        try TestService.run { service in
             let answer = try service.connect().call(
                 #"{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"\#(name)"}}"#)
             #expect(answer.parameters.description?.contains("interface \(name)\n") == true)
@@ -39,8 +39,8 @@ struct ServerAnswerTests {
             Answer(error: "org.example.test.Broken", parameters: .init(reason: "glass"))
         ),
     ])
-    func `a call is answered`(call: String, answer: Answer) async throws {
-        try await TestService.run { service in
+    func `a call is answered`(call: String, answer: Answer) throws {
+        try TestService.run { service in
             let client = try service.connect()
             #expect(try client.call(call) == answer)
         }
@@ -86,8 +86,8 @@ struct ServerAnswerTests {
     ])
     func `a call that cannot be done is answered with an error, and the next is done`(
         call: String, answer: Answer
-    ) async throws {
-        try await TestService.run { service in
+    ) throws {
+        try TestService.run { service in
             let client = try service.connect()
             #expect(try client.call(call) == answer)
             #expect(
@@ -95,8 +95,8 @@ struct ServerAnswerTests {
         }
     }
 
-    @Test func `a client that asked for more gets every answer, and knows the last`() async throws {
-        try await TestService.run { service in
+    @Test func `a client that asked for more gets every answer, and knows the last`() throws {
+        try TestService.run { service in
             let client = try service.connect()
             try client.send(#"{"method":"org.example.test.Count","parameters":{"to":100},"more":true}"#)
             for number in 1..<100 { #expect(try client.receive() == .number(number, continues: true)) }
@@ -104,8 +104,8 @@ struct ServerAnswerTests {
         }
     }
 
-    @Test func `a oneway call gets no answer`() async throws {
-        try await TestService.run { service in
+    @Test func `a oneway call gets no answer`() throws {
+        try TestService.run { service in
             let client = try service.connect()
             for method in ["Drop", "Echo", "Nothing", "Wait"] {
                 try client.send(#"{"method":"org.example.test.\#(method)","oneway":true}"#)
@@ -116,8 +116,8 @@ struct ServerAnswerTests {
         }
     }
 
-    @Test func `calls sent at once are handled one after the other, and answered in order`() async throws {
-        try await TestService.run { service in
+    @Test func `calls sent at once are handled one after the other, and answered in order`() throws {
+        try TestService.run { service in
             let client = try service.connect()
             // In one piece: nobody reads on while the first call waits.
             var calls = [#"{"method":"org.example.test.Wait"}"#]
@@ -135,16 +135,17 @@ struct ServerAnswerTests {
         }
     }
 
-    @Test func `only the first of several final answers counts, from whatever thread`() async throws {
-        try await TestService.run { service in
+    @Test func `only the first of several final answers counts, from whatever thread`() throws {
+        try TestService.run { service in
             let client = try service.connect()
             for _ in 1...50 {
                 try client.send(#"{"method":"org.example.test.Wait"}"#)
                 let call = try service.handler.nextWaiting()
-                await withTaskGroup(of: Void.self) { group in
-                    for number in 1...4 { group.addTask { call.reply(TestHandler.Number(number: number)) } }
-                    group.addTask { call.fail(.permissionDenied) }
+                let answers = try (1...4).map { number in
+                    try Background { call.reply(TestHandler.Number(number: number)) }
                 }
+                call.fail(.permissionDenied)
+                for answer in answers { try answer.value() }
                 _ = try client.receive()
                 #expect(try client.call(#"{"method":"org.example.test.Hold","parameters":{"on":true}}"#) == .empty)
             }

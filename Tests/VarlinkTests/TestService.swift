@@ -27,17 +27,17 @@ struct TestService {
     /// Runs the body with a server that has started, and stops it.
     static func run(
         limits: VarlinkLimits = VarlinkLimits(), servedUsers: Set<UInt32> = [geteuid()],
-        _ body: (TestService) async throws -> Void
-    ) async throws {
+        _ body: (TestService) throws -> Void
+    ) throws {
         let service = try TestService(limits: limits, servedUsers: servedUsers)
-        try await service.server.start()
+        try service.server.start()
         do {
-            try await body(service)
+            try body(service)
         } catch {
-            await service.server.stop()
+            service.server.stop()
             throw error
         }
-        await service.server.stop()
+        service.server.stop()
     }
 
     func connect() throws -> RawClient {
@@ -130,5 +130,22 @@ final class TestHandler: VarlinkHandler {
     }
     struct Hold: Codable {
         let on: Bool
+    }
+}
+
+/// What blocks, on a thread of its own.
+final class Background<Value: Sendable>: Sendable {
+    private let result = Monitor<Result<Value, any Error>?>(nil)
+
+    init(_ body: @escaping @Sendable () throws -> Value) throws {
+        try OperatingSystemThread.start("test") { [result] in
+            let value = Result { try body() }
+            result.update { $0 = value }
+        }
+    }
+
+    /// Blocks until it is there.
+    func value() throws -> Value {
+        try #require(result.wait(until: .now + RawClient.patience) { $0 }).get()
     }
 }

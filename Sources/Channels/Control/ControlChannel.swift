@@ -37,15 +37,30 @@ public final class ControlChannel: RequestChannel, RequestObserver {
     /// Listens. A socket that cannot be made is noted, and told as a loss: backups go on without it.
     public func start() {
         let (server, deliver) = (server, deliver)
-        Task.detached {
+        run {
             do throws(VarlinkError) {
-                try await server.start()
+                try server.start()
                 // A snapshot that follows is the caller's business, and he knows whether he rehearses.
                 deliver(.control, .registered(isStandIn: true))
             } catch {
-                deliver(.control, .note(LogNote(.error, "the control socket is not there: \(error)")))
-                deliver(.control, .lost(reason: "\(error)"))
+                Self.tellLoss("\(error)", deliver)
             }
+        } orElse: { error in
+            Self.tellLoss("there is no thread to make it: \(error)", deliver)
+        }
+    }
+
+    private static func tellLoss(_ reason: String, _ deliver: @Sendable (ChannelID, ChannelEvent) -> Void) {
+        deliver(.control, .note(LogNote(.error, "the control socket is not there: \(reason)")))
+        deliver(.control, .lost(reason: reason))
+    }
+
+    /// On a thread that may block.
+    private func run(_ work: @escaping @Sendable () -> Void, orElse failed: (Errno) -> Void) {
+        do throws(Errno) {
+            try OperatingSystemThread.start("control", work)
+        } catch {
+            failed(error)
         }
     }
 
@@ -67,8 +82,10 @@ public final class ControlChannel: RequestChannel, RequestObserver {
     public func stop() {
         guard let stopped = try? WakeUp() else { return }
         let server = server
-        Task.detached {
-            await server.stop()
+        run {
+            server.stop()
+            stopped.signal()
+        } orElse: { _ in
             stopped.signal()
         }
         _ = pollOne(stopped.descriptor, events: .readable, atMost: .seconds(2))

@@ -3,13 +3,11 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// A socket that is connected to the one at the path.
+/// A socket that is connected to the one at the path. Blocks while the server's queue is full.
 ///
 /// Not left to NIO, whose sockets live on in whatever the process starts: the server would not see that the
 /// client has gone.
-func connectedSocket(
-    to path: FilePath, until deadline: Moment
-) async throws(VarlinkError) -> FileDescriptor {
+func connectedSocket(to path: FilePath, until deadline: Moment) throws(VarlinkError) -> FileDescriptor {
     guard let address = try? LocalSocketAddress(path: path) else { throw .pathTooLong(path) }
     let socket: FileDescriptor
     do {
@@ -20,10 +18,10 @@ func connectedSocket(
     while true {
         guard let error = address.connect(socket) else { return socket }
         // The server's queue is full, and a socket that does not block does not wait for room (connect(2)).
-        guard error == .resourceTemporarilyUnavailable, Moment.now < deadline, !Task.isCancelled else {
+        guard error == .resourceTemporarilyUnavailable, Moment.now < deadline else {
             try? socket.close()
             throw .unreachable(path, error)
         }
-        try? await Task.sleep(for: .milliseconds(20))
+        _ = pollDescriptors([], until: .now + .milliseconds(20))
     }
 }

@@ -4,7 +4,7 @@ import SystemPackage
 /// A call whose answers are still to come. Whoever does not wait for them any more just does not get them.
 struct WaitingCall {
     let method: String
-    let replies: AsyncThrowingStream<JSONMessage, any Error>.Continuation
+    let replies: ReplyQueue
     var timer: Scheduled<Void>?
 
     func finish(throwing error: VarlinkError? = nil) {
@@ -88,7 +88,7 @@ final class ReplyHandler: ChannelInboundHandler {
             return call.finish(throwing: error)
         }
         call.timer?.cancel()
-        call.replies.yield(message)
+        call.replies.add(message)
         if envelope.continues == true { return }
         calls.removeFirst()
         call.finish()

@@ -4,7 +4,7 @@ import NIOCore
 import NIOPosix
 import SystemPackage
 
-/// A connection to a Varlink server. The answers come in the order of the calls: a call that waits long holds up those
+/// A connection to a Varlink server, for threads that may block: never for an event loop. The answers come in the order of the calls: a call that waits long holds up those
 /// that come after it on the same connection.
 ///
 /// Letting go of the client closes the connection; and a ``VarlinkServer`` closes one that is idle for long.
@@ -25,20 +25,20 @@ public final class VarlinkClient: Sendable {
     /// - Throws: `notThere`, `refused`, `permissionDenied`, `cannotConnect` or `pathTooLong`.
     public static func connect(
         to path: FilePath, timeout: Duration = .seconds(5)
-    ) async throws(VarlinkError) -> VarlinkClient {
-        let socket = try await connectedSocket(to: path, until: .now + timeout)
+    ) throws(VarlinkError) -> VarlinkClient {
+        let socket = try connectedSocket(to: path, until: .now + timeout)
         let loop = NIOSingletons.posixEventLoopGroup.any()
         let box = NIOLoopBoundBox.makeBoxSendingValue(ReplyHandler(path: path), eventLoop: loop)
         do {
-            let channel = try await ClientBootstrap(group: loop)
+            let channel = try ClientBootstrap(group: loop)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHandler(box.value)
                     }
                 }
                 .withConnectedSocket(socket.rawValue)
-                .get()
-            let handler = try await loop.submit { NIOLoopBound(box.value, eventLoop: loop) }.get()
+                .wait()
+            let handler = try loop.submit { NIOLoopBound(box.value, eventLoop: loop) }.wait()
             return VarlinkClient(channel: channel, handler: handler)
         } catch {
             throw VarlinkError(.cannotConnect, path.string, "cannot be connected to (\(error))")
@@ -51,16 +51,15 @@ public final class VarlinkClient: Sendable {
     ///   - method: With its interface (`org.example.Control.Start`).
     ///   - parameters: Anything that encodes as a JSON object.
     ///   - timeout: How long to wait; for ever without. An answer that comes later is dropped.
-    /// - Throws: `errorReply`, `permissionDenied`, `connectionLost`, `timedOut`, `malformedReply` or `cancelled`.
+    /// - Throws: `errorReply`, `permissionDenied`, `connectionLost`, `timedOut` or `malformedReply`.
     public func call<Reply: Decodable & Sendable>(
         _ method: String, _ parameters: some Encodable = NoParameters(), returning type: Reply.Type = Reply.self,
         timeout: Duration? = nil
-    ) async throws(VarlinkError) -> Reply {
+    ) throws(VarlinkError) -> Reply {
         let call = OutgoingCall(method: method, parameters: parameters)
-        var replies = VarlinkReplies<Reply>(try send(call, timeout: timeout), to: method, from: self)
-            .makeAsyncIterator()
-        guard let reply = try await replies.next(isolation: nil) else {
-            throw VarlinkError(.cancelled, method, "nobody waits for the answer any more")
+        let replies = VarlinkReplies<Reply>(try send(call, timeout: timeout), to: method, from: self)
+        guard let reply = try replies.next() else {
+            throw VarlinkError(.malformedReply, method, "the answer to it is none")
         }
         return reply
     }
@@ -80,28 +79,28 @@ public final class VarlinkClient: Sendable {
     }
 
     /// Closes the connection; what still waits for an answer is told that it is lost.
-    public func close() async {
+    public func close() {
         channel.close(promise: nil)
-        await waitUntilClosed()
+        waitUntilClosed()
     }
 
     /// Returns when the connection has ended, whoever ended it.
-    public func waitUntilClosed() async {
-        try? await channel.closeFuture.get()
+    public func waitUntilClosed() {
+        try? channel.closeFuture.wait()
     }
 
     private func send(
         _ call: OutgoingCall<some Encodable>, timeout: Duration?
-    ) throws(VarlinkError) -> AsyncThrowingStream<JSONMessage, any Error> {
+    ) throws(VarlinkError) -> ReplyQueue {
         let bytes: ByteBuffer
         do {
             bytes = try encodeMessage(call)
         } catch {
             throw VarlinkError(.malformedCall, call.method, "its parameters cannot be written as JSON (\(error))")
         }
-        let (replies, continuation) = AsyncThrowingStream.makeStream(of: JSONMessage.self)
+        let replies = ReplyQueue()
         channel.eventLoop.execute { [handler, method = call.method] in
-            handler.value.send(bytes, of: WaitingCall(method: method, replies: continuation), timeout: timeout)
+            handler.value.send(bytes, of: WaitingCall(method: method, replies: replies), timeout: timeout)
         }
         return replies
     }

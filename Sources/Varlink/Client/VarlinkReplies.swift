@@ -1,33 +1,38 @@
+import FreezeCore
+
 /// The answers to one call, as they come. It holds its connection open.
-public struct VarlinkReplies<Reply: Decodable & Sendable>: AsyncSequence, Sendable {
-    private let messages: AsyncThrowingStream<JSONMessage, any Error>
+public struct VarlinkReplies<Reply: Decodable & Sendable>: Sendable {
+    private let queue: ReplyQueue
     private let method: String
     private let client: VarlinkClient
 
-    init(_ messages: AsyncThrowingStream<JSONMessage, any Error>, to method: String, from client: VarlinkClient) {
-        self.messages = messages
+    public enum Next {
+        case reply(Reply)
+        case end
+        case nothingYet
+    }
+
+    init(_ queue: ReplyQueue, to method: String, from client: VarlinkClient) {
+        self.queue = queue
         self.method = method
         self.client = client
     }
 
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(messages: messages.makeAsyncIterator(), method: method, client: client)
+    /// Blocks until there is an answer; nil after the last one.
+    ///
+    /// - Throws: What ``VarlinkClient/call(_:_:returning:timeout:)`` throws.
+    public func next() throws(VarlinkError) -> Reply? {
+        if case .reply(let reply) = try next(until: nil) { reply } else { nil }
     }
 
-    public struct Iterator: AsyncIteratorProtocol {
-        fileprivate var messages: AsyncThrowingStream<JSONMessage, any Error>.Iterator
-        fileprivate let method: String
-        fileprivate let client: VarlinkClient
-
-        /// - Throws: What ``VarlinkClient/call(_:_:returning:timeout:)`` throws.
-        public mutating func next(
-            isolation actor: isolated (any Actor)?
-        ) async throws(VarlinkError) -> Reply? {
+    /// The same, but not past the moment; nil for no limit.
+    public func next(until deadline: Moment?) throws(VarlinkError) -> Next {
+        switch try queue.next(until: deadline) {
+        case .nothingYet: return .nothingYet
+        case .end: return .end
+        case .message(let message):
             do {
-                guard let message = try await messages.next(isolation: actor) else { return nil }
-                return try message.parameters(as: Reply.self)
-            } catch let error as VarlinkError {
-                throw error
+                return .reply(try message.parameters(as: Reply.self))
             } catch {
                 throw .malformedReply(to: method, error)
             }

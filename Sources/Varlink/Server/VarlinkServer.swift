@@ -7,7 +7,7 @@ import SystemPackage
 /// Listens on a socket and brings the calls that come in to a handler (https://varlink.org).
 ///
 /// It has one thread of its own, and from its start to its stop opens no path. Its connections are not close-on-exec
-/// (NIO accepts them without): a process that starts others has to close them there, as swift-subprocess does.
+/// (NIO accepts them without): a process that starts others has to close them there, as `ChildProcess` does.
 public final class VarlinkServer: Sendable {
     private let path: FilePath
     private let interfaces: [VarlinkInterface]
@@ -40,32 +40,32 @@ public final class VarlinkServer: Sendable {
     }
 
     /// Makes the socket, which only its owner may connect to, and answers from then on. A socket that a killed
-    /// server left is replaced.
+    /// server left is replaced. Blocks as making a socket does; not to be called on an event loop.
     ///
     /// - Throws: If there can be no socket at the path, somebody listens there already, or an interface has no name.
-    public func start() async throws(VarlinkError) {
+    public func start() throws(VarlinkError) {
         if interfaces.contains(where: \.name.isEmpty) {
             throw VarlinkError(.malformedInterface, "interface", "its description does not name it")
         }
         let socket = try ListeningSocket(at: path)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
-            _ = try await bootstrap(on: group).withBoundSocket(socket.descriptor.rawValue).get()
+            _ = try bootstrap(on: group).withBoundSocket(socket.descriptor.rawValue).wait()
         } catch {
             socket.removeFile()
-            try? await group.shutdownGracefully()
+            try? group.syncShutdownGracefully()
             throw VarlinkError(.cannotListen, path.string, "cannot listen here (\(error))")
         }
         running.withLock { $0 = Running(socket: socket, group: group) }
     }
 
     /// Removes the socket if it still is the server's own, sends what is answered already as far as clients take it
-    /// at once, and closes all connections. Returns when the handler is called no more.
-    public func stop() async {
+    /// at once, and closes all connections. Blocks until the handler is called no more; not to be called on an event loop.
+    public func stop() {
         guard let running = running.withLock({ $0.take() }) else { return }
         running.socket.removeFile()
-        try? await running.group.next().submit {}.get()
-        try? await running.group.shutdownGracefully()
+        try? running.group.next().submit {}.wait()
+        try? running.group.syncShutdownGracefully()
     }
 
     private func bootstrap(on group: MultiThreadedEventLoopGroup) -> ServerBootstrap {

@@ -5,7 +5,7 @@ import FreezeCore
 import Presentation
 
 /// `quiescectl acknowledge`: an admin has seen what needs attention.
-struct AcknowledgeCommand: AsyncParsableCommand {
+struct AcknowledgeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "acknowledge",
         abstract: "Say that you have seen what needs attention.",
@@ -24,10 +24,10 @@ struct AcknowledgeCommand: AsyncParsableCommand {
     @OptionGroup var options: SocketOption
     @OptionGroup var output: OutputOption
 
-    func run() async throws {
-        let connection = try await ControlConnection.open(try options.path())
-        let reply = try await connection.acknowledge()
-        await connection.close()
+    func run() throws {
+        let connection = try ControlConnection.open(try options.path())
+        let reply = try connection.acknowledge()
+        connection.close()
         let hooks = reply.hooks.joined(separator: ", ")
         let text = reply.hooks.isEmpty ? "Nothing needs attention." : "Acknowledged: \(hooks)."
         try output.write(reply, orLines: text.wrapped(to: TextLayout.width))

@@ -1,18 +1,19 @@
 import ArgumentParser
 import ControlProtocol
+import FreezeCore
 import Glibc
+import LinuxCalls
 import Synchronization
 import SystemPackage
-import UnixSignals
 
 /// Cancels a FREEZE when the user presses Ctrl-C, or the command is told to end; the command goes on and ends by what
 /// comes of it. A second signal ends quiescectl at once.
 final class CancelAtSignal: Sendable {
     /// What is on record of a request that was cancelled.
     static let reason = "cancelled by the caller"
+    static let signals = [SIGINT, SIGTERM, SIGHUP]
 
-    private let asked = Mutex(false)
-    private let task = Mutex<Task<Void, Never>?>(nil)
+    private let asked = Atomic(false)
 
     /// - Parameters:
     ///   - socket: Of the daemon. On the connection of the FREEZE a cancellation would wait behind the FREEZE.
@@ -21,61 +22,62 @@ final class CancelAtSignal: Sendable {
     ///   - notBegun: Called for a request that has not begun, as far as is known.
     init(
         _ socket: FilePath, _ progress: RequestProgressDisplay, isHeld: Bool,
-        notBegun: @escaping @Sendable () async -> Void = {}
-    ) {
-        let watch = Task { [self] in
-            for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup) {
-                let isFirst = asked.withLock { asked in
-                    defer { asked = true }
-                    return !asked
+        notBegun: @escaping @Sendable () -> Void = {}
+    ) throws(Errno) {
+        try TerminationSignals.handle(Self.signals) { [self] _ in
+            guard !asked.exchange(true, ordering: .relaxed) else { Self.abandon() }
+            // A second signal is heard meanwhile.
+            do throws(Errno) {
+                try OperatingSystemThread.start("cancel") {
+                    Self.cancel(socket, progress, isHeld: isHeld, notBegun: notBegun)
                 }
-                guard isFirst else { Self.abandon() }
-                Task { await Self.cancel(socket, progress, isHeld: isHeld, notBegun: notBegun) }
+            } catch {
+                Self.abandon()
             }
         }
-        task.withLock { $0 = watch }
     }
 
     /// Whether a signal came.
-    var wasAsked: Bool { asked.withLock { $0 } }
+    var wasAsked: Bool { asked.load(ordering: .relaxed) }
 
+    /// From now on signals do nothing.
     func stop() {
-        task.withLock { $0?.cancel() }
+        TerminationSignals.ignore()
     }
 
     private static func cancel(
-        _ socket: FilePath, _ progress: RequestProgressDisplay, isHeld: Bool, notBegun: () async -> Void
-    ) async {
-        guard let other = try? await ControlConnection.open(socket) else { return await notBegun() }
+        _ socket: FilePath, _ progress: RequestProgressDisplay, isHeld: Bool, notBegun: () -> Void
+    ) {
+        guard let other = try? ControlConnection.open(socket) else { return notBegun() }
         do throws(ControlFailure) {
             var attempts = 20
-            while try await !cancel(through: other, progress, isHeld: isHeld), attempts > 0 {
+            while try !cancel(through: other, progress, isHeld: isHeld), attempts > 0 {
                 // What is told of the request comes on another connection.
                 attempts -= 1
-                try? await Task.sleep(for: .milliseconds(50))
+                _ = pollDescriptors([], until: .now + .milliseconds(50))
             }
-            if attempts == 0 { await notBegun() }
+            if attempts == 0 { notBegun() }
         } catch {
             if case .silent = error { abandon() }
-            await notBegun()
+            notBegun()
         }
-        await other.close()
+        other.close()
     }
 
     /// - Returns: Whether there was a request to cancel.
     private static func cancel(
         through connection: ControlConnection, _ progress: RequestProgressDisplay, isHeld: Bool
-    ) async throws(ControlFailure) -> Bool {
+    ) throws(ControlFailure) -> Bool {
         // A daemon that lives answers this at any moment (P9); the thaw it may answer late.
-        let status = try await connection.status()
-        if let request = await progress.current, status.request?.id == request {
+        let status = try connection.status()
+        if let request = progress.current, status.request?.id == request {
             // By name: a late signal ends nobody else's window.
-            _ = try? await connection.thaw(force: isHeld, request: request, failure: reason)
+            _ = try? connection.thaw(force: isHeld, request: request, failure: reason)
             return true
         }
         guard !isHeld, [.thawing, .releasing, .thawHooks].contains(status.state) else { return false }
         // It waits for the end of the request before it, which this does not disturb.
-        _ = try? await connection.thaw(failure: reason)
+        _ = try? connection.thaw(failure: reason)
         return true
     }
 

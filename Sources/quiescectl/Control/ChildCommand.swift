@@ -1,10 +1,9 @@
 import ArgumentParser
 import FreezeCore
 import Glibc
-import Subprocess
+import LinuxCalls
 import Synchronization
 import SystemPackage
-import UnixSignals
 
 /// The command that runs while everything is frozen, with quiescectl's own input and output.
 struct ChildCommand {
@@ -40,34 +39,19 @@ struct ChildCommand {
     /// passed on. Neither ends quiescectl, which has to thaw.
     ///
     /// - Parameter started: Called with its process id.
-    func run(_ request: String, started: @escaping @Sendable (Int32) async -> Void) async -> Outcome {
-        signal(SIGINT, SIG_IGN)
-        defer { signal(SIGINT, SIG_IGN) }
-        let signals = ReceivedSignals()
+    func run(_ request: String, started: (Int32) -> Void) -> Outcome {
+        let signals = PassedSignals()
         do {
-            let result = try await Subprocess.run(
-                .path(program.path), arguments: Arguments(Array(arguments.dropFirst())),
-                environment: .inherit.updating(["QUIESCE_REQUEST_ID": request]),
-                input: .fileDescriptor(.standardInput, closeAfterSpawningProcess: false),
-                output: .fileDescriptor(.standardOutput, closeAfterSpawningProcess: false),
-                error: .fileDescriptor(.standardError, closeAfterSpawningProcess: false)
-            ) { execution in
-                let passingOn = Task {
-                    for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup) {
-                        signals.wereReceived.store(true, ordering: .relaxed)
-                        guard signal != .sigint else { continue }
-                        kill(pid_t(execution.processIdentifier.value), signal.rawValue)
-                    }
-                }
-                await started(Int32(execution.processIdentifier.value))
-                return passingOn
-            }
-            result.closureResult.cancel()
-            let wasCancelled = signals.wereReceived.load(ordering: .relaxed)
-            return switch result.terminationStatus {
-            case .exited(let status): Outcome(status: ExitCode(status), wasCancelled: wasCancelled)
-            case .signaled(let number):
-                Outcome(status: ExitCode(128 + number), wasCancelled: wasCancelled || number == SIGINT)
+            try TerminationSignals.handle(CancelAtSignal.signals) { signals.pass($0) }
+            let child = try start(request)
+            signals.passOn(to: child)
+            started(child.processID)
+            defer { TerminationSignals.ignore() }
+            return switch signals.waitForEnd(of: child) {
+            case .exited(let status): Outcome(status: ExitCode(status), wasCancelled: signals.wereReceived)
+            case .signalled(let number):
+                Outcome(status: ExitCode(128 + number), wasCancelled: signals.wereReceived || number == SIGINT)
+            case nil: Outcome(status: .failed, wasCancelled: signals.wereReceived)
             }
         } catch {
             return Outcome(
@@ -78,9 +62,50 @@ struct ChildCommand {
             )
         }
     }
+
+    private func start(_ request: String) throws(StartFailure) -> ChildProcess {
+        let variable = Array("QUIESCE_REQUEST_ID=".utf8)
+        let environment =
+            ChildProcess.ownEnvironment.filter { !$0.starts(with: variable) } + [variable + request.utf8]
+        return try ChildProcess.start(
+            ChildProcess.Program(
+                program.path, arguments: [program.path.string] + arguments.dropFirst(), environment: environment),
+            descriptors: [.standardInput, .standardOutput, .standardError])
+    }
 }
 
-/// Whether a signal was received; shared with the task that waits for signals.
-private final class ReceivedSignals: Sendable {
-    let wereReceived = Atomic(false)
+/// Signals on their way from quiescectl to its command.
+private final class PassedSignals: Sendable {
+    private struct State {
+        var wereReceived = false
+        /// Before there is a command to pass them on to.
+        var waiting: [CInt] = []
+        var child: ChildProcess?
+    }
+
+    private let state = Mutex(State())
+
+    var wereReceived: Bool { state.withLock(\.wereReceived) }
+
+    func pass(_ number: CInt) {
+        state.withLock { state in
+            state.wereReceived = true
+            guard number != SIGINT else { return }
+            if let child = state.child { child.send(signal: number) } else { state.waiting.append(number) }
+        }
+    }
+
+    func passOn(to child: ChildProcess) {
+        state.withLock { state in
+            state.child = child
+            for number in state.waiting { child.send(signal: number) }
+        }
+    }
+
+    func waitForEnd(of child: ChildProcess) -> ChildProcess.End? {
+        while pollDescriptors([(child.descriptor, .readable)], until: nil)[0].isEmpty {}
+        // Once it is reaped its descriptor is closed, and may be another's.
+        state.withLock { $0.child = nil }
+        return child.waitForEnd()
+    }
 }

@@ -8,38 +8,38 @@ struct ControlConnection: Sendable {
     /// What is answered at once is waited for no longer than this.
     private static let patience = Duration.seconds(10)
 
-    private let socket: FilePath
+    let socket: FilePath
     private let client: VarlinkClient
 
-    static func open(_ socket: FilePath) async throws(ControlFailure) -> ControlConnection {
+    static func open(_ socket: FilePath) throws(ControlFailure) -> ControlConnection {
         do throws(VarlinkError) {
-            return ControlConnection(socket: socket, client: try await VarlinkClient.connect(to: socket))
+            return ControlConnection(socket: socket, client: try VarlinkClient.connect(to: socket))
         } catch {
             throw error.code == .permissionDenied ? .denied(socket) : .notReachable(socket, problem: error.problem)
         }
     }
 
-    func close() async {
-        await client.close()
+    func close() {
+        client.close()
     }
 
-    func status() async throws(ControlFailure) -> ControlStatus {
-        try await call(.status, NoParameters(), timeout: Self.patience)
+    func status() throws(ControlFailure) -> ControlStatus {
+        try call(.status, NoParameters(), timeout: Self.patience)
     }
 
     /// Answered when everything is frozen or nothing is: the daemon keeps the time.
-    func freeze(hold: Bool) async throws(ControlFailure) -> FreezeReply {
-        try await call(.freeze, FreezeParameters(hold: hold), timeout: nil)
+    func freeze(hold: Bool) throws(ControlFailure) -> FreezeReply {
+        try call(.freeze, FreezeParameters(hold: hold), timeout: nil)
     }
 
-    func thaw(force: Bool = false, request: String? = nil, failure: String? = nil) async throws(ControlFailure)
+    func thaw(force: Bool = false, request: String? = nil, failure: String? = nil) throws(ControlFailure)
         -> ThawReply
     {
-        try await call(.thaw, ThawParameters(force: force, request: request, failure: failure), timeout: nil)
+        try call(.thaw, ThawParameters(force: force, request: request, failure: failure), timeout: nil)
     }
 
-    func acknowledge() async throws(ControlFailure) -> AcknowledgeReply {
-        try await call(.acknowledge, NoParameters(), timeout: Self.patience)
+    func acknowledge() throws(ControlFailure) -> AcknowledgeReply {
+        try call(.acknowledge, NoParameters(), timeout: Self.patience)
     }
 
     /// Every event from now on; the first reply has none, and says that the subscription stands. That one comes at
@@ -55,9 +55,9 @@ struct ControlConnection: Sendable {
 
     private func call<Reply: Decodable & Sendable>(
         _ method: ControlInterface.Method, _ parameters: some Encodable & Sendable, timeout: Duration?
-    ) async throws(ControlFailure) -> Reply {
+    ) throws(ControlFailure) -> Reply {
         do throws(VarlinkError) {
-            return try await client.call(method.qualifiedName, parameters, timeout: timeout)
+            return try client.call(method.qualifiedName, parameters, timeout: timeout)
         } catch {
             throw failure(error)
         }

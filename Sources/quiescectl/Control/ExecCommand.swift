@@ -6,11 +6,10 @@ import Glibc
 import History
 import LinuxCalls
 import Presentation
-import Subprocess
 import SystemPackage
 
 /// `quiescectl exec`: freezes for the time of one command.
-struct ExecCommand: AsyncParsableCommand {
+struct ExecCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exec",
         abstract: "Freeze, run a command, thaw.",
@@ -48,49 +47,49 @@ struct ExecCommand: AsyncParsableCommand {
         guard !command.isEmpty else { throw ValidationError("Name a command to run, after --.") }
     }
 
-    func run() async throws {
+    func run() throws {
         // Before the freeze: what cannot be run need not stop anybody.
         let program = try ProgramFile(named: command[0])
         try FrozenOutput.refuse(options.configuration)
         let socket = try options.path()
-        let progress = try await RequestProgressDisplay.start(socket, channel: "exec", isQuiet: json)
-        let connection = try await ControlConnection.open(socket)
+        let progress = try RequestProgressDisplay.start(socket, channel: "exec", isQuiet: json)
+        let connection = try ControlConnection.open(socket)
         let reply: FreezeReply
-        let cancel = CancelAtSignal(socket, progress, isHeld: true) { await connection.close() }
+        let cancel = try CancelAtSignal(socket, progress, isHeld: true) { connection.close() }
         do throws(ControlFailure) {
-            reply = try await connection.freeze(hold: true)
+            reply = try connection.freeze(hold: true)
         } catch {
-            throw await progress.failed(error, isCancelled: cancel.wasAsked, connection)
+            throw progress.failed(error, isCancelled: cancel.wasAsked, connection)
         }
         cancel.stop()
         if cancel.wasAsked {
             // It came while the answer was on its way.
-            _ = try? await connection.thaw(request: reply.request, failure: CancelAtSignal.reason)
-            _ = await progress.finished(reply.request)
-            await connection.close()
+            _ = try? connection.thaw(request: reply.request, failure: CancelAtSignal.reason)
+            _ = progress.finished(reply.request)
+            connection.close()
             throw ControlFailure.cancelled(request: reply.request)
         }
-        let child = reply.dryRun ? .notRun : await run(program, reply.request, progress)
+        let child = reply.dryRun ? .notRun : run(program, reply.request, progress)
         let lost: ControlFailure?
         do throws(ControlFailure) {
-            _ = try await connection.thaw(request: reply.request, failure: child.failure)
+            _ = try connection.thaw(request: reply.request, failure: child.failure)
             lost = nil
         } catch {
             lost = error.about(reply.request)
         }
-        let record = await progress.finished(reply.request)
-        await connection.close()
+        let record = progress.finished(reply.request)
+        connection.close()
         throw conclude(reply, record, child, lost)
     }
 
     private func run(
         _ program: ProgramFile, _ request: String, _ progress: RequestProgressDisplay
-    ) async -> ChildCommand.Outcome {
+    ) -> ChildCommand.Outcome {
         let name = command[0]
-        let outcome = await ChildCommand(program, command).run(request) { process in
-            await progress.commandStarted(name, process: process)
+        let outcome = ChildCommand(program, command).run(request) { process in
+            progress.commandStarted(name, process: process)
         }
-        await progress.commandEnded()
+        progress.commandEnded()
         return outcome
     }
 

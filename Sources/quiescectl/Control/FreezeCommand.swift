@@ -6,7 +6,7 @@ import LinuxCalls
 import Presentation
 
 /// `quiescectl freeze`: a request by hand.
-struct FreezeCommand: AsyncParsableCommand {
+struct FreezeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "freeze",
         abstract: "Freeze the filesystems, as for a backup of the host.",
@@ -32,41 +32,41 @@ struct FreezeCommand: AsyncParsableCommand {
     @OptionGroup var options: SocketOption
     @OptionGroup var output: OutputOption
 
-    func run() async throws {
+    func run() throws {
         let socket = try options.path()
-        let progress = try await RequestProgressDisplay.start(socket, isQuiet: output.json)
-        let connection = try await ControlConnection.open(socket)
-        let cancel = CancelAtSignal(socket, progress, isHeld: false)
+        let progress = try RequestProgressDisplay.start(socket, isQuiet: output.json)
+        let connection = try ControlConnection.open(socket)
+        let cancel = try CancelAtSignal(socket, progress, isHeld: false)
         let reply: FreezeReply
         do throws(ControlFailure) {
-            reply = try await connection.freeze(hold: false)
+            reply = try connection.freeze(hold: false)
         } catch {
-            throw await progress.failed(error, isCancelled: cancel.wasAsked, connection)
+            throw progress.failed(error, isCancelled: cancel.wasAsked, connection)
         }
         cancel.stop()
         if cancel.wasAsked {
             // It came while the answer was on its way: what the handler has asked for may not have been heard.
-            await giveUp(reply, progress, connection, CancelAtSignal.reason)
+            giveUp(reply, progress, connection, CancelAtSignal.reason)
             throw ControlFailure.cancelled(request: reply.request)
         }
-        await progress.frozen(reply.request)
+        progress.frozen(reply.request)
         do {
             try output.write(reply, orLines: lines(reply))
         } catch {
             // Who was not told that everything is frozen thaws nothing.
-            await giveUp(reply, progress, connection, "the result of freeze could not be told")
+            giveUp(reply, progress, connection, "the result of freeze could not be told")
             throw error
         }
         // A file on a frozen filesystem takes the text when the window is over: too late for a snapshot.
-        let isInWindow = await isInWindow(reply, connection)
-        await connection.close()
+        let isInWindow = isInWindow(reply, connection)
+        connection.close()
         guard isInWindow else { throw Self.toldTooLate(reply) }
     }
 
     /// Whether everything is still frozen. The daemon's clock decides: who has waited for a thaw here is ahead of an
     /// end that is counted from when the answer was read.
-    private func isInWindow(_ reply: FreezeReply, _ connection: ControlConnection) async -> Bool {
-        guard let status = try? await connection.status(), let request = status.request else { return false }
+    private func isInWindow(_ reply: FreezeReply, _ connection: ControlConnection) -> Bool {
+        guard let status = try? connection.status(), let request = status.request else { return false }
         guard request.id == reply.request else { return false }
         return status.state == .rehearsing || status.state == .frozen && request.windowLeft ?? 0 > 0
     }
@@ -74,10 +74,10 @@ struct FreezeCommand: AsyncParsableCommand {
     private func giveUp(
         _ reply: FreezeReply, _ progress: RequestProgressDisplay, _ connection: ControlConnection,
         _ failure: String
-    ) async {
-        _ = try? await connection.thaw(request: reply.request, failure: failure)
-        _ = await progress.finished(reply.request)
-        await connection.close()
+    ) {
+        _ = try? connection.thaw(request: reply.request, failure: failure)
+        _ = progress.finished(reply.request)
+        connection.close()
     }
 
     private static func toldTooLate(_ reply: FreezeReply) -> ControlFailure {

@@ -5,7 +5,7 @@ import FreezeCore
 import Presentation
 
 /// `quiescectl status`: what the daemon is doing.
-struct StatusCommand: AsyncParsableCommand {
+struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Tell what quiesced is doing, and how old the last good backup is.",
@@ -24,10 +24,10 @@ struct StatusCommand: AsyncParsableCommand {
     @OptionGroup var options: SocketOption
     @OptionGroup var output: OutputOption
 
-    func run() async throws {
-        let connection = try await ControlConnection.open(try options.path())
-        let status = try await connection.status()
-        await connection.close()
+    func run() throws {
+        let connection = try ControlConnection.open(try options.path())
+        let status = try connection.status()
+        connection.close()
         try output.write(status, orLines: StatusText(status).lines)
     }
 }

@@ -6,7 +6,7 @@ import History
 import Presentation
 
 /// `quiescectl thaw`: ends a request by hand.
-struct ThawCommand: AsyncParsableCommand {
+struct ThawCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "thaw",
         abstract: "Thaw what `quiescectl freeze` has frozen.",
@@ -38,19 +38,19 @@ struct ThawCommand: AsyncParsableCommand {
     @OptionGroup var options: SocketOption
     @OptionGroup var output: OutputOption
 
-    func run() async throws {
+    func run() throws {
         let socket = try options.path()
-        let progress = try await RequestProgressDisplay.start(socket, isQuiet: output.json)
-        let connection = try await ControlConnection.open(socket)
+        let progress = try RequestProgressDisplay.start(socket, isQuiet: output.json)
+        let connection = try ControlConnection.open(socket)
         let reply: ThawReply
         do {
-            reply = try await connection.thaw(force: force, request: request)
+            reply = try connection.thaw(force: force, request: request)
         } catch {
-            await progress.stop()
+            progress.stop()
             throw error
         }
-        let record = await progress.finished(reply.request)
-        await connection.close()
+        let record = progress.finished(reply.request)
+        connection.close()
         guard let request = reply.request else {
             return try output.write(reply, orLines: ["Nothing is frozen."])
         }
