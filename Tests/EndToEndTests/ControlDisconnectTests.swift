@@ -30,7 +30,6 @@ extension EndToEnd {
             try rig.waitForSocket()
             _ = try rig.status()
             let daemon = rig.daemon.processIdentifier
-            // What runs the hooks opens something for good with the first of them.
             try rig.expectHealthy(freezing: [filesystem.mountPoint])
             try rig.waitUntilReleased()
             _ = try ProcessStatus.settled(of: daemon)

@@ -73,6 +73,36 @@ extension EndToEnd {
             try rig.expectHealthy(freezing: [])
         }
 
+        @Test
+        func `P1 killed with SIGKILL, it leaves nothing frozen, though a hook's background process lives on`()
+            throws
+        {
+            let rig = try DaemonRig(hooks: [
+                "10-note": """
+                echo $1 $QUIESCE_CHANNEL $QUIESCE_RESULT >> $TRACE
+                [ $1 = thaw ] || { sleep 86396 & echo $! > $TRACE.child; }
+                """,
+                "20-held.session": "sleep 86396 & echo $! > $TRACE.held; echo READY; cat >/dev/null; kill $!",
+            ])
+            try rig.waitForSocket()
+            let program = try start(rig, then: "exit 0")
+            let children = try ["child", "held"].map { name in
+                try #require(pid_t(try RunningProgram.output(of: "cat", ["\(rig.trace).\(name)"])))
+            }
+            for child in children {
+                let held = try RunningProgram.output(of: "ls", ["-l", "/proc/\(child)/fd"])
+                #expect(!held.contains("socket:") && !held.contains("anon_inode:"), "\(held)")
+            }
+            program.send(SIGKILL)
+            _ = try program.waitForExit()
+            try rig.waitForTrace("thaw exec failed")
+            #expect(try !FreezeProof.isFrozen("/"))
+            #expect(kill(children[0], 0) == 0)
+            kill(children[0], SIGKILL)
+            try rig.open(gate: "command")
+            #expect(try rig.stop() == .exited(0))
+        }
+
         @Test func `P3 a window that ends before the command does is told with status 5`() throws {
             let rig = try rig(["freeze": "timeout = \"900ms\"\nmax_window = \"1s\""])
             let program = try start(rig, then: "exit 0")

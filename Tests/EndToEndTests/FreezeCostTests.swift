@@ -106,7 +106,7 @@ extension EndToEnd {
             #expect(try rig.thaw().status == .success)
             try rig.waitUntilReleased()
             for process in [rig.daemon.processIdentifier, try rig.freezerProcess()] {
-                // A hook's time that was not used up is waited for once more, and what closes files ends.
+                // What closes files ends.
                 #expect(try IdleThread.busyUntilIdle(process, within: .seconds(30)).isEmpty)
             }
             #expect(try rig.stop() == .exited(0))

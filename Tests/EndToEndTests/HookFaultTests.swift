@@ -104,6 +104,41 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
+        /// The disk dies between the plan, which looks at the hooks, and the call.
+        @Test(arguments: OpenPermissionListener.Access.allCases)
+        func `P2 P4 P9 a hook on a disk that does not answer is given up in time, and does not start later`(
+            access: OpenPermissionListener.Access
+        ) throws {
+            let rig = try DaemonRig(
+                configuration: ["hooks": "timeout = \"2s\""],
+                hooks: [
+                    "10-gate": """
+                    echo 10 $1 >> $TRACE
+                    if [ $1 = freeze ]; then \(DaemonRig.waiting(forGate: "first")); fi
+                    """,
+                    "20-slow": "echo 20 $1 >> $TRACE",
+                ])
+            let answer = PendingAnswer(.freeze, of: rig.host)
+            try rig.waitForTrace("10 freeze")
+            let disk = try OpenPermissionListener(rig.hookDirectory.appending("20-slow"), access)
+            try rig.open(gate: "first")
+            let failure = try answer.value()
+            #expect(failure.status == .failure && failure.duration < .seconds(12), "\(failure)")
+            let record = try rig.record()
+            let words =
+                access == .opening
+                ? "its time was up before it could be started" : "did not end within its timeout"
+            #expect(record.reason?.contains(words) == true, "\(record.reason ?? "")")
+            try rig.waitUntilReleased()
+            disk.release()
+            // Nothing tells when what does not happen would have happened.
+            usleep(500_000)
+            #expect(try rig.traced() == ["10 freeze", "10 thaw"])
+            _ = try ProcessStatus.settled(of: rig.daemon.processIdentifier)
+            try rig.expectHealthy(freezing: [])
+            #expect(try rig.stop() == .exited(0))
+        }
+
         /// Why a hook is not run at all.
         enum Distrust: String, CaseIterable, Sendable {
             case writableByEverybody, linkToUntrusted, notExecutable, ownedByAnother, linkInACircle,

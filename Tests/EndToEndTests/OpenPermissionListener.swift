@@ -6,17 +6,31 @@ import SystemPackage
 /// Whoever opens the file to truncate it waits for the answer with its write access to the filesystem in hand, and a
 /// FIFREEZE waits for him (fs/namei.c: `mnt_want_write` comes before `vfs_open`).
 final class OpenPermissionListener {
+    /// What is waited for.
+    enum Access: String, CaseIterable, Sendable {
+        case opening
+        /// Only the opening by execve(2).
+        case executing
+
+        fileprivate var mask: UInt64 {
+            switch self {
+            case .opening: Fanotify.openPermission
+            case .executing: Fanotify.executionPermission
+            }
+        }
+    }
+
     let file: FilePath
     private var group: FileDescriptor?
     private var writers: [RunningProgram] = []
 
     /// Watches a file that is there.
-    init(_ file: FilePath) throws {
+    init(_ file: FilePath, _ access: Access = .opening) throws {
         try ScratchWorld.require()
         self.file = file
         let descriptor = try Fanotify.initialize(Fanotify.classContent | Fanotify.closeOnExec, UInt32(O_RDONLY))
         group = descriptor
-        try Fanotify.mark(descriptor, Fanotify.add, Fanotify.openPermission, file)
+        try Fanotify.mark(descriptor, Fanotify.add, access.mask, file)
     }
 
     deinit { release() }
@@ -49,6 +63,7 @@ private enum Fanotify {
     static let closeOnExec: UInt32 = 0x1
     static let add: UInt32 = 0x1
     static let openPermission: UInt64 = 0x1_0000
+    static let executionPermission: UInt64 = 0x4_0000
 
     private typealias Initialize = @convention(c) (UInt32, UInt32) -> CInt
     private typealias Mark = @convention(c) (CInt, UInt32, UInt64, CInt, UnsafePointer<CChar>) -> CInt
