@@ -45,7 +45,6 @@ struct ControlChannelTests {
         let channel = ControlChannel(socket: socket, inquiry: daemon) { daemon.take($0, $1) }
         daemon.attach(channel)
         channel.start()
-        // The pool's threads may be taken by the tests beside this one for a while.
         let isListening = try await blocking {
             daemon.seen.wait(until: .now + .seconds(120)) { $0.contains("control registered") ? true : nil }
         }
