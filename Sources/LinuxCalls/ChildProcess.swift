@@ -194,18 +194,18 @@ public struct StartFailure: Error, Hashable, Sendable, CustomStringConvertible {
         /// ENOENT, EACCES, ENOEXEC, E2BIG and others (execve(2)).
         case program
 
-        fileprivate var clause: String? {
+        fileprivate var name: String {
             switch self {
-            case .process: "no process can be made"
-            case .session: "no session can be made"
-            case .signals: "its signals cannot be reset"
-            case .scheduler: "its scheduler cannot be reset"
-            case .priority: "its nice value cannot be reset"
-            case .oomScore: "its oom score cannot be reset"
-            case .directory: "its working directory cannot be entered"
-            case .descriptors: "its descriptors cannot be put in place"
-            case .descriptorLimit: "its limit of descriptors cannot be reset"
-            case .program: nil
+            case .process: "process"
+            case .session: "session"
+            case .signals: "signals"
+            case .scheduler: "scheduler"
+            case .priority: "nice"
+            case .oomScore: "oom_score_adj"
+            case .directory: "directory"
+            case .descriptors: "descriptors"
+            case .descriptorLimit: "RLIMIT_NOFILE"
+            case .program: "program"
             }
         }
     }
@@ -218,7 +218,13 @@ public struct StartFailure: Error, Hashable, Sendable, CustomStringConvertible {
         self.errno = errno
     }
 
-    public var description: String { step.clause.map { "\($0): \(errno)" } ?? "\(errno)" }
+    public var description: String {
+        switch step {
+        case .process: "no process can be made: \(errno)"
+        case .program: "\(errno)"
+        default: "its \(step.name) cannot be set: \(errno)"
+        }
+    }
 }
 
 extension ChildProcess.End: CustomStringConvertible {

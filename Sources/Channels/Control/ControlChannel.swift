@@ -46,7 +46,7 @@ public final class ControlChannel: RequestChannel, RequestObserver {
                 Self.tellLoss("\(error)", deliver)
             }
         } orElse: { error in
-            Self.tellLoss("there is no thread to make it: \(error)", deliver)
+            Self.tellLoss("there is no thread to start it: \(error)", deliver)
         }
     }
 

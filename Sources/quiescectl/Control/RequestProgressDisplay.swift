@@ -147,7 +147,7 @@ final class RequestProgressDisplay: Sendable {
         do throws(Errno) {
             try OperatingSystemThread.start("progress") { self.watch(replies) }
         } catch {
-            throw .notReachable(connection.socket, problem: "there is no thread to watch it: \(error)")
+            throw .notReachable(connection.socket, problem: "there is no thread to start it: \(error)")
         }
     }
 

@@ -69,7 +69,8 @@ import Testing
             var bench = MachineBench()
             bench.plan = plan
             let freeze = bench.freeze()
-            bench.send(.prepared(try #require(bench.step), PreparedRequest(plan: plan, hooks: [])))
+            bench.hooks = []
+            bench.goOn(to: .flushing)
             bench.send(.flushed(try #require(bench.step), result))
             bench.waitForDeadline()
             #expect(bench.told(freeze)?.verdict == .failure)
