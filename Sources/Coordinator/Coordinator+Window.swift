@@ -48,7 +48,6 @@ extension Coordinator {
     /// The usual case costs one poll for each table.
     private func compareOpenTables(_ step: StepID, _ opened: OpenedRequest, allFrozen: Bool) {
         let mailbox = mailbox
-        if let memory = unwrittenMemory { mailbox.post(.event(.memoryRead(memory))) }
         guard opened.mountTables.hasChanged() else {
             return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
         }

@@ -21,8 +21,6 @@ extension RequestMachine {
         request?.unflushed = filesystems
         request?.isFlushed = false
         let step = nextStep(for: isLast ? policy.freezeTimeout : policy.flushTimeout)
-        // The last look before the first FIFREEZE.
-        if isLast { emit(.readMemory) }
         emit(.flush(step, filesystems))
         if !isLast { beginSearch(beside: step) }
     }
@@ -242,6 +240,8 @@ extension RequestMachine {
     /// A change now fails the request: a new plan would take longer than applications should wait.
     private mutating func pollMounts() {
         let limit = deadline
+        // After the last flush, and before the first FIFREEZE: the window reads no file.
+        emit(.readMemory)
         emit(.pollMounts(nextStep(for: nil)))
         deadline = limit
     }
