@@ -6,7 +6,7 @@ import SystemPackage
 /// Signals that ask a process to end: SIGTERM, SIGINT, SIGHUP, SIGQUIT (signal(7)), and others that a program gives a
 /// meaning of its own.
 ///
-/// They are caught, and not blocked: a library may wait in a thread of its own with no signal blocked.
+/// They are caught, and not blocked and waited for: a library may have threads of its own with no signal blocked.
 public enum TerminationSignals {
     private static let handler = Mutex<@Sendable (CInt) -> Void>({ _ in })
     private static let pipe = Mutex<OutputPipe?>(nil)
@@ -57,6 +57,10 @@ public enum TerminationSignals {
     }
 
     private static func callHandlers(_ pipe: FileDescriptor) -> Never {
+        // This process may have been started with signals blocked in every thread.
+        var none = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, nil)
         while true {
             _ = pollDescriptors([(pipe, .readable)], until: nil)
             for number in (try? readOnce(pipe, atMost: 64)) ?? [] {
