@@ -71,7 +71,7 @@ extension EndToEnd {
                 "sh",
                 ["-c", "while :; do mount \(device) \(mountPoint); umount --lazy \(mountPoint); done"])
             try mounting.closeInput()
-            for number in 1...10 {
+            for number in 1...5 {
                 let isFrozen = try rig.freeze().status == .success
                 // Frozen by itself, or not at all: never the root in its place, and never half a success.
                 #expect(try FreezeProof.isFrozen("/") == isFrozen)
