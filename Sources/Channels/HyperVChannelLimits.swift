@@ -2,7 +2,7 @@ import FreezeCore
 
 /// How long things may take on the Hyper-V channel. Only tests need other values than the defaults.
 public struct HyperVChannelLimits: Hashable, Sendable {
-    /// Age from which a FREEZE is not answered any more: see `RequestPolicy.freezeAnswerLimit`.
+    /// Age from which a FREEZE is not answered any more: see ``ChannelRules/hyperVFreezeAnswerLimit``.
     public var freezeAge: Duration
     /// The same for every other operation; the driver waits 30 s (HV_UTIL_TIMEOUT, hyperv_vmbus.h).
     public var otherAge: Duration
@@ -20,7 +20,7 @@ public struct HyperVChannelLimits: Hashable, Sendable {
     public var longestRetry: Duration
 
     public init(
-        freezeAge: Duration = RequestPolicy().freezeAnswerLimit, otherAge: Duration = .seconds(25),
+        freezeAge: Duration = ChannelRules.hyperVFreezeAnswerLimit, otherAge: Duration = .seconds(25),
         handshake: Duration = .seconds(5), settling: Duration = .seconds(1),
         partialMessage: Duration = .seconds(1), firstRetry: Duration = .milliseconds(100),
         longestRetry: Duration = .seconds(30)

@@ -7,7 +7,7 @@ extension Configuration {
 
     func checkBudget(in document: ConfigurationDocument) throws(ConfigurationError) {
         let policy = RequestPolicy(self)
-        guard policy.longestFreeze > policy.freezeAnswerLimit else { return }
+        guard let limit = policy.shortestFreezeAnswerLimit, policy.longestFreeze > limit else { return }
         let flush = DurationText.text(freeze.flushTimeout)
         let hooks = DurationText.text(hooks.totalTimeout)
         let timeout = DurationText.text(freeze.timeout)
@@ -23,7 +23,7 @@ extension Configuration {
                 planning (\(DurationText.text(policy.planTimeout))) + freeze.flush_timeout (twice \(flush)) + \
                 hooks.total_timeout (\(hooks)) + freeze.timeout (twice \(timeout)) add up to \
                 \(DurationText.text(policy.longestFreeze)), more than the \
-                \(DurationText.text(policy.freezeAnswerLimit)) within which FREEZE must be answered: the Hyper-V host \
+                \(DurationText.text(limit)) within which FREEZE must be answered: the Hyper-V host \
                 gives up after 900s
                 """,
             remedy: "Lower them until the sum fits")

@@ -1,5 +1,6 @@
-/// The control socket's interface, in the words of varlink.org. Version 1: members are added to it, never renamed,
-/// removed or given another meaning; what would break a caller gets the name `org.quiesce.Control2`.
+/// The interface of the control socket, in the words of varlink.org. Within version 1 members, and values of
+/// enumerations, are added, and never renamed, removed or given another meaning. A change that would break a caller
+/// gets the name `org.quiesce.Control2`.
 public enum ControlInterface {
     public static let name = "org.quiesce.Control1"
 
@@ -26,13 +27,15 @@ public enum ControlInterface {
     /// What `org.varlink.service.GetInterfaceDescription` returns.
     public static let description = """
         # quiesce: live backups of this machine. Times of the calendar are RFC 3339 in UTC with milliseconds; `…_ms`
-        # are milliseconds. Names of files are escaped as in mountinfo (\\040).
+        # are milliseconds. Names of files are escaped as in mountinfo (\\040). Members, and values of enumerations, can be
+        # added: ignore unknown ones.
         interface org.quiesce.Control1
 
         # What quiesced is doing. `recovering`: thawing what an earlier life left. `rehearsing`: a dry run that has
-        # answered FREEZE. In `frozen` and the states around it filesystems stand still.
+        # answered FREEZE. `holding`: hooks hold their applications for another agent, which freezes. In `frozen` and the
+        # states around it filesystems stand still.
         type State (recovering, idle, planning, flushing, freeze_hooks, flushing_again, checking, session_hooks,
-          flushing_last, freezing, verifying, frozen, rehearsing, thawing, releasing, thaw_hooks, stopped)
+          flushing_last, freezing, verifying, frozen, rehearsing, holding, thawing, releasing, thaw_hooks, stopped)
 
         # How far one filesystem of the request is.
         type Filesystem (mount_point: string, progress: (planned, freezing, frozen, thawed))
@@ -54,10 +57,11 @@ public enum ControlInterface {
         # A hook that failed at thaw: its application may be down. `problem` is for people.
         type Attention (hook: string, request: string, problem: string, since: string, age_ms: float)
 
-        # A request of the past, in short. With `dry_run` it was a rehearsal: nothing was backed up. `working_hooks` did
-        # their work before the freeze: the level `application` rests on them.
+        # A request of the past, in short. With `dry_run` nothing was frozen. `purpose`: what the request was besides a
+        # backup of the whole machine (for people). `working_hooks` did their work before the freeze: the level
+        # `application` rests on them.
         type Backup (id: string, channel: string, ended: string, age_ms: float, result: (succeeded, failed),
-          level: ?string, working_hooks: ?[]string, reason: ?string, dry_run: ?bool)
+          level: ?string, working_hooks: ?[]string, reason: ?string, dry_run: ?bool, purpose: ?string)
 
         # Something that a request got to. Which members are there depends on `kind`. `skipped`: the hook had no work.
         type Event (time: string, request: ?string, channel: ?string,
@@ -72,13 +76,18 @@ public enum ControlInterface {
 
         # Freezes. Answered when everything is frozen, or nothing is. The window ends with Thaw, or at
         # `window_left_ms`. With `hold` it also ends when the caller's connection does, and is the caller's alone.
-        # `reason`: why the level is not the highest, and what was left out of the plan.
-        method Freeze(hold: ?bool) -> (request: string, window_left_ms: float, dry_run: bool, reason: ?string)
+        # `mount_points`: freeze only these filesystems. `hooks: false`: call no hooks. `freeze: false`: only call hooks,
+        # for another agent that freezes. `window_ms`: a window shorter than freeze.max_window. `rehearsal`: never count as
+        # a good backup. `filesystems`: how many are frozen. `reason`: why the level is not the highest, and what was
+        # left out of the plan.
+        method Freeze(hold: ?bool, mount_points: ?[]string, hooks: ?bool, freeze: ?bool, window_ms: ?float,
+          rehearsal: ?bool) -> (request: string, window_left_ms: float, dry_run: bool, filesystems: ?int, reason: ?string)
 
         # Thaws what Freeze froze, and with `force` whatever is frozen: then its owner's backup is lost. With `request`
         # only that one; if it is over, the answer is ConsistencyLost. `failure`: why the caller has no snapshot; the
-        # request is on record as failed then.
-        method Thaw(force: ?bool, request: ?string, failure: ?string) -> (request: ?string, dry_run: bool, reason: ?string)
+        # request is on record as failed then. `hooks_only`: thaws a request with `freeze: false`, and no other; success
+        # without `request` if there is none.
+        method Thaw(force: ?bool, request: ?string, failure: ?string, hooks_only: ?bool) -> (request: ?string, dry_run: bool, reason: ?string)
 
         # What needs attention has been seen by an admin: `hooks`.
         method Acknowledge() -> (hooks: []string)

@@ -15,6 +15,7 @@ public enum ControlState: String, Codable, Hashable, Sendable, CaseIterable {
     case verifying
     case frozen
     case rehearsing
+    case holding
     case thawing
     case releasing
     case thawHooks = "thaw_hooks"
@@ -36,6 +37,7 @@ public enum ControlState: String, Codable, Hashable, Sendable, CaseIterable {
             case .verifying: .verifying
             case .frozen: .frozen
             case .rehearsing: .rehearsing
+            case .holding: .holding
             case .thawing: .thawing
             case .releasing: .releasing
             case .thawHooks: .thawHooks
@@ -50,6 +52,7 @@ public enum ControlState: String, Codable, Hashable, Sendable, CaseIterable {
         case .flushingAgain: RequestState.flushingAgain.rawValue
         case .sessionHooks: RequestState.sessionHooks.rawValue
         case .flushingLast: RequestState.flushingLast.rawValue
+        case .holding: RequestState.holding.rawValue
         case .releasing: RequestState.releasing.rawValue
         case .thawHooks: RequestState.thawHooks.rawValue
         default: rawValue

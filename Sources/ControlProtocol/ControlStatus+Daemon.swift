@@ -79,5 +79,6 @@ extension ControlStatus.Backup {
         workingHooks = past.workingHooks.isEmpty ? nil : past.workingHooks
         reason = past.reason
         dryRun = past.isDryRun ? true : nil
+        purpose = past.purpose
     }
 }

@@ -93,9 +93,11 @@ public struct ControlStatus: Codable, Hashable, Sendable {
         public var reason: String?
         /// Nothing was frozen, and nothing backed up. Not there for a real one.
         public var dryRun: Bool?
+        /// What the request was besides a backup of the whole machine, for people. Absent for such a backup.
+        public var purpose: String?
 
         enum CodingKeys: String, CodingKey {
-            case id, channel, ended, result, level, reason
+            case id, channel, ended, result, level, reason, purpose
             case age = "age_ms"
             case dryRun = "dry_run"
             case workingHooks = "working_hooks"

@@ -7,6 +7,7 @@ import SystemPackage
 struct ActiveResources {
     let requestID: RequestID
     let channel: ChannelID
+    let options: FreezeOptions
     var opened: OpenedRequest?
     /// The hooks of the first plan; a later plan of the same request keeps them.
     var hooks: [HookCandidate] = []

@@ -18,7 +18,7 @@ extension Coordinator {
         case .killFreezer: freezer.kill()
         case .openChannels: openChannels()
         case .assess(let isFreezerReady): assess(isFreezerReady: isFreezerReady)
-        case .open(let step, let id, let channel): open(step, id, channel)
+        case .open(let step, let id, let channel, let options): open(step, id, channel, options)
         case .openAgain(let step): openAgain(step)
         case .handOver(let step): handOver(step)
         case .withdraw: command(.release)
@@ -29,8 +29,8 @@ extension Coordinator {
             runHook(step, index, phase, succeeded: succeeded, level: level, timeout: timeout)
         case .startSession(let step, let index, let timeout): startSession(step, index, timeout: timeout)
         case .releaseSessions(let timeout): releaseSessions(timeout: timeout)
-        case .runLeftoverHook(let step, let name, let id, let channel, let level, let timeout):
-            runLeftoverHook(step, name, id, channel, level: level, timeout: timeout)
+        case .runLeftoverHook(let step, let name, let id, let channel, let outcome, let timeout):
+            runLeftoverHook(step, name, id, channel, outcome: outcome, timeout: timeout)
         case .cancelHook: resources?.runningHook?.cancel()
         case .checkMounts(let step): checkMounts(step)
         case .pollMounts(let step): pollMounts(step)
@@ -44,7 +44,7 @@ extension Coordinator {
         case .thaw: thaw()
         case .takeOverThaw: takeOverThaw()
         case .reopenChannels: for channel in channels { channel.reopen() }
-        case .keepOutcome(let level): resources?.ledger?.setOutcome(level)
+        case .keepOutcome(let outcome): resources?.ledger?.setOutcome(outcome)
         case .keepAttention(let attention): keep(attention)
         case .note(let note): log(note)
         case .progress(let progress): for observer in observers { observer.observe(progress) }

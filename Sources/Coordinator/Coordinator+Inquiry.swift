@@ -81,6 +81,7 @@ extension PastRequest {
         self.init(
             id: record.id, channel: record.channel, ended: clock.moment + (.zero - age),
             succeeded: record.result == .succeeded, level: record.level,
-            workingHooks: record.workingHooks ?? [], reason: record.reason, isDryRun: record.isDryRun)
+            workingHooks: record.workingHooks ?? [], reason: record.reason, isDryRun: record.isDryRun,
+            purpose: record.purpose)
     }
 }

@@ -48,7 +48,7 @@ extension Coordinator {
             }
             handle(.registered(channel, isStandIn: isStandIn))
         case .hotBackup(let operation): handle(.hotBackup(channel, operation))
-        case .freeze(let operation): handle(.freeze(channel, operation, .unique()))
+        case .freeze(let operation, let options): handle(.freeze(channel, operation, .unique(), options))
         case .thaw(let operation, let wish):
             // First what the freezer has told: after its own thaw a write is no sign of anybody else's.
             takeFreezerNews()

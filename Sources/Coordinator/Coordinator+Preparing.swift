@@ -36,8 +36,8 @@ extension Coordinator {
         }
     }
 
-    func open(_ step: StepID, _ id: RequestID, _ channel: ChannelID) {
-        resources = ActiveResources(requestID: id, channel: channel)
+    func open(_ step: StepID, _ id: RequestID, _ channel: ChannelID, _ options: FreezeOptions) {
+        resources = ActiveResources(requestID: id, channel: channel, options: options)
         for channel in channels { channel.holdOpening() }
         assessment.cancel()
         startOpening(step, keeping: nil)
@@ -51,11 +51,14 @@ extension Coordinator {
     /// - Parameter hooks: The hooks of the request's first plan; nil to look for them.
     private func startOpening(_ step: StepID, keeping hooks: [HookCandidate]?) {
         let mailbox = mailbox
-        let policy = planPolicy
+        guard let options = resources?.options else { return }
+        var policy = planPolicy
+        policy.selection = options.mountPoints
         let hookSources = hookSources
-        blockingWork("plan") {
+        blockingWork("plan") { [policy] in
             do throws(PreparationFailure) {
-                let opened = try OpenedRequest.open(policy: policy, hookSources: hookSources, keeping: hooks)
+                let opened = try OpenedRequest.open(
+                    policy: policy, freezes: options.freezes, hookSources: hookSources, keeping: hooks)
                 mailbox.post(.opened(step, .success(opened)))
             } catch {
                 mailbox.post(.opened(step, .failure(error)))
@@ -86,7 +89,8 @@ extension Coordinator {
         do {
             let (ledger, ledgerDescriptor) = try runDirectory.createLedger(
                 LedgerContents(
-                    requestID: resources.requestID.text, channel: resources.channel.name, daemon: me,
+                    requestID: resources.requestID.text, channel: resources.channel.name,
+                    options: resources.options, daemon: me,
                     superblocks: targets.map { opened in
                         let filesystem = opened.target.filesystem
                         return LedgerContents.Superblock(

@@ -59,13 +59,12 @@ extension Coordinator {
     }
 
     func runLeftoverHook(
-        _ step: StepID, _ name: String, _ id: RequestID, _ channel: ChannelID, level: ConsistencyLevel?,
+        _ step: StepID, _ name: String, _ id: RequestID, _ channel: ChannelID, outcome: WindowOutcome?,
         timeout: Duration
     ) {
         let context = HookContext(
-            requestID: id, channel: channel, phase: .thaw, result: level == nil ? .failed : .ok, level: level,
-            mountPoints: [],
-            timeout: timeout)
+            requestID: id, channel: channel, phase: .thaw, result: outcome == nil ? .failed : .ok,
+            level: outcome?.level, mountPoints: [], timeout: timeout)
         let index = leftoverLedger?.hooks.firstIndex(of: name)
         call(hookSources.hook(named: name), context, step, leftoverLedger, index)
     }

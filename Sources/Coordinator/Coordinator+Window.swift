@@ -15,7 +15,6 @@ extension Coordinator {
     func checkMounts(_ step: StepID) {
         guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
         let mailbox = mailbox
-        let policy = planPolicy
         let assessment = assessment
         let limit = Moment.now + Self.assessmentPatience
         let runDirectory = runDirectory
@@ -23,7 +22,7 @@ extension Coordinator {
             // It opens paths, and FREEZE may come as soon as its HOT_BACKUP was answered. One that hangs opens
             // nothing more when it comes back.
             _ = assessment.waitForEnd(until: limit)
-            var change = opened.mountChange(policy)
+            var change = opened.mountChange()
             // Without it the third guard would find nothing to thaw (P1). A new plan makes a new one.
             if !runDirectory.holds(ledger) { change = "\(runDirectory.ledgerPath.escaped) was removed" }
             mailbox.post(.mountsChecked(step, change: change, allFrozen: false))
@@ -51,10 +50,8 @@ extension Coordinator {
         guard opened.mountTables.hasChanged() else {
             return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
         }
-        let policy = planPolicy
         blockingWork("mounts") {
-            mailbox.post(
-                .mountsChecked(step, change: opened.mountChangeWhileFrozen(policy), allFrozen: allFrozen))
+            mailbox.post(.mountsChecked(step, change: opened.mountChangeWhileFrozen(), allFrozen: allFrozen))
         } orElse: { error in
             mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: allFrozen))
         }
@@ -78,7 +75,7 @@ extension Coordinator {
     func windowFindings(before channel: ChannelID, _ wish: ThawWish) -> WindowFindings {
         guard machine.endsWindow(channel, wish), let opened = resources?.opened else { return .none }
         let written = opened.freezeTargets.first { $0.written?.hasGrown == true }
-        let change = opened.newlyWritable(planPolicy)
+        let change = opened.newlyWritable()
         // Our own thaw, at the end of the window, writes as well: the freezer tells of that before it begins, and then
         // the THAW ends no window any more.
         takeFreezerNews()

@@ -8,10 +8,15 @@ extension LogNote {
         switch record.result {
         case .succeeded where record.isDryRun:
             self.init(.info, "\(name) was rehearsed (dry run): \(Self.rehearsal(record))", record.fields)
+        case .succeeded where !record.options.freezes:
+            self.init(.info, "\(name) succeeded: hooks were called, and nothing was frozen", record.fields)
         case .succeeded:
             let frozen = record.filesystems.count { $0.freeze?.error == nil && $0.freeze != nil }
             let hooks = record.level == .application ? record.workingHooks : []
-            let details = [hooks.isEmpty ? nil : "hooks: " + hooks.joined(separator: ", "), record.reason]
+            let details = [
+                record.options.isRehearsal ? "rehearsal" : nil,
+                hooks.isEmpty ? nil : "hooks: " + hooks.joined(separator: ", "), record.reason,
+            ]
             let detail = details.compactMap(\.self).joined(separator: "; ")
             self.init(
                 .info,
@@ -52,7 +57,7 @@ extension RequestRecord {
     }
 
     private var messageID: MessageID? {
-        if isDryRun { return nil }
+        if isDryRun || options.isRehearsal || !options.freezes { return nil }
         return result == .succeeded ? .backupSucceeded : .backupFailed
     }
 }

@@ -8,6 +8,7 @@ import SystemPackage
 ///
 /// Closes its descriptors when nobody needs it any more.
 final class OpenedRequest: Sendable {
+    private let policy: PlanPolicy
     let plan: FreezePlan
     let hooks: [HookCandidate]
     /// Freeze targets first, in the plan's order, then the ones to sync.
@@ -19,15 +20,16 @@ final class OpenedRequest: Sendable {
     private let unreachable: Set<UInt64>
 
     init(
-        plan: FreezePlan, hooks: [HookCandidate], targets: [TargetOpener.Target], mountTables: MountTables,
-        unreachable: [UnreachableFilesystem]
+        policy: PlanPolicy, plan: FreezePlan, freezes: Bool, hooks: [HookCandidate],
+        targets: [TargetOpener.Target], mountTables: MountTables, unreachable: [UnreachableFilesystem]
     ) {
+        self.policy = policy
         self.plan = plan
         self.unreachable = Set(unreachable.map(\.life))
         self.hooks = hooks
         self.targets = targets
         self.mountTables = mountTables
-        freezeTargets = OpenedFilesystem.all(of: targets.filter { $0.filesystem.action == .freeze })
+        freezeTargets = OpenedFilesystem.all(of: freezes ? targets.filter { $0.filesystem.action == .freeze } : [])
     }
 
     /// On a thread of its own: the last descriptor of a filesystem that was unmounted meanwhile, or of a mount namespace
@@ -45,7 +47,7 @@ final class OpenedRequest: Sendable {
     /// The frozen mount points for hooks: in our own namespace, and not covered. The path of a covered mount leads
     /// elsewhere.
     var ownMountPoints: [FilePath] {
-        freezeTargets.map(\.target.filesystem).filter(\.isInSight).map(\.mountPoint)
+        targets.map(\.filesystem).filter { $0.action == .freeze && $0.isInSight }.map(\.mountPoint)
     }
 
     /// The longest time that writers wait for changed mount tables to be read in the window. Some 20,000 mounts can
@@ -54,7 +56,7 @@ final class OpenedRequest: Sendable {
     static let windowPatience = Duration.milliseconds(100)
 
     /// The mount or unmount that invalidates the plan, before the first freeze. Opens paths, and may block.
-    func mountChange(_ policy: PlanPolicy) -> String? {
+    func mountChange() -> String? {
         do throws(LinuxSystemError) {
             try mountTables.findNamespaces()
             let (mounts, new) = try mountTables.readWithUnreachable(except: unreachable)
@@ -65,15 +67,15 @@ final class OpenedRequest: Sendable {
         }
     }
 
-    /// Like ``mountChange(_:)``, while filesystems are frozen: opens nothing, and does not see new mount
+    /// Like ``mountChange()``, while filesystems are frozen: opens nothing, and does not see new mount
     /// namespaces (P7). May block.
-    func mountChangeWhileFrozen(_ policy: PlanPolicy) -> String? {
+    func mountChangeWhileFrozen() -> String? {
         readInWindow { mounts in plan.relevantChange(in: mounts, policy: policy) }
     }
 
     /// A filesystem that became writable in the window; the snapshot may hold the filesystem half written. An
     /// unmount harms no snapshot. Waits for ``windowPatience`` at most.
-    func newlyWritable(_ policy: PlanPolicy) -> String? {
+    func newlyWritable() -> String? {
         guard mountTables.hasChanged() else { return nil }
         let work: @Sendable () -> String? = { [self] in
             readInWindow { mounts in plan.newlyWritable(in: mounts, policy: policy) }
@@ -124,17 +126,18 @@ extension OpenedRequest {
     /// and nobody waits for it past the state machine's deadline.
     ///
     /// - Parameters:
+    ///   - freezes: Whether filesystems will be frozen: then the plan must be complete, and not empty.
     ///   - hooks: The hooks of the request's first plan, when it is planned again: they have run already.
     ///   - isWanted: Asked between the steps; if not, nothing more is opened.
     static func open(
-        policy: PlanPolicy, hookSources: HookSources, keeping hooks: [HookCandidate]? = nil,
+        policy: PlanPolicy, freezes: Bool = true, hookSources: HookSources, keeping hooks: [HookCandidate]? = nil,
         isWanted: () -> Bool = { true }
     ) throws(PreparationFailure) -> OpenedRequest {
         var attempt = 1
         while true {
             var plan: FreezePlan?
             do {
-                return try open(policy, hookSources, hooks, isWanted) { plan = $0 }
+                return try open(policy, freezes, hookSources, hooks, isWanted) { plan = $0 }
             } catch let error as LinuxSystemError
                 where attempt < attempts && (error.code == .unmounted || error.code == .replaced)
             {
@@ -148,15 +151,18 @@ extension OpenedRequest {
     }
 
     private static func open(
-        _ policy: PlanPolicy, _ hookSources: HookSources, _ hooks: [HookCandidate]?, _ isWanted: () -> Bool,
+        _ policy: PlanPolicy, _ freezes: Bool, _ hookSources: HookSources, _ hooks: [HookCandidate]?,
+        _ isWanted: () -> Bool,
         planned: (FreezePlan) -> Void
     ) throws -> OpenedRequest {
         let tables = try MountTables(policy.mountNamespaces)
         let inventory = try StorageInventory.survey(tables)
         let plan = try FreezePlan.make(from: inventory, policy: policy)
         planned(plan)
-        try plan.requireSomethingToFreeze()
-        try plan.requireComplete()
+        if freezes {
+            try plan.requireSomethingToFreeze()
+            try plan.requireComplete()
+        }
         guard isWanted() else { throw CancellationError() }
         let hooks = try hooks ?? hookSources.scan()
         guard isWanted() else { throw CancellationError() }
@@ -171,6 +177,7 @@ extension OpenedRequest {
             filesystems: plan.filesystems.map { reached[$0.device] ?? $0 }, notes: plan.notes,
             unreachable: plan.unreachable)
         return OpenedRequest(
-            plan: opened, hooks: hooks, targets: targets, mountTables: tables, unreachable: inventory.unreachable)
+            policy: policy, plan: opened, freezes: freezes, hooks: hooks, targets: targets, mountTables: tables,
+            unreachable: inventory.unreachable)
     }
 }

@@ -54,9 +54,9 @@ public struct RecoveryResult: Sendable {
     /// For the state machine.
     func leftover(_ hookSources: HookSources) -> Leftover {
         Leftover(
-            requestID: requestID, channel: ChannelID(name: ledger.channel),
+            requestID: requestID, channel: ChannelID(name: ledger.channel), options: ledger.options,
             hooksOwedThaw: hooksOwedThaw.map { PlannedHook(hookSources.hook(named: $0)) },
-            stuck: lines.filter(\.mustBeWatched).map(\.mountPoint), level: ledger.outcome,
+            stuck: lines.filter(\.mustBeWatched).map(\.mountPoint), outcome: ledger.outcome,
             isEndedByHand: ledger.isEndedByHand)
     }
 

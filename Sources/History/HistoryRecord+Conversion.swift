@@ -9,6 +9,8 @@ extension HistoryRecord {
     public static let maximumOutputLength = 4096
     static let maximumReasonLength = 4096
     public static let maximumWriteHolders = 8
+    /// Of the mount points that a request selected.
+    public static let maximumSelection = 100
     /// Of names in a list of hooks.
     public static let maximumWorkingHooks = 100
 
@@ -24,6 +26,9 @@ extension HistoryRecord {
         level = record.level?.rawValue
         reason = record.reason.map { String(escapedControlCharacters($0).prefix(Self.maximumReasonLength)) }
         dryRun = record.isDryRun ? true : nil
+        rehearsal = record.options.isRehearsal ? true : nil
+        hooksOnly = record.options.freezes ? nil : true
+        selection = record.options.mountPoints?.prefix(Self.maximumSelection).map(\.escaped)
         switch record.subject {
         case .filesystem(let mountPoint): failedFilesystem = mountPoint.escaped
         case .hook(let name): failedHook = escapedControlCharacters(name)
@@ -127,7 +132,8 @@ extension HistoryRecord.Unreachable {
 }
 
 extension HistoryRecord.Hook {
-    fileprivate init(_ run: HookRun, start: Moment) {
+    /// - Parameter start: of the request.
+    public init(_ run: HookRun, start: Moment) {
         name = escapedControlCharacters(run.name)
         phase = run.phase.rawValue
         offset = roundedMilliseconds(run.started - start)

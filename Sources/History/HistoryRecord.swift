@@ -29,8 +29,14 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
     public var reason: String?
     /// The hooks whose call for thaw failed: their applications may be down. Absent if there were none.
     public var attention: [String]?
-    /// True if the daemon only rehearsed: no hook was run and nothing was frozen.
+    /// True for a dry run: no hook was called, and no filesystem frozen.
     public var dryRun: Bool?
+    /// True for a rehearsal: filesystems were frozen, but not for a backup.
+    public var rehearsal: Bool?
+    /// True for a request that only called hooks: another agent froze the filesystems.
+    public var hooksOnly: Bool?
+    /// The mount points that the request selected. Absent for the whole machine.
+    public var selection: [String]?
     /// The mount point of the filesystem because of which it failed, if because of one.
     public var failedFilesystem: String?
     /// The name of the hook because of which it failed, if because of one.
@@ -59,6 +65,8 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
         case workingHooks = "working_hooks"
         case attention
         case dryRun = "dry_run"
+        case rehearsal, selection
+        case hooksOnly = "hooks_only"
         case failedFilesystem = "failed_filesystem"
         case failedHook = "failed_hook"
         case freezeAnswer = "freeze_answer"
@@ -73,8 +81,20 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
 
     public var isDryRun: Bool { dryRun == true }
 
-    /// A backup that can be relied on, at its level.
-    public var isGoodBackup: Bool { result == .succeeded && !isDryRun }
+    /// True for a backup of the whole machine that can be relied on, at its level.
+    public var isGoodBackup: Bool {
+        result == .succeeded && !isDryRun && rehearsal != true && hooksOnly != true && selection == nil
+    }
+
+    /// What the request was besides a backup of the whole machine, in a few words; nil for such a backup.
+    public var purpose: String? {
+        let words = [
+            isDryRun ? "dry run" : nil, rehearsal == true ? "rehearsal" : nil,
+            hooksOnly == true ? "hooks only" : nil,
+            selection.map { $0.count == 1 ? "1 filesystem selected" : "\($0.count) filesystems selected" },
+        ].compactMap(\.self)
+        return words.isEmpty ? nil : words.joined(separator: ", ")
+    }
 }
 
 extension HistoryRecord {

@@ -39,6 +39,7 @@ extension HistoryRecord {
     fileprivate var note: String {
         let hooks = result == .succeeded && level == "application" ? workingHooks ?? [] : []
         return [
+            isGoodBackup || isDryRun ? nil : purpose,
             attention.map { "ATTENTION, failed at thaw: " + $0.joined(separator: ", ") },
             hooks.isEmpty ? nil : "hooks: " + hooks.joined(separator: ", "), reason,
         ].compactMap(\.self).joined(separator: "; ")
@@ -48,6 +49,8 @@ extension HistoryRecord {
     fileprivate var summary: String {
         switch result {
         case .succeeded where isDryRun: "dry run"
+        case .succeeded where rehearsal == true: "rehearsal"
+        case .succeeded where hooksOnly == true: "hooks only"
         case .succeeded: level ?? "unknown"
         case .failed where isDryRun: "dry run FAILED"
         case .failed where isLost: "LOST"

@@ -35,6 +35,9 @@ public struct Timeline: Sendable {
             ("Started", "\(record.started), took \(readableDuration(milliseconds: record.duration))"),
             ("Result", result),
         ]
+        if let purpose = record.purpose, !record.isDryRun {
+            items.append(("Purpose", "\(purpose): not counted as a backup of the machine"))
+        }
         if let window = record.window {
             let duration = readableDuration(milliseconds: window.duration)
             let isOver = !record.filesystems.contains { $0.stuck == true }
@@ -53,6 +56,7 @@ public struct Timeline: Sendable {
         let level = levelText(record.level, workingHooks: record.workingHooks)
         return switch record.result {
         case .succeeded where record.isDryRun: "dry run succeeded: nothing was frozen; level at best \(level)"
+        case .succeeded where record.hooksOnly == true: "succeeded: hooks were called, and nothing was frozen"
         case .succeeded: "succeeded, consistency level \(level)"
         case .failed where record.isDryRun: "dry run FAILED: a backup would fail, too"
         case .failed where record.isLost: "FAILED after it was frozen: do not trust the snapshot"

@@ -9,6 +9,8 @@ import SystemPackage
 public final class Ledger: Sendable {
     public let requestID: String
     public let channel: String
+    /// The options that a ledger keeps: see ``LedgerContents/options``.
+    public let options: FreezeOptions
     /// The boot it was written in; in another one nothing of it is frozen any more.
     public let bootID: String
     public let superblocks: [LedgerContents.Superblock]
@@ -40,6 +42,8 @@ public final class Ledger: Sendable {
         bootID = reader.bootID
         superblocks = reader.superblocks
         hooks = reader.hooks
+        options = FreezeOptions(
+            ledgerBits: mapping.load(at: LedgerLayout.Header.options), superblocks: reader.superblocks)
     }
 
     // MARK: Who
@@ -61,11 +65,14 @@ public final class Ledger: Sendable {
 
     // MARK: How it went
 
-    /// How good the snapshot is, once THAW has been answered with success.
-    public var outcome: ConsistencyLevel? {
-        // 0: not yet.
+    /// Every outcome, at its number. 0 is none: the number before THAW has been answered with success.
+    private static let outcomes: [WindowOutcome?] =
+        [nil] + ConsistencyLevel.allCases.map(WindowOutcome.snapshot) + [.hooksHeld]
+
+    /// The outcome of the window, once THAW has been answered with success.
+    public var outcome: WindowOutcome? {
         let number = mapping.load(at: LedgerLayout.Header.outcome)
-        return ConsistencyLevel.allCases.enumerated().first { UInt64($0.offset) + 1 == number }?.element
+        return number < UInt64(Self.outcomes.count) ? Self.outcomes[Int(number)] : nil
     }
 
     /// Whether an admin has ended the request with `quiescectl recover --force`.
@@ -78,9 +85,9 @@ public final class Ledger: Sendable {
         _ = mapping.exchange(at: LedgerLayout.Header.outcome, expected: 0, desired: LedgerLayout.endedByHand)
     }
 
-    public func setOutcome(_ level: ConsistencyLevel) {
-        let index = ConsistencyLevel.allCases.firstIndex(of: level) ?? 0
-        mapping.store(UInt64(index) + 1, at: LedgerLayout.Header.outcome)
+    public func setOutcome(_ outcome: WindowOutcome) {
+        guard let number = Self.outcomes.firstIndex(of: outcome) else { return }
+        mapping.store(UInt64(number), at: LedgerLayout.Header.outcome)
     }
 
     /// Whether the kernel hurries for this request: a setting that outlives who turned it on.

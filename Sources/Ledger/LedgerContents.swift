@@ -23,6 +23,8 @@ public struct LedgerContents: Sendable {
 
     public let requestID: String
     public let channel: String
+    /// Kept of the options: whether the request freezes, whether it is a rehearsal, and whether it has a selection.
+    public let options: FreezeOptions
     /// The life of the daemon that serves the request.
     public let daemon: ProcessIdentity
     public let superblocks: [Superblock]
@@ -33,11 +35,12 @@ public struct LedgerContents: Sendable {
     public let earlier: Ledger?
 
     public init(
-        requestID: String, channel: String, daemon: ProcessIdentity, superblocks: [Superblock], hooks: [String],
-        replacing earlier: Ledger? = nil
+        requestID: String, channel: String, options: FreezeOptions = FreezeOptions(), daemon: ProcessIdentity,
+        superblocks: [Superblock], hooks: [String], replacing earlier: Ledger? = nil
     ) {
         self.requestID = requestID
         self.channel = channel
+        self.options = options
         self.daemon = daemon
         self.superblocks = superblocks
         self.hooks = hooks

@@ -11,7 +11,7 @@ import SystemPackage
 /// ```
 enum LedgerLayout {
     /// "QUIESCE" and the layout's version.
-    static let magic: UInt64 = 0x5155_4945_5343_4503
+    static let magic: UInt64 = 0x5155_4945_5343_4504
 
     /// In the place of the outcome. Readers that do not know the number take it for no outcome.
     static let endedByHand = UInt64.max
@@ -28,7 +28,15 @@ enum LedgerLayout {
         static let channel = 80
         static let outcome = 96
         static let expeditesRCU = 104
-        static let length = 112
+        static let options = 112
+        static let length = 120
+    }
+
+    /// The bits of the options.
+    enum Option {
+        static let freezesNothing: UInt64 = 1
+        static let rehearsal: UInt64 = 2
+        static let selection: UInt64 = 4
     }
 
     enum Superblock {
@@ -77,6 +85,7 @@ struct LedgerEncoder {
         putText(Array(bootID.utf8), at: Header.bootID)
         putText(Array(contents.requestID.utf8), at: Header.requestID)
         putText(Array(contents.channel.utf8), at: Header.channel)
+        put(contents.options.ledgerBits, at: Header.options)
         for (index, superblock) in contents.superblocks.enumerated() {
             let record = LedgerLayout.superblock(index)
             put(
@@ -109,5 +118,21 @@ struct LedgerEncoder {
         put(UInt64(textStart + text.count), at: offset)
         put(UInt64(value.count), at: offset + 8)
         text += value
+    }
+}
+
+extension FreezeOptions {
+    fileprivate var ledgerBits: UInt64 {
+        typealias Option = LedgerLayout.Option
+        return (freezes ? 0 : Option.freezesNothing) | (isRehearsal ? Option.rehearsal : 0)
+            | (mountPoints == nil ? 0 : Option.selection)
+    }
+
+    /// - Parameter superblocks: The superblocks to freeze, which are those of the selection if the request has one.
+    init(ledgerBits: UInt64, superblocks: [LedgerContents.Superblock]) {
+        typealias Option = LedgerLayout.Option
+        self.init(
+            mountPoints: ledgerBits & Option.selection == 0 ? nil : superblocks.map(\.mountPoint),
+            freezes: ledgerBits & Option.freezesNothing == 0, isRehearsal: ledgerBits & Option.rehearsal != 0)
     }
 }

@@ -25,7 +25,7 @@ struct ServiceStatus {
         case .stopped: return "Stopped."
         case .planning, .flushing, .freezeHooks, .flushingAgain, .checking, .sessionHooks,
             .flushingLast, .freezing, .verifying, .frozen,
-            .rehearsing, .thawing, .releasing, .thawHooks:
+            .rehearsing, .holding, .thawing, .releasing, .thawHooks:
             let word = state.rawValue.prefix(1).uppercased() + state.rawValue.dropFirst()
             guard let request = progress.request, let channel = progress.channel else { return "\(word)." }
             return "\(word): request \(request) of \(channel)."

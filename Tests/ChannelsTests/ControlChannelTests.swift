@@ -92,7 +92,7 @@ struct ControlChannelTests {
             ])
         #expect(
             daemon.seen.update(\.self) == [
-                "control registered", "control freeze", "exec registered", "exec freeze", "exec lost",
+                "control registered", "control freeze", "exec freeze", "exec lost",
                 "control thaw by force",
             ])
     }

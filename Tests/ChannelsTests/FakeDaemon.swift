@@ -50,7 +50,7 @@ final class FakeDaemon: DaemonInquiry {
     func take(_ channel: ChannelID, _ event: ChannelEvent) {
         switch event {
         case .registered: note("\(channel) registered")
-        case .freeze(let operation):
+        case .freeze(let operation, _):
             note("\(channel) freeze")
             let isFirst = isFrozen.withLock { isFrozen in
                 defer { isFrozen = true }

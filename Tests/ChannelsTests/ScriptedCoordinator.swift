@@ -12,7 +12,7 @@ let patience = Duration.seconds(20)
 extension ChannelEvent {
     var operation: OperationID? {
         switch self {
-        case .hotBackup(let id), .freeze(let id), .thaw(let id, _), .acknowledge(let id): id
+        case .hotBackup(let id), .freeze(let id, _), .thaw(let id, _), .acknowledge(let id): id
         case .registered, .lost, .note: nil
         }
     }

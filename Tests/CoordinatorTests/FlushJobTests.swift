@@ -47,7 +47,8 @@ import Testing
             TargetOpener.Target(filesystem: $0, descriptor: try openDescriptor("/dev/shm", .readOnly))
         }
         let opened = OpenedRequest(
-            plan: plan, hooks: [], targets: targets, mountTables: try MountTables(.own), unreachable: [])
+            policy: PlanPolicy(), plan: plan, freezes: true, hooks: [], targets: targets,
+            mountTables: try MountTables(.own), unreachable: [])
         let report = try Report()
         FlushJob.start(
             isLast ? plan.filesystems(.freeze) : plan.filesystems, in: opened, zpool: program,

@@ -301,7 +301,7 @@ extension EndToEnd {
             #expect(try !FreezeProof.isFrozen("/"))
             let thaw = try rig.control("thaw")
             #expect(thaw.ending == .exited(0))
-            #expect(thaw.output.contains("rehearsed"))
+            #expect(thaw.output.contains("dry run succeeded"))
             #expect(try rig.exec("touch", "/run/dry-run-was-run").waitForExit() == .exited(0))
             #expect(!FileManager.default.fileExists(atPath: "/run/dry-run-was-run"))
             #expect(try rig.control("status").output.contains("dry run"))

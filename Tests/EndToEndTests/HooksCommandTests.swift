@@ -120,7 +120,7 @@ extension EndToEnd {
 
         @Test func `a hook finds the variables of root's cron jobs, whoever has called quiescectl`() throws {
             let rig = try DaemonRig(
-                hooks: ["50-app": "echo \"$1 $HOME $USER $LOGNAME $SHELL\" >> $TRACE"], isStarted: false)
+                hooks: ["50-app": "echo \"$1 $HOME $USER $LOGNAME $SHELL\" >> $TRACE"])
             let caller = ["HOME": "/home/alice", "USER": "alice", "LOGNAME": "alice", "SHELL": "/bin/zsh"]
             for arguments in [["hooks", "run", "50-app"], ["hooks", "freeze"], ["hooks", "thaw"]] {
                 let run = try RunningProgram.run(
@@ -239,74 +239,89 @@ extension EndToEnd {
             ]
         }
 
-        @Test func `hooks freeze holds what hooks thaw releases`() throws {
-            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+        @Test func `hooks freeze holds what hooks thaw releases, and freezes nothing`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks())
             let freeze = try rig.control("hooks", "freeze")
             #expect(freeze.ending == .exited(0), "\(freeze)")
             #expect(try rig.traced() == ["10 freeze", "20 session"])
+            #expect(try !FreezeProof.isFrozen("/"))
             let process = try #require(pid_t(try RunningProgram.output(of: "cat", ["\(rig.trace).20"])))
             #expect(kill(process, 0) == 0)
-            let busy = try rig.control("hooks", "freeze")
-            #expect(busy.ending == .exited(4), "\(busy)")
+            #expect(try rig.control("hooks", "freeze").ending == .exited(4))
+            #expect(try rig.control("thaw").ending == .exited(1), "another's")
             let thaw = try rig.control("hooks", "thaw")
             #expect(thaw.ending == .exited(0), "\(thaw)")
             #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw ok"])
             #expect(kill(process, 0) != 0)
             let nothing = try rig.control("hooks", "thaw")
             #expect(nothing.ending == .exited(0) && nothing.output.contains("Nothing is held"), "\(nothing)")
-            #expect(try RunningProgram.run("pgrep", ["-f", "hooks freeze --as-child"]).ending == .exited(1))
+            let record = try rig.record()
+            #expect(record.result == .succeeded && record.hooksOnly == true && record.window == nil)
+            #expect(try rig.status().lastGoodBackup == nil, "quiesced has frozen nothing")
         }
 
         @Test func `hooks freeze that fails has called for thaw what it had started`() throws {
             var hooks = Self.hooks()
             hooks["30-bad.session"] = "exit 3"
-            let rig = try DaemonRig(hooks: hooks, isStarted: false)
+            let rig = try DaemonRig(hooks: hooks)
             let freeze = try rig.control("hooks", "freeze")
             #expect(
-                freeze.ending == .exited(1) && freeze.output.contains("30-bad.session exited with status 3"),
+                freeze.ending == .exited(1) && freeze.errors.contains("30-bad.session exited with status 3"),
                 "\(freeze)")
             #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw failed"])
+            #expect(try rig.record().failedHook == "30-bad.session")
             #expect(try rig.control("hooks", "thaw").ending == .exited(0))
         }
 
-        @Test func `hooks thaw tells of a session that was lost`() throws {
-            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+        @Test func `P3 hooks thaw tells of a session that was lost`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks())
             #expect(try rig.control("hooks", "freeze").ending == .exited(0))
             try RunningProgram.output(of: "kill", [try RunningProgram.output(of: "cat", ["\(rig.trace).20"])])
+            try rig.waitForTrace("10 thaw failed")
             let thaw = try rig.control("hooks", "thaw")
             #expect(thaw.ending == .exited(5), "\(thaw)")
-            #expect(thaw.output.contains("was ended by signal 15"))
-            #expect(try rig.traced().last == "10 thaw failed")
+            #expect(thaw.errors.contains("was ended by signal 15"))
         }
 
-        @Test func `P4 hooks thaw calls what a killed holder has left`() throws {
-            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+        @Test func `P3 P4 hooks thaw tells of a daemon that was killed, which calls the hooks when it starts`()
+            throws
+        {
+            let rig = try DaemonRig(hooks: Self.hooks())
             #expect(try rig.control("hooks", "freeze").ending == .exited(0))
-            try RunningProgram.output(
-                of: "pkill", ["-KILL", "-f", "hooks freeze --as-child.*\(rig.configuration)"])
-            let thaw = try rig.control("hooks", "thaw")
-            #expect(thaw.ending == .exited(5) && thaw.output.contains("was killed"), "\(thaw)")
+            try rig.killBoth()
+            try rig.start()
+            try rig.waitForTrace("10 thaw failed")
             #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw failed"])
+            #expect(try rig.control("hooks", "thaw").ending == .exited(5))
+            #expect(try rig.control("hooks", "thaw").ending == .exited(0), "nothing is left")
         }
 
-        @Test func `what is held is let go of when hooks thaw does not come`() throws {
+        @Test func `P3 the hooks are called for thaw when hooks thaw does not come`() throws {
             let rig = try DaemonRig(
-                configuration: ["freeze": "timeout = \"1s\"\nmax_window = \"2s\""], hooks: Self.hooks(),
-                isStarted: false)
+                configuration: ["freeze": "timeout = \"1s\"\nmax_window = \"2s\""], hooks: Self.hooks())
             #expect(try rig.control("hooks", "freeze").ending == .exited(0))
             try rig.waitForTrace("10 thaw failed")
             let thaw = try rig.control("hooks", "thaw")
-            #expect(thaw.ending == .exited(5) && thaw.output.contains("did not come within"), "\(thaw)")
+            #expect(thaw.ending == .exited(5) && thaw.errors.contains("did not come within"), "\(thaw)")
         }
 
-        @Test func `while quiesced runs the hooks are its own`() throws {
+        @Test func `a hook that fails at thaw around another agent needs attention`() throws {
+            let rig = try DaemonRig(hooks: ["10-app": "[ $1 = freeze ] || exit 4"])
+            #expect(try rig.control("hooks", "freeze").ending == .exited(0))
+            #expect(try rig.control("hooks", "thaw").ending == .exited(6))
+            #expect(try rig.control("status").output.contains("hook 10-app exited with status 4 at thaw"))
+        }
+
+        @Test func `hooks thaw ends no other request, and hooks freeze fails without quiesced`() throws {
             let rig = try DaemonRig(hooks: Self.hooks())
-            let freeze = try rig.control("hooks", "freeze")
-            #expect(
-                freeze.ending == .exited(4) && freeze.errors.contains("stop and disable quiesced"), "\(freeze)")
             #expect(try rig.freeze().status == .success)
-            #expect(try rig.control("hooks", "thaw").ending == .exited(4))
+            #expect(try rig.control("hooks", "freeze").ending == .exited(4))
+            #expect(try rig.control("hooks", "thaw").ending == .exited(0))
             #expect(try rig.thaw().status == .success)
+            try rig.waitUntil(.idle)
+            try rig.stop()
+            let freeze = try rig.control("hooks", "freeze")
+            #expect(freeze.ending == .exited(3) && freeze.errors.contains("systemctl start quiesced"), "\(freeze)")
         }
 
         /// With the default configuration, as the adapters call it.
@@ -322,7 +337,7 @@ extension EndToEnd {
         }
 
         @Test func `QEMU's guest agent calls our hooks through its adapter`() throws {
-            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+            let rig = try DaemonRig(hooks: Self.hooks())
             try withDefaults(rig) {
                 let agent = try StockQEMUAgent(hook: Self.shipped.appending("adapters/qemu-guest-agent"))
                 #expect(try agent.freeze())
@@ -330,6 +345,7 @@ extension EndToEnd {
                 #expect(try rig.traced() == ["10 freeze", "20 session"])
                 #expect(try agent.thaw())
                 #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw ok"])
+                #expect(try rig.record().hooksOnly == true)
                 // A hook that fails keeps it from freezing.
                 try rig.install(hook: "10-plain", "exit 3")
                 #expect(try !agent.freeze())
@@ -338,7 +354,7 @@ extension EndToEnd {
         }
 
         @Test func `the adapter for VMware translates its words`() throws {
-            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+            let rig = try DaemonRig(hooks: Self.hooks())
             let round = ["10 freeze", "20 session", "20 released"]
             try withDefaults(rig) {
                 let vmware = Self.shipped.appending("adapters/vmware-tools")
@@ -347,6 +363,7 @@ extension EndToEnd {
                     #expect(run.ending == .exited(0), "\(run)")
                 }
                 #expect(try rig.traced() == round + ["10 thaw ok"] + round + ["10 thaw failed"])
+                #expect(try rig.record(number: 2).reason == "the other agent has no snapshot")
             }
         }
 

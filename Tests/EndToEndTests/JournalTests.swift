@@ -30,14 +30,13 @@ extension EndToEnd {
             #expect(registered["PRIORITY"] == "6")
             #expect(registered["SYSLOG_IDENTIFIER"] == "quiesced")
 
-            #expect(try rig.freeze().status == .failure)
-            #expect(try rig.thaw().status == .success)
+            #expect(try rig.control("freeze").ending == .exited(1))
             let failed = try journal.waitForRecord { $0.contains("10-fails") }
             #expect(failed["PRIORITY"] == "3", "\(failed)")
             #expect(failed["MESSAGE"]?.contains(" failed: ") == true, "\(failed)")
             #expect(failed["MESSAGE_ID"] == MessageID.backupFailed.rawValue)
             #expect(failed["QUIESCE_HOOK"] == "10-fails")
-            #expect(failed["QUIESCE_CHANNEL"] == "hyperv")
+            #expect(failed["QUIESCE_CHANNEL"] == "control")
             #expect(try failed["QUIESCE_REQUEST_ID"] == rig.record().id)
 
             daemon.send(SIGTERM)
@@ -52,17 +51,21 @@ extension EndToEnd {
             let daemon = try Self.launch(rig)
             #expect(rig.host.waitForRegistration(until: .now + .seconds(15)))
             try foreign.freeze()
-            #expect(try rig.freeze().status == .failure)
-            #expect(try rig.thaw().status == .success)
+            #expect(try rig.control("freeze").ending == .exited(1))
             let failed = try journal.waitForRecord { $0.contains(" failed: ") }
             #expect(failed["MESSAGE_ID"] == MessageID.backupFailed.rawValue)
             #expect(failed["QUIESCE_FILESYSTEM"] == foreign.mountPoint.string)
             try foreign.thaw()
-            #expect(try rig.freeze().status == .success)
-            #expect(try rig.thaw().status == .success)
+            #expect(try rig.control("freeze").ending == .exited(0))
+            #expect(try rig.control("thaw").ending == .exited(0))
             let succeeded = try journal.waitForRecord { $0.contains(" succeeded: ") }
             #expect(succeeded["MESSAGE_ID"] == MessageID.backupSucceeded.rawValue)
             #expect(succeeded["QUIESCE_LEVEL"] == "filesystem")
+            // No alert and no age of the last backup follows from a rehearsal.
+            #expect(try rig.freeze().status == .success)
+            #expect(try rig.thaw().status == .success)
+            let rehearsed = try journal.waitForRecord { $0.contains("(rehearsal; ") }
+            #expect(rehearsed["MESSAGE_ID"] == nil, "\(rehearsed)")
             daemon.send(SIGTERM)
             #expect(try daemon.waitForExit() == .exited(0))
             try foreign.remove()

@@ -35,7 +35,7 @@ extension EndToEnd {
             for command in ["history", "status", "show"] {
                 #expect(try rig.control(command).output.contains("hooks: 30-some"), "\(command)")
             }
-            #expect(rig.log.contains("level application (hooks: 30-some)"))
+            #expect(rig.log.contains("level application (rehearsal; hooks: 30-some)"))
             #expect(try rig.control("show").output.contains("skipped"))
         }
 

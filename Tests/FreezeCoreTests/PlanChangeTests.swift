@@ -156,7 +156,7 @@ import Testing
 }
 
 extension StorageFixture {
-    fileprivate mutating func remove(_ mountPoint: FilePath) {
+    mutating func remove(_ mountPoint: FilePath) {
         inventory.mounts.removeAll { $0.mountPoint == mountPoint }
     }
 

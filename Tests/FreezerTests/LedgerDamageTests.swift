@@ -1,9 +1,10 @@
 import FreezeCore
 import Glibc
-import Ledger
 import LinuxCalls
 import SystemPackage
 import Testing
+
+@testable import Ledger
 
 /// A ledger is read when everything else has gone wrong: damage must be refused, never followed.
 @Suite struct LedgerDamageTests {
@@ -66,7 +67,8 @@ import Testing
 
     @Test(arguments: [0, 7 << 56, .max] as [UInt64])
     func `P1 a superblock in a state that no guard has written is not settled`(word: UInt64) throws {
-        let ledger = try scratch.ledger(of: replacing(112, with: word))
+        let offset = LedgerLayout.superblock(0) + LedgerLayout.Superblock.word
+        let ledger = try scratch.ledger(of: replacing(offset, with: word))
         #expect(ledger.word(0).state == nil && ledger.unsettled.contains(0))
     }
 

@@ -60,9 +60,22 @@ import Testing
         opened.setEndedByHand()
         #expect(made.isEndedByHand && made.outcome == nil)
         let good = try directory.createLedger(.sample(superblocks: 1)).ledger
-        good.setOutcome(.application)
+        good.setOutcome(.snapshot(.application))
         good.setEndedByHand()
-        #expect(!good.isEndedByHand && good.outcome == .application)
+        #expect(!good.isEndedByHand && good.outcome == .snapshot(.application))
+    }
+
+    @Test(arguments: [
+        FreezeOptions(), FreezeOptions(freezes: false), FreezeOptions(isRehearsal: true),
+        FreezeOptions(mountPoints: ["/mnt/0"]),
+    ])
+    func `P2 what a request was for is kept over a crash`(options: FreezeOptions) throws {
+        let contents = LedgerContents(
+            requestID: "00c0ffee00c0ffee", channel: "hyperv", options: options, daemon: .current,
+            superblocks: [.init(device: DeviceNumber(major: 7, minor: 0), mountPoint: "/mnt/0", level: 0)],
+            hooks: [])
+        _ = try directory.createLedger(contents)
+        #expect(try directory.openLedger()?.options == options)
     }
 
     @Test func `P4 hooks that were started are owed their thaw in reverse order`() throws {

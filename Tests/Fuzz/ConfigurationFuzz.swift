@@ -163,7 +163,8 @@ struct ConfigurationFuzz: ParserFuzz {
         try require(freeze.maxWindow <= .seconds(600), "the window is too long")
         try require(freeze.flushTimeout > .zero && configuration.hooks.timeout > .zero, "a timeout is zero")
         let policy = RequestPolicy(configuration)
-        try require(policy.longestFreeze <= policy.freezeAnswerLimit, "FREEZE can be answered too late")
+        try require(
+            policy.longestFreeze <= ChannelRules.hyperVFreezeAnswerLimit, "FREEZE can be answered too late")
     }
 
     /// Every key written as it is shown gives the same configuration, if nothing had to be escaped.

@@ -87,7 +87,7 @@ struct HistoryFuzz: ParserFuzz {
         try require(
             (record.started < record.ended) == ("\(record.started)" < "\(record.ended)"),
             "times are not in the order of their texts")
-        try require(record.isGoodBackup == (record.result == .succeeded && record.dryRun != true), "good or not")
+        try require(record.isGoodBackup == (record.result == .succeeded && record.purpose == nil), "good or not")
         // Only new ones are shortened: none has left out more than there is.
         var new = record
         new.omitted = nil

@@ -109,13 +109,14 @@ struct LedgerFuzz: ParserFuzz {
     /// What was understood says the same when it is written again: as when a request is planned once more.
     private func checkCopy(of ledger: Ledger) throws {
         let contents = LedgerContents(
-            requestID: ledger.requestID, channel: ledger.channel, daemon: ledger.daemon,
+            requestID: ledger.requestID, channel: ledger.channel, options: ledger.options, daemon: ledger.daemon,
             superblocks: ledger.superblocks, hooks: ledger.hooks, replacing: ledger)
         try otherFile.fill(with: LedgerEncoder(contents, bootID: ledger.bootID).bytes)
         let copy = try Ledger(mapping: otherFile.descriptor, path: "/run/ledger")
         try require(
             copy.requestID == ledger.requestID && copy.channel == ledger.channel && copy.bootID == ledger.bootID
-                && copy.daemon == ledger.daemon && copy.superblocks == ledger.superblocks
+                && copy.options == ledger.options && copy.daemon == ledger.daemon
+                && copy.superblocks == ledger.superblocks
                 && copy.hooks == ledger.hooks && copy.file != ledger.file,
             "a copy of the ledger says something else")
         for (index, hook) in ledger.hooks.enumerated() {
@@ -138,9 +139,9 @@ struct LedgerFuzz: ParserFuzz {
         let hadOutcome = ledger.outcome != nil
         ledger.setEndedByHand()
         try require(!hadOutcome || !ledger.isEndedByHand, "a request with an outcome is ended by hand")
-        for level in ConsistencyLevel.allCases {
-            ledger.setOutcome(level)
-            try require(ledger.outcome == level, "the outcome is not the one that was set")
+        for outcome in ConsistencyLevel.allCases.map(WindowOutcome.snapshot) + [.hooksHeld] {
+            ledger.setOutcome(outcome)
+            try require(ledger.outcome == outcome, "the outcome is not the one that was set")
         }
         ledger.fencePlanned(by: me)
         for index in ledger.superblocks.indices {

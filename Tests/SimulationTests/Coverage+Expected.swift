@@ -8,21 +8,23 @@ extension Coverage {
         .recovering: [.idle],
         // A request; what a crash or a hanging FIFREEZE leaves to be done; SIGTERM.
         .idle: [.planning, .thawHooks, .stopped],
-        // With hooks to run; with the mount table changed after they ran; in a dry run; failed.
-        .planning: [.flushing, .flushingAgain, .rehearsing, .thawHooks],
+        // With hooks to run; with the mount table changed after they ran; with hooks only; in a dry run; failed.
+        .planning: [.flushing, .flushingAgain, .freezeHooks, .rehearsing, .thawHooks],
         .flushing: [.freezeHooks, .thawHooks],
-        .freezeHooks: [.flushingAgain, .thawHooks],
+        // The last two for another agent, which flushes by itself.
+        .freezeHooks: [.flushingAgain, .thawHooks, .sessionHooks, .holding],
         .flushingAgain: [.checking, .thawHooks],
         // With session hooks to start, or without.
         .checking: [.sessionHooks, .freezing, .planning, .thawHooks],
         // From the first session hook on what it holds is let go of.
-        .sessionHooks: [.flushingLast, .releasing, .thawHooks],
+        .sessionHooks: [.flushingLast, .releasing, .thawHooks, .holding],
         .flushingLast: [.freezing, .releasing, .thawHooks],
         // From the first FIFREEZE on there is no way around the thaw.
         .freezing: [.verifying, .thawing],
         .verifying: [.frozen, .thawing],
         .frozen: [.thawing],
         .rehearsing: [.thawHooks],
+        .holding: [.releasing, .thawHooks],
         .thawing: [.releasing, .thawHooks],
         .releasing: [.thawHooks],
         .thawHooks: [.idle],

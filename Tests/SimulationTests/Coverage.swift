@@ -3,7 +3,8 @@ import FreezeCore
 /// What schedules went through, so that a generator that has become too tame is noticed.
 struct Coverage {
     enum Milestone: Int, CaseIterable {
-        case hotBackup, frozen, thawed, freezeFailed, thawFailed, harmlessThaw, thawOverdue, refused, startedAnew
+        case hotBackup, frozen, held, thawed, freezeFailed, thawFailed, harmlessThaw, thawOverdue, refused,
+            startedAnew
         case secondLevel, replanned, servedAfterWaiting, cancelledWhileWaiting
         case tookOver, stuck, lost, frozenByForeigner, thawedByForeigner
         case sessionsReleased, sessionLostEarly, sessionLostInWindow, sessionLostFrozen, sessionFailedAtRelease
@@ -119,6 +120,7 @@ struct Coverage {
         case .releasing: 14
         case .thawHooks: 15
         case .stopped: 16
+        case .holding: 17
         }
     }
 }

@@ -21,7 +21,7 @@ extension Simulation {
         case (.thaw, .failure): inspectThawFailed(operation, detail)
         case (.hotBackup, _): coverage.note(operation.mayWait ? .startedAnew : .hotBackup)
         }
-        if verdict == .failure, waited > 0, waited < scenario.policy.thawAnswerLimit.nanoseconds,
+        if verdict == .failure, waited > 0, waited < scenario.thawAnswerLimit.nanoseconds,
             let frozen = frozenButNotStuck
         {
             violate("P1", "\(id) is answered with failure while \(frozen) is still frozen")
@@ -30,8 +30,8 @@ extension Simulation {
 
     private func inspectWait(_ operation: SimulatedOperation, _ waited: Int64) {
         let lateness: Int64 = faults.contains(.lateTimer) ? 3_000_000_000 : 0
-        let policy = scenario.policy
-        let limit = operation.kind == .freeze ? policy.freezeAnswerLimit : policy.thawAnswerLimit
+        let limit =
+            operation.kind == .freeze ? ChannelRules.hyperVFreezeAnswerLimit : scenario.thawAnswerLimit
         if waited > limit.nanoseconds + lateness + (stoodStill - operation.stoodStillBefore) {
             violate("answers", "\(operation.kind) waited \(waited / 1_000_000) ms")
         }
@@ -55,7 +55,7 @@ extension Simulation {
         coverage.note(waited == 0 ? .refused : .freezeFailed)
         if waited > 0, !operation.hasBegun { coverage.note(.cancelledWhileWaiting) }
         if operation.isSecond { return inspectBusy(operation, detail) }
-        let isRehearsedInVain = scenario.policy.isDryRun && !hosts[operation.host].isStandIn
+        let isRehearsedInVain = scenario.policy.isDryRun && !hosts[operation.host].mayRehearse
         if isRehearsedInVain { coverage.note(.rehearsalRefused) }
         if faults.isEmpty, waited > 0, !isRehearsedInVain, planned?.filesystems(.freeze).isEmpty == false {
             violate("liveness", "FREEZE fails though everything is well")
@@ -78,16 +78,32 @@ extension Simulation {
         }
         if scenario.policy.isDryRun {
             coverage.note(.rehearsed)
-            if !hosts[operation.host].isStandIn { violate("dry run", "a real host is told success") }
+            if !hosts[operation.host].mayRehearse { violate("dry run", "a real host is told success") }
             if machine.state != .rehearsing { violate("dry run", "FREEZE succeeds in \(machine.state)") }
             return
         }
+        if served?.options.freezes == false { return inspectHeld() }
         coverage.note(.frozen)
         // Who thaws between the last look and the answer is noticed at the end only.
         let isIncomplete =
             ledger?.superblocks.contains { !superblocks[$0].isFrozenByUs && !superblocks[$0].isOwedThaw } ?? true
         if isIncomplete { violate("P2", "FREEZE is answered with success, but not all is frozen by us") }
         if !check.mountsAreAsPlanned { violate("P2", "FREEZE is answered with success after the mounts changed") }
+        inspectHooksAtFreeze()
+    }
+
+    private func inspectHeld() {
+        coverage.note(.held)
+        if machine.state != .holding { violate("P2", "the hooks hold, in \(machine.state)") }
+        if superblocks.contains(where: \.isFrozenByUs) { violate("P2", "frozen, and another agent was to freeze") }
+        inspectHooksAtFreeze()
+    }
+
+    private func inspectHooksAtFreeze() {
+        guard served?.options.callsHooks == true else {
+            if !check.freezeHooksStarted.isEmpty { violate("P2", "hooks are called that were not wanted") }
+            return
+        }
         for hook in scenario.hooks
         where (hook.onFailure ?? scenario.policy.onHookFailure) == .abort
             && !check.hooksSucceeded.contains(hook.name)
@@ -134,7 +150,7 @@ extension Simulation {
 
     private func inspectThawFailed(_ operation: SimulatedOperation, _ detail: AnswerDetail) {
         coverage.note(.thawFailed)
-        if now - operation.received >= scenario.policy.thawAnswerLimit.nanoseconds { coverage.note(.thawOverdue) }
+        if now - operation.received >= scenario.thawAnswerLimit.nanoseconds { coverage.note(.thawOverdue) }
         if detail.refusal == .notOwner {
             coverage.note(.notOwner)
             if operation.isForced { violate("answers", "a forced THAW is refused") }

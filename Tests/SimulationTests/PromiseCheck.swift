@@ -41,7 +41,6 @@ struct PromiseCheck {
     var isTorn = false
     /// A filesystem outside the plan was writable at the host's THAW.
     var isMoreWritable = false
-    var lateFreezes = LateFreezeCheck()
     /// A plan is made and open.
     var isOpened = false
     /// A freezer that has not ended was to be handed the plan.
@@ -50,6 +49,7 @@ struct PromiseCheck {
     var isWithdrawn = false
     /// When the plan in progress was begun.
     var planningBegan: Int64?
+    var lateFreezes = LateFreezeCheck()
     /// After the event before.
     var wasWindowOpen = false
 }
@@ -71,7 +71,8 @@ extension Simulation {
             coverage.note(leftover.stuck.isEmpty ? .recovered : .recoveredStuck)
         case .opened(let step, let planned) where machine.isAwaited(step):
             check.isOpened = true
-            check.frozen = Array(repeating: false, count: planned.plan.filesystems(.freeze).count)
+            let count = served?.options.freezes == true ? planned.plan.filesystems(.freeze).count : 0
+            check.frozen = Array(repeating: false, count: count)
             check.lastLevel = -1
             check.isCrashConsistent =
                 planned.plan.filesystems.contains { $0.action == .sync && !$0.isHarmless }
@@ -143,8 +144,11 @@ extension Simulation {
     func inspect(_ effect: RequestEffect) {
         if scenario.policy.isDryRun { inspectRehearsal(effect) }
         switch effect {
-        case .open(_, let id, _):
+        case .open(_, let id, let channel, let options):
             inspectQuiet(effect)
+            if !options.isRehearsal, hosts.contains(where: { $0.channel == channel && $0.isStandIn }) {
+                violate("P2", "a request of a stand-in counts as a backup")
+            }
             noteBegin(id)
             check.planningBegan = now
         case .openAgain:
@@ -179,10 +183,10 @@ extension Simulation {
             inspectQuiet(effect)
             check.areSessionsReleased = true
             coverage.note(.sessionsReleased)
-        case .runLeftoverHook(_, let name, _, _, let level, _):
+        case .runLeftoverHook(_, let name, _, _, let outcome, _):
             inspectQuiet(effect)
-            if (level != nil) != check.thawSucceeded {
-                violate("P4", "a leftover thaw hook is told \(String(describing: level)), the host is not")
+            if (outcome != nil) != check.thawSucceeded {
+                violate("P4", "a leftover thaw hook is told \(String(describing: outcome)), the host is not")
             }
             inspectThawHook(name)
         case .assess, .reopenChannels, .release: inspectQuiet(effect)
@@ -192,7 +196,11 @@ extension Simulation {
         case .record(let record):
             inspectQuiet(effect)
             inspect(record)
-        case .freeze(let level, _, _): inspectFreeze(level)
+        case .freeze(let level, _, let windowDeadline):
+            if let window = served?.options.window, windowDeadline.nanoseconds > now + window.nanoseconds {
+                violate("P1", "the window is longer than the request asked for")
+            }
+            inspectFreeze(level)
         case .takeOverThaw: coverage.note(.tookOver)
         case .answer(let channel, let operation, let verdict, let detail):
             inspectAnswer(channel, operation, verdict, detail)
@@ -313,6 +321,13 @@ extension Simulation {
             violate("P2", "the level is \(level), and not everything was frozen")
         }
         check.isCrashConsistent = false
+        if let served, served.id == record.id,
+            (record.options.freezes, record.options.isRehearsal)
+                != (served.options.freezes, served.options.isRehearsal)
+        {
+            violate("P2", "the record does not say what the request was for: \(record.options)")
+        }
+        if !record.options.freezes, record.level != nil { violate("P3", "a level, and nothing was frozen") }
         if record.level == .application, check.hooksWorked.isEmpty, !record.isDryRun {
             violate("P3", "the level is application, and no hook did its work")
         }

@@ -44,6 +44,8 @@ struct Faults: OptionSet {
 /// gets into states that a hail of faults would never let it reach.
 struct Scenario {
     var policy = RequestPolicy()
+    /// Of every channel, for THAW.
+    private(set) var thawAnswerLimit = Duration.seconds(20)
     var hooks: [PlannedHook] = []
     var faults: Faults = []
     /// How many operations each channel sends.
@@ -58,6 +60,8 @@ struct Scenario {
             let kinds = 1 + random.below(4)
             for _ in 0..<kinds { faults.insert(Faults(rawValue: 1 << UInt32(random.below(Int(Faults.count))))) }
         }
+        // A host behind another device, with the rules of Hyper-V.
+        policy.channels["agent"] = ChannelRules()
         policy.isDryRun = random.oneIn(15)
         policy.onHookFailure = random.oneIn(2) ? .abort : .proceed
         // A window that is not longer than the freeze, and one that ends after the host would have lost patience.
@@ -69,7 +73,8 @@ struct Scenario {
         if random.oneIn(6) { policy.hooksTotalTimeout = .seconds(40) }
         // Shorter than a thaw may take that hangs.
         if random.oneIn(6) {
-            policy.thawAnswerLimit = .seconds(12)
+            thawAnswerLimit = .seconds(12)
+            for name in policy.channels.keys { policy.channels[name]?.thawAnswerLimit = thawAnswerLimit }
             if random.oneIn(2) { policy.takeoverPatience = .seconds(15) }
         }
         // Budgets which leave hardly any room in the host's.

@@ -15,8 +15,8 @@ extension Simulation {
             openHosts()
         case .reopenChannels: if areChannelsStarted { openHosts() }
         case .assess, .note, .progress: break
-        case .open(let step, let id, let channel):
-            served = (id, channel)
+        case .open(let step, let id, let channel, let options):
+            served = (id, channel, options)
             open(step)
         case .openAgain(let step): open(step)
         case .handOver(let step): handOver(step)
@@ -56,7 +56,7 @@ extension Simulation {
             }
         case .takeOverThaw: takeOver(isRecovering: false)
         case .answer(_, let operation, let verdict, _): answered(operation, verdict)
-        case .keepOutcome(let level): ledger?.outcome = level
+        case .keepOutcome(let outcome): ledger?.outcome = outcome
         case .keepAttention(let attention): keptAttention = attention
         case .record: break
         case .release: release()
@@ -121,20 +121,22 @@ extension Simulation {
             coverage.note(.handedToSuccessor)
         }
         check.isWithdrawn = false
-        readyFreezer(plan, served.id, served.channel, process)
+        let targets = served.options.freezes ? plan.filesystems(.freeze) : []
+        readyFreezer(targets, served, process)
     }
 
     private func readyFreezer(
-        _ plan: FreezePlan, _ id: RequestID, _ channel: ChannelID, _ process: SimulatedProcess
+        _ targets: [PlannedFilesystem], _ request: (id: RequestID, channel: ChannelID, options: FreezeOptions),
+        _ process: SimulatedProcess
     ) {
-        let targets = plan.filesystems.filter { $0.action == .freeze }
         var freezer = SimulatedFreezer(process: process.number, levels: targets.compactMap(\.level))
         // That it is dead may not have been noticed: then it is sent nothing.
         (freezer.isAlive, freezer.isSilent) = (process.isAlive, process.isSilent)
         freezers.append(freezer)
         self.process?.session = freezers.count - 1
         ledger = SimulatedLedger(
-            id: id, channel: channel, freezer: freezers.count - 1, superblocks: targets.map(SimulatedWorld.index),
+            id: request.id, channel: request.channel, options: request.options, freezer: freezers.count - 1,
+            superblocks: targets.map(SimulatedWorld.index),
             words: Array(repeating: .planned, count: targets.count), hooks: ledger?.hooks ?? scenario.hooks,
             owedHooks: ledger?.owedHooks ?? [])
         windowLimit = 0

@@ -17,6 +17,7 @@ enum SimulatedWord: Equatable {
 struct SimulatedLedger {
     let id: RequestID
     let channel: ChannelID
+    let options: FreezeOptions
     let freezer: Int
     /// In the plan's order; indices of the world's superblocks.
     let superblocks: [Int]
@@ -27,7 +28,7 @@ struct SimulatedLedger {
     var expeditesRCU = false
     var isEndedByForce = false
     /// Once THAW has been answered with success.
-    var outcome: ConsistencyLevel?
+    var outcome: WindowOutcome?
 }
 
 /// One process that freezes, with the session of one request: `FreezerService`, `FreezerSession` and `FreezeTarget`.

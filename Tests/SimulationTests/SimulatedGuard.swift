@@ -103,8 +103,9 @@ extension Simulation {
         self.orphanThaw?.isRecovering = false
         let stuck = ledger.superblocks.indices.filter { !orphanThaw.isDone[$0] }
         let leftover = Leftover(
-            requestID: ledger.id, channel: ledger.channel, hooksOwedThaw: ledger.owedHooks.reversed(),
-            stuck: stuck.map { SimulatedWorld.mountPoints[ledger.superblocks[$0]] }, level: ledger.outcome)
+            requestID: ledger.id, channel: ledger.channel, options: ledger.options,
+            hooksOwedThaw: ledger.owedHooks.reversed(),
+            stuck: stuck.map { SimulatedWorld.mountPoints[ledger.superblocks[$0]] }, outcome: ledger.outcome)
         schedule(at: now, .daemon(.recovered(leftover), life: life))
     }
 }

@@ -63,8 +63,10 @@ struct SimulatedHost {
     var operationsLeft: Int
     var isOpen = false
     var isRegistered = false
-    /// It takes no snapshots, and may be told of success by a rehearsal.
+    /// It takes no snapshots.
     var isStandIn = false
+    /// Whether a dry run can succeed.
+    var mayRehearse: Bool { isStandIn || !hasDevice }
     var lastFreeze = LastFreeze.none
     var outstanding = 0
     /// The operation whose answer the kernel's driver waits for.
@@ -173,7 +175,7 @@ extension Simulation {
 
     func register(_ index: Int) {
         hosts[index].isRegistered = true
-        hosts[index].isStandIn = !hosts[index].hasDevice || random.oneIn(2)
+        hosts[index].isStandIn = hosts[index].hasDevice && random.oneIn(2)
         deliver(.registered(hosts[index].channel, isStandIn: hosts[index].isStandIn))
     }
 
@@ -195,7 +197,7 @@ extension Simulation {
         case .hotBackup: deliver(.hotBackup(channel, id))
         case .freeze:
             noteFreeze(operation)
-            deliver(.freeze(channel, id, RequestID("\(number)")))
+            deliver(.freeze(channel, id, RequestID("\(number)"), freezeOptions()))
         case .thaw:
             noteForce(operation)
             if operation.mayWait, hosts[index].role == .hold, fails(.channelLost, 2) {
@@ -210,6 +212,13 @@ extension Simulation {
         return number
     }
 
+    /// Mostly a backup of the whole machine.
+    private func freezeOptions() -> FreezeOptions {
+        FreezeOptions(
+            callsHooks: !random.oneIn(12), freezes: !random.oneIn(12),
+            window: random.oneIn(8) ? .seconds(3 + random.below(70)) : nil, isRehearsal: random.oneIn(8))
+    }
+
     /// What it means at this moment.
     private func operation(
         _ kind: SimulatedOperation.Kind, from index: Int, isForced: Bool
@@ -219,7 +228,7 @@ extension Simulation {
             kind: kind, host: index, channel: host.channel, received: now, state: machine.state,
             stoodStillBefore: stoodStill)
         let isOwner = machine.owner == host.channel
-        let isHeld = isOwner && (machine.state == .frozen || machine.state == .rehearsing)
+        let isHeld = isOwner && [.frozen, .holding, .rehearsing].contains(machine.state)
         // Only a host that begins anew has given its window up.
         let losesWindow = isHeld && host.hasDevice
         let isEnding = [.thawing, .releasing, .thawHooks].contains(machine.state)
@@ -254,7 +263,7 @@ extension Simulation {
     }
 
     private func noteForce(_ operation: SimulatedOperation) {
-        guard operation.isForced, operation.state == .frozen || operation.state == .rehearsing else { return }
+        guard operation.isForced, [.frozen, .holding, .rehearsing].contains(operation.state) else { return }
         for index in hosts.indices where hosts[index].channel == machine.owner { hosts[index].isForcedOut = true }
     }
 

@@ -75,7 +75,7 @@ final class Simulation {
     var processCount = 0
     /// Whether a freezer was ready at the end of the recovery, or was heard of since.
     var hasFreezerReported = false
-    var served: (id: RequestID, channel: ChannelID)?
+    var served: (id: RequestID, channel: ChannelID, options: FreezeOptions)?
     var opening: StepID?
     var mountCheck: StepID?
     var planned: FreezePlan?
@@ -172,7 +172,7 @@ final class Simulation {
         if !hosts[healed].isRegistered { register(healed) }
         for kind in [SimulatedOperation.Kind.hotBackup, .freeze, .thaw] where violation == nil {
             // Of a rehearsal a host that takes snapshots is told failure.
-            if scenario.policy.isDryRun, kind != .hotBackup, !hosts[healed].isStandIn { break }
+            if scenario.policy.isDryRun, kind != .hotBackup, !hosts[healed].mayRehearse { break }
             let number = send(kind, from: healed)
             runUntil { self.operations[number].verdict != nil }
             if violation == nil, operations[number].verdict != .success {

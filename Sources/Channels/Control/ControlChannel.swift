@@ -11,7 +11,7 @@ import Varlink
 /// Nothing here blocks, logs, or opens a path after the start (P7, P9): what it is asked it passes on, and answers when
 /// the answer comes.
 public final class ControlChannel: RequestChannel, RequestObserver {
-    public let names = [ChannelID.control.name, ChannelID.hold(0).name]
+    public let names = [ChannelID.control.name, ChannelID.hold(0).name, ChannelID.hooks.name]
     private let server: VarlinkServer
     private let deliver: @Sendable (ChannelID, ChannelEvent) -> Void
     private let desk: ControlDesk
@@ -40,8 +40,7 @@ public final class ControlChannel: RequestChannel, RequestObserver {
         run {
             do throws(VarlinkError) {
                 try server.start()
-                // A snapshot that follows is the caller's business, and he knows whether he rehearses.
-                deliver(.control, .registered(isStandIn: true))
+                deliver(.control, .registered(isStandIn: false))
             } catch {
                 Self.tellLoss("\(error)", deliver)
             }

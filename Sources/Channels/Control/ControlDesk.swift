@@ -65,8 +65,9 @@ final class ControlDesk: VarlinkHandler {
 
     private func freeze(_ call: VarlinkCall) throws(VarlinkServiceError) {
         let parameters = try call.parameters(as: FreezeParameters.self)
-        let channel = parameters.hold == true ? hold(call.connection) : .control
-        deliver(channel, .freeze(wait(call)))
+        let options = try FreezeOptions(parameters)
+        let channel = !options.freezes ? .hooks : parameters.hold == true ? hold(call.connection) : .control
+        deliver(channel, .freeze(wait(call), options))
     }
 
     private func thaw(_ call: VarlinkCall) throws(VarlinkServiceError) {
@@ -75,7 +76,8 @@ final class ControlDesk: VarlinkHandler {
             request: parameters.request.map { RequestID($0) }, isForced: parameters.force ?? false,
             failure: parameters.failure)
         let holder = wish.isForced ? nil : state.withLock { $0.holders[call.connection.id] }
-        deliver(holder ?? .control, .thaw(wait(call), wish))
+        let channel = parameters.hooksOnly == true ? ChannelID.hooks : holder ?? .control
+        deliver(channel, .thaw(wait(call), wish))
     }
 
     private func history(_ call: VarlinkCall) throws(VarlinkServiceError) {
@@ -118,18 +120,16 @@ final class ControlDesk: VarlinkHandler {
         if !isAdmitted { refuse(call, "\(Self.maximumMonitors) others watch already") }
     }
 
-    /// Who the connection is as the holder of a window: always the same.
+    /// The channel of the connection as the holder of a window: always the same.
     private func hold(_ connection: VarlinkConnection) -> ChannelID {
-        let (channel, isNew) = state.withLock { state in
-            if let known = state.holders[connection.id] { return (known, false) }
+        connection.keepsOpen = true
+        return state.withLock { state in
+            if let known = state.holders[connection.id] { return known }
             state.holderCount += 1
             let channel = ChannelID.hold(state.holderCount)
             state.holders[connection.id] = channel
-            return (channel, true)
+            return channel
         }
-        connection.keepsOpen = true
-        if isNew { deliver(channel, .registered(isStandIn: true)) }
-        return channel
     }
 
     private func wait(_ call: VarlinkCall) -> OperationID {
@@ -165,7 +165,7 @@ final class ControlDesk: VarlinkHandler {
             call.reply(
                 FreezeReply(
                     request: detail.request?.text ?? "", windowLeft: max(windowLeft, 0), dryRun: detail.isDryRun,
-                    reason: detail.reason))
+                    filesystems: detail.filesystems, reason: detail.reason))
         case .acknowledge:
             call.reply(AcknowledgeReply(hooks: detail.acknowledged.map { escapedControlCharacters($0) }))
         default:
@@ -181,6 +181,31 @@ final class ControlDesk: VarlinkHandler {
             let reply = MonitorReply(event: ControlEvent(progress, clock: .current()))
             for call in state.monitors.values.joined() { call.reply(continuing: reply) }
         }
+    }
+}
+
+extension FreezeOptions {
+    fileprivate init(_ parameters: FreezeParameters) throws(VarlinkServiceError) {
+        self.init(
+            callsHooks: parameters.hooks ?? true, freezes: parameters.freeze ?? true,
+            isRehearsal: parameters.rehearsal ?? false)
+        if let names = parameters.mountPoints {
+            guard !names.isEmpty else { throw .invalidParameter("mount_points") }
+            mountPoints = try names.map { (name) throws(VarlinkServiceError) in
+                guard let path = FilePath(escaped: name), path.isAbsolute else {
+                    throw .invalidParameter("mount_points")
+                }
+                return path
+            }
+        }
+        if let milliseconds = parameters.window {
+            // Longer than any window, and short enough for a Duration.
+            guard milliseconds > 0, milliseconds <= 86_400_000 else { throw .invalidParameter("window_ms") }
+            window = .milliseconds(milliseconds)
+        }
+        guard freezes || callsHooks else { throw .invalidParameter("hooks") }
+        // A window without a freeze belongs to the agent that freezes, and not to a connection.
+        guard freezes || parameters.hold != true else { throw .invalidParameter("hold") }
     }
 }
 

@@ -47,6 +47,13 @@ extension FilePath {
     /// The path as text that is safe on a terminal, in a log line, and in a list with one path a line: see
     /// ``escapedForDisplay(_:)``.
     public var escaped: String { escapedForDisplay(bytes) }
+
+    /// The path that ``escaped`` shows as this text; nil for a text with a zero byte.
+    public init?(escaped text: String) {
+        let bytes = octalUnescaped(text.utf8)
+        guard !bytes.contains(0) else { return nil }
+        self.init(bytes: bytes)
+    }
 }
 
 /// Escapes as mountinfo does (`\040` for a space; also tab, newline and backslash), and in the same way everything
@@ -93,6 +100,23 @@ private func isUnsafeToShow(_ scalar: Unicode.Scalar) -> Bool {
 /// Each byte of the scalar's UTF-8 as a backslash and three octal digits, as in mountinfo.
 public func octalEscape(_ scalar: Unicode.Scalar) -> String {
     String(scalar).utf8.map(octalEscape).joined()
+}
+
+/// The bytes of a text with octal escapes (fs/seq_file.c: seq_escape_mem): `\054` is a comma. A backslash without three
+/// octal digits stays.
+func octalUnescaped(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+    var result: [UInt8] = []
+    var rest = Array(bytes)[...]
+    while let byte = rest.popFirst() {
+        let digits = rest.prefix(3)
+        if byte == UInt8(ascii: "\\"), digits.count == 3, digits.allSatisfy({ (0x30...0x37).contains($0) }) {
+            result.append(digits.reduce(0) { $0 &* 8 &+ ($1 - 0x30) })
+            rest = rest.dropFirst(3)
+        } else {
+            result.append(byte)
+        }
+    }
+    return result
 }
 
 private func octalEscape(_ byte: UInt8) -> String {

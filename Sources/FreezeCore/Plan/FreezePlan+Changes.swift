@@ -77,7 +77,8 @@ extension PlanPolicy {
     /// Whether a filesystem that is new in the table would be frozen or synced, or might be.
     fileprivate func concerns(newMounts mounts: [MountEntry]) -> Bool {
         guard let superblock = Superblock.all(in: StorageInventory(mounts: mounts)).first,
-            superblock.exclusion(by: exclude).isEmpty
+            superblock.exclusion(by: exclude).isEmpty,
+            superblock.firstMount.kind == .cachingLayer || superblock.isSelected(selection)
         else { return false }
         return include.isEmpty || superblock.firstMount.kind == .cachingLayer
             || include.contains { $0.needsIdentity || superblock.matches($0) }

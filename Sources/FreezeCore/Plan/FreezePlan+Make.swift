@@ -8,7 +8,11 @@ extension FreezePlan {
     public static func make(from inventory: StorageInventory, policy: PlanPolicy) throws(PlanError) -> FreezePlan {
         let superblocks = Superblock.all(in: inventory)
         let verdicts = verdicts(on: superblocks, policy, inventory)
-        try requireIncluded(policy.include, among: verdicts)
+        if let selection = policy.selection {
+            try requireSelected(selection, among: verdicts)
+        } else {
+            try requireIncluded(policy.include, among: verdicts)
+        }
         let frozen = verdicts.filter { $0.1.action == .freeze }.map(\.0.device)
         let graph = try graph(of: superblocks, stored: inventory.storedOn, frozen: frozen)
         let order = try order(of: superblocks.filter { Set(frozen).contains($0.device) }, inventory, graph, policy)
@@ -47,7 +51,8 @@ extension FreezePlan {
             if filesystem.isOnlyFlushed, policy.unfreezable == .fail { throw .unfreezable(superblock.firstMount) }
             planned.append(filesystem)
         }
-        let unreachable = inventory.unreachable.filter(policy.concerns)
+        // A filesystem in no mount table has no mount point to select.
+        let unreachable = policy.selection == nil ? inventory.unreachable.filter(policy.concerns) : []
         if policy.unreachable == .fail, let first = unreachable.first { throw .unreachable(first) }
         return FreezePlan(
             filesystems: sorted(planned),
@@ -96,6 +101,17 @@ extension FreezePlan {
         }
     }
 
+    /// Every selected mount point must be one of a frozen or flushed filesystem.
+    private static func requireSelected(
+        _ selection: [FilePath], among verdicts: [(Superblock, Superblock.Verdict)]
+    ) throws(PlanError) {
+        for mountPoint in selection {
+            let matching = verdicts.filter { $0.0.isSelected([mountPoint]) }
+            guard let (_, verdict) = matching.last else { throw .notMounted(mountPoint) }
+            if matching.allSatisfy({ $0.1.action == .skip }) { throw .notPlanned(mountPoint, verdict.reason) }
+        }
+    }
+
     private static func graph(
         of superblocks: [Superblock], stored: [DeviceNumber: Set<DeviceNumber>], frozen: [DeviceNumber]
     ) throws(PlanError) -> StorageGraph {
@@ -128,6 +144,8 @@ extension FreezePlan {
     private static func notes(
         on policy: PlanPolicy, _ verdicts: [(Superblock, Superblock.Verdict)]
     ) -> [String] {
+        // A selection leaves out what the configuration names.
+        guard policy.selection == nil else { return [] }
         let planned = verdicts.filter { $0.1.action != .skip }.map(\.0)
         var notes: [String] = []
         for selector in policy.include where !planned.contains(where: { $0.matches(selector) }) {

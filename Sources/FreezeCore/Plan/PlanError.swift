@@ -11,7 +11,7 @@ public struct PlanError: ActionableError, Hashable {
         case contradiction
         /// It cannot be frozen, and the policy says that this is an error.
         case unfreezable
-        /// A specific entry of `include` matches no frozen or flushed filesystem.
+        /// A specific entry of `include`, or a selected mount point, matches no frozen or flushed filesystem.
         case notMounted
         /// There is no filesystem to freeze.
         case nothingToFreeze
@@ -93,6 +93,24 @@ extension PlanError {
             problem: "is in [filesystems] include, but matches \(mount.place) "
                 + "(\(mount.summary)), which is skipped: \(reason)",
             remedy: "Mount the right filesystem there, or take the entry out of include.")
+    }
+
+    /// - Parameter mountPoint: selected by the request.
+    static func notMounted(_ mountPoint: FilePath) -> PlanError {
+        PlanError(
+            .notMounted, mountPoint: mountPoint, subject: mountPoint.escaped,
+            problem: "is selected, but is no mount point",
+            remedy: "Name a mount point that `quiescectl plan` lists.")
+    }
+
+    /// - Parameters:
+    ///   - mountPoint: selected by the request.
+    ///   - reason: why the filesystem is neither frozen nor flushed.
+    static func notPlanned(_ mountPoint: FilePath, _ reason: String) -> PlanError {
+        PlanError(
+            .notMounted, mountPoint: mountPoint, subject: mountPoint.escaped,
+            problem: "is selected, but is skipped: \(reason)",
+            remedy: "Name a mount point of a filesystem that `quiescectl plan` freezes or flushes.")
     }
 
     /// - Parameter unseen: A sentence.

@@ -1,3 +1,5 @@
+import SystemPackage
+
 /// What the admin wants frozen: the `[filesystems]` section of the configuration.
 public struct PlanPolicy: Hashable, Sendable {
     /// What becomes of a local, writable filesystem that the kernel cannot freeze.
@@ -32,6 +34,8 @@ public struct PlanPolicy: Hashable, Sendable {
     public var unreachable: Unreachable
     public var mountNamespaces: MountNamespaces
     public var order: [FreezeOrder.Rule]
+    /// The mount points that a request selects; nil for all filesystems.
+    public var selection: [FilePath]?
 
     public init(
         include: [FilesystemSelector] = [], exclude: [FilesystemSelector] = [], unfreezable: Unfreezable = .sync,

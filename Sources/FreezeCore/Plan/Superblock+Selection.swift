@@ -1,4 +1,6 @@
-/// How `include` and `exclude` apply to a filesystem.
+import SystemPackage
+
+/// How `include`, `exclude` and the selection of a request apply to a filesystem.
 extension Superblock {
     func matches(_ selector: FilesystemSelector) -> Bool {
         switch selector {
@@ -9,6 +11,12 @@ extension Superblock {
         case .device(let glob): deviceNames.contains { glob.matches($0) }
         case .filesystemType(let type): mounts.contains { $0.filesystemType == type }
         }
+    }
+
+    /// - Parameter selection: The selected mount points; nil for all filesystems.
+    func isSelected(_ selection: [FilePath]?) -> Bool {
+        guard let selection else { return true }
+        return mounts.contains { selection.contains($0.mountPoint) }
     }
 
     /// The selectors of `exclude` that drop the filesystem; empty if the filesystem stays in the plan.

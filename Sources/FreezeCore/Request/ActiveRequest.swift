@@ -28,6 +28,7 @@ struct WaitingFreeze: Hashable, Sendable {
     let channel: ChannelID
     let operation: OperationID
     let id: RequestID
+    let options: FreezeOptions
     let received: Moment
 }
 
@@ -35,6 +36,8 @@ struct WaitingFreeze: Hashable, Sendable {
 struct ActiveRequest: Sendable {
     let id: RequestID
     let channel: ChannelID
+    /// From the first FIFREEZE, or from the answer to FREEZE without a freeze, to the end of the window.
+    var maxWindow: Duration
     /// The FREEZE, until it is answered.
     var freezeOperation: OperationID?
     /// Operations that are answered when everything is thawed.
@@ -84,9 +87,12 @@ struct ActiveRequest: Sendable {
     var isFlushed = false
     /// As it was read last, before the first FIFREEZE.
     var memory: DirtyMemory?
-    /// Of a good request of an earlier life, whose thaw hooks were cut short.
-    var leftoverLevel: ConsistencyLevel?
+    /// Of a good request of the previous instance, whose thaw hooks were cut short.
+    var leftoverOutcome: WindowOutcome?
     var record: RequestRecord
+
+    /// What the request asked for.
+    var options: FreezeOptions { record.options }
 }
 
 /// A hook of this request, or one that an earlier life left.

@@ -1,4 +1,4 @@
-/// Where requests come from: one way in, by name.
+/// Where requests come from: one way in, by name. ``ChannelRules`` tells what callers expect of it.
 public struct ChannelID: Hashable, Sendable, CustomStringConvertible {
     public let name: String
     /// Tells those apart who speak through one channel but each for himself; nil where one host speaks for all.
@@ -14,17 +14,13 @@ public struct ChannelID: Hashable, Sendable, CustomStringConvertible {
     /// The control socket, for requests by hand: whoever may speak there may end what another has begun.
     public static let control = ChannelID(name: "control")
 
+    /// The control socket, for hooks around the freeze of another agent.
+    public static let hooks = ChannelID(name: "hooks")
+
     /// The control socket, for a request that lasts as long as its caller's connection.
     public static func hold(_ connection: UInt64) -> ChannelID {
         ChannelID(name: "exec", caller: connection)
     }
-
-    /// Whether its FREEZEs come from callers who know nothing of one another: then a second FREEZE is no sign that
-    /// the first was given up, and is told to be busy.
-    var isShared: Bool { self == .control }
-
-    /// Whether a host speaks through it, that goes by what it is answered alone, and asks again when it has given up.
-    var isOfHost: Bool { !isShared && caller == nil }
 
     public var description: String { name }
 }
@@ -71,6 +67,8 @@ public struct AnswerDetail: Hashable, Sendable {
     public var reason: String?
     /// For a FREEZE that succeeded: when the freezer thaws, whatever else happens.
     public var windowDeadline: Moment?
+    /// For an operation that succeeded: the number of filesystems that are frozen, or were.
+    public var filesystems: Int?
     /// Nothing was frozen, because quiesced only rehearses.
     public var isDryRun = false
     /// For `acknowledge`: the hooks that needed attention.
@@ -110,7 +108,7 @@ public enum ChannelEvent: Hashable, Sendable {
     case registered(isStandIn: Bool)
     /// The host asks whether a backup would be possible. Answered by the coordinator.
     case hotBackup(OperationID)
-    case freeze(OperationID)
+    case freeze(OperationID, FreezeOptions = FreezeOptions())
     case thaw(OperationID, ThawWish = .own)
     /// An admin has seen what needs attention.
     case acknowledge(OperationID)

@@ -49,10 +49,12 @@ public struct PastRequest: Hashable, Sendable {
     public let workingHooks: [String]
     public let reason: String?
     public let isDryRun: Bool
+    /// What the request was besides a backup of the whole machine, in a few words; nil for such a backup.
+    public let purpose: String?
 
     public init(
         id: String, channel: String, ended: Moment, succeeded: Bool, level: String?,
-        workingHooks: [String], reason: String?, isDryRun: Bool
+        workingHooks: [String], reason: String?, isDryRun: Bool, purpose: String? = nil
     ) {
         self.id = id
         self.channel = channel
@@ -62,5 +64,6 @@ public struct PastRequest: Hashable, Sendable {
         self.workingHooks = workingHooks
         self.reason = reason
         self.isDryRun = isDryRun
+        self.purpose = purpose
     }
 }

@@ -39,6 +39,8 @@ public enum HookOutcome: Hashable, Sendable {
 
     public var isSkipped: Bool { if case .skipped = self { true } else { false } }
 
+    public var isNotStarted: Bool { if case .notStarted = self { true } else { false } }
+
     public var succeeded: Bool { failureClause == nil }
 
     /// What went wrong, to follow the hook's name; nil if nothing.

@@ -1,27 +1,42 @@
 import SystemPackage
 
-/// What a crashed daemon's life left, after its filesystems were thawed.
+/// How a window ended that was good to its end.
+public enum WindowOutcome: Hashable, Sendable {
+    /// Everything was frozen.
+    case snapshot(ConsistencyLevel)
+    /// Only hooks were called: another agent froze.
+    case hooksHeld
+
+    public var level: ConsistencyLevel? {
+        if case .snapshot(let level) = self { level } else { nil }
+    }
+}
+
+/// What a crashed daemon left, after its filesystems were thawed.
 public struct Leftover: Hashable, Sendable {
     public let requestID: RequestID
     public let channel: ChannelID
+    /// What the request asked for, so that a rehearsal does not count as a backup.
+    public let options: FreezeOptions
     /// Hooks that were started and not called for thaw, in the order of their thaw.
     public let hooksOwedThaw: [PlannedHook]
     /// Mount points whose FIFREEZE has still not returned.
     public let stuck: [FilePath]
-    /// How good the snapshot is, if the THAW had been answered with success.
-    public let level: ConsistencyLevel?
+    /// The end of the window; nil unless THAW had been answered with success.
+    public let outcome: WindowOutcome?
     /// Whether `quiescectl recover --force` had ended the request before the daemon ended.
     public let isEndedByHand: Bool
 
     public init(
-        requestID: RequestID, channel: ChannelID, hooksOwedThaw: [PlannedHook], stuck: [FilePath],
-        level: ConsistencyLevel? = nil, isEndedByHand: Bool = false
+        requestID: RequestID, channel: ChannelID, options: FreezeOptions = FreezeOptions(),
+        hooksOwedThaw: [PlannedHook], stuck: [FilePath], outcome: WindowOutcome? = nil, isEndedByHand: Bool = false
     ) {
-        self.isEndedByHand = isEndedByHand
-        self.level = level
         self.requestID = requestID
         self.channel = channel
+        self.options = options
         self.hooksOwedThaw = hooksOwedThaw
         self.stuck = stuck
+        self.outcome = outcome
+        self.isEndedByHand = isEndedByHand
     }
 }

@@ -11,7 +11,7 @@ public enum RequestEffect: Hashable, Sendable {
     /// Look now, at HOT_BACKUP, for what would make a FREEZE fail, and log it.
     case assess(isFreezerReady: Bool)
     /// A request begins: plan, open every filesystem, list the hooks. Answered by `opened` or `openingFailed`.
-    case open(StepID, RequestID, ChannelID)
+    case open(StepID, RequestID, ChannelID, FreezeOptions)
     /// The same again, for the same request. The first list of hooks stays: indices and the ledger's progress of hooks
     /// belong to it.
     case openAgain(StepID)
@@ -39,10 +39,10 @@ public enum RequestEffect: Hashable, Sendable {
     case startSession(StepID, index: Int, timeout: Duration)
     /// Let go of all session hooks that are held, at once. Each answers with `sessionEnded`.
     case releaseSessions(timeout: Duration)
-    /// A hook of an earlier life, by name, for thaw.
-    /// `level`: how good its request's snapshot is; nil if the request failed.
+    /// Call a hook for thaw, by name, whose freeze call was made by the previous instance. `outcome` is nil if the
+    /// request failed.
     case runLeftoverHook(
-        StepID, name: String, RequestID, ChannelID, level: ConsistencyLevel?, timeout: Duration)
+        StepID, name: String, RequestID, ChannelID, outcome: WindowOutcome?, timeout: Duration)
     /// End the hook that runs, which answers with `hookFinished`.
     case cancelHook
     /// Have the kernel expedite RCU grace periods, or no longer. The ledger notes it, for whoever recovers after a crash.
@@ -54,9 +54,8 @@ public enum RequestEffect: Hashable, Sendable {
     case answer(ChannelID, OperationID, OperationAnswer, AnswerDetail)
     /// Channels may open their devices again.
     case reopenChannels
-    /// The request was a good one, and its host knows: to be kept for the next life, should this one end before the thaw
-    /// hooks have.
-    case keepOutcome(ConsistencyLevel)
+    /// Keep the outcome in the ledger, for a restart before the last thaw hook has ended. THAW was answered with success.
+    case keepOutcome(WindowOutcome)
     /// Keep this, in place of what was kept, for `status`, `check` and the next life.
     case keepAttention([Attention])
     case note(LogNote)

@@ -13,10 +13,10 @@ public enum RequestEvent: Hashable, Sendable {
     case attentionRecalled([Attention])
 
     // From channels
-    /// The channel's host reaches us; `isStandIn` if it takes no snapshots, so that a rehearsal may tell it success.
+    /// The host can reach the channel. `isStandIn` if the device is not the kernel's: its requests are rehearsals.
     case registered(ChannelID, isStandIn: Bool)
     case hotBackup(ChannelID, OperationID)
-    case freeze(ChannelID, OperationID, RequestID)
+    case freeze(ChannelID, OperationID, RequestID, FreezeOptions = FreezeOptions())
     /// With what was found before, if `RequestMachine.endsWindow` says that the THAW ends a window.
     case thaw(ChannelID, OperationID, ThawWish = .own, WindowFindings = .none)
     case channelLost(ChannelID, reason: String)

@@ -7,25 +7,39 @@ extension RequestMachine {
     }
 
     mutating func hotBackup(_ channel: ChannelID, _ operation: OperationID) {
-        if beginningLosesWindow(of: channel) { return loseWindow(to: "HOT_BACKUP", channel, operation) }
+        if request?.channel == channel, isThawAwaited,
+            rules(of: channel).secondFreeze == .losesWindow
+        {
+            return loseWindow(to: "HOT_BACKUP", channel, operation)
+        }
         // A refusal can make the host save or pause the machine instead: what is wrong is said in the log.
         answer(channel, operation, .success)
         if state == .idle { emit(.assess(isFreezerReady: isFreezerReady)) }
     }
 
-    mutating func freezeAsked(_ channel: ChannelID, _ operation: OperationID, _ id: RequestID) {
+    mutating func freezeAsked(
+        _ channel: ChannelID, _ operation: OperationID, _ id: RequestID, _ options: FreezeOptions
+    ) {
         if state == .recovering || state == .stopped || shutdownReason != nil {
             return refuse(channel, operation, "quiesced is \(state == .recovering ? "recovering" : "stopping")")
         }
-        guard let request else { return begin(channel, operation, id, received: now) }
-        if beginningLosesWindow(of: channel) { return loseWindow(to: "FREEZE", channel, operation) }
+        guard let request else { return begin(channel, operation, id, options, received: now) }
+        if request.channel == channel, isThawAwaited {
+            switch rules(of: channel).secondFreeze {
+            case .losesWindow: return loseWindow(to: "FREEZE", channel, operation)
+            case .error: return refuse(channel, operation, "request \(request.id) is \(state.rawValue) already")
+            case .busy: break
+            }
+        }
         guard isEndingWindow || state == .thawHooks, request.channel == channel, waiting == nil else {
             return refuse(
                 channel, operation, "busy: request \(request.id) of \(request.channel) is \(state.rawValue)", .busy
             )
         }
-        let wait = WaitingFreeze(channel: channel, operation: operation, id: id, received: now)
-        if now >= waitingLimit(wait) { return refuse(channel, operation, "it could not be answered in time") }
+        let wait = WaitingFreeze(channel: channel, operation: operation, id: id, options: options, received: now)
+        if let limit = waitingLimit(wait), now >= limit {
+            return refuse(channel, operation, "it could not be answered in time")
+        }
         debts[channel] = nil
         waiting = wait
     }
@@ -35,7 +49,9 @@ extension RequestMachine {
     ) {
         if let wanted = wish.request, wanted != request?.id, wanted != waiting?.id {
             // A holder's own debt knows more.
-            if channel.caller != nil, debts[channel] != nil { return answerByDebt(channel, operation) }
+            if rules(of: channel).endsWindowWithConnection, debts[channel] != nil {
+                return answerByDebt(channel, operation)
+            }
             let reason = "request \(wanted) is over; what was taken in its window may be torn"
             return answer(
                 channel, operation, .failure, AnswerDetail(request: wanted, refusal: .lost, reason: reason))
@@ -44,21 +60,22 @@ extension RequestMachine {
         guard let request, state != .thawHooks else { return answerByDebt(channel, operation) }
         guard request.channel == channel else {
             if wish.isForced { return thawByForce(channel, operation, wish) }
-            return channel.isShared && debts[channel] == nil
+            let isToldOwner = rules(of: channel).thawWithoutWindow == .refusal && debts[channel] == nil
+            return isToldOwner
                 ? refuseForeign(request, channel, operation) : answerByDebt(channel, operation)
         }
         // A FREEZE whose channel was lost was not answered: the host may take it for anything.
         let isLost = request.wasFrozen || lostChannels[channel] != nil
         let meaning: PendingOperation.Meaning =
             switch state {
-            case .frozen, .rehearsing: wish.failure == nil || findings != .none ? .endsWindow : .harmless
+            case .frozen, .holding, .rehearsing: wish.failure == nil || findings != .none ? .endsWindow : .harmless
             default: isLost ? .lateThaw : .harmless
             }
         self.request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: meaning, received: now))
         switch state {
         case .frozen where findings != .none: loseWindow(by: findings)
-        case .frozen, .rehearsing:
+        case .frozen, .holding, .rehearsing:
             if let failure = wish.failure { return fail(failure) }
             if state == .frozen { beginThaw() } else { closeWindow() }
         case .thawing, .releasing: break
@@ -90,15 +107,15 @@ extension RequestMachine {
         request?.pendingOperations.removeAll { $0.channel == channel }
         if let request, request.channel == channel, state != .thawHooks {
             self.request?.freezeOperation = nil
-            // Whoever registers next gets the host's THAW for this request. A caller who held it never comes back.
-            if channel.caller == nil {
-                debts[channel] = .lost(reason: reason)
-            } else {
+            // The next registration gets the host's THAW for this request. A closed connection never comes back.
+            if rules(of: channel).endsWindowWithConnection {
                 self.request?.mayThawFollow = false
+            } else {
+                debts[channel] = .lost(reason: reason)
             }
             fail("the channel was lost: \(reason)")
         }
-        if channel.caller != nil {
+        if rules(of: channel).endsWindowWithConnection {
             debts[channel] = nil
             standIns.remove(channel)
         }
@@ -124,12 +141,7 @@ extension RequestMachine {
 
     // MARK: Answers
 
-    /// Whether the window is the channel's, and all that comes through it from one host.
-    private func beginningLosesWindow(of channel: ChannelID) -> Bool {
-        request?.channel == channel && (state == .frozen || state == .rehearsing) && channel.isOfHost
-    }
-
-    /// The host begins anew while we are frozen for it: it has given the first snapshot up.
+    /// The host begins again while everything is frozen for the host: the host has given up the first snapshot.
     private mutating func loseWindow(to name: String, _ channel: ChannelID, _ operation: OperationID) {
         request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: .startsAnew, received: now))
@@ -141,15 +153,16 @@ extension RequestMachine {
     ) {
         answer(
             channel, operation, .failure, AnswerDetail(request: request?.id, refusal: refusal, reason: reason))
-        // Other callers are told why, and any number of them may ask.
-        if channel.isOfHost { note(.warning, "FREEZE from \(channel) was answered with failure: \(reason)") }
+        // Other callers get the reason with the answer, and can ask any number of times.
+        if rules(of: channel).thawWithoutWindow == .failure {
+            note(.warning, "FREEZE from \(channel) was answered with failure: \(reason)")
+        }
         if debts[channel] == nil, request?.channel != channel { owe(channel, .harmless) }
     }
 
-    /// Remembers what the channel's next THAW is answered with. Callers who share a channel are told at once, and of
-    /// one's failed FREEZE another's THAW means nothing.
+    /// Remembers the answer to the channel's next THAW.
     mutating func owe(_ channel: ChannelID, _ debt: ThawDebt?) {
-        debts[channel] = channel.isShared && debt == .harmless ? nil : debt
+        debts[channel] = debt == .harmless && !rules(of: channel).expectsThawAfterFailure ? nil : debt
     }
 
     private mutating func answerByDebt(_ channel: ChannelID, _ operation: OperationID) {
@@ -161,11 +174,19 @@ extension RequestMachine {
             note(
                 .error, "THAW from \(channel) was answered with failure: \(reason)",
                 [.messageID: MessageID.thawedEarly.rawValue, .channel: channel.name])
-        case nil where !channel.isOfHost:
+        case nil: answerWithoutWindow(channel, operation)
+        }
+    }
+
+    private mutating func answerWithoutWindow(_ channel: ChannelID, _ operation: OperationID) {
+        switch rules(of: channel).thawWithoutWindow {
+        case .success:
+            answer(channel, operation, .success)
+        case .refusal:
             answer(
                 channel, operation, .failure,
                 AnswerDetail(refusal: .nothingFrozen, reason: "quiesced has frozen nothing"))
-        case nil:
+        case .failure:
             answer(
                 channel, operation, .failure,
                 AnswerDetail(refusal: .nothingFrozen, reason: "this quiesced has frozen nothing for it"))
@@ -199,22 +220,29 @@ extension RequestMachine {
     }
 
     /// How long a FREEZE may wait for the thaw hooks before it, so that it can still be answered in time.
-    func waitingLimit(_ waiting: WaitingFreeze) -> Moment {
-        waiting.received + (policy.freezeAnswerLimit - policy.longestFreeze)
+    func waitingLimit(_ waiting: WaitingFreeze) -> Moment? {
+        rules(of: waiting.channel).freezeAnswerLimit.map { waiting.received + ($0 - policy.longestFreeze) }
     }
 
     /// When a FREEZE that is still being worked on is given up, so that its failure can be answered in time. Each step
     /// keeps its own budget, but replans and the wait for the request before add to their sum.
     var freezeLimit: Moment? {
         guard let request, request.freezeOperation != nil, request.failure == nil else { return nil }
-        return request.record.started + (policy.freezeAnswerLimit - policy.freezeAnswerReserve)
+        let limit = rules(of: request.channel).freezeAnswerLimit
+        return limit.map { request.record.started + ($0 - policy.freezeAnswerReserve) }
+    }
+
+    /// When an operation that waits for the end of the window is answered with failure.
+    func thawLimit(_ pending: PendingOperation) -> Moment? {
+        rules(of: pending.channel).thawAnswerLimit.map { pending.received + $0 }
     }
 
     /// Operations that the thaw did not finish in time for are answered with failure; the thaw goes on.
     mutating func answerOverdueOperations() {
         guard isEndingWindow, let operations = request?.pendingOperations else { return }
-        let limit = DurationText.text(policy.thawAnswerLimit)
-        for pending in operations where now >= pending.received + policy.thawAnswerLimit {
+        for pending in operations {
+            guard let moment = thawLimit(pending), now >= moment else { continue }
+            let limit = DurationText.text(moment - pending.received)
             request?.pendingOperations.removeAll { $0 == pending }
             fail(
                 state == .releasing

@@ -73,7 +73,7 @@ extension RequestMachine {
         // Late answers are not heard any more.
         _ = nextStep(for: nil)
         answerAtEndOfWindow()
-        if request?.wasFrozen == true, let level = consistencyLevel { emit(.keepOutcome(level)) }
+        if request?.wasFrozen == true, let outcome { emit(.keepOutcome(outcome)) }
         startThawHooks()
     }
 
@@ -108,7 +108,9 @@ extension RequestMachine {
     }
 
     private func successDetail(_ meaning: PendingOperation.Meaning) -> AnswerDetail {
-        AnswerDetail(request: request?.id, reason: meaning == .endsWindow ? levelReason : nil)
+        var detail = AnswerDetail(request: request?.id, reason: meaning == .endsWindow ? levelReason : nil)
+        if meaning == .endsWindow, !policy.isDryRun { detail.filesystems = request?.targets.count }
+        return detail
     }
 
     private func failureDetail(_ meaning: PendingOperation.Meaning) -> AnswerDetail {
@@ -184,14 +186,22 @@ extension RequestMachine {
         if shutdownReason != nil { return stop() }
         if let waiting {
             self.waiting = nil
-            begin(waiting.channel, waiting.operation, waiting.id, received: waiting.received)
+            begin(waiting.channel, waiting.operation, waiting.id, waiting.options, received: waiting.received)
         }
+    }
+
+    /// The outcome of the window; nil after a failure.
+    private var outcome: WindowOutcome? {
+        guard let request, request.failure == nil else { return nil }
+        return request.options.freezes ? consistencyLevel.map(WindowOutcome.snapshot) : .hooksHeld
     }
 
     /// How good the snapshot is, if the request succeeds.
     var consistencyLevel: ConsistencyLevel? {
-        if let level = request?.leftoverLevel { return level }
-        guard let request, request.failure == nil, let planned = request.planned else { return nil }
+        if let outcome = request?.leftoverOutcome { return outcome.level }
+        guard let request, request.failure == nil, request.options.freezes, let planned = request.planned else {
+            return nil
+        }
         if planned.plan.lowersLevel { return .crash }
         // In a dry run the level is the best that a backup could reach.
         let working = request.record.isDryRun ? request.record.listedHooks : request.record.workingHooks
@@ -200,8 +210,8 @@ extension RequestMachine {
 
     /// Why the level is not the highest, and which filesystems the snapshot does not cover.
     var levelReason: String? {
-        if let level = request?.leftoverLevel {
-            guard level == .application else {
+        if let outcome = request?.leftoverOutcome {
+            guard outcome.level == .application else {
                 return "quiesced ended after the thaw, before the thaw hooks finished"
             }
             return
@@ -210,6 +220,7 @@ extension RequestMachine {
         }
         guard let request, let planned = request.planned else { return nil }
         if request.record.isDryRun { return "dry run: nothing was frozen, and no hook was called" }
+        if !request.options.freezes { return "only hooks were called: quiesced has frozen nothing" }
         let reasons = [Self.loweringReason(request, planned), Self.leftOutReason(planned.plan)]
         let text = reasons.compactMap(\.self).joined(separator: "; ")
         return text.isEmpty ? nil : text
@@ -217,6 +228,7 @@ extension RequestMachine {
 
     private static func loweringReason(_ request: ActiveRequest, _ planned: PlannedRequest) -> String? {
         if planned.plan.lowersLevel { return crashReason(planned.plan) }
+        if !request.options.callsHooks { return "no hooks were wanted" }
         if planned.hooks.isEmpty { return "there are no hooks" }
         if !request.failedHooks.isEmpty {
             return "failed hooks: " + request.failedHooks.map(escapedControlCharacters).joined(separator: ", ")
@@ -284,12 +296,17 @@ extension RequestMachine {
         }
         leftoverStuck = leftover.stuck
         var crashed = ActiveRequest(
-            id: leftover.requestID, channel: leftover.channel, hooksDeadline: now,
+            id: leftover.requestID, channel: leftover.channel, maxWindow: policy.maxWindow, hooksDeadline: now,
             record: RequestRecord(id: leftover.requestID, channel: leftover.channel, started: now))
+        crashed.record.options = leftover.options
         crashed.hooksOwedThaw = leftover.hooksOwedThaw.reversed().map(HookReference.leftover)
-        crashed.leftoverLevel = leftover.level
+        crashed.leftoverOutcome = leftover.outcome
         request = crashed
-        if leftover.level == nil {
+        if leftover.outcome == nil {
+            // A THAW that would succeed without a window may be the THAW of this request's window.
+            if rules(of: leftover.channel).thawWithoutWindow == .success {
+                debts[leftover.channel] = .lost(reason: "quiesced ended in the middle of this request")
+            }
             noteFailure(
                 leftover.isEndedByHand
                     ? Self.recoveredByForce

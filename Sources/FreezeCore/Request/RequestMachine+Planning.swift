@@ -19,12 +19,19 @@ enum Preparation: Hashable, Sendable {
 ///                   ↑______________|  the freezer ended
 /// ```
 extension RequestMachine {
-    mutating func begin(_ channel: ChannelID, _ operation: OperationID, _ id: RequestID, received: Moment) {
+    mutating func begin(
+        _ channel: ChannelID, _ operation: OperationID, _ id: RequestID, _ options: FreezeOptions, received: Moment
+    ) {
         debts[channel] = nil
+        var options = options
+        // The host behind a stand-in takes no snapshots.
+        if standIns.contains(channel) { options.isRehearsal = true }
         var new = ActiveRequest(
-            id: id, channel: channel, freezeOperation: operation, hooksDeadline: now,
+            id: id, channel: channel, maxWindow: maxWindow(of: channel, options),
+            freezeOperation: operation, hooksDeadline: now,
             record: RequestRecord(id: id, channel: channel, started: received))
         new.record.isDryRun = policy.isDryRun
+        new.record.options = options
         if isStuck {
             request = new
             let names = stuckMountPoints.map(\.escaped).joined(separator: ", ")
@@ -36,7 +43,12 @@ extension RequestMachine {
         }
         request = new
         state = .planning
-        emit(.open(nextStep(for: policy.planTimeout), id, channel))
+        emit(.open(nextStep(for: policy.planTimeout), id, channel, options))
+    }
+
+    private func maxWindow(of channel: ChannelID, _ options: FreezeOptions) -> Duration {
+        let limits = [policy.maxWindow, rules(of: channel).maxWindow, options.window].compactMap(\.self)
+        return limits.min() ?? policy.maxWindow
     }
 
     /// Something changed since the last plan. The hooks that have run stay the hooks of the request.
@@ -54,17 +66,19 @@ extension RequestMachine {
     mutating func opened(_ planned: PlannedRequest) {
         guard state == .planning, request?.preparation == .opening, let isAgain = request.map({ $0.replans > 0 })
         else { return }
+        let options = request?.options ?? FreezeOptions()
         // The hooks that have run are named by their place in the first list, for thaw too.
-        let hooks = request?.planned?.hooks ?? planned.hooks
+        let hooks = request?.planned?.hooks ?? (options.callsHooks ? planned.hooks : [])
         request?.planned = PlannedRequest(plan: planned.plan, hooks: hooks)
-        request?.targets = planned.plan.filesystems(.freeze)
-        request?.progress = Array(repeating: .planned, count: planned.plan.filesystems(.freeze).count)
+        let targets = options.freezes ? planned.plan.filesystems(.freeze) : []
+        request?.targets = targets
+        request?.progress = Array(repeating: .planned, count: targets.count)
         record(planned.plan)
         request?.record.refusedHooks = hooks.filter { $0.refusal != nil }
         for text in planned.plan.notes { note(.warning, text) }
         report(.planned(planned.plan, hooks))
         do throws(PlanError) {
-            try planned.plan.requireSomethingToFreeze()
+            if options.freezes { try planned.plan.requireSomethingToFreeze() }
         } catch {
             return fail(error.description)
         }
@@ -93,17 +107,14 @@ extension RequestMachine {
         self.request?.record.listedHooks = hooks.filter { $0.refusal == nil }.map(\.name)
         // The level is the best that a backup could reach.
         self.request?.failedHooks = hooks.filter { $0.refusal != nil }.map(\.name)
-        guard let operation = request.freezeOperation, standIns.contains(request.channel) else {
+        guard let operation = request.freezeOperation,
+            standIns.contains(request.channel) || rules(of: request.channel).tellsDryRun
+        else {
             return fail("this quiesced is started with --dry-run, and freezes nothing for a real host")
         }
         state = .rehearsing
-        _ = nextStep(for: policy.maxWindow)
-        self.request?.wasFrozen = true
-        self.request?.freezeOperation = nil
-        self.request?.record.answered = now
-        var detail = AnswerDetail(request: request.id, reason: levelReason)
-        detail.windowDeadline = deadline
-        answer(request.channel, operation, .success, detail)
+        _ = nextStep(for: request.maxWindow)
+        succeed(operation)
     }
 
     // MARK: Handing over
@@ -121,6 +132,8 @@ extension RequestMachine {
     mutating func freezerPrepared() {
         guard state == .planning, request?.preparation == .handedOver, let request else { return }
         self.request?.preparation = .confirmed
+        // Another agent flushes what it freezes.
+        if !request.options.freezes { return startFreezeHooks() }
         flush(in: request.replans > 0 ? .flushingAgain : .flushing)
     }
 

@@ -70,7 +70,7 @@ extension RequestMachine {
 
     // MARK: Freeze hooks
 
-    private mutating func startFreezeHooks() {
+    mutating func startFreezeHooks() {
         state = .freezeHooks
         request?.hooksDeadline = now + policy.hooksTotalTimeout
         runNextFreezeHook()
@@ -80,7 +80,7 @@ extension RequestMachine {
     private mutating func startSessionHooks() {
         request?.nextHook = 0
         guard request?.planned?.hooks.contains(where: { $0.kind == .session }) == true else {
-            return startFreezing()
+            return isHooksOnly ? hold() : startFreezing()
         }
         state = .sessionHooks
         let remaining = request?.hooksRemaining ?? policy.hooksTotalTimeout
@@ -89,10 +89,22 @@ extension RequestMachine {
     }
 
     private mutating func freezeHooksAreDone() {
-        guard state == .freezeHooks else { return flush(in: .flushingLast) }
+        guard state == .freezeHooks else { return isHooksOnly ? hold() : flush(in: .flushingLast) }
         let deadline = request?.hooksDeadline ?? now
         request?.hooksRemaining = deadline - now
+        if isHooksOnly { return startSessionHooks() }
         flush(in: .flushingAgain)
+    }
+
+    private var isHooksOnly: Bool { request?.options.freezes == false }
+
+    /// The hooks hold their applications, and another agent freezes.
+    private mutating func hold() {
+        guard let request, let operation = request.freezeOperation else { return }
+        state = .holding
+        _ = nextStep(for: request.maxWindow)
+        self.request?.windowDeadline = deadline
+        succeed(operation)
     }
 
     /// Plain hooks first, then session hooks, each kind in the order of the names: a plain hook never runs under the lock
@@ -148,7 +160,7 @@ extension RequestMachine {
         case .leftover(let hook):
             emit(
                 .runLeftoverHook(
-                    step, name: hook.name, request.id, request.channel, level: request.leftoverLevel,
+                    step, name: hook.name, request.id, request.channel, outcome: request.leftoverOutcome,
                     timeout: timeout))
         }
     }
@@ -275,7 +287,7 @@ extension RequestMachine {
         let isFirst = request?.failure == nil
         noteFailure(reason, about: subject)
         switch state {
-        case .planning, .flushing, .flushingAgain, .checking, .flushingLast, .rehearsing:
+        case .planning, .flushing, .flushingAgain, .checking, .flushingLast, .rehearsing, .holding:
             endWithoutWindow()
         case .freezeHooks, .sessionHooks:
             if request?.runningHook == nil {

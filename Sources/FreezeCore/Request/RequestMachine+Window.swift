@@ -9,8 +9,9 @@ extension RequestMachine {
     mutating func startFreezing() {
         state = .freezing
         request?.record.windowOpened = now
-        request?.windowDeadline = now + policy.maxWindow
-        _ = nextStep(for: min(policy.freezeTimeout, policy.maxWindow))
+        let maxWindow = request?.maxWindow ?? policy.maxWindow
+        request?.windowDeadline = now + maxWindow
+        _ = nextStep(for: min(policy.freezeTimeout, maxWindow))
         // A plan may leave levels out, or have only filesystems to flush.
         guard let first = request?.targets.compactMap(\.level).min() else { return levelMayBeComplete() }
         freezeLevel(first)
@@ -106,11 +107,18 @@ extension RequestMachine {
         guard let request, let operation = request.freezeOperation else { return }
         state = .frozen
         deadline = request.windowDeadline
+        succeed(operation)
+    }
+
+    /// Answers FREEZE with success. The window ends at `deadline`.
+    mutating func succeed(_ operation: OperationID) {
+        guard let request else { return }
         self.request?.wasFrozen = true
         self.request?.freezeOperation = nil
         self.request?.record.answered = now
         var detail = AnswerDetail(request: request.id, reason: levelReason)
-        detail.windowDeadline = request.windowDeadline
+        detail.windowDeadline = deadline
+        detail.filesystems = policy.isDryRun ? 0 : request.targets.count
         answer(request.channel, operation, .success, detail)
     }
 

@@ -79,17 +79,20 @@ public struct RequestMachine: Sendable {
 
     /// When `timePassed` is due; nil if nothing is timed.
     public var nextDeadline: Moment? {
-        var moments = [deadline, search?.limit, freezeLimit, waiting.map(waitingLimit)].compactMap(\.self)
+        var moments = [deadline, search?.limit, freezeLimit, waiting.flatMap(waitingLimit)].compactMap(\.self)
         if isEndingWindow {
-            moments += (request?.pendingOperations ?? []).map { $0.received + policy.thawAnswerLimit }
+            moments += (request?.pendingOperations ?? []).compactMap(thawLimit)
         }
         return moments.min()
     }
 
-    /// Whether anything is, or may be, frozen by us: then nothing is logged, started or opened (P7).
+    func rules(of channel: ChannelID) -> ChannelRules { policy.rules(of: channel) }
+
+    /// Whether anything is, or may be, frozen by us, or by another agent whose hooks hold: then nothing is logged, started
+    /// or opened (P7).
     public var isWindowOpen: Bool {
         switch state {
-        case .freezing, .verifying, .frozen, .thawing: true
+        case .freezing, .verifying, .frozen, .holding, .thawing: true
         default: false
         }
     }
@@ -102,7 +105,10 @@ public struct RequestMachine: Sendable {
     var isEndingWindow: Bool { state == .thawing || state == .releasing }
 
     /// Until when "frozen" is true: then the freezer thaws, whatever this process does.
-    public var frozenUntil: Moment? { state == .frozen ? request?.windowDeadline : nil }
+    public var frozenUntil: Moment? { state == .frozen || state == .holding ? request?.windowDeadline : nil }
+
+    /// Whether FREEZE was answered with success, and THAW is awaited.
+    var isThawAwaited: Bool { state == .frozen || state == .holding || state == .rehearsing }
 
     // MARK: What the driver reads
 
@@ -142,7 +148,8 @@ public struct RequestMachine: Sendable {
 
         case .registered(let channel, let isStandIn): registered(channel, isStandIn: isStandIn)
         case .hotBackup(let channel, let operation): hotBackup(channel, operation)
-        case .freeze(let channel, let operation, let id): freezeAsked(channel, operation, id)
+        case .freeze(let channel, let operation, let id, let options):
+            freezeAsked(channel, operation, id, options)
         case .thaw(let channel, let operation, let wish, let findings):
             thawAsked(channel, operation, wish, findings)
         case .channelLost(let channel, let reason): channelLost(channel, reason)
@@ -182,12 +189,13 @@ public struct RequestMachine: Sendable {
         if let memory = findings.memory { request?.memory = memory }
         // Last of all once more: what a deadline leads to may have been waited for too long already.
         defer { answerOverdueOperations() }
-        if let waiting, now >= waitingLimit(waiting) {
+        if let waiting, let limit = waitingLimit(waiting), now >= limit {
             refuseWaiting("the hooks of the request before took too long")
         }
         answerOverdueOperations()
         if let freezeLimit, now >= freezeLimit {
-            fail("FREEZE could not be finished within \(DurationText.text(policy.freezeAnswerLimit))")
+            let limit = owner.flatMap { rules(of: $0).freezeAnswerLimit } ?? .zero
+            fail("FREEZE could not be finished within \(DurationText.text(limit))")
         }
         if let search, now >= search.limit { searchTimedOut() }
         guard let deadline, now >= deadline else { return }
@@ -198,7 +206,7 @@ public struct RequestMachine: Sendable {
         case .checking, .verifying: fail("reading the mount table took too long")
         case .freezeHooks, .sessionHooks, .thawHooks: hookTimedOut()
         case .freezing: freezeTimedOut()
-        case .frozen: fail(windowExpired)
+        case .frozen, .holding: fail(windowExpired)
         case .rehearsing: fail("THAW did not come within freeze.max_window")
         case .thawing: thawTimedOut()
         case .releasing: releaseTimedOut()
@@ -244,9 +252,9 @@ public struct RequestMachine: Sendable {
 
     /// What is said when the window was ended by its deadline, by whoever noticed first.
     var windowExpired: String {
-        let limit = DurationText.text(policy.maxWindow)
+        let limit = DurationText.text(request?.maxWindow ?? policy.maxWindow)
         // A connection that holds its window is the one of `quiescectl exec`, or of a program like it.
-        guard owner?.caller == nil else {
+        guard owner.map({ !rules(of: $0).endsWindowWithConnection }) ?? true else {
             return "the command ran longer than the window, freeze.max_window (\(limit)): everything was "
                 + "thawed, the snapshot may be torn"
         }

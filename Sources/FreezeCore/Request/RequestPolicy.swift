@@ -29,15 +29,14 @@ public struct RequestPolicy: Sendable, Hashable {
     public var freezeTimeout = Duration.seconds(10)
     /// From the first FIFREEZE to the last FITHAW.
     public var maxWindow = Duration.seconds(60)
-    /// FREEZE is answered within this, counted from its arrival, or not at all. The Hyper-V driver gives up after 900 s
-    /// (VSS_FREEZE_TIMEOUT, drivers/hv/hv_snapshot.c) and takes a late answer for the answer to its next operation,
-    /// so 30 s are kept free.
-    public var freezeAnswerLimit = Duration.seconds(870)
-    /// What is left of that when an unfinished FREEZE is given up: for the end of the running hook, or for the thaw,
-    /// level by level and with a take-over.
+    /// The rules of each channel, by the name of the channel. A name that is not here gets the default rules.
+    public var channels = [
+        ChannelID.hyperV.name: ChannelRules.hyperV, ChannelID.control.name: .control,
+        ChannelID.hold(0).name: .hold, ChannelID.hooks.name: .hooks,
+    ]
+    /// The part of a channel's limit for FREEZE that is left when an unfinished FREEZE is given up: for the end of the
+    /// running hook, or for the thaw, step by step and with a take-over.
     public var freezeAnswerReserve = Duration.seconds(30)
-    /// THAW is answered within this, with failure if need be (the host gives up after 30 s).
-    public var thawAnswerLimit = Duration.seconds(20)
     /// How long the freezer may stay silent when it should thaw, before the daemon thaws in its place.
     public var freezerPatience = Duration.seconds(2)
     /// How long the daemon's own thaw is waited for before a filesystem counts as stuck.
@@ -59,6 +58,11 @@ public struct RequestPolicy: Sendable, Hashable {
     public var maximumReplans = 3
 
     public init() {}
+
+    public func rules(of channel: ChannelID) -> ChannelRules { channels[channel.name] ?? ChannelRules() }
+
+    /// The shortest limit of any channel for FREEZE, which has to hold the longest FREEZE; nil for no limit.
+    public var shortestFreezeAnswerLimit: Duration? { channels.values.compactMap(\.freezeAnswerLimit).min() }
 
     /// The longest that a FREEZE can take by these limits: planning, two flushes, the hooks, the flush while session
     /// hooks hold, and the freezing.

@@ -47,9 +47,11 @@ public struct RequestRecord: Hashable, Sendable {
     public var reason: String?
     /// What a failure is about, if that has a name.
     public var subject: FailureSubject?
-    /// Nothing was frozen and no hook called: quiesced only rehearsed.
+    /// What the request asked for. A request of a stand-in is a rehearsal.
+    public var options = FreezeOptions()
+    /// True for a dry run: no filesystem was frozen, and no hook called.
     public var isDryRun = false
-    /// The hooks that a rehearsal would have called, in the order of freeze.
+    /// The hooks that a dry run would have called, in the order of freeze.
     public var listedHooks: [String] = []
 
     /// The hooks that did their work before the freeze, in the order of their calls: the level `application` rests on them.

@@ -19,6 +19,8 @@ public enum RequestState: String, Sendable, Hashable, CaseIterable {
     case frozen
     /// A dry run that has answered FREEZE: nothing is frozen, and THAW is awaited.
     case rehearsing
+    /// Hooks hold their applications, and another agent freezes: quiesced has frozen nothing, and THAW is awaited.
+    case holding = "holding for another agent"
     case thawing
     /// Everything is thawed; session hooks let go of what they hold, before THAW is answered.
     case releasing = "releasing session hooks"

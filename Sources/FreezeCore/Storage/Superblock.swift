@@ -84,6 +84,9 @@ struct Superblock {
             }
             because = ", included by \(selector)"
         }
+        if firstMount.kind != .cachingLayer, !isSelected(policy.selection) {
+            return Verdict(action: .skip, reason: "not selected by the request")
+        }
         let type = escapedControlCharacters(firstMount.filesystemType)
         switch firstMount.kind {
         case .freezable:

@@ -43,29 +43,13 @@ public struct SuperblockOptions: Hashable, Sendable, ExpressibleByStringLiteral,
             let isLast = rest.starts(with: Self.subvolume)
             let end = isLast ? rest.endIndex : rest.firstIndex(of: comma) ?? rest.endIndex
             let option = rest[..<end]
-            if option.starts(with: wanted) { return Self.decoded(option.dropFirst(wanted.count)) }
+            if option.starts(with: wanted) { return octalUnescaped(option.dropFirst(wanted.count)) }
             rest = rest[end...].dropFirst()
         }
         return nil
     }
 
     private static let subvolume = Array("subvol=".utf8)
-
-    /// With `\054` as a comma (fs/seq_file.c: seq_escape_mem).
-    private static func decoded(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
-        var result: [UInt8] = []
-        var rest = bytes
-        while let byte = rest.popFirst() {
-            let digits = rest.prefix(3)
-            if byte == UInt8(ascii: "\\"), digits.count == 3, digits.allSatisfy({ (0x30...0x37).contains($0) }) {
-                result.append(digits.reduce(0) { $0 &* 8 &+ ($1 - 0x30) })
-                rest = rest.dropFirst(3)
-            } else {
-                result.append(byte)
-            }
-        }
-        return result
-    }
 }
 
 private let comma = UInt8(ascii: ",")

@@ -72,12 +72,13 @@ final class CancelAtSignal: Sendable {
         let status = try connection.status()
         if let request = progress.current, status.request?.id == request {
             // By name: a late signal ends nobody else's window.
-            _ = try? connection.thaw(force: isHeld, request: request, failure: reason)
+            _ = try? connection.thaw(
+                ThawParameters(force: isHeld, request: request, failure: reason))
             return true
         }
         guard !isHeld, [.thawing, .releasing, .thawHooks].contains(status.state) else { return false }
         // It waits for the end of the request before it, which this does not disturb.
-        _ = try? connection.thaw(failure: reason)
+        _ = try? connection.thaw(ThawParameters(failure: reason))
         return true
     }
 

@@ -28,14 +28,12 @@ struct ControlConnection: Sendable {
     }
 
     /// Answered when everything is frozen or nothing is: the daemon keeps the time.
-    func freeze(hold: Bool) throws(ControlFailure) -> FreezeReply {
-        try call(.freeze, FreezeParameters(hold: hold), timeout: nil)
+    func freeze(_ parameters: FreezeParameters) throws(ControlFailure) -> FreezeReply {
+        try call(.freeze, parameters, timeout: nil)
     }
 
-    func thaw(force: Bool = false, request: String? = nil, failure: String? = nil) throws(ControlFailure)
-        -> ThawReply
-    {
-        try call(.thaw, ThawParameters(force: force, request: request, failure: failure), timeout: nil)
+    func thaw(_ parameters: ThawParameters) throws(ControlFailure) -> ThawReply {
+        try call(.thaw, parameters, timeout: nil)
     }
 
     func acknowledge() throws(ControlFailure) -> AcknowledgeReply {

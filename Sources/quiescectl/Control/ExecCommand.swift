@@ -32,10 +32,14 @@ struct ExecCommand: ParsableCommand {
 
             Examples:
               quiescectl exec -- take-snapshot --volume data
+              quiescectl exec --rehearsal -- sleep 5
               quiescectl exec -- sh -c 'ssh array snapshot create vm7'
             """)
 
     @OptionGroup var options: SocketOption
+
+    @Flag(help: "Do not count the request as a backup.")
+    var rehearsal = false
 
     @Flag(help: "Afterwards print the request's record as JSON.")
     var json = false
@@ -57,14 +61,15 @@ struct ExecCommand: ParsableCommand {
         let reply: FreezeReply
         let cancel = try CancelAtSignal(socket, progress, isHeld: true) { connection.close() }
         do throws(ControlFailure) {
-            reply = try connection.freeze(hold: true)
+            reply = try connection.freeze(FreezeParameters(hold: true, rehearsal: rehearsal ? true : nil))
         } catch {
             throw progress.failed(error, isCancelled: cancel.wasAsked, connection)
         }
         cancel.stop()
         if cancel.wasAsked {
             // It came while the answer was on its way.
-            _ = try? connection.thaw(request: reply.request, failure: CancelAtSignal.reason)
+            _ = try? connection.thaw(
+                ThawParameters(request: reply.request, failure: CancelAtSignal.reason))
             _ = progress.finished(reply.request)
             connection.close()
             throw ControlFailure.cancelled(request: reply.request)
@@ -72,7 +77,7 @@ struct ExecCommand: ParsableCommand {
         let child = reply.dryRun ? .notRun : run(program, reply.request, progress)
         let lost: ControlFailure?
         do throws(ControlFailure) {
-            _ = try connection.thaw(request: reply.request, failure: child.failure)
+            _ = try connection.thaw(ThawParameters(request: reply.request, failure: child.failure))
             lost = nil
         } catch {
             lost = error.about(reply.request)

@@ -119,7 +119,7 @@ struct ProgressPrinter {
         case .thawing: "thawing"
         case .releasing: "releasing session hooks"
         case .recovering, .idle, .freezeHooks, .checking, .sessionHooks, .verifying, .frozen, .rehearsing,
-            .thawHooks, .stopped:
+            .holding, .thawHooks, .stopped:
             nil
         }
     }

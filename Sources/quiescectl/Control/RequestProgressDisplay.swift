@@ -178,7 +178,9 @@ final class RequestProgressDisplay: Sendable {
             if event.kind == .failed, request == state.current, state.answered.contains(request) {
                 state.windowLost()
             }
-            if event.state == .frozen || event.state == .rehearsing { state.answered.insert(request) }
+            if let entered = event.state, [.frozen, .holding, .rehearsing].contains(entered) {
+                state.answered.insert(request)
+            }
             if let record = event.record { state.records[request] = record }
         }
     }

@@ -32,8 +32,11 @@ struct RequestSummary {
 
     private var result: String {
         switch record.result {
-        case .succeeded where record.isDryRun: "rehearsed"
-        case .succeeded: "succeeded, level \(levelText(record.level, workingHooks: record.workingHooks))"
+        case .succeeded where record.isDryRun: "dry run succeeded"
+        case .succeeded where record.hooksOnly == true: "succeeded, hooks only"
+        case .succeeded:
+            (record.rehearsal == true ? "rehearsal succeeded" : "succeeded")
+                + ", level \(levelText(record.level, workingHooks: record.workingHooks))"
         case .failed where record.isLost:
             isReasonTold ? "LOST" : "LOST: do not trust what was taken in this window"
         case .failed: "FAILED"

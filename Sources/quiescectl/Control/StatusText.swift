@@ -63,8 +63,11 @@ struct StatusText {
     }
 
     private func backup(_ backup: ControlStatus.Backup) -> String {
-        let level = backup.dryRun == true ? "dry run" : levelText(backup.level, workingHooks: backup.workingHooks)
-        let result = backup.result == .succeeded ? level : backup.dryRun == true ? "dry run FAILED" : "FAILED"
+        let purpose = backup.dryRun == true ? "dry run" : backup.purpose
+        let level = backup.level.map { levelText($0, workingHooks: backup.workingHooks) }
+        let words =
+            backup.result == .succeeded ? [purpose, backup.dryRun == true ? nil : level] : [purpose, "FAILED"]
+        let result = words.compactMap(\.self).joined(separator: ", ")
         let reason = backup.reason.map { ": \($0)" } ?? ""
         return
             "\(result), \(ago(backup.age)), through the channel \(backup.channel) (request \(backup.id))\(reason)"

@@ -1,6 +1,8 @@
 import Configuration
 import FreezeCore
+import Glibc
 import Hooks
+import LinuxCalls
 import SystemPackage
 
 /// One round of one hook: what a request does with it, without the freeze.
@@ -20,42 +22,93 @@ struct HookRehearsal {
         }
     }
 
+    private struct State {
+        var calls: [HookRun] = []
+        var running: HookCall?
+        var isCancelled = false
+    }
+
+    private let state = Monitor(State())
     private let hook: Hook
     private let requestID: RequestID
-    private let round: HookRound
+    private let plan: FreezePlan
+    private let policy: RequestPolicy
+    private let runner: HookRunner
 
-    /// - Parameter plan: what the hook is told would be frozen.
-    init(_ candidate: HookCandidate, _ configuration: Configuration, plan: FreezePlan) {
-        var hook = candidate.hook
-        // A failure is one whatever the configuration makes of it.
-        hook.onFailure = .abort
+    /// - Parameter plan: The filesystems that the hook is told would be frozen.
+    init(_ hook: Hook, _ configuration: Configuration, plan: FreezePlan) {
         self.hook = hook
+        self.plan = plan
         requestID = RequestID("rehearsal-" + String(UInt32.random(in: 0x1000_0000 ... .max), radix: 16))
-        // Alone it has the whole budget.
-        let policy = RequestPolicy(configuration)
-        round = HookRound(
-            [HookCandidate(hook: hook, verdict: candidate.verdict)],
-            context: HookRound.Context(plan, requestID: requestID, channel: ChannelID(name: "rehearsal")),
-            policy: policy, runner: HookRunner(runDirectory: configuration.paths.run))
+        policy = RequestPolicy(configuration)
+        runner = HookRunner(runDirectory: configuration.paths.run)
     }
 
     /// SIGINT, SIGTERM and SIGHUP cut freeze short; thaw follows all the same (P4), and is not to be interrupted.
     func perform() throws(Errno) -> Result {
         let interruption = try Interruption()
-        interruption.handle { [round] in round.cancel() }
-        round.freeze()
-        round.thaw(failure: interruption.hasHappened ? "it was interrupted" : nil)
+        interruption.handle { [state] in
+            state.update { state in
+                state.isCancelled = true
+                state.running?.cancel()
+            }
+        }
+        freeze()
+        let outcome = state.update { $0.calls.first?.outcome }
+        if hook.kind == .plain, let outcome, !outcome.isNotStarted {
+            thaw(succeeded: outcome.succeeded && !interruption.hasHappened, didWork: outcome.didWork)
+        }
         return Result(
-            hook: hook, requestID: requestID, calls: round.calls, wasInterrupted: interruption.hasHappened)
+            hook: hook, requestID: requestID, calls: state.update { $0.calls },
+            wasInterrupted: interruption.hasHappened)
     }
-}
 
-extension HookRound.Context {
-    /// - Parameter plan: what hooks are told is frozen.
-    init(_ plan: FreezePlan, requestID: RequestID, channel: ChannelID) {
-        self.init(
-            requestID: requestID, channel: channel,
+    /// A session is released as soon as it is held, and its end waited for.
+    private func freeze() {
+        let isOver = Monitor(false)
+        let call = runner.call(
+            hook, context: context(.freeze),
+            sessionEnded: { [state] run in
+                state.update { $0.calls.append(run) }
+                isOver.update { $0 = true }
+            },
+            completion: { [state, policy] run, session in
+                state.update { $0.calls.append(run) }
+                session?.release(within: policy.sessionReleaseTimeout)
+                if session == nil { isOver.update { $0 = true } }
+            })
+        state.update { state in
+            state.running = call
+            if state.isCancelled { call?.cancel() }
+        }
+        _ = isOver.wait(until: nil) { $0 ? true : nil }
+    }
+
+    /// Tried as often as in a request.
+    private func thaw(succeeded: Bool, didWork: Bool) {
+        let best: ConsistencyLevel = didWork ? .application : .filesystem
+        let level = plan.lowersLevel ? ConsistencyLevel.crash : best
+        let context = context(.thaw, result: succeeded ? .ok : .failed, level: succeeded ? level : nil)
+        for attempt in 1...policy.thawHookAttempts {
+            let result = Monitor<HookRun?>(nil)
+            runner.call(hook, context: context) { run, _ in result.update { $0 = run } }
+            guard let run = result.wait(until: nil, { $0 }) else { continue }
+            if run.outcome.isNotStarted, attempt < policy.thawHookAttempts {
+                usleep(UInt32(policy.thawHookRetryPause.milliseconds * 1000))
+                continue
+            }
+            return state.update { $0.calls.append(run) }
+        }
+    }
+
+    /// As of a request, in which the hook has the whole time.
+    private func context(
+        _ phase: HookPhase, result: HookContext.Result? = nil, level: ConsistencyLevel? = nil
+    ) -> HookContext {
+        HookContext(
+            requestID: requestID, channel: ChannelID(name: "rehearsal"), phase: phase, result: result,
+            level: level,
             mountPoints: plan.filesystems(.freeze).filter(\.isInSight).map(\.mountPoint),
-            level: plan.lowersLevel ? .crash : .application)
+            timeout: min(hook.timeout ?? policy.hookTimeout, policy.hooksTotalTimeout))
     }
 }

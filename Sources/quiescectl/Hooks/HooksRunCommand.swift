@@ -39,7 +39,7 @@ struct HooksRunCommand: ParsableCommand {
         let candidate = try find(in: configuration)
         try requireIdle(configuration)
         let plan = try FreezePlan.ofThisMachine(configuration, for: "hooks run")
-        let rehearsal = HookRehearsal(candidate, configuration, plan: plan)
+        let rehearsal = HookRehearsal(candidate.hook, configuration, plan: plan)
         if !output.json { try printLines(["Rehearsing \(escapedControlCharacters(name)). Nothing is frozen."]) }
         // From here on nothing may end this before the hook was called for thaw: not even a reader that has gone.
         signal(SIGPIPE, SIG_IGN)

@@ -1,6 +1,7 @@
 import FreezeCore
 import History
 import Hooks
+import LinuxCalls
 import Presentation
 
 /// What a rehearsal came to, for a terminal.
@@ -71,7 +72,7 @@ struct RehearsalDocument: Encodable {
         requestID = result.requestID.text
         succeeded = result.succeeded
         interrupted = result.wasInterrupted
-        calls = HistoryRecord.Hook.documents(
-            of: result.calls, in: result.requestID, channel: ChannelID(name: "rehearsal"))
+        let start = result.calls.first?.started ?? .now
+        calls = result.calls.map { HistoryRecord.Hook($0, start: start) }
     }
 }

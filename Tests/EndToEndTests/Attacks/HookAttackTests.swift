@@ -60,17 +60,13 @@ extension EndToEnd {
             try makeTypist(rig, "60-db.session", after: Self.session)
             let options = "--config \(rig.configuration)"
             let control = "\(ScratchWorld.programs)/quiescectl"
-            let round = try shell(
-                running: "\(control) hooks freeze \(options) && \(control) hooks thaw \(options)")
-            #expect(try round.waitForExit() == 0)
-            #expect(round.text.contains("status 0") && round.text.contains("<>"), "\(round.text)")
-
             let daemon = "\(ScratchWorld.programs)/quiesced \(options) & trap 'kill $!' EXIT"
+            let start = "until \(control) hooks freeze \(options) 2>/dev/null; do sleep 0.1; done"
             let shell = try shell(
                 running:
-                    "\(daemon); until \(control) exec \(options) -- true 2>/dev/null; do sleep 0.1; done")
+                    "\(daemon); \(start); \(control) hooks thaw \(options) && \(control) exec \(options) -- true")
             #expect(try shell.waitForExit() == 0)
-            #expect(shell.text.contains("<>"), "\(shell.text)")
+            #expect(shell.text.contains("status 0") && shell.text.contains("<>"), "\(shell.text)")
             let traced = try rig.traced()
             #expect(traced.count >= 6 && traced.allSatisfy { $0 == "session own, terminal 0" }, "\(traced)")
         }
@@ -80,8 +76,9 @@ extension EndToEnd {
             try rig.install(
                 hook: "50-app",
                 """
+                if [ $1 = freeze ]; then echo $$ >$TRACE.process; fi
                 echo "$1" >> $TRACE
-                if [ $1 = freeze ]; then echo $$ >$TRACE.process; sleep 86398; fi
+                if [ $1 = freeze ]; then sleep 86398; fi
                 """)
             let control = ScratchWorld.programs.appending("quiescectl")
             let program = try TerminalProgram(

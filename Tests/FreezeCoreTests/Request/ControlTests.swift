@@ -221,7 +221,7 @@ struct ControlTests {
     }
 
     @Test("P1: THAW by force is not answered before all is thawed, and in time if it never is")
-    func forceTakesTime() {
+    func forceTakesTime() throws {
         var (bench, _) = WindowTests.bench(in: .frozen)
         let forced = bench.thaw(.control, isForced: true)
         for index in [2, 1] { bench.send(.thawed(index, bench.result())) }
@@ -230,7 +230,8 @@ struct ControlTests {
         for _ in 0..<10 where bench.told(forced) == nil { bench.waitForDeadline() }
         // What hangs is no window of the control socket's that was lost.
         #expect(bench.told(forced)?.detail.refusal == .failed)
-        #expect(bench.now - begin <= RequestPolicy().thawAnswerLimit)
+        let limit = try #require(ChannelRules.control.thawAnswerLimit)
+        #expect(bench.now - begin <= limit)
         #expect(bench.machine.lostChannels[.control] == nil)
     }
 

@@ -126,7 +126,7 @@ struct DryRunTests {
         _ = bench.freeze(channel)
         bench.goOn(to: .rehearsing)
         let second = bench.freeze(channel)
-        let goesOn = channel.isOfHost == false
+        let goesOn = RequestPolicy().rules(of: channel).secondFreeze == .busy
         #expect(bench.told(second)?.verdict == .failure)
         #expect(bench.told(second)?.detail.refusal == (goesOn ? .busy : .lost))
         #expect(bench.machine.state == (goesOn ? .rehearsing : .idle))

@@ -84,7 +84,7 @@ struct HoldTests {
         let thaw = bench.thaw(.hold(8))
         #expect(bench.told(thaw)?.verdict == .success, "it follows a FREEZE that failed")
         let again = bench.thaw(.hold(8))
-        #expect(bench.told(again)?.detail.refusal == .nothingFrozen)
+        #expect(bench.told(again)?.detail.refusal == .notOwner)
         #expect(bench.machine.state == .frozen)
         #expect(bench.machine.owner == Self.hold)
     }

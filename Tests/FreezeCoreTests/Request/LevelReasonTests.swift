@@ -33,7 +33,7 @@ import Testing
     func `a good request of a crashed quiesced says that its record lists no hooks`(level: ConsistencyLevel) {
         let leftover = Leftover(
             requestID: RequestID("old"), channel: MachineBench.host, hooksOwedThaw: [PlannedHook(name: "10-a")],
-            stuck: [], level: level)
+            stuck: [], outcome: .snapshot(level))
         var bench = MachineBench(recovered: leftover)
         bench.goOn(to: .idle)
         #expect(bench.lastRecord?.level == level && bench.lastRecord?.workingHooks == [])

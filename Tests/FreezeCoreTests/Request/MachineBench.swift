@@ -87,9 +87,11 @@ struct MachineBench {
         }
     }
 
-    mutating func freeze(_ channel: ChannelID = host) -> OperationID {
+    mutating func freeze(
+        _ channel: ChannelID = host, _ options: FreezeOptions = FreezeOptions()
+    ) -> OperationID {
         let operation = newOperation()
-        send(.freeze(channel, operation, RequestID("request \(operation.number)")))
+        send(.freeze(channel, operation, RequestID("request \(operation.number)"), options))
         return operation
     }
 
@@ -143,7 +145,7 @@ struct MachineBench {
     private func answer() -> RequestEvent? {
         for effect in effects {
             switch effect {
-            case .open(let step, _, _), .openAgain(let step):
+            case .open(let step, _, _, _), .openAgain(let step):
                 return .opened(step, PlannedRequest(plan: plan, hooks: hooks))
             case .handOver: return .freezerPrepared
             case .flush(let step, _): return .flushFinished(step)
@@ -219,7 +221,7 @@ struct MachineBench {
     var step: StepID? {
         for effect in effects {
             switch effect {
-            case .open(let step, _, _), .openAgain(let step), .handOver(let step), .flush(let step, _),
+            case .open(let step, _, _, _), .openAgain(let step), .handOver(let step), .flush(let step, _),
                 .checkMounts(let step), .pollMounts(let step), .verify(let step):
                 return step
             case .runHook(let step, _, _, _, _, _): return step

@@ -109,7 +109,7 @@ struct RequestTests {
     @Test("P3: a THAW that takes longer than its limit is answered with failure, and nothing is LOST afterwards")
     func overdueThaw() {
         var policy = RequestPolicy()
-        policy.thawAnswerLimit = .seconds(3)
+        policy.channels[MachineBench.host.name]?.thawAnswerLimit = .seconds(3)
         var bench = frozenBench(policy: policy)
         let thaw = bench.thaw()
         bench.waitForDeadline()
@@ -259,11 +259,11 @@ struct RequestTests {
     func goodLeftover() {
         let leftover = Leftover(
             requestID: RequestID("old"), channel: MachineBench.host, hooksOwedThaw: [PlannedHook(name: "10-a")],
-            stuck: [], level: .application)
+            stuck: [], outcome: .snapshot(.application))
         var bench = MachineBench(recovered: leftover)
         #expect(
             bench.effects.contains {
-                if case .runLeftoverHook(_, "10-a", _, _, .application, _) = $0 { true } else { false }
+                if case .runLeftoverHook(_, "10-a", _, _, .snapshot(.application), _) = $0 { true } else { false }
             })
         let pending = bench.effects
         // It was answered by the life before.
@@ -295,11 +295,11 @@ struct RequestTests {
         var good = MachineBench.request(of: MachineBench.host, in: .frozen).0
         _ = good.thaw()
         good.goOn(to: .thawHooks)
-        #expect(good.history.contains(.keepOutcome(.application)))
+        #expect(good.history.contains(.keepOutcome(.snapshot(.application))))
         var bad = MachineBench.request(of: MachineBench.host, in: .frozen).0
         bad.send(.freezerEnded(how: "killed"))
         bad.goOn(to: .idle)
-        #expect(!bad.history.contains(.keepOutcome(.application)))
+        #expect(!bad.history.contains(.keepOutcome(.snapshot(.application))))
     }
 
     @Test("P3, P4: after a crash the owed hooks are called, THAW fails, and what hangs is watched")

@@ -1,0 +1,27 @@
+import SystemPackage
+
+/// What one request asks for, given with its FREEZE. The default is a backup of the whole machine.
+public struct FreezeOptions: Hashable, Sendable {
+    /// The mount points of the filesystems to freeze or flush; nil for all.
+    public var mountPoints: [FilePath]?
+    /// Whether hooks are called.
+    public var callsHooks: Bool
+    /// Whether filesystems are frozen. If not, hooks hold their applications until THAW, for another agent that
+    /// freezes.
+    public var freezes: Bool
+    /// The longest window; nil for the limit of the channel and of `freeze.max_window`, which it cannot exceed.
+    public var window: Duration?
+    /// Whether no backup is made: the request never counts as a good backup.
+    public var isRehearsal: Bool
+
+    public init(
+        mountPoints: [FilePath]? = nil, callsHooks: Bool = true, freezes: Bool = true, window: Duration? = nil,
+        isRehearsal: Bool = false
+    ) {
+        self.mountPoints = mountPoints
+        self.callsHooks = callsHooks
+        self.freezes = freezes
+        self.window = window
+        self.isRehearsal = isRehearsal
+    }
+}

@@ -1,0 +1,99 @@
+import ArgumentParser
+import ControlProtocol
+import FreezeCore
+import LinuxCalls
+import Presentation
+import SystemPackage
+
+/// A FREEZE whose window goes on after the command has ended: `quiescectl freeze` and `quiescectl hooks freeze`.
+struct ManualFreeze {
+    let socket: FilePath
+    let parameters: FreezeParameters
+    let output: OutputOption
+
+    private var isHooksOnly: Bool { parameters.freeze == false }
+
+    func run() throws {
+        let channel = isHooksOnly ? ChannelID.hooks : .control
+        let progress = try RequestProgressDisplay.start(socket, channel: channel.name, isQuiet: output.json)
+        let connection = try ControlConnection.open(socket)
+        // A signal ends the request on a connection of its own, which is not the one of the hooks.
+        let cancel = try CancelAtSignal(socket, progress, isHeld: isHooksOnly)
+        let reply: FreezeReply
+        do throws(ControlFailure) {
+            reply = try connection.freeze(parameters)
+        } catch {
+            throw progress.failed(error, isCancelled: cancel.wasAsked, connection)
+        }
+        cancel.stop()
+        if cancel.wasAsked {
+            // It came while the answer was on its way: what the handler has asked for may not have been heard.
+            giveUp(reply, progress, connection, CancelAtSignal.reason)
+            throw ControlFailure.cancelled(request: reply.request)
+        }
+        progress.frozen(reply.request)
+        do {
+            try output.write(reply, orLines: lines(reply))
+        } catch {
+            // Who was not told that everything is frozen thaws nothing.
+            giveUp(reply, progress, connection, "the result of freeze could not be told")
+            throw error
+        }
+        // A file on a frozen filesystem takes the text when the window is over: too late for a snapshot.
+        let isInWindow = isInWindow(reply, connection)
+        connection.close()
+        guard isInWindow else { throw Self.toldTooLate(reply) }
+    }
+
+    /// Whether the window is still open. The daemon's clock decides: who has waited for a thaw here is ahead of an
+    /// end that is counted from when the answer was read.
+    private func isInWindow(_ reply: FreezeReply, _ connection: ControlConnection) -> Bool {
+        guard let status = try? connection.status(), let request = status.request else { return false }
+        guard request.id == reply.request else { return false }
+        return switch status.state {
+        case .rehearsing, .holding: true
+        case .frozen: request.windowLeft ?? 0 > 0
+        default: false
+        }
+    }
+
+    private func giveUp(
+        _ reply: FreezeReply, _ progress: RequestProgressDisplay, _ connection: ControlConnection,
+        _ failure: String
+    ) {
+        _ = try? connection.thaw(
+            ThawParameters(force: isHooksOnly ? true : nil, request: reply.request, failure: failure))
+        _ = progress.finished(reply.request)
+        connection.close()
+    }
+
+    private static func toldTooLate(_ reply: FreezeReply) -> ControlFailure {
+        .refused(
+            .consistencyLost,
+            ControlErrorParameters(
+                request: reply.request,
+                reason:
+                    "the window was over before this could be told: the output goes to a filesystem that was frozen, "
+                    + "or somebody has thawed"))
+    }
+
+    private func lines(_ reply: FreezeReply) -> [String] {
+        let request = escapedControlCharacters(reply.request)
+        let thaw = isHooksOnly ? "quiescectl hooks thaw" : "quiescectl thaw"
+        let window = "ends in \(readableDuration(milliseconds: reply.windowLeft)) at the latest, or with `\(thaw)`"
+        if reply.dryRun {
+            return labelledLines([
+                ("Dry run", "request \(request): nothing is frozen, and no hook was called"), ("Window", window),
+            ])
+        }
+        let note = escapedControlCharacters(reply.reason ?? "")
+        if isHooksOnly {
+            return labelledLines([
+                ("Held", "by the hooks of request \(request): nothing is frozen"), ("Window", window),
+                ("Note", note),
+            ])
+        }
+        let frozen = reply.filesystems.map { "\(counted($0, "filesystem", plural: "filesystems")), by" } ?? "by"
+        return labelledLines([("Frozen", "\(frozen) request \(request)"), ("Window", window), ("Note", note)])
+    }
+}

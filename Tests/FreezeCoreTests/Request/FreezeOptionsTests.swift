@@ -1,0 +1,146 @@
+import FreezeCore
+import SystemPackage
+import Testing
+
+/// What a request asks for with its FREEZE.
+struct FreezeOptionsTests {
+    private static let session = PlannedHook(name: "30-c.session", kind: .session)
+
+    @Test func `the selected mount points are handed to the driver`() {
+        var bench = MachineBench()
+        _ = bench.freeze(.control, FreezeOptions(mountPoints: ["/0"]))
+        let opened = bench.effects.compactMap { effect in
+            if case .open(_, _, _, let options) = effect { options.mountPoints } else { nil }
+        }
+        #expect(opened == [["/0"]])
+    }
+
+    @Test func `without hooks none is called, and the level is filesystem`() throws {
+        var bench = MachineBench()
+        _ = bench.freeze(.control, FreezeOptions(callsHooks: false))
+        bench.goOn(to: .frozen)
+        _ = bench.thaw(.control)
+        bench.goOn(to: .idle)
+        #expect(!bench.history.contains { if case .runHook = $0 { true } else { false } })
+        let record = try #require(bench.lastRecord)
+        #expect(record.result == .succeeded && record.level == .filesystem)
+        #expect(record.reason == "no hooks were wanted")
+    }
+
+    @Test(
+        arguments: [
+            (nil, nil, Duration.seconds(60)), (.seconds(5), nil, .seconds(5)), (.seconds(90), nil, .seconds(60)),
+            (nil, .seconds(30), .seconds(30)), (.seconds(40), .seconds(30), .seconds(30)),
+        ] as [(Duration?, Duration?, Duration)])
+    func `the window is the shortest of the request's, the channel's and the configuration's`(
+        wanted: Duration?, limit: Duration?, expected: Duration
+    ) throws {
+        var policy = RequestPolicy()
+        policy.channels[ChannelID.control.name]?.maxWindow = limit
+        var bench = MachineBench(policy: policy)
+        let freeze = bench.freeze(.control, FreezeOptions(window: wanted))
+        bench.goOn(to: .frozen)
+        let deadline = try #require(bench.told(freeze)?.detail.windowDeadline)
+        _ = bench.thaw(.control)
+        bench.goOn(to: .idle)
+        #expect(deadline - (try #require(bench.lastRecord?.windowOpened)) == expected)
+    }
+
+    @Test func `P3 a rehearsal is on record as a rehearsal`() throws {
+        var bench = MachineBench()
+        _ = bench.freeze(.control, FreezeOptions(isRehearsal: true))
+        bench.goOn(to: .frozen)
+        _ = bench.thaw(.control)
+        bench.goOn(to: .idle)
+        #expect(try #require(bench.lastRecord).options.isRehearsal)
+    }
+
+    @Test(arguments: [true, false])
+    func `P3 a request of a stand-in is a rehearsal, and of a host a backup`(isStandIn: Bool) throws {
+        var bench = MachineBench()
+        bench.send(.registered(MachineBench.host, isStandIn: isStandIn))
+        _ = bench.freeze()
+        bench.goOn(to: .frozen)
+        _ = bench.thaw()
+        bench.goOn(to: .idle)
+        #expect(try #require(bench.lastRecord).options.isRehearsal == isStandIn)
+    }
+
+    @Test func `an answer tells how many filesystems are frozen`() {
+        var bench = MachineBench()
+        let freeze = bench.freeze(.control)
+        bench.goOn(to: .frozen)
+        #expect(bench.told(freeze)?.detail.filesystems == 3)
+        let thaw = bench.thaw(.control)
+        bench.goOn(to: .idle)
+        #expect(bench.told(thaw)?.detail.filesystems == 3)
+    }
+
+    // MARK: Hooks for another agent
+
+    private static func holding() -> (MachineBench, OperationID) {
+        var bench = MachineBench()
+        let freeze = bench.freeze(.hooks, FreezeOptions(freezes: false))
+        bench.goOn(to: .holding)
+        return (bench, freeze)
+    }
+
+    @Test func `hooks for another agent hold until THAW, and nothing is flushed or frozen`() throws {
+        var (bench, freeze) = Self.holding()
+        #expect(bench.machine.state == .holding)
+        #expect(bench.told(freeze)?.verdict == .success)
+        #expect(bench.told(freeze)?.detail.windowDeadline == bench.now + .seconds(60))
+        let thaw = bench.thaw(.hooks)
+        bench.goOn(to: .idle)
+        #expect(bench.told(thaw)?.verdict == .success)
+        for effect in bench.history {
+            switch effect {
+            case .flush, .freeze, .checkMounts, .thaw: Issue.record("\(effect)")
+            default: break
+            }
+        }
+        let record = try #require(bench.lastRecord)
+        #expect(record.result == .succeeded && record.level == nil && record.windowOpened == nil)
+        #expect(record.hooks.map(\.name) == ["10-a", "20-b", "20-b", "10-a"])
+    }
+
+    @Test func `P7 while another agent may have frozen, nothing is written to a file`() {
+        let (bench, _) = Self.holding()
+        #expect(bench.machine.mayFileWriteHang)
+        #expect(bench.machine.isWindowOpen)
+    }
+
+    @Test func `P3 a window of hooks that ends early fails THAW`() {
+        var (bench, _) = Self.holding()
+        bench.waitForDeadline()
+        bench.goOn(to: .idle)
+        let thaw = bench.thaw(.hooks)
+        #expect(bench.told(thaw)?.detail.refusal == .lost)
+    }
+
+    @Test func `P3 a session hook that ends early fails THAW`() {
+        var bench = MachineBench()
+        bench.hooks.append(Self.session)
+        _ = bench.freeze(.hooks, FreezeOptions(freezes: false))
+        bench.goOn(to: .holding)
+        let run = HookRun(
+            name: "30-c.session", phase: .thaw, outcome: .signalled(signal: 15), output: "",
+            isOutputTruncated: false,
+            started: bench.now, duration: .zero)
+        bench.send(.sessionEnded(index: 2, run))
+        bench.goOn(to: .idle)
+        let thaw = bench.thaw(.hooks)
+        #expect(bench.told(thaw)?.detail.refusal == .lost)
+    }
+
+    @Test func `P3 after a crash of quiesced, THAW of a channel that expects success fails once`() {
+        let leftover = Leftover(
+            requestID: RequestID("r"), channel: .hooks, hooksOwedThaw: [], stuck: [])
+        var bench = MachineBench(recovered: leftover)
+        bench.goOn(to: .idle)
+        let thaw = bench.thaw(.hooks)
+        #expect(bench.told(thaw)?.detail.refusal == .lost)
+        let next = bench.thaw(.hooks)
+        #expect(bench.told(next)?.verdict == .success)
+    }
+}
