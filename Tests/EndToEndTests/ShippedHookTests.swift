@@ -85,6 +85,25 @@ extension EndToEnd {
             try parent.waitForExit()
         }
 
+        @Test(arguments: [
+            ("redis-server *:26379 [sentinel]", true), ("--sentinel", true), ("--sentinels", false), ("", false),
+        ])
+        func `a Sentinel of Redis has no data, and a server is never taken for a Sentinel`(
+            argument: String, isSentinel: Bool
+        ) throws {
+            let program: FilePath = "/tmp/redis-server"
+            try RunningProgram.output(of: "cp", ["/bin/sh", program.string])
+            let server = try RunningProgram(
+                program, ["-c", "echo ready; read line; exit", "/etc/s.conf", argument])
+            _ = try server.waitForLine(in: .output) { $0 == "ready" }
+            let hook = try RunningProgram.run("/quiesce/share/quiesced/hooks/50-redis", ["freeze"])
+            #expect(hook.ending == .exited(isSentinel ? 0 : 1), "\(hook)")
+            #expect(hook.output.contains(isSentinel ? "SKIP " : "a server is running, "), "\(hook)")
+            server.send(SIGKILL)
+            try server.waitForExit()
+            unlink(program.string)
+        }
+
         // MARK: Several servers of MariaDB
 
         /// A client that answers as a server would, and writes down what it is told. `a` has its data in /tmp/db-a.
