@@ -57,12 +57,13 @@ let package = Package(
         // One typed Swift wrapper per system call that Glibc's overlay cannot express.
         .target(name: "LinuxCalls", dependencies: ["CLinux", "FreezeCore", system], swiftSettings: optimised),
 
-        .target(name: "Ledger", dependencies: ["LinuxCalls", "FreezeCore", system], swiftSettings: optimised),
-        .target(name: "FreezerProtocol", dependencies: ["FreezeCore", system], swiftSettings: optimised),
+        // Daemon and freezer: their messages, and the ledger that outlives both.
+        .target(
+            name: "FreezerProtocol", dependencies: ["LinuxCalls", "FreezeCore", system], swiftSettings: optimised),
         .target(
             name: "Freezer",
             dependencies: [
-                "CLibseccomp", "CLibcap", "CLinux", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore",
+                "CLibseccomp", "CLibcap", "CLinux", "FreezerProtocol", "LinuxCalls", "FreezeCore",
                 system,
             ],
             swiftSettings: optimised),
@@ -82,13 +83,13 @@ let package = Package(
         .target(
             name: "Hooks",
             dependencies: [
-                "Configuration", "Ledger", "LinuxSystem", "LinuxCalls", "FreezeCore", system,
+                "Configuration", "FreezerProtocol", "LinuxSystem", "LinuxCalls", "FreezeCore", system,
             ],
             swiftSettings: strict),
         .target(
             name: "Coordinator",
             dependencies: [
-                "Hooks", "Configuration", "History", "LinuxSystem", "FreezerProtocol", "Ledger", "LinuxCalls",
+                "Hooks", "Configuration", "History", "LinuxSystem", "FreezerProtocol", "LinuxCalls",
                 "FreezeCore", logging, system,
             ],
             swiftSettings: optimised),
@@ -115,7 +116,8 @@ let package = Package(
         .target(
             name: "Checks",
             dependencies: [
-                "Presentation", "Hooks", "Configuration", "History", "LinuxSystem", "Ledger", "LinuxCalls",
+                "Presentation", "Hooks", "Configuration", "History", "LinuxSystem", "FreezerProtocol",
+                "LinuxCalls",
                 "FreezeCore", system,
             ], swiftSettings: strict),
 
@@ -132,7 +134,8 @@ let package = Package(
             dependencies: [
                 "Channels", "Checks", "ControlProtocol", "Varlink", "Coordinator", "Hooks", "Configuration",
                 "History",
-                "Presentation", "LinuxSystem", "Ledger", "LinuxCalls", "FreezeCore", argumentParser, nioCore,
+                "Presentation", "LinuxSystem", "FreezerProtocol", "LinuxCalls", "FreezeCore", argumentParser,
+                nioCore,
                 system,
             ],
             swiftSettings: strict),
@@ -156,7 +159,7 @@ let package = Package(
         .testTarget(name: "SimulationTests", dependencies: ["FreezeCore", system], swiftSettings: optimised),
         .testTarget(
             name: "FreezerTests",
-            dependencies: ["Freezer", "FreezerProtocol", "Ledger", "LinuxCalls", "FreezeCore", system],
+            dependencies: ["Freezer", "FreezerProtocol", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
         .testTarget(
             name: "LinuxSystemTests", dependencies: ["LinuxSystem", "LinuxCalls", "FreezeCore", system],
@@ -178,13 +181,16 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "CoordinatorTests",
-            dependencies: ["Coordinator", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            dependencies: [
+                "Coordinator", "Hooks", "Configuration", "History", "LinuxSystem", "FreezerProtocol", "LinuxCalls",
+                "FreezeCore", logging, system,
+            ],
             swiftSettings: strict),
         // Freezes real filesystems: runs only inside Tests/Runners/scratch-world.
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "Channels", "ControlProtocol", "Varlink", "History", "Freezer", "FreezerProtocol", "Ledger",
+                "Channels", "ControlProtocol", "Varlink", "History", "Freezer", "FreezerProtocol",
                 "LinuxCalls",
                 "FreezeCore", system,
             ],
@@ -199,7 +205,7 @@ if isFuzzing {
             dependencies: [
                 "Channels", "ControlProtocol", "Varlink", "History", "Presentation", "Configuration",
                 "LinuxSystem",
-                "Ledger", "FreezerProtocol", "LinuxCalls", "FreezeCore", nioCore, system,
+                "FreezerProtocol", "FreezerProtocol", "LinuxCalls", "FreezeCore", nioCore, system,
             ],
             path: "Tests/Fuzz", swiftSettings: strict, linkerSettings: [.unsafeFlags(["-profile-generate"])]))
 }

@@ -1,4 +1,3 @@
-import FreezeCore
 import LinuxCalls
 import SystemPackage
 
@@ -10,23 +9,19 @@ enum CapabilityCheck {
     private static let systemAdministration: UInt64 = 1 << 21
 
     static func findings(_ subject: CheckSubject) -> [Finding] {
-        let status = (try? readWholeFile(subject.proc.appending("self/status"))) ?? []
-        return [finding(status: String(decoding: status, as: UTF8.self))]
-    }
-
-    /// - Parameter status: of proc_pid_status(5).
-    static func finding(status: String) -> Finding {
-        let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
-        guard let text = line?.split(whereSeparator: \.isWhitespace).last, let mask = UInt64(text, radix: 16)
-        else {
-            return Finding(
-                name, .warning, "The capabilities of this process cannot be told.", nextStep: "Mount /proc.")
+        guard let mask = ProcessStatusFile(of: subject.proc.appending("self")).mask("CapEff") else {
+            return [
+                Finding(
+                    name, .warning, "The capabilities of this process cannot be told.", nextStep: "Mount /proc.")
+            ]
         }
         guard mask & systemAdministration != 0 else {
-            return Finding(
-                name, .error, "CAP_SYS_ADMIN is missing, without which nothing can be frozen.",
-                nextStep: "Run this as root, on the machine itself and not in an unprivileged container.")
+            return [
+                Finding(
+                    name, .error, "CAP_SYS_ADMIN is missing, without which nothing can be frozen.",
+                    nextStep: "Run this as root, on the machine itself and not in an unprivileged container.")
+            ]
         }
-        return Finding(name, .ok, "CAP_SYS_ADMIN is there: filesystems can be frozen.")
+        return [Finding(name, .ok, "CAP_SYS_ADMIN is there: filesystems can be frozen.")]
     }
 }

@@ -1,6 +1,7 @@
 import FreezeCore
 import Glibc
 import Hooks
+import LinuxCalls
 import Presentation
 import SystemPackage
 

@@ -1,7 +1,7 @@
 import Configuration
 import FreezeCore
+import FreezerProtocol
 import Glibc
-import Ledger
 import SystemPackage
 
 /// No request was cut short and left something frozen.

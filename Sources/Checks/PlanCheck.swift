@@ -21,9 +21,9 @@ enum PlanCheck {
         }
         let count = counted(plan.filesystems(.freeze).count, "filesystem")
         let summary =
-            plan.levels.isEmpty
+            plan.steps.isEmpty
             ? "No filesystem would be frozen, only flushed."
-            : "\(count) would be frozen, in \(counted(plan.levels.count, "step"))."
+            : "\(count) would be frozen, in \(counted(plan.steps.count, "step"))."
         let flushed = plan.onlyFlushed.map { filesystem in
             Finding(
                 name, .warning,

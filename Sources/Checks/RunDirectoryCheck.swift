@@ -1,6 +1,6 @@
 import Configuration
 import FreezeCore
-import Ledger
+import FreezerProtocol
 import LinuxCalls
 import SystemPackage
 

@@ -5,7 +5,7 @@ extension ControlEvent {
     /// - Parameter clock: From about the time of the event.
     public init(_ progress: RequestProgress, clock: WallClock) {
         let kind: Kind =
-            switch progress.step {
+            switch progress.event {
             case .entered: .state
             case .planned: .planned
             case .flushed: .flushed
@@ -18,11 +18,11 @@ extension ControlEvent {
             }
         self.init(
             time: clock.wallTime, request: progress.request?.text, channel: progress.channel?.name, kind: kind)
-        fill(from: progress.step, clock: clock)
+        fill(from: progress.event, clock: clock)
     }
 
-    private mutating func fill(from step: RequestProgress.Step, clock: WallClock) {
-        switch step {
+    private mutating func fill(from event: RequestProgress.Event, clock: WallClock) {
+        switch event {
         case .entered(let state):
             self.state = ControlState(state)
         case .planned(let plan, let hooks):

@@ -1,6 +1,6 @@
 import FreezeCore
+import FreezerProtocol
 import Hooks
-import Ledger
 import SystemPackage
 
 /// The request that is served, as the driver holds it: what is open, its ledger, the hook that runs.

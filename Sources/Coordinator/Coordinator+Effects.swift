@@ -1,7 +1,6 @@
 import FreezeCore
 import FreezerProtocol
 import Hooks
-import Ledger
 import LinuxCalls
 import SystemPackage
 
@@ -18,26 +17,26 @@ extension Coordinator {
         case .killFreezer: freezer.kill()
         case .openChannels: openChannels()
         case .assess(let isFreezerReady): assess(isFreezerReady: isFreezerReady)
-        case .open(let step, let id, let channel, let options): open(step, id, channel, options)
-        case .openAgain(let step): openAgain(step)
-        case .handOver(let step): handOver(step)
+        case .open(let work, let id, let channel, let options): open(work, id, channel, options)
+        case .openAgain(let work): openAgain(work)
+        case .handOver(let work): handOver(work)
         case .withdraw: command(.release)
-        case .flush(let step, let filesystems): flush(step, filesystems)
+        case .flush(let work, let filesystems): flush(work, filesystems)
         case .readMemory: readMemory()
-        case .findWriteHolders(let step, let filesystems): findWriteHolders(step, on: filesystems)
-        case .runHook(let step, let index, let phase, let succeeded, let level, let timeout):
-            runHook(step, index, phase, succeeded: succeeded, level: level, timeout: timeout)
-        case .startSession(let step, let index, let timeout): startSession(step, index, timeout: timeout)
+        case .findWriteHolders(let work, let filesystems): findWriteHolders(work, on: filesystems)
+        case .runHook(let work, let index, let phase, let succeeded, let level, let timeout):
+            runHook(work, index, phase, succeeded: succeeded, level: level, timeout: timeout)
+        case .startSession(let work, let index, let timeout): startSession(work, index, timeout: timeout)
         case .releaseSessions(let timeout): releaseSessions(timeout: timeout)
-        case .runLeftoverHook(let step, let name, let id, let channel, let outcome, let timeout):
-            runLeftoverHook(step, name, id, channel, outcome: outcome, timeout: timeout)
+        case .runLeftoverHook(let work, let name, let id, let channel, let outcome, let timeout):
+            runLeftoverHook(work, name, id, channel, outcome: outcome, timeout: timeout)
         case .cancelHook: resources?.runningHook?.cancel()
-        case .checkMounts(let step): checkMounts(step)
-        case .pollMounts(let step): pollMounts(step)
-        case .verify(let step): verify(step)
+        case .checkMounts(let work): checkMounts(work)
+        case .pollMounts(let work): pollMounts(work)
+        case .verify(let work): verify(work)
         case .expediteRCU(let isExpedited): expediteRCU(isExpedited)
-        case .freeze(let level, let freezeDeadline, let windowDeadline):
-            command(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
+        case .freeze(let step, let freezeDeadline, let windowDeadline):
+            command(.freeze(step: step, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
         case .answer(let channel, let operation, let answer, let detail):
             channels.first { $0.names.contains(channel.name) }?.answer(
                 operation, answer, detail, before: machine.frozenUntil)

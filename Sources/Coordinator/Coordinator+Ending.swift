@@ -2,7 +2,6 @@ import FreezeCore
 import FreezerProtocol
 import History
 import Hooks
-import Ledger
 import LinuxCalls
 import SystemPackage
 

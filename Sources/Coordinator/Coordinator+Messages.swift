@@ -1,23 +1,22 @@
 import FreezeCore
 import FreezerProtocol
-import Ledger
 import LinuxCalls
 import SystemPackage
 
 /// What comes in: from channels, from threads that did what may block, from the freezer, from the clock.
 extension Coordinator {
-    func take(_ message: CoordinatorMessage) {
+    func receive(_ message: CoordinatorMessage) {
         switch message {
         case .event(let event): handle(event)
-        case .channel(let channel, let event): take(channel, event)
-        case .opened(let step, let result): take(step, result)
+        case .channel(let channel, let event): receive(channel, event)
+        case .opened(let work, let result): opened(work, result)
         case .thawedInPlace(let id, let index, let result):
             // The indices are that request's.
             if resources?.requestID == id { handle(.thawed(index, result)) }
-        case .sessionStarted(let step, let index, let run, let session):
+        case .sessionStarted(let work, let index, let run, let session):
             // One that became ready when nobody waited for it any more is released by being dropped.
-            if let session, machine.isAwaited(step) { resources?.sessions[index] = session }
-            handle(.hookFinished(step, run))
+            if let session, machine.isAwaited(work) { resources?.sessions[index] = session }
+            handle(.hookFinished(work, run))
         case .sessionEnded(let id, let index, let run):
             if resources?.requestID == id { handle(.sessionEnded(index: index, run)) }
         case .freezerStarted(let life, let processID): freezer.started(life, processID: processID)
@@ -35,7 +34,7 @@ extension Coordinator {
         }
     }
 
-    private func take(_ channel: ChannelID, _ event: ChannelEvent) {
+    private func receive(_ channel: ChannelID, _ event: ChannelEvent) {
         switch event {
         case .registered(let isStandIn):
             if channel == .control { lifeObserver?.isServing() }
@@ -51,7 +50,7 @@ extension Coordinator {
         case .freeze(let operation, let options): handle(.freeze(channel, operation, .unique(), options))
         case .thaw(let operation, let wish):
             // First what the freezer has told: after its own thaw a write is no sign of anybody else's.
-            takeFreezerNews()
+            receiveFreezerNews()
             handle(.thaw(channel, operation, wish, windowFindings(before: channel, wish)))
         case .acknowledge(let operation): handle(.acknowledge(channel, operation))
         case .lost(let reason):
@@ -68,10 +67,10 @@ extension Coordinator {
 
     // MARK: The freezer
 
-    func takeFreezerNews() {
+    func receiveFreezerNews() {
         guard freezer.descriptor != nil else { return }
         let (news, isConnected) = freezer.receiveAll()
-        for piece in news { take(piece) }
+        for piece in news { receive(piece) }
         if !isConnected { freezerEnded(how: "its connection ended") }
     }
 
@@ -85,7 +84,7 @@ extension Coordinator {
         handle(.timePassed(findings))
     }
 
-    private func take(_ news: FreezerNews) {
+    private func receive(_ news: FreezerNews) {
         switch news {
         case .ready:
             handle(.freezerReady)

@@ -2,7 +2,6 @@ import Configuration
 import FreezeCore
 import FreezerProtocol
 import Hooks
-import Ledger
 import LinuxCalls
 import LinuxSystem
 import SystemPackage
@@ -36,20 +35,20 @@ extension Coordinator {
         }
     }
 
-    func open(_ step: StepID, _ id: RequestID, _ channel: ChannelID, _ options: FreezeOptions) {
+    func open(_ work: WorkID, _ id: RequestID, _ channel: ChannelID, _ options: FreezeOptions) {
         resources = ActiveResources(requestID: id, channel: channel, options: options)
         for channel in channels { channel.holdOpening() }
         assessment.cancel()
-        startOpening(step, keeping: nil)
+        startOpening(work, keeping: nil)
     }
 
-    func openAgain(_ step: StepID) {
+    func openAgain(_ work: WorkID) {
         resources?.opened = nil
-        startOpening(step, keeping: resources?.hooks)
+        startOpening(work, keeping: resources?.hooks)
     }
 
     /// - Parameter hooks: The hooks of the request's first plan; nil to look for them.
-    private func startOpening(_ step: StepID, keeping hooks: [HookCandidate]?) {
+    private func startOpening(_ work: WorkID, keeping hooks: [HookCandidate]?) {
         let mailbox = mailbox
         guard let options = resources?.options else { return }
         var policy = planPolicy
@@ -59,31 +58,31 @@ extension Coordinator {
             do throws(PreparationFailure) {
                 let opened = try OpenedRequest.open(
                     policy: policy, freezes: options.freezes, hookSources: hookSources, keeping: hooks)
-                mailbox.post(.opened(step, .success(opened)))
+                mailbox.post(.opened(work, .success(opened)))
             } catch {
-                mailbox.post(.opened(step, .failure(error)))
+                mailbox.post(.opened(work, .failure(error)))
             }
         } orElse: { error in
-            mailbox.post(.opened(step, .failure(PreparationFailure(reason: "no thread: \(error)", plan: nil))))
+            mailbox.post(.opened(work, .failure(PreparationFailure(reason: "no thread: \(error)", plan: nil))))
         }
     }
 
-    /// What nobody awaits any more is closed by being dropped.
-    func take(_ step: StepID, _ result: Result<OpenedRequest, PreparationFailure>) {
-        guard machine.isAwaited(step) else { return }
+    /// A result that the machine no longer awaits is closed when it is dropped.
+    func opened(_ work: WorkID, _ result: Result<OpenedRequest, PreparationFailure>) {
+        guard machine.isAwaited(work) else { return }
         switch result {
         case .failure(let failure):
-            handle(.openingFailed(step, reason: failure.reason, plan: failure.plan, failure.mountPoint))
+            handle(.openingFailed(work, reason: failure.reason, plan: failure.plan, failure.mountPoint))
         case .success(let opened):
             resources?.opened = opened
             resources?.hooks = opened.hooks
             resources?.mountPoints = opened.ownMountPoints
-            handle(.opened(step, PlannedRequest(plan: opened.plan, hooks: opened.plannedHooks)))
+            handle(.opened(work, PlannedRequest(plan: opened.plan, hooks: opened.plannedHooks)))
         }
     }
 
     /// Writes the ledger, and gives it to the freezer with the descriptors.
-    func handOver(_ step: StepID) {
+    func handOver(_ work: WorkID) {
         guard let resources, let opened = resources.opened else { return }
         let targets = opened.freezeTargets
         do {
@@ -95,7 +94,7 @@ extension Coordinator {
                         let filesystem = opened.target.filesystem
                         return LedgerContents.Superblock(
                             device: filesystem.device, mountPoint: filesystem.mountPoint,
-                            level: filesystem.level ?? 0, life: opened.life)
+                            step: filesystem.step ?? 0, life: opened.life)
                     }, hooks: opened.hooks.map(\.hook.name), replacing: resources.ledger))
             defer { try? ledgerDescriptor.close() }
             self.resources?.ledger = ledger
@@ -103,7 +102,7 @@ extension Coordinator {
         } catch Errno.brokenPipe {
             // It has just ended, which is noticed next.
         } catch {
-            mailbox.post(.handOverFailed(step, reason: "\(error)"))
+            mailbox.post(.handOverFailed(work, reason: "\(error)"))
         }
     }
 
@@ -119,20 +118,20 @@ extension Coordinator {
         if let memory = unwrittenMemory { mailbox.post(.memoryRead(memory)) }
     }
 
-    func flush(_ step: StepID, _ filesystems: [PlannedFilesystem]) {
+    func flush(_ work: WorkID, _ filesystems: [PlannedFilesystem]) {
         guard let opened = resources?.opened else { return }
         let mailbox = mailbox
         FlushJob.start(filesystems, in: opened) { result in
-            mailbox.post(.flushed(step, result))
+            mailbox.post(.flushed(work, result))
         } takeNote: { text in
             mailbox.post(.note(LogNote(.warning, text)))
         } finished: {
-            mailbox.post(.flushFinished(step))
+            mailbox.post(.flushFinished(work))
         }
     }
 
     /// Searches on a separate thread, during a flush, or after a window that left a filesystem stuck.
-    func findWriteHolders(_ step: StepID, on filesystems: [PlannedFilesystem]) {
+    func findWriteHolders(_ work: WorkID, on filesystems: [PlannedFilesystem]) {
         let mailbox = mailbox
         // Shorter than the machine's own limit: findings arrive while the machine still waits.
         let limit = Moment.now + machine.policy.writeHolderPatience / 4 * 3
@@ -145,17 +144,17 @@ extension Coordinator {
                             .warning, "the search for processes that sleep in a write is incomplete")
                     ))
             }
-            mailbox.post(.writeHoldersFound(step, findings.holders))
+            mailbox.post(.writeHoldersFound(work, findings.holders))
         } orElse: { error in
             log(LogNote(.warning, "no thread to search for processes that sleep in a write: \(error)"))
-            mailbox.post(.writeHoldersFound(step, []))
+            mailbox.post(.writeHoldersFound(work, []))
         }
     }
 
     // MARK: Hooks
 
     func runHook(
-        _ step: StepID, _ index: Int, _ phase: HookPhase, succeeded: Bool, level: ConsistencyLevel?,
+        _ work: WorkID, _ index: Int, _ phase: HookPhase, succeeded: Bool, level: ConsistencyLevel?,
         timeout: Duration
     ) {
         // A plan that could not be made again leaves nothing open, but what was started is owed its thaw all the same.
@@ -166,10 +165,10 @@ extension Coordinator {
         let hook = resources.hooks[index].hook
         // Before it runs: after a crash it is better called for thaw in vain than not at all.
         if phase == .freeze { ledger.setHookProgress(index, .started) }
-        self.resources?.runningHook = call(hook, context, step, ledger, index)
+        self.resources?.runningHook = call(hook, context, work, ledger, index)
     }
 
-    func startSession(_ step: StepID, _ index: Int, timeout: Duration) {
+    func startSession(_ work: WorkID, _ index: Int, timeout: Duration) {
         guard let resources, let ledger = resources.ledger, resources.hooks.indices.contains(index) else { return }
         let context = HookContext(of: resources, .freeze, result: nil, level: nil, timeout: timeout)
         let hook = resources.hooks[index].hook
@@ -182,14 +181,14 @@ extension Coordinator {
             mailbox.post(.sessionEnded(context.requestID, index: index, run))
         } completion: { run, session in
             // From here on only the coordinator holds it.
-            mailbox.post(.sessionStarted(step, index: index, run, session))
+            mailbox.post(.sessionStarted(work, index: index, run, session))
         }
     }
 
     /// Calls a plain hook, and writes into the ledger what is still owed to it afterwards.
     @discardableResult
     func call(
-        _ hook: Hook, _ context: HookContext, _ step: StepID, _ ledger: Ledger?, _ index: Int?
+        _ hook: Hook, _ context: HookContext, _ work: WorkID, _ ledger: Ledger?, _ index: Int?
     ) -> HookCall? {
         let mailbox = mailbox
         return hookRunner.call(hook, context: context) { process in
@@ -205,7 +204,7 @@ extension Coordinator {
                 case (.freeze, _): break
                 }
             }
-            mailbox.post(.hookFinished(step, run))
+            mailbox.post(.hookFinished(work, run))
         }
     }
 }

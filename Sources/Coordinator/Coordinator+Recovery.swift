@@ -1,7 +1,7 @@
 import Configuration
 import FreezeCore
+import FreezerProtocol
 import Hooks
-import Ledger
 import LinuxCalls
 import SystemPackage
 
@@ -59,14 +59,14 @@ extension Coordinator {
     }
 
     func runLeftoverHook(
-        _ step: StepID, _ name: String, _ id: RequestID, _ channel: ChannelID, outcome: WindowOutcome?,
+        _ work: WorkID, _ name: String, _ id: RequestID, _ channel: ChannelID, outcome: WindowOutcome?,
         timeout: Duration
     ) {
         let context = HookContext(
             requestID: id, channel: channel, phase: .thaw, result: outcome == nil ? .failed : .ok,
             level: outcome?.level, mountPoints: [], timeout: timeout)
         let index = leftoverLedger?.hooks.firstIndex(of: name)
-        call(hookSources.hook(named: name), context, step, leftoverLedger, index)
+        call(hookSources.hook(named: name), context, work, leftoverLedger, index)
     }
 
     // MARK: Channels

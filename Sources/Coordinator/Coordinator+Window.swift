@@ -1,6 +1,5 @@
 import FreezeCore
 import FreezerProtocol
-import Ledger
 import LinuxCalls
 import LinuxSystem
 import SystemPackage
@@ -12,7 +11,7 @@ extension Coordinator {
     private static let assessmentPatience = Duration.seconds(2)
 
     /// Before the first freeze.
-    func checkMounts(_ step: StepID) {
+    func checkMounts(_ work: WorkID) {
         guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
         let mailbox = mailbox
         let assessment = assessment
@@ -25,35 +24,35 @@ extension Coordinator {
             var change = opened.mountChange()
             // Without it the third guard would find nothing to thaw (P1). A new plan makes a new one.
             if !runDirectory.holds(ledger) { change = "\(runDirectory.ledgerPath.escaped) was removed" }
-            mailbox.post(.mountsChecked(step, change: change, allFrozen: false))
+            mailbox.post(.mountsChecked(work, change: change, allFrozen: false))
         } orElse: { error in
-            mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: false))
+            mailbox.post(.mountsChecked(work, change: "no thread to read it: \(error)", allFrozen: false))
         }
     }
 
     /// While session hooks hold.
-    func pollMounts(_ step: StepID) {
+    func pollMounts(_ work: WorkID) {
         guard let opened = resources?.opened else { return }
-        compareOpenTables(step, opened, allFrozen: false)
+        compareOpenTables(work, opened, allFrozen: false)
     }
 
-    func verify(_ step: StepID) {
+    func verify(_ work: WorkID) {
         guard let resources, let opened = resources.opened, let ledger = resources.ledger else { return }
         let allFrozen = freezer.process.map { ledger.allFrozen(by: $0.identity) } ?? false
         for filesystem in opened.freezeTargets { filesystem.written?.markAsFrozen() }
-        compareOpenTables(step, opened, allFrozen: allFrozen)
+        compareOpenTables(work, opened, allFrozen: allFrozen)
     }
 
     /// The usual case costs one poll for each table.
-    private func compareOpenTables(_ step: StepID, _ opened: OpenedRequest, allFrozen: Bool) {
+    private func compareOpenTables(_ work: WorkID, _ opened: OpenedRequest, allFrozen: Bool) {
         let mailbox = mailbox
         guard opened.mountTables.hasChanged() else {
-            return mailbox.post(.mountsChecked(step, change: nil, allFrozen: allFrozen))
+            return mailbox.post(.mountsChecked(work, change: nil, allFrozen: allFrozen))
         }
         blockingWork("mounts") {
-            mailbox.post(.mountsChecked(step, change: opened.mountChangeWhileFrozen(), allFrozen: allFrozen))
+            mailbox.post(.mountsChecked(work, change: opened.mountChangeWhileFrozen(), allFrozen: allFrozen))
         } orElse: { error in
-            mailbox.post(.mountsChecked(step, change: "no thread to read it: \(error)", allFrozen: allFrozen))
+            mailbox.post(.mountsChecked(work, change: "no thread to read it: \(error)", allFrozen: allFrozen))
         }
     }
 
@@ -78,7 +77,7 @@ extension Coordinator {
         let change = opened.newlyWritable()
         // Our own thaw, at the end of the window, writes as well: the freezer tells of that before it begins, and then
         // the THAW ends no window any more.
-        takeFreezerNews()
+        receiveFreezerNews()
         return WindowFindings(written: written?.target.filesystem.mountPoint, becameWritable: change)
     }
 

@@ -1,9 +1,9 @@
 import Configuration
 import FreezeCore
+import FreezerProtocol
 import Glibc
 import History
 import Hooks
-import Ledger
 import LinuxCalls
 import LinuxSystem
 import Logging
@@ -32,7 +32,7 @@ public final class Coordinator: @unchecked Sendable {
     let assessment = Assessment()
     let me = ProcessIdentity.current
     /// Nil if it is not wanted, or cannot be had.
-    let expeditedRCU: ExpeditedRCU?
+    var expeditedRCU: ExpeditedRCU?
     var channels: [any RequestChannel] = []
     /// How the channels are doing, by name.
     var channelStates: [String: DaemonStatus.Channel] = [:]
@@ -133,8 +133,8 @@ public final class Coordinator: @unchecked Sendable {
         perform(machine.start(at: Moment.now))
         while !isDone {
             waitForWork()
-            for message in mailbox.takeAll() { take(message) }
-            takeFreezerNews()
+            for message in mailbox.takeAll() { receive(message) }
+            receiveFreezerNews()
             if let deadline = machine.nextDeadline, Moment.now >= deadline { timePassed() }
             showLife()
         }

@@ -1,7 +1,6 @@
 import FreezeCore
 import FreezerProtocol
 import Glibc
-import Ledger
 import LinuxCalls
 import SystemPackage
 
@@ -22,7 +21,7 @@ final class FreezerSupervisor {
     private var startedAt = Moment.now
     /// Whether this life is known to be over.
     private var isOver = true
-    private var session = FreezerSessionID.none
+    private var request = FreezerRequestID.none
     /// The process, as long as it has not been reaped.
     private(set) var process: ProcessHandle?
     private var record: HeldProcessRecord?
@@ -151,7 +150,7 @@ final class FreezerSupervisor {
                 guard let (packet, descriptors) = try socket.receive() else { return (reports, false) }
                 for descriptor in descriptors { try? descriptor.close() }
                 guard let report = FreezerReport(packet: packet) else { continue }
-                if report.news == .ready || report.session == session { reports.append(report.news) }
+                if report.news == .ready || report.request == request { reports.append(report.news) }
             } catch .wouldBlock {
                 return (reports, true)
             } catch {
@@ -163,8 +162,8 @@ final class FreezerSupervisor {
 
     /// Gives it a request: the ledger, then the descriptors in the ledger's order, as many a packet as the kernel takes.
     func prepare(ledger: FileDescriptor, descriptors: [FileDescriptor]) throws(Errno) {
-        session = FreezerSessionID(number: session.number + 1)
-        try send(.prepare(session, superblockCount: descriptors.count), descriptors: [ledger])
+        request = FreezerRequestID(number: request.number + 1)
+        try send(.prepare(request, superblockCount: descriptors.count), descriptors: [ledger])
         var first = 0
         while first < descriptors.count {
             let some = descriptors[first..<min(first + PacketSocket.maximumDescriptors, descriptors.count)]

@@ -14,7 +14,7 @@ extension LogNote {
             let frozen = record.filesystems.count { $0.freeze?.error == nil && $0.freeze != nil }
             let hooks = record.level == .application ? record.workingHooks : []
             let details = [
-                record.options.isRehearsal ? "rehearsal" : nil,
+                record.options.purpose,
                 hooks.isEmpty ? nil : "hooks: " + hooks.joined(separator: ", "), record.reason,
             ]
             let detail = details.compactMap(\.self).joined(separator: "; ")
@@ -57,7 +57,8 @@ extension RequestRecord {
     }
 
     private var messageID: MessageID? {
-        if isDryRun || options.isRehearsal || !options.freezes { return nil }
-        return result == .succeeded ? .backupSucceeded : .backupFailed
+        if result == .succeeded { return isBackup ? .backupSucceeded : nil }
+        // Another agent, or the owner of a selection, has no backup either.
+        return isDryRun || options.isRehearsal ? nil : .backupFailed
     }
 }

@@ -11,11 +11,11 @@ enum CoordinatorMessage: Sendable {
     case event(RequestEvent)
     case channel(ChannelID, ChannelEvent)
     /// A preparation's first half: planned and opened, but the freezer does not have it yet.
-    case opened(StepID, Result<OpenedRequest, PreparationFailure>)
+    case opened(WorkID, Result<OpenedRequest, PreparationFailure>)
     /// What became of a superblock that the daemon thawed in the freezer's place.
     case thawedInPlace(RequestID, Int, TimedResult)
     /// How the start of a session hook went, and the session if that was well.
-    case sessionStarted(StepID, index: Int, HookRun, HeldSession?)
+    case sessionStarted(WorkID, index: Int, HookRun, HeldSession?)
     case sessionEnded(RequestID, index: Int, HookRun)
     case freezerStarted(FreezerLife, processID: Int32)
     case freezerEnded(FreezerLife, how: String)

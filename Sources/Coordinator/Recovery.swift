@@ -1,9 +1,8 @@
 import FreezeCore
+import FreezerProtocol
 import Glibc
-import Ledger
 import LinuxCalls
 import LinuxSystem
-import Synchronization
 import SystemPackage
 
 /// Thaws what a ledger names after its owners died: at the daemon's start, and by `quiescectl recover`.
@@ -20,8 +19,8 @@ public struct Recovery: Sendable {
     /// The same for a FIFREEZE that hangs, once the others are thawed: it may take hours, and is watched.
     private static let hangingPatience = Duration.seconds(2)
 
-    private let runDirectory: RunDirectory
-    private let me: ProcessIdentity
+    let runDirectory: RunDirectory
+    let me: ProcessIdentity
 
     public init(runDirectory: RunDirectory, me: ProcessIdentity = .current) {
         self.runDirectory = runDirectory
@@ -111,125 +110,5 @@ public struct Recovery: Sendable {
         guard started != nil else { return outcomes.soFar }
         // A little longer than the threads take, so that their own words are heard.
         return outcomes.wait(until: deadline + .milliseconds(500))
-    }
-
-    private func thawOne(
-        _ ledger: Ledger, _ index: Int, with thaw: OrphanThaw, until deadline: Moment
-    ) -> RecoveryOutcome {
-        do {
-            guard let target = try Self.open(ledger.superblocks[index]) else {
-                return thawUnmounted(ledger, index, with: thaw, until: deadline)
-            }
-            defer { TargetOpener.close([target]) }
-            if isAnother(SuperblockLife.number(of: target.filesystem.mount), than: ledger.superblocks[index]) {
-                return settle(ledger, index, .replaced)
-            }
-            return .thaw(thaw.thaw(index, through: target.descriptor, until: deadline))
-        } catch {
-            // The device also leads to a frozen filesystem, because a frozen filesystem is in use. A container
-            // with a user namespace can cover the mount and keep every other process from opening the mount.
-            let outcome = thawUnmounted(ledger, index, with: thaw, until: deadline)
-            return outcome == .notMounted ? .unreachable("\(error)") : outcome
-        }
-    }
-
-    /// Whether a superblock that has the same number now is not the one that was frozen: that is not ours to thaw (P5).
-    /// What cannot be told counts as the same (P1).
-    private func isAnother(_ life: UInt64?, than superblock: LedgerContents.Superblock) -> Bool {
-        guard let before = superblock.life, let life else { return false }
-        return life != before
-    }
-
-    /// Nothing of ours can be left in it.
-    private func settle(_ ledger: Ledger, _ index: Int, _ outcome: RecoveryOutcome) -> RecoveryOutcome {
-        _ = ledger.advance(index, from: ledger.word(index), to: LedgerWord(.thawed, by: me))
-        return outcome
-    }
-
-    /// Finds the superblock in the mount tables of now, by its device number: in our own mount namespace or, which
-    /// takes longer, in any other.
-    private static func open(_ superblock: LedgerContents.Superblock) throws -> TargetOpener.Target? {
-        if let target = try? open(superblock, in: .own) { return target }
-        return try open(superblock, in: .all)
-    }
-
-    private static func open(
-        _ superblock: LedgerContents.Superblock, in namespaces: PlanPolicy.MountNamespaces
-    ) throws -> TargetOpener.Target? {
-        let tables = try MountTables(namespaces)
-        let plan = try FreezePlan.reaching(
-            superblock.device, through: try tables.read(), reason: "named by the ledger")
-        return try plan.flatMap { try TargetOpener(tables).open($0).first }
-    }
-
-    /// The container that it was mounted in may have ended.
-    private func thawUnmounted(
-        _ ledger: Ledger, _ index: Int, with thaw: OrphanThaw, until deadline: Moment
-    ) -> RecoveryOutcome {
-        let superblock = ledger.superblocks[index]
-        let directory = runDirectory.path
-        if isAnother(SuperblockLife.number(on: superblock.device), than: superblock) {
-            return settle(ledger, index, .replaced)
-        }
-        let work: @Sendable () -> RecoveryOutcome = {
-            let finding = try? UnmountedFilesystem.reach(
-                superblock.device, life: superblock.life, over: directory
-            ) { root in
-                thaw.thaw(index, through: root, until: deadline)
-            }
-            switch finding {
-            case .reached(let outcome): return .thaw(outcome)
-            case .gone: return settle(ledger, index, .gone)
-            case .unknown, nil: return .notMounted
-            }
-        }
-        return AbandonableWork.run([work], until: deadline)[0] ?? .thaw(.unfinished)
-    }
-}
-
-/// How one superblock fared.
-public enum RecoveryOutcome: Hashable, Sendable {
-    case thaw(ThawOutcome)
-    /// Its FIFREEZE hangs in a freezer that lives, and thaws it when that returns.
-    case watchedByFreezer
-    /// It is in no mount table any more, and no filesystem lives on its device: nothing can be frozen.
-    case gone
-    /// Its place is another filesystem's now. Nothing was done to that.
-    case replaced
-    /// It is in no mount table any more: nobody can be stuck on it, but it may still be frozen.
-    case notMounted
-    /// It could not even be opened.
-    case unreachable(String)
-
-    /// Whether nothing of ours can be left in it.
-    public var isSettled: Bool {
-        switch self {
-        case .thaw(.thawed), .thaw(.thawedBySomebodyElse), .thaw(.nothingToDo), .gone, .replaced: true
-        case .thaw(.failed), .thaw(.unfinished), .watchedByFreezer, .notMounted, .unreachable: false
-        }
-    }
-}
-
-/// Collects what the threads answer.
-private final class RecoveryOutcomes: Sendable {
-    private let outcomes: Mutex<[Int: RecoveryOutcome]>
-    private let remaining: Countdown?
-
-    /// Unfinished, all of them, until more is known.
-    init(of indices: [Int]) {
-        outcomes = Mutex(Dictionary(uniqueKeysWithValues: indices.map { ($0, .thaw(.unfinished)) }))
-        remaining = try? Countdown(from: indices.count)
-    }
-
-    func add(_ index: Int, _ outcome: RecoveryOutcome) {
-        outcomes.withLock { $0[index] = outcome }
-        _ = remaining?.step()
-    }
-
-    var soFar: [Int: RecoveryOutcome] { outcomes.withLock { $0 } }
-
-    func wait(until deadline: Moment) -> [Int: RecoveryOutcome] {
-        if !soFar.isEmpty { _ = remaining?.wait(until: deadline) }
-        return soFar
     }
 }

@@ -1,5 +1,5 @@
 import FreezeCore
-import Ledger
+import FreezerProtocol
 import LinuxCalls
 import SystemPackage
 

@@ -1,6 +1,6 @@
 import FreezeCore
+import FreezerProtocol
 import Hooks
-import Ledger
 import LinuxCalls
 import SystemPackage
 
@@ -48,7 +48,9 @@ public struct RecoveryResult: Sendable {
     /// request.
     public func removeLedgerIfDone() {
         if ledger.daemon.isAlive { return }
-        if isEverythingThawed && hooksOwedThaw.isEmpty { runDirectory.remove(ledger) }
+        // A request that froze nothing leaves nothing to thaw, and yet it has failed: the next start records it.
+        let isOver = ledger.options.freezes || ledger.outcome != nil
+        if isEverythingThawed && hooksOwedThaw.isEmpty && isOver { runDirectory.remove(ledger) }
     }
 
     /// For the state machine.

@@ -1,6 +1,5 @@
 import FreezeCore
 import FreezerProtocol
-import Ledger
 import LinuxCalls
 import Synchronization
 import SystemPackage
@@ -11,7 +10,7 @@ import SystemPackage
 /// holds up nothing but its own filesystem, and is followed by its FITHAW the moment it returns, however late.
 final class FreezeTarget: Sendable {
     let index: Int
-    let level: Int
+    let step: Int
     private let descriptor: FileDescriptor
     private let ledger: Ledger
     private let me: ProcessIdentity
@@ -38,7 +37,7 @@ final class FreezeTarget: Sendable {
         report: @escaping @Sendable (FreezerNews) -> Void
     ) throws(Errno) {
         self.index = index
-        self.level = ledger.superblocks[index].level
+        self.step = ledger.superblocks[index].step
         self.descriptor = descriptor
         self.ledger = ledger
         self.me = me

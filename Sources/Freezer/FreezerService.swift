@@ -1,7 +1,6 @@
 import FreezeCore
 import FreezerProtocol
 import Glibc
-import Ledger
 import LinuxCalls
 import Synchronization
 import SystemPackage
@@ -13,7 +12,7 @@ public final class FreezerService {
     private let timer: BootTimer
     private let outbox: Outbox
     private let me = ProcessIdentity.current
-    private var session: FreezerSession?
+    private var request: FreezerRequest?
     private var isDaemonGone = false
 
     /// - Parameters:
@@ -31,16 +30,16 @@ public final class FreezerService {
     public func run() {
         outbox.add(FreezerReport(.none, .ready))
         while true {
-            session?.advance(now: Moment.now)
+            request?.advance(now: Moment.now)
             flushOutbox()
-            if isDaemonGone && session?.isSettled ?? true { return }
+            if isDaemonGone && request?.isSettled ?? true { return }
             waitForWork()
         }
     }
 
     private func waitForWork() {
         // Nothing is armed while idle: no wake-ups.
-        try? timer.arm(at: session?.nextDeadline)
+        try? timer.arm(at: request?.nextDeadline)
         let commands: PollEvents = outbox.isEmpty ? .readable : [.readable, .writable]
         let interests: InlineArray<4, (descriptor: FileDescriptor?, events: PollEvents)> = [
             (timer.descriptor, .readable), (outbox.wakeUp.descriptor, .readable),
@@ -77,8 +76,8 @@ public final class FreezerService {
 
     private func daemonIsGone() {
         isDaemonGone = true
-        session?.abandonDescriptors()
-        session?.beginThaw()
+        request?.abandonDescriptors()
+        request?.beginThaw()
     }
 
     private func obey(_ command: FreezerCommand, _ descriptors: [FileDescriptor]) {
@@ -86,48 +85,48 @@ public final class FreezerService {
         case .prepare(let id, let count):
             prepare(id, superblockCount: count, descriptors)
         case .descriptors(let first):
-            take(descriptors, from: first)
-        case .freeze(let level, let freezeDeadline, let windowDeadline):
-            session?.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline)
+            receive(descriptors, from: first)
+        case .freeze(let step, let freezeDeadline, let windowDeadline):
+            request?.freeze(step: step, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline)
         case .thaw:
-            session?.beginThaw()
+            request?.beginThaw()
         case .release:
             release()
         }
     }
 
-    private func prepare(_ id: FreezerSessionID, superblockCount: Int, _ descriptors: [FileDescriptor]) {
+    private func prepare(_ id: FreezerRequestID, superblockCount: Int, _ descriptors: [FileDescriptor]) {
         defer { for descriptor in descriptors { try? descriptor.close() } }
-        guard session == nil, descriptors.count == 1,
+        guard request == nil, descriptors.count == 1,
             let ledger = try? Ledger(mapping: descriptors[0], path: "the daemon's ledger")
         else {
             return outbox.add(FreezerReport(id, .prepareFailed(.invalidArgument)))
         }
         let outbox = outbox
-        session = FreezerSession(
+        request = FreezerRequest(
             id, ledger: ledger, superblockCount: superblockCount, me: me,
             report: { outbox.add(FreezerReport(id, $0)) })
         if superblockCount == 0 { report(.prepared) }
     }
 
-    private func take(_ descriptors: [FileDescriptor], from first: Int) {
+    private func receive(_ descriptors: [FileDescriptor], from first: Int) {
         do throws(Errno) {
-            guard session != nil else {
+            guard request != nil else {
                 for descriptor in descriptors { try? descriptor.close() }
                 throw .invalidArgument
             }
-            try session?.take(descriptors, from: first)
+            try request?.receive(descriptors, from: first)
         } catch {
-            session?.abandonDescriptors()
+            request?.abandonDescriptors()
             report(.prepareFailed(error))
         }
     }
 
     private func release() {
-        session?.abandonDescriptors()
-        session?.beginThaw()
-        session?.advance(now: Moment.now)
-        if session?.isSettled ?? true {
+        request?.abandonDescriptors()
+        request?.beginThaw()
+        request?.advance(now: Moment.now)
+        if request?.isSettled ?? true {
             endSession()
         } else {
             isReleaseWanted = true
@@ -138,17 +137,17 @@ public final class FreezerService {
 
     private func endSession() {
         report(.released)
-        session = nil
+        request = nil
     }
 
     // MARK: Reports
 
     private func report(_ news: FreezerNews) {
-        outbox.add(FreezerReport(session?.id ?? .none, news))
+        outbox.add(FreezerReport(request?.id ?? .none, news))
     }
 
     private func flushOutbox() {
-        if isReleaseWanted, session?.isSettled ?? true {
+        if isReleaseWanted, request?.isSettled ?? true {
             isReleaseWanted = false
             endSession()
         }

@@ -6,10 +6,10 @@ import SystemPackage
 extension FreezerCommand {
     public var packet: [UInt8] {
         switch self {
-        case .prepare(let session, let count): encode(1, Int64(session.number), Int64(count))
+        case .prepare(let request, let count): encode(1, Int64(request.number), Int64(count))
         case .descriptors(let first): encode(2, Int64(first))
-        case .freeze(let level, let freezeDeadline, let windowDeadline):
-            encode(3, Int64(level), freezeDeadline.nanoseconds, windowDeadline.nanoseconds)
+        case .freeze(let step, let freezeDeadline, let windowDeadline):
+            encode(3, Int64(step), freezeDeadline.nanoseconds, windowDeadline.nanoseconds)
         case .thaw: encode(4)
         case .release: encode(5)
         }
@@ -20,11 +20,11 @@ extension FreezerCommand {
         guard let fields = decode(packet) else { return nil }
         switch (fields.first, fields.count) {
         case (1, 3) where fields[2] >= 0:
-            self = .prepare(FreezerSessionID(number: Int(fields[1])), superblockCount: Int(fields[2]))
+            self = .prepare(FreezerRequestID(number: Int(fields[1])), superblockCount: Int(fields[2]))
         case (2, 2) where fields[1] >= 0: self = .descriptors(firstIndex: Int(fields[1]))
         case (3, 4):
             self = .freeze(
-                level: Int(fields[1]), freezeDeadline: Moment(nanoseconds: fields[2]),
+                step: Int(fields[1]), freezeDeadline: Moment(nanoseconds: fields[2]),
                 windowDeadline: Moment(nanoseconds: fields[3]))
         case (4, 1): self = .thaw
         case (5, 1): self = .release
@@ -35,14 +35,14 @@ extension FreezerCommand {
 
 extension FreezerReport {
     public var packet: [UInt8] {
-        encode(Int64(session.number), and: news.fields)
+        encode(Int64(request.number), and: news.fields)
     }
 
     /// Nil if the packet is none of these.
     public init?(packet: [UInt8]) {
         guard let number = decode(packet)?.first, let news = FreezerNews(packet: Array(packet.dropFirst(8)))
         else { return nil }
-        self.init(FreezerSessionID(number: Int(number)), news)
+        self.init(FreezerRequestID(number: Int(number)), news)
     }
 }
 

@@ -2,7 +2,7 @@ import FreezeCore
 import SystemPackage
 
 /// Names one request between daemon and freezer, so that late news of one is not taken for the next one's.
-public struct FreezerSessionID: Hashable, Sendable {
+public struct FreezerRequestID: Hashable, Sendable {
     public let number: Int
 
     public init(number: Int) {
@@ -10,19 +10,19 @@ public struct FreezerSessionID: Hashable, Sendable {
     }
 
     /// Of what belongs to no request.
-    public static let none = FreezerSessionID(number: 0)
+    public static let none = FreezerRequestID(number: 0)
 }
 
 /// What the daemon tells the freezer. One packet each.
 public enum FreezerCommand: Hashable, Sendable {
     /// A new request with this many superblocks. Carries the ledger's descriptor.
-    case prepare(FreezerSessionID, superblockCount: Int)
+    case prepare(FreezerRequestID, superblockCount: Int)
     /// Descriptors of the superblocks from this index on, in the ledger's order. Carries them.
     case descriptors(firstIndex: Int)
-    /// Freeze every superblock of a level; thaw everything if not all levels are frozen by the first deadline, and
+    /// Freeze every superblock of a step; thaw everything if not all steps are frozen by the first deadline, and
     /// at the second one in any case.
-    case freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment)
-    /// Thaw everything, level by level, the last frozen first.
+    case freeze(step: Int, freezeDeadline: Moment, windowDeadline: Moment)
+    /// Thaw everything, step by step, the last frozen first.
     case thaw
     /// The request is over: close its descriptors.
     case release
@@ -31,11 +31,11 @@ public enum FreezerCommand: Hashable, Sendable {
 /// What the freezer tells the daemon. One packet each.
 public struct FreezerReport: Hashable, Sendable {
     /// The request it is about.
-    public let session: FreezerSessionID
+    public let request: FreezerRequestID
     public let news: FreezerNews
 
-    public init(_ session: FreezerSessionID, _ news: FreezerNews) {
-        self.session = session
+    public init(_ request: FreezerRequestID, _ news: FreezerNews) {
+        self.request = request
         self.news = news
     }
 }

@@ -35,11 +35,8 @@ extension HistoryRecord {
         case nil: break
         }
         listedHooks = record.isDryRun ? record.listedHooks.map { escapedControlCharacters($0) } : nil
-        freezeAnswer = record.answered.map { answered in
-            // With failure it is answered only when the window has closed, or none was opened.
-            let isInWindow = record.windowOpened != nil && record.windowClosed.map { answered < $0 } ?? true
-            let success = record.isDryRun ? record.result == .succeeded : isInWindow
-            return FreezeAnswer(offset: roundedMilliseconds(answered - start), success: success)
+        freezeAnswer = record.answered.map {
+            FreezeAnswer(offset: roundedMilliseconds($0 - start), success: record.isAnsweredWithSuccess)
         }
         window = record.windowOpened.map { opened in
             Span(from: opened, lasting: (record.windowClosed ?? record.ended) - opened, in: start)
@@ -98,7 +95,7 @@ extension HistoryRecord.Filesystem {
         label = planned.identity.label.map(escapedControlCharacters)
         action = planned.action.rawValue
         reason = escapedControlCharacters(planned.reason)
-        level = planned.level
+        step = planned.step
         storedOn = planned.storedOn.isEmpty ? nil : planned.storedOn.map(\.description)
         harmless = planned.isHarmless ? true : nil
         leftOut = planned.isLeftOut ? true : nil
@@ -138,30 +135,13 @@ extension HistoryRecord.Hook {
         phase = run.phase.rawValue
         offset = roundedMilliseconds(run.started - start)
         duration = roundedMilliseconds(run.duration)
-        switch run.outcome {
-        case .exited(let status):
-            outcome = .exited
-            self.status = status
-        case .skipped:
-            // Older readers know no other outcome for it.
-            outcome = .exited
-            status = 0
-            skipped = true
-        case .ready:
-            outcome = .ready
-        case .neverReady(let timedOut):
-            outcome = .neverReady
-            killed = timedOut ? true : nil
-        case .signalled(let signal):
-            outcome = .signalled
-            self.signal = signal
-        case .timedOut(let abandoned):
-            outcome = .timedOut
-            self.abandoned = abandoned ? true : nil
-        case .notStarted(let reason):
-            outcome = .notStarted
-            problem = escapedControlCharacters(reason)
-        }
+        outcome =
+            switch run.outcome {
+            // The reason is in the record's reason, and in the output.
+            case .skipped: .skipped(reason: "")
+            case .notStarted(let reason): .notStarted(reason: escapedControlCharacters(reason))
+            default: run.outcome
+            }
         let (kept, isCut) = outputTail(run.output, limit: HistoryRecord.maximumOutputLength)
         output = kept.isEmpty ? nil : kept
         outputTruncated = isCut || run.isOutputTruncated ? true : nil

@@ -1,3 +1,6 @@
+import FreezeCore
+import SystemPackage
+
 /// Everything one request did, as one line of `history.jsonl`.
 ///
 /// The keys are the ones of `CodingKeys`, and are stable: within a version keys are added, never renamed, removed or
@@ -45,7 +48,7 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
     public var freezeAnswer: FreezeAnswer?
     /// From before the first FIFREEZE to after the last FITHAW. Absent if none was issued.
     public var window: Span?
-    /// Frozen ones by level and mount point, then the synced, then the skipped.
+    /// Frozen ones by step and mount point, then the synced, then the skipped.
     public var filesystems: [Filesystem]
     /// Filesystems in no mount table, and therefore not frozen. Absent if there were none.
     public var unreachable: [Unreachable]?
@@ -82,17 +85,14 @@ public struct HistoryRecord: Codable, Hashable, Sendable {
     public var isDryRun: Bool { dryRun == true }
 
     /// True for a backup of the whole machine that can be relied on, at its level.
-    public var isGoodBackup: Bool {
-        result == .succeeded && !isDryRun && rehearsal != true && hooksOnly != true && selection == nil
-    }
+    public var isGoodBackup: Bool { result == .succeeded && purpose == nil }
 
     /// What the request was besides a backup of the whole machine, in a few words; nil for such a backup.
     public var purpose: String? {
-        let words = [
-            isDryRun ? "dry run" : nil, rehearsal == true ? "rehearsal" : nil,
-            hooksOnly == true ? "hooks only" : nil,
-            selection.map { $0.count == 1 ? "1 filesystem selected" : "\($0.count) filesystems selected" },
-        ].compactMap(\.self)
+        let options = FreezeOptions(
+            mountPoints: selection?.map { FilePath($0) }, freezes: hooksOnly != true,
+            isRehearsal: rehearsal == true)
+        let words = [isDryRun ? "dry run" : nil, options.purpose].compactMap(\.self)
         return words.isEmpty ? nil : words.joined(separator: ", ")
     }
 }
@@ -162,7 +162,7 @@ extension HistoryRecord {
         /// Why this action.
         public var reason: String
         /// Freeze order, for the action freeze: 0 is frozen first and thawed last.
-        public var level: Int?
+        public var step: Int?
         /// The devices of the filesystems it is stored on.
         public var storedOn: [String]?
         /// True for a sync that does not lower the level of the result.
@@ -182,7 +182,8 @@ extension HistoryRecord {
         enum CodingKeys: String, CodingKey {
             case mountPoint = "mount_point"
             case otherMountPoints = "other_mount_points"
-            case device, source, type, uuid, label, action, reason, level
+            case device, source, type, uuid, label, action, reason
+            case step = "level"
             case storedOn = "stored_on"
             case leftOut = "left_out"
             case harmless, flushes, freeze, thaw, stuck, holders
@@ -217,51 +218,20 @@ extension HistoryRecord {
         public var remedy: String
     }
 
-    /// How a hook ended.
-    public enum HookOutcome: String, Codable, Hashable, Sendable {
-        /// By itself: `status` tells how.
-        case exited
-        /// Not at all yet: a session hook has said READY. Its end is another call, for thaw.
-        case ready
-        /// A session hook ended without having said READY; `killed` if its time was up.
-        case neverReady = "never_ready"
-        /// By `signal`.
-        case signalled
-        /// It was killed at its timeout; `abandoned` if that did not end it.
-        case timedOut = "timed_out"
-        /// It could not be executed: see `problem`.
-        case notStarted = "not_started"
-    }
-
     /// One call of a hook.
-    public struct Hook: Codable, Hashable, Sendable {
+    public struct Hook: Hashable, Sendable {
         public var name: String
         /// `freeze` or `thaw`.
         public var phase: String
         public var offset: Double
         public var duration: Double
         public var outcome: HookOutcome
-        public var status: Int32?
-        /// True for a hook without work: it said `SKIP`. Its outcome is `exited`, with status 0.
-        public var skipped: Bool?
-        public var signal: Int32?
-        public var killed: Bool?
-        public var abandoned: Bool?
-        public var problem: String?
-        /// The end of what it wrote to both streams. Absent if it wrote nothing.
+        /// The end of the hook's output. Absent if there was none.
         public var output: String?
-        /// True if it wrote more than is kept.
+        /// True if the output was longer.
         public var outputTruncated: Bool?
 
-        enum CodingKeys: String, CodingKey {
-            case name, phase
-            case offset = "offset_ms"
-            case duration = "duration_ms"
-            case outcome, status, skipped, signal, killed, abandoned, problem, output
-            case outputTruncated = "output_truncated"
-        }
-
-        public var succeeded: Bool { outcome == .exited && status == 0 || outcome == .ready }
+        public var succeeded: Bool { outcome.succeeded }
         public var span: Span { Span(offset: offset, duration: duration) }
     }
 

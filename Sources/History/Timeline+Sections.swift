@@ -1,3 +1,4 @@
+import FreezeCore
 import Presentation
 
 /// What stands below the table.
@@ -46,7 +47,9 @@ extension Timeline {
             }
         }
         for hook in record.hooks {
-            if let failure = hook.failureClause { items.append("hook \(hook.name) \(hook.phase) \(failure)") }
+            if let failure = hook.outcome.failureClause {
+                items.append("hook \(hook.name) \(hook.phase) \(failure)")
+            }
         }
         return section("Failures:", items)
     }
@@ -88,14 +91,14 @@ extension Timeline {
 
     /// Planned, and not even tried.
     var notFrozen: [String] {
-        guard record.result == .failed, !record.isDryRun else { return [] }
+        guard record.result == .failed, !record.isDryRun, record.hooksOnly != true else { return [] }
         let left = record.filesystems.filter { $0.action == "freeze" && $0.freeze == nil && $0.stuck != true }
         guard !left.isEmpty else { return [] }
         return paragraph("Not frozen, because it had failed before: " + names(left))
     }
 
     var synced: [String] {
-        section("Synced only:", summarized("sync"))
+        record.hooksOnly == true ? [] : section("Synced only:", summarized("sync"))
     }
 
     var unreachable: [String] {

@@ -102,14 +102,14 @@ extension HistoryRecord {
     private func rows(_ hooks: [Hook]) -> [TimelineRow] {
         let rows = hooks.map { hook in
             var row = TimelineRow("hook \(hook.phase)", hook.name, hook.span, failure: hook.failure)
-            if hook.skipped == true { row.outcome = "skipped" }
+            if hook.outcome.isSkipped { row.outcome = "skipped" }
             return row
         }
         return grouped(rows, limit: 20)
     }
 
     private var freezeRows: [TimelineRow] {
-        filesystems.sorted { ($0.level ?? 0) < ($1.level ?? 0) }.compactMap { filesystem in
+        filesystems.sorted { ($0.step ?? 0) < ($1.step ?? 0) }.compactMap { filesystem in
             if let freeze = filesystem.freeze {
                 return TimelineRow("freeze", filesystem.mountPoint, freeze.span, failure: freeze.error?.errno)
             }
@@ -127,7 +127,7 @@ extension HistoryRecord {
     }
 
     private var thawRows: [TimelineRow] {
-        filesystems.sorted { ($0.level ?? 0) > ($1.level ?? 0) }.compactMap { filesystem in
+        filesystems.sorted { ($0.step ?? 0) > ($1.step ?? 0) }.compactMap { filesystem in
             if let thaw = filesystem.thaw {
                 return TimelineRow("thaw", filesystem.mountPoint, thaw.span, failure: thaw.error?.errno)
             }
@@ -148,26 +148,12 @@ extension HistoryRecord.Hook {
     /// What went wrong, in a word or two; nil if nothing.
     public var failure: String? {
         switch outcome {
-        case .exited: status == 0 ? nil : "exit \(status ?? -1)"
-        case .ready: nil
+        case .exited(status: 0), .skipped, .ready: nil
+        case .exited(let status): "exit \(status)"
         case .neverReady: "NOT READY"
-        case .signalled: "signal \(signal ?? 0)"
+        case .signalled(let signal): "signal \(signal)"
         case .timedOut: "TIMED OUT"
         case .notStarted: "NOT RUN"
         }
-    }
-
-    /// The same in a clause.
-    public var failureClause: String? {
-        let ended: FreezeCore.HookOutcome =
-            switch outcome {
-            case .exited: .exited(status: status ?? -1)
-            case .ready: .ready
-            case .neverReady: .neverReady(timedOut: killed == true)
-            case .signalled: .signalled(signal: signal ?? 0)
-            case .timedOut: .timedOut(abandoned: abandoned == true)
-            case .notStarted: .notStarted(reason: problem ?? "no reason is recorded")
-            }
-        return ended.failureClause
     }
 }

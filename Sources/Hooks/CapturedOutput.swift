@@ -48,8 +48,8 @@ struct CapturedOutput: Sendable {
         return count == 0 ? .end : .some(count)
     }
 
-    /// What was captured so far; from here on it is captured anew.
-    mutating func take() -> CapturedOutput {
+    /// Returns the captured output, and begins a new capture.
+    mutating func drain() -> CapturedOutput {
         defer {
             bytes = []
             isTruncated = false

@@ -73,3 +73,18 @@ extension Hook {
         return words.count < 2 || isEnvironment || interpreter.suffix(2).elementsEqual("sh".utf8)
     }
 }
+
+extension HookVerdict {
+    /// The verdict on one hook. Blocks as stat(2) does.
+    ///
+    /// A hook that is not trusted is reported, and never left out in silence: its application would be missing
+    /// from the backup.
+    static func check(_ hook: Hook) -> HookVerdict {
+        do throws(HookRefusal) {
+            _ = try hook.verify()
+            return .trusted
+        } catch {
+            return .refused(reason: error.reason)
+        }
+    }
+}

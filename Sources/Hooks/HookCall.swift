@@ -4,12 +4,12 @@ import SystemPackage
 
 /// One call of one hook, on a thread of its own: from the check of its trust to its end.
 public final class HookCall: Sendable {
-    private let hook: Hook
-    private let context: HookContext
-    private let runDirectory: FilePath
+    let hook: Hook
+    let context: HookContext
+    let runDirectory: FilePath
     /// When the call was asked for: its time runs from here.
-    private let called: Moment
-    private let cancellation: WakeUp
+    let called: Moment
+    let cancellation: WakeUp
     private let onStart: @Sendable (ProcessIdentity) -> Void
     private let completion: @Sendable (HookRun, HeldSession?) -> Void
     private let sessionEnded: @Sendable (HookRun) -> Void
@@ -59,98 +59,6 @@ public final class HookCall: Sendable {
         } catch {
             completion(unstarted(.notStarted(reason: error.reason)), nil)
         }
-    }
-
-    // MARK: Before the start
-
-    private var deadline: Moment { called + context.timeout }
-
-    /// Verifies the hook's trust. A disk that does not answer keeps the thread that looks, and not this one.
-    ///
-    /// - Returns: What to run, nil for nothing; and the hook's settings, if it has any.
-    private func findProgram() throws(StartRefusal) -> (program: FilePath?, settings: FilePath?) {
-        try refuseLateStart()
-        let look: @Sendable () -> Result<(FilePath?, FilePath?), HookRefusal> = { [hook, context] in
-            do throws(HookRefusal) {
-                let settings = try hook.verify()
-                return .success((hook.program(for: context.phase), settings))
-            } catch {
-                return .failure(error)
-            }
-        }
-        let result = AbandonableWork.run([look], until: deadline, cancellation: cancellation)[0]
-        try refuseLateStart()
-        guard let result else { throw StartRefusal("no thread or event descriptor for it") }
-        do throws(HookRefusal) {
-            return try result.get()
-        } catch {
-            throw StartRefusal(error.reason)
-        }
-    }
-
-    /// Whoever gave up waiting may have called the hook for thaw by now: it must not start any more.
-    private func refuseLateStart() throws(StartRefusal) {
-        if !pollOne(cancellation.descriptor, events: .readable, atMost: .zero).isEmpty {
-            throw StartRefusal("cancelled before it was started")
-        }
-        if Moment.now >= deadline {
-            throw StartRefusal("its time was up before it could be started: its directory is slow")
-        }
-    }
-
-    /// The outcome of a call for a phase of which the hook has no program.
-    private var withoutProgram: HookOutcome {
-        context.phase == .freeze ? .skipped(reason: "it has no script for freeze") : .exited(status: 0)
-    }
-
-    private func makeEnvironment(_ settings: FilePath?) throws(StartRefusal) -> HookEnvironment {
-        do throws(Errno) {
-            return try HookEnvironment(context, argument: argument, settings: settings, runDirectory: runDirectory)
-        } catch {
-            throw StartRefusal("the list of mount points cannot be written to \(runDirectory): \(error)")
-        }
-    }
-
-    private func makeStreams() throws(StartRefusal) -> HookStreams {
-        do throws(Errno) {
-            return try HookStreams(of: hook.kind)
-        } catch {
-            throw StartRefusal("no pipe for it: \(error)")
-        }
-    }
-
-    private var argument: String {
-        hook.style.argument(hook.kind, context.phase, hasFailed: context.result == .failed)
-    }
-
-    /// A session of its own: a process group, and no terminal. A client that runs as another user could type into root's
-    /// (TIOCSTI).
-    private func start(
-        _ program: FilePath, _ environment: HookEnvironment, _ streams: HookStreams
-    ) throws(StartRefusal) -> ChildProcess {
-        defer { streams.closeHooksEnds() }
-        do throws(StartFailure) {
-            return try ChildProcess.start(
-                ChildProcess.Program(
-                    program, arguments: [program.string, argument], environment: environment.rows, directory: "/",
-                    hasOwnSession: true, inheritance: .nothing),
-                descriptors: [streams.input, streams.output.writeEnd, streams.output.writeEnd], until: deadline,
-                cancellation: cancellation)
-        } catch {
-            streams.closeOurEnds()
-            throw refusal(error)
-        }
-    }
-
-    private func refusal(_ failure: StartFailure) -> StartRefusal {
-        let clause =
-            switch (failure.step, failure.errno) {
-            case (.program, .execFormatError):
-                "the kernel does not know how to run it. Its first line must name an interpreter: #!/bin/sh"
-            case (.program, .noSuchFileOrDirectory): "the interpreter that its first line names does not exist"
-            default: "it cannot be started: \(failure)"
-            }
-        return StartRefusal("\(hook.path): \(clause)")
     }
 
     // MARK: While it runs
@@ -219,14 +127,5 @@ public final class HookCall: Sendable {
         HookRun(
             name: hook.name, phase: phase, outcome: outcome, output: output.text,
             isOutputTruncated: output.isTruncated, started: started, duration: ended - started)
-    }
-}
-
-/// Why a hook is not started.
-private struct StartRefusal: Error {
-    let reason: String
-
-    init(_ reason: String) {
-        self.reason = reason
     }
 }

@@ -138,7 +138,7 @@ struct HookSupervisor: Sendable {
         state.stage = .held
         state.stageEnd = nil
         state.wasReady = true
-        onReady(state.output.take())
+        onReady(state.output.drain())
     }
 
     private func nextLook(_ state: State) -> Moment? {

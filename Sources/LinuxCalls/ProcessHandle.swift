@@ -154,17 +154,9 @@ enum ProcessThreads {
     /// - Parameter status: The contents of `/proc/PID/task/TID/status` (proc_pid_status(5)). The kernel marks SIGKILL as
     ///   pending for each thread (kernel/signal.c: complete_signal).
     static func isKilled(status: [UInt8]) -> Bool {
-        var isOver = false
-        var isKillPending = false
-        for line in status.split(separator: UInt8(ascii: "\n")) {
-            let fields = String(decoding: line, as: UTF8.self).split(whereSeparator: \.isWhitespace)
-            guard fields.count > 1 else { continue }
-            switch fields[0] {
-            case "State:": isOver = fields[1] == "Z" || fields[1] == "X"
-            case "SigPnd:": isKillPending = (UInt64(fields[1], radix: 16) ?? 0) & 1 << UInt64(SIGKILL - 1) != 0
-            default: break
-            }
-        }
+        let status = ProcessStatusFile(String(decoding: status, as: UTF8.self))
+        let isOver = status["State"].first == "Z" || status["State"].first == "X"
+        let isKillPending = (status.mask("SigPnd") ?? 0) & 1 << UInt64(SIGKILL - 1) != 0
         return isOver || isKillPending
     }
 }

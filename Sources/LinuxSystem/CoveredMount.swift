@@ -32,7 +32,7 @@ enum CoveredMount {
             }
         }
         let result = AbandonableWork.run([work], until: .now + patience)[0] ?? .failure(.timedOut)
-        return try result.get().take()
+        return try result.get().takeDescriptor()
     }
 }
 
@@ -89,7 +89,7 @@ private final class NamespaceCopy {
     }
 }
 
-/// Owns a descriptor. Closes the descriptor unless ``take()`` was called.
+/// Owns a descriptor. Closes the descriptor unless ``takeDescriptor()`` was called.
 private final class Finding: Sendable {
     private let descriptor: Mutex<FileDescriptor?>
 
@@ -102,7 +102,7 @@ private final class Finding: Sendable {
     }
 
     /// Takes the descriptor, once.
-    func take() throws(Errno) -> FileDescriptor {
+    func takeDescriptor() throws(Errno) -> FileDescriptor {
         let taken = descriptor.withLock { descriptor in
             defer { descriptor = nil }
             return descriptor

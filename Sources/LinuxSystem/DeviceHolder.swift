@@ -1,3 +1,4 @@
+import FreezeCore
 import Glibc
 import LinuxCalls
 import SystemPackage
@@ -21,24 +22,18 @@ public struct DeviceHolder: Hashable, Sendable, CustomStringConvertible {
         return service.map { "\(process) of \($0)" } ?? process
     }
 
-    /// Every process with a descriptor on the device, by process id.
-    ///
-    /// Only the links in `/proc/PID/fd` are read, nothing is opened through them, so that no dead network
-    /// filesystem can hang it. Without CAP_SYS_PTRACE other users' processes are not seen; nor is a process that
-    /// knows the device by another path, in a mount namespace of its own.
+    /// Every process with a descriptor on the device, by process id. Opens nothing on a filesystem. Does not see a
+    /// process that knows the device by another path, in a mount namespace of its own; nor, without CAP_SYS_PTRACE,
+    /// other users' processes.
     public static func holders(of device: FilePath) -> [DeviceHolder] {
         let target = resolved(device)
-        return entries(of: "/proc").compactMap { pid_t($0.string) }.sorted()
-            .filter { holds(process: $0, target: target) }
-            .map(DeviceHolder.init(processID:))
+        return ProcessTable().processes.filter { !$0.descriptors(on: target).isEmpty }.map(DeviceHolder.init)
     }
 
-    private init(processID: pid_t) {
-        let name = (try? readWholeFile(FilePath("/proc/\(processID)/comm"))) ?? []
-        let groups = (try? readWholeFile(FilePath("/proc/\(processID)/cgroup"))) ?? []
+    private init(_ process: ProcessTable.Process) {
+        let groups = (try? readWholeFile(process.directory.appending("cgroup"))) ?? []
         self.init(
-            processID: processID,
-            name: Self.printable(String(decoding: name, as: UTF8.self)),
+            processID: process.processID, name: process.name,
             service: Self.service(in: String(decoding: groups, as: UTF8.self)))
     }
 
@@ -47,32 +42,12 @@ public struct DeviceHolder: Hashable, Sendable, CustomStringConvertible {
         listing.split(separator: "\n")
             .flatMap { $0.split(separator: "/") }
             .last { $0.hasSuffix(".service") && !$0.contains(":") }
-            .map { printable(String($0)) }
-    }
-
-    /// A process or descriptor that has gone meanwhile holds nothing.
-    private static func holds(process: pid_t, target: FilePath) -> Bool {
-        let directory = FilePath("/proc/\(process)/fd")
-        return entries(of: directory).contains { (try? readSymbolicLink(directory.appending($0))) == target }
-    }
-
-    private static func entries(of directory: FilePath) -> [FilePath.Component] {
-        (try? directoryEntries(directory)) ?? []
+            .map { escapedControlCharacters($0) }
     }
 
     private static func resolved(_ path: FilePath) -> FilePath {
         guard let text = realpath(path.string, nil) else { return path }
         defer { free(text) }
         return FilePath(platformString: text)
-    }
-
-    /// Anybody may name a process: nothing of it must reach a terminal as a control sequence.
-    private static func printable(_ text: String) -> String {
-        var line = text[...]
-        while line.last == "\n" { line.removeLast() }
-        return line.unicodeScalars.map { scalar in
-            scalar.properties.generalCategory == .control
-                ? "\\u{" + String(scalar.value, radix: 16) + "}" : String(scalar)
-        }.joined()
     }
 }

@@ -16,8 +16,7 @@ extension HiddenProcess {
     /// A sentence with the first hidden process and the likely cause; nil without hidden processes.
     static func sentence(on hidden: [HiddenProcess], proc: FilePath) -> String? {
         guard let first = hidden.first else { return nil }
-        let command = escapedControlCharacters(SmallFile.text(proc.appending("\(first.processID)/comm")) ?? "")
-        var subjects = ["process \(first.processID) (\(command))"]
+        var subjects = ["process \(first.processID) (\(ProcessTable(proc).process(first.processID).name))"]
         if hidden.count > 1 { subjects.append("\(hidden.count - 1) more") }
         return "\(subjects.joined(separator: " and ")): its mount namespace may not be looked at: "
             + "\(first.error.symbolicName): \(first.cause(proc))."
@@ -27,8 +26,8 @@ extension HiddenProcess {
     /// cap_ptrace_access_check). With CAP_SYS_PTRACE, capabilities of the other process do not matter. Yama restricts
     /// attaching only.
     private func cause(_ proc: FilePath) -> String {
-        let own = Self.capabilities("CapEff:", of: proc.appending("self/status"))
-        let its = Self.capabilities("CapPrm:", of: proc.appending("\(processID)/status"))
+        let own = ProcessStatusFile(of: proc.appending("self")).mask("CapEff")
+        let its = ProcessStatusFile(of: proc.appending("\(processID)")).mask("CapPrm")
         if let own, own & Self.trace == 0 {
             let more =
                 its.map { $0 & ~own != 0 } == true ? "the process has more capabilities than quiesced, and " : ""
@@ -43,10 +42,5 @@ extension HiddenProcess {
         return
             "most likely a security module (AppArmor, SELinux, Landlock) forbids it; see the kernel's log, and permit "
             + "quiesced to trace that process"
-    }
-
-    private static func capabilities(_ name: String, of status: FilePath) -> UInt64? {
-        let line = SmallFile.text(status)?.split(separator: "\n").first { $0.hasPrefix(name) }
-        return line?.split(whereSeparator: \.isWhitespace).last.flatMap { UInt64($0, radix: 16) }
     }
 }

@@ -38,7 +38,7 @@ struct NamespaceScan: Sendable {
         let me = (try? readSymbolicLink(proc.appending("self"))).flatMap { pid_t($0.string) }
         let processes: [pid_t]
         do throws(Errno) {
-            processes = try directoryEntries(proc).compactMap { pid_t($0.string) }.sorted()
+            processes = try ProcessTable(proc).processIDs()
         } catch {
             throw .mountTable(proc, "cannot be listed", error)
         }

@@ -327,15 +327,11 @@ public struct WriteHolderScan: Sendable {
         }
 
         private func status(_ directory: String) -> (user: UInt32, switches: UInt64)? {
-            var user: UInt32?
-            var switches: UInt64?
-            for line in (read("\(directory)/status", 8192) ?? "").split(separator: "\n") {
-                let fields = line.split(whereSeparator: \.isWhitespace)
-                // The effective user, as in ps(1).
-                if fields.first == "Uid:", fields.count > 2 { user = UInt32(fields[2]) }
-                if fields.first == "voluntary_ctxt_switches:", fields.count > 1 { switches = UInt64(fields[1]) }
-            }
-            guard let user, let switches else { return nil }
+            let status = ProcessStatusFile(read("\(directory)/status", 8192) ?? "")
+            // The effective user, as in ps(1).
+            guard let user = status["Uid"].dropFirst().first.flatMap({ UInt32($0) }),
+                let switches = status["voluntary_ctxt_switches"].first.flatMap({ UInt64($0) })
+            else { return nil }
             return (user, switches)
         }
 

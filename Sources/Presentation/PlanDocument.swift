@@ -111,7 +111,7 @@ public struct PlanDocument: Encodable, Sendable, Hashable {
         let names = Dictionary(plan.filesystems.map { ($0.device, $0.mountPoint.escaped) }) { first, _ in first }
         filesystems = plan.filesystems.map { filesystem in
             Filesystem(
-                action: filesystem.action.rawValue, order: filesystem.level.map { $0 + 1 },
+                action: filesystem.action.rawValue, order: filesystem.step.map { $0 + 1 },
                 mountPoint: filesystem.mountPoint.escaped,
                 mountNamespace: filesystem.mount.namespace.map {
                     Filesystem.Namespace(pid: $0.processID, tid: $0.threadID, command: $0.command)

@@ -28,7 +28,7 @@ public struct PlanTable: Sendable {
             ],
             rows: plan.filesystems.map { filesystem in
                 [
-                    filesystem.level.map { "\($0 + 1)" } ?? "-", filesystem.action.rawValue,
+                    filesystem.step.map { "\($0 + 1)" } ?? "-", filesystem.action.rawValue,
                     filesystem.mountPoint.escaped, escapedControlCharacters(filesystem.mount.filesystemType),
                     filesystem.orderReason.map { "\(filesystem.reason); \($0)" } ?? filesystem.reason,
                 ]
@@ -42,7 +42,7 @@ extension FreezePlan {
         let counts = FilesystemAction.allCases.map { "\(filesystems($0).count) to \($0.rawValue)" }
         let degrading = loweringLevel.map(\.mountPoint.escaped) + unreachable.map(\.summary)
         var text = counts.joined(separator: ", ")
-        if levels.count > 1 { text += "; frozen in \(levels.count) steps, thawed in reverse" }
+        if steps.count > 1 { text += "; frozen in \(steps.count) steps, thawed in reverse" }
         if filesystems(.freeze).isEmpty, onlyFlushed.isEmpty {
             text += ": there is no filesystem to freeze."
         } else if let first = degrading.first {

@@ -66,7 +66,7 @@ public final class ServiceManager: LifeObserver, RequestObserver {
     private static let extend = "EXTEND_TIMEOUT_USEC=\(stopExtension.components.seconds * 1_000_000)"
 
     public func observe(_ progress: RequestProgress) {
-        if status.withLock({ $0.take(progress) }) { send(nil) }
+        if status.withLock({ $0.update(with: progress) }) { send(nil) }
     }
 
     private func send(_ news: String?) {

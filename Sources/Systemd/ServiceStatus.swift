@@ -8,9 +8,9 @@ struct ServiceStatus {
     var text: String { [state, lastEnd].compactMap(\.self).joined(separator: " ") }
 
     /// - Returns: Whether the line is another now.
-    mutating func take(_ progress: RequestProgress) -> Bool {
+    mutating func update(with progress: RequestProgress) -> Bool {
         let before = text
-        switch progress.step {
+        switch progress.event {
         case .entered(let entered): state = Self.words(for: entered, progress)
         case .finished(let record): lastEnd = Self.words(for: record)
         case .planned, .flushed, .hookStarted, .hookEnded, .froze, .thawed, .failed: break
@@ -36,7 +36,9 @@ struct ServiceStatus {
         let outcome: String
         switch record.result {
         case .succeeded where record.isDryRun: outcome = "a dry run, succeeded"
-        case .succeeded: outcome = "succeeded" + (record.level.map { ", level \($0)" } ?? "")
+        case .succeeded:
+            let details = [record.level.map { "level \($0)" }, record.options.purpose].compactMap(\.self)
+            outcome = (["succeeded"] + details).joined(separator: ", ")
         case .failed: outcome = "failed" + (record.reason.map { ": \($0)" } ?? "")
         }
         // One line, and no longer than systemctl shows without folding it much.

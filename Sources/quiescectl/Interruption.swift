@@ -25,7 +25,7 @@ final class Interruption: Sendable {
     var hasHappened: Bool { state.update(\.hasHappened) }
 
     /// Calls the handler at each signal, on a thread of its own; at once if there was one already.
-    func handle(_ handler: @escaping @Sendable () -> Void) {
+    func onSignal(_ handler: @escaping @Sendable () -> Void) {
         let hasHappened = state.update { state in
             state.handler = handler
             return state.hasHappened

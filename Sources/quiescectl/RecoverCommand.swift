@@ -2,8 +2,8 @@ import ArgumentParser
 import Configuration
 import Coordinator
 import FreezeCore
+import FreezerProtocol
 import Glibc
-import Ledger
 import LinuxCalls
 import SystemPackage
 

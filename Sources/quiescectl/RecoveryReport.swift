@@ -1,7 +1,7 @@
 import Coordinator
 import FreezeCore
+import FreezerProtocol
 import Glibc
-import Ledger
 import Presentation
 
 /// What a recovery by hand did, in words.

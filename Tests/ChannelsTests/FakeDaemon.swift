@@ -16,7 +16,7 @@ final class FakeDaemon: DaemonInquiry {
 
     private let link = Mutex(Link())
     private let isFrozen = Mutex(false)
-    /// Whether to tell one step of each kind when asked for the status.
+    /// Whether to tell one event of each kind when asked for the status.
     private let tellsProgress: Bool
 
     init(tellsProgressAtStatus tellsProgress: Bool = false) {
@@ -88,14 +88,14 @@ final class FakeDaemon: DaemonInquiry {
         let run = HookRun(
             name: "10-a", phase: .freeze, outcome: .exited(status: 0), output: "", isOutputTruncated: false,
             started: .now, duration: .zero)
-        let steps: [RequestProgress.Step] = [
+        let events: [RequestProgress.Event] = [
             .entered(.planning), .planned(FreezePlan(filesystems: []), []), .hookStarted("10-a", .freeze),
             .hookEnded(run), .froze("/", result), .thawed("/", result), .failed(reason: "no"),
             .finished(Self.record),
         ]
-        for step in steps {
+        for event in events {
             link.withLock(\.channel)?.observe(
-                RequestProgress(request: RequestID("r1"), channel: .control, step: step))
+                RequestProgress(request: RequestID("r1"), channel: .control, event: event))
         }
     }
 }

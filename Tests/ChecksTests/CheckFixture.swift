@@ -85,7 +85,7 @@ extension FreezePlan {
             let isFrozen = mount.mountPoint != "/var/log"
             return PlannedFilesystem(
                 device: mount.device, mount: mount, action: isFrozen ? .freeze : .skip, reason: "",
-                level: isFrozen ? 0 : nil)
+                step: isFrozen ? 0 : nil)
         })
 }
 

@@ -21,7 +21,6 @@ import Testing
         "History/HistoryTable.swift": "how requests are shown",
         "History/Timeline.swift": "how a request is shown",
         "History/Timeline+Sections.swift": "how a request is shown",
-        "History/TimelineRow.swift": "how a request is shown",
         "Presentation/PlanTable.swift": "how a plan is shown",
         "Presentation/ReadableNumbers.swift": "how numbers are shown",
         "Systemd/ServiceStatus.swift": "how the state is shown",
@@ -36,6 +35,7 @@ import Testing
 
     /// Single literals, in the form of `stem`.
     private static let exempt = [
+        "no reason is recorded": "stands for the reason in a record without one",
         "a date or time": "part of an error: a type",
         "a duration such as \"10s\" or \"2m\"": "part of a remedy: a type",
         "a list of strings": "part of a remedy: a type",

@@ -32,7 +32,7 @@ extension EndToEnd {
             for filesystem in filesystems { try filesystem.remove() }
         }
 
-        @Test func `one order freezes a whole level, and one thaws everything`() throws {
+        @Test func `one order freezes a whole step, and one thaws everything`() throws {
             let filesystems = try (0..<8).map { try ScratchFilesystem($0 % 2 == 0 ? .ext4 : .xfs) }
             let rig = try rig(for: filesystems)
             let calls = try calls(of: [rig.freezerProcess()]) {

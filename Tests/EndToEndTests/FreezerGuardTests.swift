@@ -1,7 +1,6 @@
 import Foundation
 import FreezeCore
 import FreezerProtocol
-import Ledger
 import LinuxCalls
 import SystemPackage
 import Testing
@@ -15,8 +14,8 @@ extension EndToEnd {
             let filesystems = [try ScratchFilesystem(.ext4), try ScratchFilesystem(.xfs)]
             let rig = try FreezerRig()
             let ledger = try rig.prepare([(filesystems[0].descriptor, 0), (filesystems[1].descriptor, 1)])
-            try rig.freeze(level: 0)
-            try rig.freeze(level: 1)
+            try rig.freeze(step: 0)
+            try rig.freeze(step: 1)
             for filesystem in filesystems { #expect(try filesystem.isFrozen()) }
             #expect(ledger.allFrozen(by: rig.process.identity))
 
@@ -32,11 +31,11 @@ extension EndToEnd {
             }
         }
 
-        @Test func `P6 levels are thawed in reverse`() throws {
+        @Test func `P6 steps are thawed in reverse`() throws {
             let filesystems = try (0..<3).map { _ in try ScratchFilesystem(.ext4) }
             let rig = try FreezerRig()
             try rig.prepare(filesystems.enumerated().map { ($1.descriptor, $0) })
-            for level in 0..<3 { try rig.freeze(level: level) }
+            for step in 0..<3 { try rig.freeze(step: step) }
             try rig.send(.thaw)
             let thaws = try [2, 1, 0].map { try rig.waitForThaw(of: $0) }
             #expect(thaws.allSatisfy { $0.error == nil })
@@ -46,24 +45,24 @@ extension EndToEnd {
             for filesystem in filesystems { try filesystem.remove() }
         }
 
-        /// While the thread that froze the upper level still reports the freeze, the lower level waits for the
+        /// While the thread that froze the upper step still reports the freeze, the lower step waits for the
         /// thread.
         @Test func `P6 a thaw that answers the last report begins with that step`() throws {
             let filesystems = try (0..<2).map { _ in try ScratchFilesystem(.ext4) }
-            let directory = try RunDirectory("/run/freezer-session", creating: true)
+            let directory = try RunDirectory("/run/freezer-request", creating: true)
             let (ledger, descriptor) = try directory.createLedger(
                 LedgerContents(
-                    requestID: "session", channel: "session", daemon: .current,
+                    requestID: "request", channel: "request", daemon: .current,
                     superblocks: filesystems.indices.map {
                         .init(
                             device: DeviceNumber(major: 7, minor: UInt32($0)),
-                            mountPoint: filesystems[$0].mountPoint, level: $0)
+                            mountPoint: filesystems[$0].mountPoint, step: $0)
                     }, hooks: []))
             defer { try? descriptor.close() }
             let reports = Monitor<[FreezerNews]>([])
             let mayGoOn = ThreadSemaphore()
-            var session = FreezerSession(
-                FreezerSessionID(number: 1), ledger: ledger, superblockCount: 2, me: .current
+            var request = FreezerRequest(
+                FreezerRequestID(number: 1), ledger: ledger, superblockCount: 2, me: .current
             ) { news in
                 reports.update { $0.append(news) }
                 if case .froze(1, nil, _, _) = news { mayGoOn.wait() }
@@ -74,19 +73,19 @@ extension EndToEnd {
             func isThaw(_ news: FreezerNews, of index: Int) -> Bool {
                 if case .thawed(index, nil, _, _) = news { true } else { false }
             }
-            try session.take(try filesystems.map { try $0.descriptor.duplicate() }, from: 0)
-            for level in 0..<2 {
-                session.freeze(
-                    level: level, freezeDeadline: .now + .seconds(10), windowDeadline: .now + .seconds(40))
-                #expect(isReported { if case .froze(level, nil, _, _) = $0 { true } else { false } })
+            try request.receive(try filesystems.map { try $0.descriptor.duplicate() }, from: 0)
+            for step in 0..<2 {
+                request.freeze(
+                    step: step, freezeDeadline: .now + .seconds(10), windowDeadline: .now + .seconds(40))
+                #expect(isReported { if case .froze(step, nil, _, _) = $0 { true } else { false } })
             }
-            session.beginThaw()
-            session.advance(now: Moment.now)
+            request.beginThaw()
+            request.advance(now: Moment.now)
             #expect(!isReported(within: .milliseconds(200)) { isThaw($0, of: 0) })
             mayGoOn.signal()
-            for level in [1, 0] {
-                #expect(isReported { isThaw($0, of: level) })
-                session.advance(now: Moment.now)
+            for step in [1, 0] {
+                #expect(isReported { isThaw($0, of: step) })
+                request.advance(now: Moment.now)
             }
             #expect(isReported { $0 == .thawFinished })
             for filesystem in filesystems { try filesystem.remove() }
@@ -98,7 +97,7 @@ extension EndToEnd {
             // The second round: the same freezer takes another request.
             for round in 1...2 {
                 try rig.prepare([(filesystem.descriptor, 0)])
-                let deadline = try rig.freeze(level: 0, timeout: .milliseconds(200), window: .milliseconds(700))
+                let deadline = try rig.freeze(step: 0, timeout: .milliseconds(200), window: .milliseconds(700))
                     .windowDeadline
                 #expect(try filesystem.isFrozen())
                 try rig.wait(for: .thawing(.windowDeadline))
@@ -118,13 +117,13 @@ extension EndToEnd {
             let filesystems = [try ScratchFilesystem(.ext4), try ScratchFilesystem(.ext4)]
             let rig = try FreezerRig()
             try rig.prepare([(filesystems[0].descriptor, 0), (filesystems[1].descriptor, 1)])
-            let deadline = try rig.freeze(level: 0, timeout: .milliseconds(500)).freezeDeadline
+            let deadline = try rig.freeze(step: 0, timeout: .milliseconds(500)).freezeDeadline
             #expect(try filesystems[0].isFrozen())
             try rig.wait(for: .thawing(.freezeDeadline))
             let thaw = try rig.waitForThaw(of: 0)
             #expect(thaw.started >= deadline && thaw.ended < deadline + .milliseconds(500))
-            // A level that is ordered too late is not frozen any more.
-            try rig.freeze(level: 1, awaiting: 0)
+            // A step that is ordered too late is not frozen any more.
+            try rig.freeze(step: 1, awaiting: 0)
             try rig.wait(for: .thawFinished)
             for filesystem in filesystems { #expect(try !filesystem.isFrozen()) }
         }
@@ -133,7 +132,7 @@ extension EndToEnd {
             let filesystem = try ScratchFilesystem(.ext4)
             let rig = try FreezerRig()
             try rig.prepare([(filesystem.descriptor, 0)])
-            try rig.freeze(level: 0)
+            try rig.freeze(step: 0)
             for signal in [SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2] {
                 try rig.process.send(signal: signal)
             }
@@ -148,7 +147,7 @@ extension EndToEnd {
             try filesystem.freeze()
             let rig = try FreezerRig()
             let ledger = try rig.prepare([(filesystem.descriptor, 0)])
-            try rig.freeze(level: 0, awaiting: 0)
+            try rig.freeze(step: 0, awaiting: 0)
             guard case .froze(0, .resourceBusy, _, _) = try rig.next() else {
                 Issue.record("not EBUSY: \(rig.reports)")
                 return
@@ -165,7 +164,7 @@ extension EndToEnd {
             let filesystem = try ScratchFilesystem(.ext4)
             let rig = try FreezerRig()
             try rig.prepare([(filesystem.descriptor, 0)])
-            try rig.freeze(level: 0)
+            try rig.freeze(step: 0)
             try filesystem.thaw()
             try rig.send(.thaw)
             #expect(try rig.waitForThaw(of: 0).error == .invalidArgument)
@@ -175,7 +174,7 @@ extension EndToEnd {
             let filesystem = try ScratchFilesystem(.ext4)
             let rig = try FreezerRig()
             let ledger = try rig.prepare([(filesystem.descriptor, 0)])
-            try rig.freeze(level: 0)
+            try rig.freeze(step: 0)
             let thawing = LedgerWord(.thawing, by: .current)
             #expect(ledger.advance(0, from: ledger.word(0), to: thawing))
             try rig.send(.thaw)

@@ -67,7 +67,7 @@ extension EndToEnd {
             let rig = try FreezerRig()
             let process = rig.process.identity.processID
             try rig.prepare([(filesystem.descriptor, 0)])
-            try rig.freeze(level: 0)
+            try rig.freeze(step: 0)
             #expect(try filesystem.isFrozen())
             let frozen = try ProcessStatus.wakeUps(of: process)
             #expect(!rig.process.waitForEnd(atMost: .seconds(1)))
@@ -123,7 +123,7 @@ extension EndToEnd {
             let process = rig.process.identity.processID
             let before = try ProcessStatus.descriptors(of: process)
             try rig.send(packet: [1, 2, 3], [filesystem.descriptor])
-            try rig.send(.freeze(level: 0, freezeDeadline: .now, windowDeadline: .now))
+            try rig.send(.freeze(step: 0, freezeDeadline: .now, windowDeadline: .now))
             try rig.send(.thaw)
             try rig.send(.descriptors(firstIndex: 0), [filesystem.descriptor])
             try rig.wait(for: .prepareFailed(.invalidArgument))
@@ -137,7 +137,7 @@ extension EndToEnd {
             #expect(try ProcessStatus.descriptors(of: process) == before)
 
             try rig.prepare([(filesystem.descriptor, 0)])
-            try rig.freeze(level: 0)
+            try rig.freeze(step: 0)
             #expect(try filesystem.isFrozen())
             try rig.send(.thaw)
             #expect(try rig.waitForThaw(of: 0).error == nil)

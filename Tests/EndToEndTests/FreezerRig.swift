@@ -1,7 +1,6 @@
 import Foundation
 import FreezeCore
 import FreezerProtocol
-import Ledger
 import LinuxCalls
 import Synchronization
 import SystemPackage
@@ -15,7 +14,7 @@ final class FreezerRig {
     private(set) var ledger: Ledger?
     /// Everything it has reported so far.
     private(set) var reports: [FreezerNews] = []
-    private var session = FreezerSessionID.none
+    private var request = FreezerRequestID.none
     private var socket: PacketSocket?
     private var hasEnded = false
 
@@ -89,9 +88,9 @@ final class FreezerRig {
 
     // MARK: Commands
 
-    /// Gives it the filesystems, each with its level, in the ledger's order.
+    /// Gives it the filesystems, each with its step, in the ledger's order.
     @discardableResult
-    func prepare(_ targets: [(descriptor: FileDescriptor, level: Int)]) throws -> Ledger {
+    func prepare(_ targets: [(descriptor: FileDescriptor, step: Int)]) throws -> Ledger {
         let (ledger, descriptor) = try runDirectory.createLedger(
             LedgerContents(
                 requestID: "rig", channel: "rig", daemon: .current,
@@ -99,12 +98,12 @@ final class FreezerRig {
                     .init(
                         device: DeviceNumber(major: 7, minor: UInt32(index)),
                         mountPoint: FilePath("/mnt/\(index)"),
-                        level: target.level)
+                        step: target.step)
                 }, hooks: []))
         defer { try? descriptor.close() }
         self.ledger = ledger
-        session = FreezerSessionID(number: session.number + 1)
-        try send(.prepare(session, superblockCount: targets.count), [descriptor])
+        request = FreezerRequestID(number: request.number + 1)
+        try send(.prepare(request, superblockCount: targets.count), [descriptor])
         var first = 0
         while first < targets.count {
             let some = targets[first...].prefix(PacketSocket.maximumDescriptors).map(\.descriptor)
@@ -115,16 +114,16 @@ final class FreezerRig {
         return ledger
     }
 
-    /// Orders a level frozen, and waits for so many good results.
+    /// Orders a step frozen, and waits for so many good results.
     @discardableResult
     func freeze(
-        level: Int, awaiting expected: Int = 1, timeout: Duration = .seconds(10), window: Duration = .seconds(40)
+        step: Int, awaiting expected: Int = 1, timeout: Duration = .seconds(10), window: Duration = .seconds(40)
     ) throws -> (freezeDeadline: Moment, windowDeadline: Moment) {
         let now = Moment.now
         let deadlines = (freezeDeadline: now + timeout, windowDeadline: now + window)
         try send(
             .freeze(
-                level: level, freezeDeadline: deadlines.freezeDeadline, windowDeadline: deadlines.windowDeadline))
+                step: step, freezeDeadline: deadlines.freezeDeadline, windowDeadline: deadlines.windowDeadline))
         for _ in 0..<expected {
             let report = try next()
             guard case .froze(_, nil, _, _) = report else { throw Failure(description: "not frozen: \(report)") }
@@ -154,8 +153,8 @@ final class FreezerRig {
             throw Failure(description: "the freezer is gone, or talks nonsense, after \(reports.suffix(5))")
         }
         // Every report names the request that it is about.
-        guard report.session == session || report.news == .ready else {
-            throw Failure(description: "\(report) is not of \(session)")
+        guard report.request == request || report.news == .ready else {
+            throw Failure(description: "\(report) is not of \(request)")
         }
         reports.append(report.news)
         return report.news

@@ -2,8 +2,8 @@ import Channels
 import ControlProtocol
 import Foundation
 import FreezeCore
+import FreezerProtocol
 import History
-import Ledger
 import LinuxCalls
 import SystemPackage
 import Testing

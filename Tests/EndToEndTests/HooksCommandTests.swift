@@ -254,8 +254,9 @@ extension EndToEnd {
             #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw ok"])
             #expect(kill(process, 0) != 0)
             let nothing = try rig.control("hooks", "thaw")
-            #expect(nothing.ending == .exited(0) && nothing.output.contains("Nothing is held"), "\(nothing)")
+            #expect(nothing.ending == .exited(1) && nothing.errors.contains("has frozen nothing"), "\(nothing)")
             let record = try rig.record()
+            #expect(record.freezeAnswer?.success == true)
             #expect(record.result == .succeeded && record.hooksOnly == true && record.window == nil)
             #expect(try rig.status().lastGoodBackup == nil, "quiesced has frozen nothing")
         }
@@ -270,7 +271,7 @@ extension EndToEnd {
                 "\(freeze)")
             #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw failed"])
             #expect(try rig.record().failedHook == "30-bad.session")
-            #expect(try rig.control("hooks", "thaw").ending == .exited(0))
+            #expect(try rig.control("hooks", "thaw").ending == .exited(1))
         }
 
         @Test func `P3 hooks thaw tells of a session that was lost`() throws {
@@ -287,13 +288,53 @@ extension EndToEnd {
             throws
         {
             let rig = try DaemonRig(hooks: Self.hooks())
-            #expect(try rig.control("hooks", "freeze").ending == .exited(0))
+            let freeze = try rig.control("hooks", "freeze", "--json")
+            let request = try JSONDecoder().decode(FreezeReply.self, from: Data(freeze.output.utf8)).request
             try rig.killBoth()
             try rig.start()
             try rig.waitForTrace("10 thaw failed")
             #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw failed"])
-            #expect(try rig.control("hooks", "thaw").ending == .exited(5))
-            #expect(try rig.control("hooks", "thaw").ending == .exited(0), "nothing is left")
+            #expect(try rig.control("hooks", "thaw", "--request", request).ending == .exited(5))
+            #expect(try rig.control("hooks", "thaw").ending == .exited(1), "nothing is left")
+        }
+
+        @Test(arguments: [["stop"], ["kill", "recover"]])
+        func `P3 hooks thaw by its request fails after any restart, also with session hooks alone`(way: [String])
+            throws
+        {
+            let rig = try DaemonRig(hooks: ["20-db.session": SessionHookTests.session("20")])
+            let freeze = try rig.control("hooks", "freeze", "--json")
+            let request = try JSONDecoder().decode(FreezeReply.self, from: Data(freeze.output.utf8)).request
+            if way == ["stop"] {
+                #expect(try rig.stop() == .exited(0))
+            } else {
+                try rig.killBoth()
+                #expect(try rig.control("recover").ending == .exited(0))
+            }
+            try rig.start()
+            try rig.waitForSocket()
+            let thaw = try rig.control("hooks", "thaw", "--request", request)
+            #expect(thaw.ending == .exited(5), "\(thaw)")
+            let record = try rig.record()
+            #expect(record.result == .failed && record.hooksOnly == true, "\(record)")
+        }
+
+        @Test func `in a dry run hooks freeze fails, since the other agent takes a snapshot`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
+            try rig.start("--dry-run")
+            try rig.waitForSocket()
+            let freeze = try rig.control("hooks", "freeze")
+            #expect(freeze.ending == .exited(1) && freeze.errors.contains("--dry-run"), "\(freeze)")
+            #expect(try rig.traced() == [])
+        }
+
+        @Test func `hooks freeze names the hooks that failed and were to continue`() throws {
+            let rig = try DaemonRig(
+                configuration: ["hooks": "on_failure = \"continue\""],
+                hooks: ["10-bad": "[ $1 = thaw ] || exit 3", "20-good": "true"])
+            let freeze = try rig.control("hooks", "freeze")
+            #expect(freeze.ending == .exited(0) && freeze.output.contains("failed hooks: 10-bad"), "\(freeze)")
+            #expect(try rig.control("hooks", "thaw").ending == .exited(0))
         }
 
         @Test func `P3 the hooks are called for thaw when hooks thaw does not come`() throws {
@@ -316,7 +357,8 @@ extension EndToEnd {
             let rig = try DaemonRig(hooks: Self.hooks())
             #expect(try rig.freeze().status == .success)
             #expect(try rig.control("hooks", "freeze").ending == .exited(4))
-            #expect(try rig.control("hooks", "thaw").ending == .exited(0))
+            #expect(try rig.control("hooks", "thaw").ending == .exited(1))
+            #expect(try FreezeProof.isFrozen("/"))
             #expect(try rig.thaw().status == .success)
             try rig.waitUntil(.idle)
             try rig.stop()

@@ -1,7 +1,7 @@
 import Channels
 import Foundation
 import FreezeCore
-import Ledger
+import FreezerProtocol
 import LinuxCalls
 import SystemPackage
 import Testing

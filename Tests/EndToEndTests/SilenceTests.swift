@@ -12,7 +12,7 @@ extension EndToEnd {
         private let filesystems: [ScratchFilesystem]
         private let rig: DaemonRig
 
-        /// Several filesystems on two levels: the second is stored on the first, and both on a tmpfs; and the root.
+        /// Several filesystems on two steps: the second is stored on the first, and both on a tmpfs; and the root.
         init() throws {
             let outer = try ScratchFilesystem(.xfs)
             let inner = try ScratchFilesystem(.ext4, on: .image(in: outer.mountPoint))
@@ -72,11 +72,11 @@ extension EndToEnd {
             try RunningProgram.output(of: "rm", ["-r", "/run/udev"])
         }
 
-        @Test func `P7 a request of two levels`() throws {
+        @Test func `P7 a request of two steps`() throws {
             let trace = try attach()
             try freeze()
             #expect(try rig.thaw().status == .success)
-            try expectSilence(trace, "request of two levels")
+            try expectSilence(trace, "request of two steps")
             try end()
         }
 

@@ -1,7 +1,6 @@
 import Foundation
 import FreezeCore
 import FreezerProtocol
-import Ledger
 import LinuxCalls
 import SystemPackage
 import Testing
@@ -42,8 +41,8 @@ extension EndToEnd {
 
         @Test func `P6 the right order freezes both under load`() throws {
             try rig.prepare([(outer.descriptor, 1), (inner.descriptor, 0)])
-            try rig.freeze(level: 0)
-            try rig.freeze(level: 1)
+            try rig.freeze(step: 0)
+            try rig.freeze(step: 1)
             #expect(try outer.isFrozen() && inner.isFrozen())
             try rig.send(.thaw)
             let thaws = [try rig.waitForThaw(of: 0), try rig.waitForThaw(of: 1)]
@@ -53,8 +52,8 @@ extension EndToEnd {
 
         @Test func `complaint 5, P1 P6: the wrong order hangs, and the deadline frees it`() throws {
             try rig.prepare([(outer.descriptor, 0), (inner.descriptor, 1)])
-            try rig.freeze(level: 0)
-            let deadline = try rig.freeze(level: 1, awaiting: 0, timeout: .seconds(1)).freezeDeadline
+            try rig.freeze(step: 0)
+            let deadline = try rig.freeze(step: 1, awaiting: 0, timeout: .seconds(1)).freezeDeadline
             // The first that is heard of it is the deadline: the inner FIFREEZE has not returned until then.
             #expect(try rig.next() == .thawing(.freezeDeadline))
             #expect(Moment.now >= deadline)

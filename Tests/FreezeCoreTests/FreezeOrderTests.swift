@@ -12,7 +12,7 @@ import Testing
         try fixture.store("7:0", on: "8:1")
         try fixture.store("7:1", on: "7:0")
         let plan = try fixture.plan()
-        #expect(plan.levels.map { $0.map(\.mountPoint) } == [["/deep"], ["/"]])
+        #expect(plan.steps.map { $0.map(\.mountPoint) } == [["/deep"], ["/"]])
         #expect(try plan.entry("/deep").storedOn.map(\.description) == ["7:0", "8:1"])
         #expect(
             try plan.entry("/deep").orderReason == "before /, which holds its image file by way of /stick")
@@ -48,7 +48,7 @@ import Testing
         try fixture.store("7:2", on: "7:1")
         try fixture.store("7:1", on: "8:1")
         let plan = try fixture.plan()
-        #expect(plan.levels.map { $0.map(\.mountPoint) } == [["/c"], ["/b"], ["/a"], ["/"]])
+        #expect(plan.steps.map { $0.map(\.mountPoint) } == [["/c"], ["/b"], ["/a"], ["/"]])
     }
 
     /// `/` and `/srv` on local disks, `/served` and `/mapped` on hidden storage, `/image` in a file on `/served`.
@@ -74,7 +74,7 @@ import Testing
     @Test func `P6 what a process of this machine may serve is frozen before local disks`() throws {
         let plan = try servedMachine().plan()
         #expect(
-            plan.levels.map { $0.map(\.mountPoint) } == [["/image", "/mapped"], ["/served"], ["/", "/srv"]])
+            plan.steps.map { $0.map(\.mountPoint) } == [["/image", "/mapped"], ["/served"], ["/", "/srv"]])
         #expect(
             try plan.entry("/image").orderReason
                 == "before /served, which holds its image file; "
@@ -91,7 +91,7 @@ import Testing
         }
         let plan = try fixture.plan(
             PlanPolicy(order: [rule("/a", "/"), rule("/b", "/a"), rule("/x", "fstype:xfs")]))
-        #expect(plan.levels.map { $0.map(\.mountPoint) } == [["/b"], ["/a"], ["/"]])
+        #expect(plan.steps.map { $0.map(\.mountPoint) } == [["/b"], ["/a"], ["/"]])
         #expect(try plan.entry("/b").orderReason == "before /a, by [[filesystems.order]]")
         #expect(plan.notes.count { $0.contains("in [[filesystems.order]] matches no filesystem") } == 2)
     }
@@ -100,7 +100,7 @@ import Testing
         let plan = try servedMachine().plan(PlanPolicy(order: [rule("/srv", "/served")]))
         // Before the others it stays frozen.
         #expect(
-            plan.levels.map { $0.map(\.mountPoint) } == [["/image", "/mapped", "/srv"], ["/served"], ["/"]])
+            plan.steps.map { $0.map(\.mountPoint) } == [["/image", "/mapped", "/srv"], ["/served"], ["/"]])
         #expect(try plan.entry("/srv").orderReason == "before /served, by [[filesystems.order]]")
     }
 
@@ -196,16 +196,16 @@ import Testing
                 }
             }
             let plan = try fixture.plan()
-            let levels = Dictionary(uniqueKeysWithValues: plan.filesystems(.freeze).map { ($0.device, $0.level) })
+            let steps = Dictionary(uniqueKeysWithValues: plan.filesystems(.freeze).map { ($0.device, $0.step) })
             for filesystem in plan.filesystems(.freeze) {
-                let level = try #require(filesystem.level)
+                let step = try #require(filesystem.step)
                 for base in filesystem.storedOn {
-                    guard let baseLevel = levels[base] else { continue }
-                    #expect(level < (try #require(baseLevel)), "seed \(seed): \(filesystem.mountPoint)")
+                    guard let baseStep = steps[base] else { continue }
+                    #expect(step < (try #require(baseStep)), "seed \(seed): \(filesystem.mountPoint)")
                 }
             }
-            // No level is empty: each costs a round trip while applications wait.
-            #expect(plan.levels.allSatisfy { !$0.isEmpty }, "seed \(seed)")
+            // No step is empty: each costs a round trip while applications wait.
+            #expect(plan.steps.allSatisfy { !$0.isEmpty }, "seed \(seed)")
         }
     }
 }

@@ -6,24 +6,24 @@ import Testing
     struct Expectation: CustomTestStringConvertible, Sendable {
         let mountPoint: FilePath
         let action: FilesystemAction
-        let level: Int?
+        let step: Int?
         let reason: String
         var testDescription: String { "\(mountPoint): \(action)" }
 
-        init(_ mountPoint: FilePath, _ action: FilesystemAction, level: Int? = nil, _ reason: String) {
+        init(_ mountPoint: FilePath, _ action: FilesystemAction, step: Int? = nil, _ reason: String) {
             self.mountPoint = mountPoint
             self.action = action
-            self.level = level
+            self.step = step
             self.reason = reason
         }
     }
 
     @Test(arguments: [
-        Expectation("/", .freeze, level: 0, "writable ext4"),
-        Expectation("/srv", .freeze, level: 2, "writable xfs"),
-        Expectation("/home", .freeze, level: 0, "writable btrfs"),
-        Expectation("/images/outer", .freeze, level: 1, "writable ext4"),
-        Expectation("/images/inner", .freeze, level: 0, "writable xfs"),
+        Expectation("/", .freeze, step: 0, "writable ext4"),
+        Expectation("/srv", .freeze, step: 2, "writable xfs"),
+        Expectation("/home", .freeze, step: 0, "writable btrfs"),
+        Expectation("/images/outer", .freeze, step: 1, "writable ext4"),
+        Expectation("/images/inner", .freeze, step: 0, "writable xfs"),
         Expectation("/boot/efi", .sync, "EFI system partition: vfat has no freeze, flushed only"),
         Expectation("/media/stick one", .sync, "the kernel has no freeze for vfat: flushed only"),
         Expectation("/odd", .sync, "weirdfs is not known to have a freeze: flushed only"),
@@ -38,7 +38,7 @@ import Testing
     func everyFilesystemGetsAnActionAndAReason(_ expected: Expectation) throws {
         let entry = try StorageFixture.everything().plan().entry(expected.mountPoint)
         #expect(entry.action == expected.action)
-        #expect(entry.level == expected.level)
+        #expect(entry.step == expected.step)
         #expect(entry.reason == expected.reason)
     }
 
@@ -53,7 +53,7 @@ import Testing
     @Test func entriesComeInFreezeOrder() throws {
         let plan = try StorageFixture.everything().plan()
         #expect(
-            plan.levels.map { $0.map(\.mountPoint) } == [
+            plan.steps.map { $0.map(\.mountPoint) } == [
                 ["/", "/home", "/images/inner"], ["/images/outer"], ["/srv"],
             ])
         #expect(plan.filesystems.prefix(5).map(\.action) == Array(repeating: .freeze, count: 5))

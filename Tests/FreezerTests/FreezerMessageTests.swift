@@ -6,14 +6,14 @@ import Testing
 /// What daemon and freezer say to one another.
 @Suite struct FreezerMessageTests {
     static let commands: [FreezerCommand] = [
-        .prepare(.none, superblockCount: 0), .prepare(FreezerSessionID(number: 7), superblockCount: 300),
+        .prepare(.none, superblockCount: 0), .prepare(FreezerRequestID(number: 7), superblockCount: 300),
         .descriptors(firstIndex: 253),
-        .freeze(level: 0, freezeDeadline: Moment(nanoseconds: 1), windowDeadline: Moment(nanoseconds: .max)),
-        .freeze(level: 7, freezeDeadline: Moment(nanoseconds: .min), windowDeadline: Moment(nanoseconds: -1)),
+        .freeze(step: 0, freezeDeadline: Moment(nanoseconds: 1), windowDeadline: Moment(nanoseconds: .max)),
+        .freeze(step: 7, freezeDeadline: Moment(nanoseconds: .min), windowDeadline: Moment(nanoseconds: -1)),
         .thaw, .release,
     ]
     static let reports: [FreezerReport] = news.enumerated().map { number, news in
-        FreezerReport(FreezerSessionID(number: number), news)
+        FreezerReport(FreezerRequestID(number: number), news)
     }
     private static let news: [FreezerNews] = [
         .ready, .prepared, .prepareFailed(.noMemory), .thawing(.freezeDeadline), .thawing(.windowDeadline),

@@ -4,7 +4,7 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-@testable import Ledger
+@testable import FreezerProtocol
 
 /// A ledger is read when everything else has gone wrong: damage must be refused, never followed.
 @Suite struct LedgerDamageTests {

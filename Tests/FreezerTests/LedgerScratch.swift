@@ -1,6 +1,6 @@
 import FreezeCore
+import FreezerProtocol
 import Glibc
-import Ledger
 import LinuxCalls
 import SystemPackage
 
@@ -49,7 +49,7 @@ extension LedgerContents {
             superblocks: (0..<superblocks).map { index in
                 Superblock(
                     device: DeviceNumber(major: 7, minor: UInt32(index)), mountPoint: mountPoint(index),
-                    level: index % 3)
+                    step: index % 3)
             }, hooks: hooks, replacing: earlier)
     }
 

@@ -1,6 +1,6 @@
 import FreezeCore
+import FreezerProtocol
 import Glibc
-import Ledger
 import LinuxCalls
 import SystemPackage
 import Testing
@@ -72,7 +72,7 @@ import Testing
     func `P2 what a request was for is kept over a crash`(options: FreezeOptions) throws {
         let contents = LedgerContents(
             requestID: "00c0ffee00c0ffee", channel: "hyperv", options: options, daemon: .current,
-            superblocks: [.init(device: DeviceNumber(major: 7, minor: 0), mountPoint: "/mnt/0", level: 0)],
+            superblocks: [.init(device: DeviceNumber(major: 7, minor: 0), mountPoint: "/mnt/0", step: 0)],
             hooks: [])
         _ = try directory.createLedger(contents)
         #expect(try directory.openLedger()?.options == options)

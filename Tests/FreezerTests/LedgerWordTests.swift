@@ -1,5 +1,5 @@
+import FreezerProtocol
 import Glibc
-import Ledger
 import LinuxCalls
 import Testing
 

@@ -24,9 +24,9 @@ struct FreezerPacketFuzz: ParserFuzz {
 
     private func command(_ random: inout SplitMix64) -> FreezerCommand {
         switch random.below(5) {
-        case 0: .prepare(FreezerSessionID(number: Int(random.oddNumber())), superblockCount: random.below(1 << 20))
+        case 0: .prepare(FreezerRequestID(number: Int(random.oddNumber())), superblockCount: random.below(1 << 20))
         case 1: .descriptors(firstIndex: random.below(1 << 20))
-        case 2: .freeze(level: random.below(9), freezeDeadline: moment(&random), windowDeadline: moment(&random))
+        case 2: .freeze(step: random.below(9), freezeDeadline: moment(&random), windowDeadline: moment(&random))
         case 3: .thaw
         default: .release
         }
@@ -47,7 +47,7 @@ struct FreezerPacketFuzz: ParserFuzz {
             case 7: .thawFinished
             default: .released
             }
-        return FreezerReport(FreezerSessionID(number: Int(random.oddNumber())), news)
+        return FreezerReport(FreezerRequestID(number: Int(random.oddNumber())), news)
     }
 
     private func moment(_ random: inout SplitMix64) -> Moment { Moment(nanoseconds: random.oddNumber()) }

@@ -33,7 +33,7 @@ extension HistoryRecord {
             mountPoint: text(&random), otherMountPoints: random.maybe { $0.list(atMost: 3) { text(&$0) } },
             device: "8:1", source: text(&random), type: text(&random), uuid: random.maybe { text(&$0) },
             label: random.maybe { text(&$0) }, action: random.one(of: ["freeze", "sync", "skip", "other"]),
-            reason: text(&random), level: random.maybe { Int($0.oddNumber()) },
+            reason: text(&random), step: random.maybe { Int($0.oddNumber()) },
             storedOn: random.maybe { $0.list(atMost: 2) { text(&$0) } }, harmless: random.maybe { $0.oneIn(2) },
             flushes: random.maybe { $0.list(atMost: 3) { step(&$0) } }, freeze: random.maybe { step(&$0) },
             thaw: random.maybe { step(&$0) }, stuck: random.maybe { $0.oneIn(2) })
@@ -43,11 +43,17 @@ extension HistoryRecord {
         Hook(
             name: text(&random), phase: random.one(of: ["freeze", "thaw", ""]), offset: number(&random),
             duration: number(&random),
-            outcome: random.one(of: [.exited, .ready, .neverReady, .signalled, .timedOut, .notStarted]),
-            status: random.maybe { Int32(truncatingIfNeeded: $0.oddNumber()) },
-            signal: random.maybe { Int32(truncatingIfNeeded: $0.oddNumber()) },
-            abandoned: random.maybe { $0.oneIn(2) }, problem: random.maybe { text(&$0) },
-            output: random.maybe { text(&$0) }, outputTruncated: random.maybe { $0.oneIn(2) })
+            outcome: outcome(&random), output: random.maybe { text(&$0) },
+            outputTruncated: random.maybe { $0.oneIn(2) })
+    }
+
+    private static func outcome(_ random: inout SplitMix64) -> HookOutcome {
+        let number = Int32(truncatingIfNeeded: random.oddNumber())
+        let reason = text(&random)
+        return random.one(of: [
+            .exited(status: number), .skipped(reason: ""), .ready, .neverReady(timedOut: random.oneIn(2)),
+            .signalled(signal: number), .timedOut(abandoned: random.oneIn(2)), .notStarted(reason: reason),
+        ])
     }
 
     private static func step(_ random: inout SplitMix64) -> Step {

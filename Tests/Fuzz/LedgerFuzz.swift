@@ -2,7 +2,7 @@ import FreezeCore
 import LinuxCalls
 import SystemPackage
 
-@testable import Ledger
+@testable import FreezerProtocol
 
 /// The ledger that a dead life of the daemon has left.
 struct LedgerFuzz: ParserFuzz {
@@ -10,7 +10,7 @@ struct LedgerFuzz: ParserFuzz {
     static let sources = [
         "Ledger/Ledger.swift", "Ledger/LedgerLayout.swift", "Ledger/LedgerContents.swift",
         "Ledger/LedgerWord.swift",
-        "Ledger/FileIdentity.swift", "LinuxCalls/SharedMapping.swift",
+        "LinuxCalls/FileIdentity.swift", "LinuxCalls/SharedMapping.swift",
     ]
 
     private let mutation = Mutation(
@@ -48,7 +48,7 @@ struct LedgerFuzz: ParserFuzz {
                 device: DeviceNumber(
                     major: UInt32(random.below(5000)), minor: UInt32(truncatingIfNeeded: random.next())),
                 mountPoint: random.one(of: ["/", "/srv", "/mnt/a b", "relative", "", "/mnt/ü\u{1B}"]),
-                level: random.oneIn(9) ? .max : random.below(4))
+                step: random.oneIn(9) ? .max : random.below(4))
         }
         return LedgerContents(
             requestID: random.one(of: texts), channel: random.one(of: texts), daemon: life(&random),

@@ -20,7 +20,7 @@ func timed(_ offset: Double, _ duration: Double, _ error: Errno? = nil) -> Timed
 }
 
 func planned(
-    _ path: FilePath, minor: UInt32 = 1, action: FilesystemAction = .freeze, level: Int? = nil,
+    _ path: FilePath, minor: UInt32 = 1, action: FilesystemAction = .freeze, step: Int? = nil,
     reason: String = "read-write ext4", type: String = "ext4", others: [FilePath] = []
 ) -> PlannedFilesystem {
     let device = DeviceNumber(major: 8, minor: minor)
@@ -29,7 +29,7 @@ func planned(
         mount: MountEntry(
             mountID: UInt64(minor), parentID: 1, device: device, root: "/", mountPoint: path, mountOptions: "rw",
             filesystemType: type, source: "/dev/sda\(minor)", superblockOptions: "rw"),
-        otherMountPoints: others, action: action, reason: reason, level: action == .freeze ? level ?? 0 : nil)
+        otherMountPoints: others, action: action, reason: reason, step: action == .freeze ? step ?? 0 : nil)
 }
 
 extension RequestRecord {
@@ -37,12 +37,12 @@ extension RequestRecord {
         RequestRecord(id: RequestID(id), channel: channel, started: start)
     }
 
-    /// Two levels of filesystems, two hooks, all well.
+    /// Two steps of filesystems, two hooks, all well.
     static func success() -> RequestRecord {
         var record = make()
         record.filesystems = [
-            FilesystemRecord(planned: planned("/srv/images/guest", minor: 17, level: 0)),
-            FilesystemRecord(planned: planned("/", minor: 1, level: 1, others: ["/mnt/bind"])),
+            FilesystemRecord(planned: planned("/srv/images/guest", minor: 17, step: 0)),
+            FilesystemRecord(planned: planned("/", minor: 1, step: 1, others: ["/mnt/bind"])),
             FilesystemRecord(
                 planned: planned(
                     "/mnt/usb", minor: 33, action: .sync, reason: "vfat has no freeze", type: "vfat")),
@@ -70,6 +70,7 @@ extension RequestRecord {
         record.filesystems[0].freeze = timed(624.5, 1.25)
         record.filesystems[1].freeze = timed(626, 4.125)
         record.answered = at(631)
+        record.isAnsweredWithSuccess = true
         record.filesystems[1].thaw = timed(1783, 0.25)
         record.filesystems[0].thaw = timed(1783.5, 0.125)
         record.windowClosed = at(1784)

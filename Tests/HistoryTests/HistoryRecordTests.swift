@@ -15,7 +15,7 @@ import Testing
     @Test func shapeIsStable() {
         var request = RequestRecord.make()
         request.filesystems = [
-            FilesystemRecord(planned: planned("/my data", minor: 17, level: 0, others: ["/mnt/bind"])),
+            FilesystemRecord(planned: planned("/my data", minor: 17, step: 0, others: ["/mnt/bind"])),
             FilesystemRecord(planned: planned("/proc", minor: 18, action: .skip, reason: "pseudo", type: "proc")),
         ]
         request.filesystems[0].flushes = [
@@ -32,6 +32,7 @@ import Testing
         request.windowOpened = at(12)
         request.windowClosed = at(13)
         request.answered = at(13)
+        request.isAnsweredWithSuccess = false
         request.ended = at(45)
         request.reason = "/my data: it is frozen already"
         #expect(

@@ -24,6 +24,7 @@ enum TimelineExamples {
         record.windowOpened = nil
         record.windowClosed = nil
         record.answered = at(420)
+        record.isAnsweredWithSuccess = false
         record.ended = at(30_431)
         return failed(record, "hook 10-postgresql exited with status 3: psql: error: connection refused")
     }
@@ -35,6 +36,7 @@ enum TimelineExamples {
         record.filesystems[0].thaw = timed(627, 0.125)
         record.windowClosed = at(628)
         record.answered = at(628)
+        record.isAnsweredWithSuccess = false
         record.hooks = record.hooks.map {
             $0.phase == .freeze ? $0 : RequestRecord.hook($0.name, .thaw, 640, 12)
         }
@@ -66,6 +68,7 @@ enum TimelineExamples {
         record.filesystems[0].thaw = timed(10_625, 0.125)
         record.windowClosed = at(15_626)
         record.answered = at(15_626)
+        record.isAnsweredWithSuccess = false
         record.hooks = record.hooks.filter { $0.phase == .freeze }
         record.ended = at(15_627)
         return failed(
@@ -93,6 +96,7 @@ enum TimelineExamples {
         }
         record.windowOpened = at(44)
         record.answered = at(64)
+        record.isAnsweredWithSuccess = true
         record.windowClosed = at(269)
         record.ended = at(270)
         record.result = .succeeded

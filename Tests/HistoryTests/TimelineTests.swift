@@ -105,7 +105,7 @@ private struct RandomRecord {
             let action = FilesystemAction.allCases[number(0...2)]
             let item = planned(
                 FilePath("/" + text(chance(20) ? 200 : 12)), minor: UInt32(index), action: action,
-                level: number(0...2),
+                step: number(0...2),
                 reason: text(90), type: text(10))
             var filesystem = FilesystemRecord(planned: item)
             for _ in 0..<number(0...2) {
@@ -135,6 +135,7 @@ private struct RandomRecord {
         if chance(70) { record.windowOpened = at(offset()) }
         if chance(60) { record.windowClosed = at(offset()) }
         if chance(60) { record.answered = at(offset()) }
+        record.isAnsweredWithSuccess = chance(70)
         record.ended = at(offset())
         record.result = chance(50) ? .succeeded : .failed
         record.level = ConsistencyLevel.allCases[number(0...2)]

@@ -12,7 +12,7 @@ struct DeviceHolderTests {
             ("0::/user.slice/user-0.slice/session-3.scope\n", nil),
             ("0::/\n", nil),
             ("", nil),
-            ("0::/system.slice/odd\u{1B}.service\n", "odd\\u{1b}.service"),
+            ("0::/system.slice/odd\u{1B}.service\n", "odd\\033.service"),
         ])
     func service(listing: String, service: String?) {
         #expect(DeviceHolder.service(in: listing) == service)

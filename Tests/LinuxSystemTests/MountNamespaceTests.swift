@@ -125,6 +125,6 @@ extension PlannedFilesystem {
                 mountID: mount.mountID, parentID: mount.parentID, device: device, root: mount.root,
                 mountPoint: mountPoint, mountOptions: "", filesystemType: "ext4", source: "", superblockOptions: ""
             ),
-            action: .freeze, reason: "test", level: 0)
+            action: .freeze, reason: "test", step: 0)
     }
 }

@@ -182,7 +182,7 @@ import Testing
             mountOptions: "rw", filesystemType: "ext4", source: "/dev/test", superblockOptions: "rw",
             namespace: namespace)
         let plan = FreezePlan(filesystems: [
-            PlannedFilesystem(device: mount.device, mount: mount, action: .freeze, reason: "test", level: 0)
+            PlannedFilesystem(device: mount.device, mount: mount, action: .freeze, reason: "test", step: 0)
         ])
         #expect(throws: LinuxSystemError.self) { try TargetOpener().open(plan) }
         #expect(throws: LinuxSystemError.self) { try TargetOpener(try tables()).open(plan) }
@@ -299,6 +299,6 @@ import Testing
         // The path may be the container's or ours: both count. The overlay's upper directory is on our root.
         #expect(inventory.edges == ["0:60>8:1", "7:0>8:1", "7:0>8:9"])
         let plan = try FreezePlan.make(from: inventory, policy: PlanPolicy())
-        #expect(plan.levels.map { $0.map(\.mountPoint) } == [["/data"], ["/", "/vol"]])
+        #expect(plan.steps.map { $0.map(\.mountPoint) } == [["/data"], ["/", "/vol"]])
     }
 }

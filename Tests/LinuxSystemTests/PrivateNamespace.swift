@@ -59,7 +59,7 @@ struct PrivateNamespace: Sendable {
 
     private func processes() throws -> [pid_t] {
         let mark = Array(mark.utf8)
-        return try directoryEntries("/proc").compactMap { pid_t($0.string) }.filter { process in
+        return try ProcessTable().processIDs().filter { process in
             let environment = (try? readWholeFile(FilePath("/proc/\(process)/environ"))) ?? []
             return environment.split(separator: 0).contains { $0.elementsEqual(mark) }
         }

@@ -28,7 +28,7 @@ struct RealMountTests {
             let plan = try FreezePlan.make(from: inventory, policy: policy)
             let outer = namespace.root.appending("outer")
             let inner = namespace.root.appending("inner")
-            #expect(plan.levels.map { $0.map(\.mountPoint) } == [[inner], [outer]])
+            #expect(plan.steps.map { $0.map(\.mountPoint) } == [[inner], [outer]])
             #expect(plan.filesystems(.freeze).map(\.identity.label) == ["inner", "outer"])
 
             let targets = try TargetOpener().open(plan)

@@ -22,7 +22,7 @@ import Testing
         #expect(inventory.edges == ["7:0>8:1", "7:1>7:0"])
         #expect(inventory.notes == [])
         let plan = try FreezePlan.make(from: inventory, policy: PlanPolicy())
-        #expect(plan.levels.map { $0.map(\.mountPoint) } == [["/inner"], ["/outer"], ["/"]])
+        #expect(plan.steps.map { $0.map(\.mountPoint) } == [["/inner"], ["/outer"], ["/"]])
     }
 
     @Test func mapperOverArrayOverTwoPartitionsOfLoopDevices() throws {

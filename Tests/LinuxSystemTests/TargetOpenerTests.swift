@@ -19,7 +19,7 @@ import Testing
             device: DeviceNumber(major: 8, minor: 1), root: "/", mountPoint: mountPoint, mountOptions: "rw",
             filesystemType: "ext4", source: "/dev/test", superblockOptions: "rw")
         return FreezePlan(filesystems: [
-            PlannedFilesystem(device: entry.device, mount: entry, action: .freeze, reason: "test", level: 0)
+            PlannedFilesystem(device: entry.device, mount: entry, action: .freeze, reason: "test", step: 0)
         ])
     }
 
@@ -49,7 +49,7 @@ import Testing
         let other = try #require(try MountTable.read().last { $0.mountPoint == "/proc" })
         let planned = PlannedFilesystem(
             device: file.device, mount: file, alternatives: [other], otherMountPoints: ["/proc", "/x"],
-            identity: FilesystemIdentity(uuid: "5a7b-22"), action: .freeze, reason: "writable ext4", level: 1,
+            identity: FilesystemIdentity(uuid: "5a7b-22"), action: .freeze, reason: "writable ext4", step: 1,
             orderReason: "before /", hiddenStorage: .nvmeLoop, storedOn: [DeviceNumber(major: 8, minor: 2)],
             isHarmless: true, isLeftOut: true, isExcludedByMountPoint: true)
         let targets = try TargetOpener().open(FreezePlan(filesystems: [planned]))

@@ -5,7 +5,7 @@ struct Coverage {
     enum Milestone: Int, CaseIterable {
         case hotBackup, frozen, held, thawed, freezeFailed, thawFailed, harmlessThaw, thawOverdue, refused,
             startedAnew
-        case secondLevel, replanned, servedAfterWaiting, cancelledWhileWaiting
+        case secondStep, replanned, servedAfterWaiting, cancelledWhileWaiting
         case tookOver, stuck, lost, frozenByForeigner, thawedByForeigner
         case sessionsReleased, sessionLostEarly, sessionLostInWindow, sessionLostFrozen, sessionFailedAtRelease
         case crash, recovered, recoveredStuck, thawHookRetried

@@ -15,10 +15,10 @@ struct LateFreezeCheck {
 extension Simulation {
     func noteLateFreezes(_ reason: String) {
         guard reason.contains("not frozen within freeze.timeout"),
-            let levels = currentFreezer.map({ freezers[$0].levels })
+            let steps = currentFreezer.map({ freezers[$0].steps })
         else { return }
         check.lateFreezes.late = Set(
-            levels.indices.filter { levels[$0] <= check.lastLevel && !check.frozen[$0] })
+            steps.indices.filter { steps[$0] <= check.lastStep && !check.frozen[$0] })
     }
 
     func noteThawBeside(_ index: Int, _ result: TimedResult) {

@@ -26,7 +26,7 @@ struct ProgressCheck {
 
     /// What is wrong with the story, if anything.
     mutating func problem(with progress: RequestProgress) -> String? {
-        switch progress.step {
+        switch progress.event {
         case .entered(let state):
             entered = state
         case .hookStarted(let name, .thaw) where heldSessions.contains(name): break
@@ -76,7 +76,7 @@ struct ProgressCheck {
 
 extension Simulation {
     func inspect(_ progress: RequestProgress) {
-        if case .entered(let state) = progress.step {
+        if case .entered(let state) = progress.event {
             coverage.noteTransition(from: self.progress.state, to: state)
             self.progress.state = state
         }

@@ -24,7 +24,7 @@ struct PromiseCheck {
     var isSessionLost = false
     /// As told to the machine, in the plan's order.
     var frozen: [Bool] = []
-    var lastLevel = -1
+    var lastStep = -1
     /// The mount table was read, as planned, after the last flush and before anything was frozen.
     var mountsAreAsPlanned = false
     var thawSucceeded = false
@@ -69,11 +69,11 @@ extension Simulation {
             check.isLeftover = true
             check.owedHooks = leftover.hooksOwedThaw.reversed().map { ($0.name, false) }
             coverage.note(leftover.stuck.isEmpty ? .recovered : .recoveredStuck)
-        case .opened(let step, let planned) where machine.isAwaited(step):
+        case .opened(let work, let planned) where machine.isAwaited(work):
             check.isOpened = true
             let count = served?.options.freezes == true ? planned.plan.filesystems(.freeze).count : 0
             check.frozen = Array(repeating: false, count: count)
-            check.lastLevel = -1
+            check.lastStep = -1
             check.isCrashConsistent =
                 planned.plan.filesystems.contains { $0.action == .sync && !$0.isHarmless }
                 || planned.plan.filesystems.contains { $0.hiddenStorage == .nvmeLoop }
@@ -88,10 +88,10 @@ extension Simulation {
         case .thawed(let index, let result):
             noteThawBeside(index, result)
             if result.error == .invalidArgument { coverage.note(.thawedByForeigner) }
-        case .mountsChecked(let step, let change, let allFrozen) where step == mountCheck:
+        case .mountsChecked(let work, let change, let allFrozen) where work == mountCheck:
             check.mountsAreAsPlanned =
                 change == nil && ([.checking, .flushingLast].contains(machine.state) || allFrozen)
-        case .hookFinished(let step, let run) where machine.isAwaited(step): noteHook(run)
+        case .hookFinished(let work, let run) where machine.isAwaited(work): noteHook(run)
         case .sessionEnded(_, let run): noteSessionEnd(run)
         default: break
         }
@@ -155,7 +155,7 @@ extension Simulation {
             inspectQuiet(effect)
             coverage.note(.replanned)
             (check.isOpened, check.isHandedOver, check.planningBegan) = (false, false, now)
-            if process?.session != nil { violate("P1", "planned again, and the freezer holds the last plan") }
+            if process?.request != nil { violate("P1", "planned again, and the freezer holds the last plan") }
         case .withdraw:
             inspectQuiet(effect)
             check.isWithdrawn = true
@@ -196,18 +196,18 @@ extension Simulation {
         case .record(let record):
             inspectQuiet(effect)
             inspect(record)
-        case .freeze(let level, _, let windowDeadline):
+        case .freeze(let step, _, let windowDeadline):
             if let window = served?.options.window, windowDeadline.nanoseconds > now + window.nanoseconds {
                 violate("P1", "the window is longer than the request asked for")
             }
-            inspectFreeze(level)
+            inspectFreeze(step)
         case .takeOverThaw: coverage.note(.tookOver)
         case .answer(let channel, let operation, let verdict, let detail):
             inspectAnswer(channel, operation, verdict, detail)
         case .exit: inspectAnswered()
         case .progress(let progress):
             inspect(progress)
-            if case .failed(let reason) = progress.step {
+            if case .failed(let reason) = progress.event {
                 inspectFailure(reason)
                 noteLateFreezes(reason)
             }
@@ -345,20 +345,20 @@ extension Simulation {
         if !failedThaws.isSubset(of: attention) { violate("attention", "\(failedThaws) are not in \(attention)") }
     }
 
-    private func inspectFreeze(_ level: Int) {
-        guard let levels = currentFreezer.map({ freezers[$0].levels }) else {
+    private func inspectFreeze(_ step: Int) {
+        guard let steps = currentFreezer.map({ freezers[$0].steps }) else {
             return violate("P6", "frozen without a plan")
         }
         inspectConfirmation(before: "FIFREEZE")
         if !isRCUExpedited { violate("RCU", "FIFREEZE waits for ordinary grace periods") }
-        if check.lastLevel < 0 { inspectWriters(before: "FIFREEZE") }
+        if check.lastStep < 0 { inspectWriters(before: "FIFREEZE") }
         if !check.mountsAreAsPlanned { violate("P2", "frozen without another look at the mount table") }
-        if level <= check.lastLevel { violate("P6", "level \(level) follows level \(check.lastLevel)") }
-        check.lastLevel = level
-        for (index, other) in levels.enumerated() where other < level && !check.frozen[index] {
-            violate("P6", "level \(level) is frozen before \(index) of level \(other)")
+        if step <= check.lastStep { violate("P6", "step \(step) follows step \(check.lastStep)") }
+        check.lastStep = step
+        for (index, other) in steps.enumerated() where other < step && !check.frozen[index] {
+            violate("P6", "step \(step) is frozen before \(index) of step \(other)")
         }
-        if levels.contains(where: { $0 < level }) { coverage.note(.secondLevel) }
+        if steps.contains(where: { $0 < step }) { coverage.note(.secondStep) }
     }
 
     // MARK: At any moment

@@ -98,7 +98,7 @@ enum SimulatedWorld {
     private static let sessionNames = ["10-a.session", "20-b.session", "30-c.session", "40-d.session"]
     static let mountPoints: [FilePath] = ["/", "/b", "/c", "/d", "/e", "/f"]
 
-    /// Every superblock in every role: at level 0 to 3, flushed only, skipped.
+    /// Every superblock in every role: at step 0 to 3, flushed only, skipped.
     private static let roles = roles(on: nil)
     /// The same on storage whose server writes through a freeze.
     private static let writingRoles = roles(on: .nvmeLoop)
@@ -109,7 +109,7 @@ enum SimulatedWorld {
                 PlannedFilesystem(
                     device: DeviceNumber(major: 8, minor: UInt32(index)), mount: mount(index),
                     action: role < 4 ? .freeze : role == 4 ? .sync : .skip, reason: "",
-                    level: role < 4 ? role : nil, hiddenStorage: storage)
+                    step: role < 4 ? role : nil, hiddenStorage: storage)
             }
         }
     }
@@ -135,10 +135,10 @@ enum SimulatedWorld {
 
     static let healthyPlan = FreezePlan(filesystems: [roles[1][0], roles[0][1]])
 
-    /// Up to six filesystems to freeze on up to three levels (not always all of them in use), and some flushed or
+    /// Up to six filesystems to freeze on up to three steps (not always all of them in use), and some flushed or
     /// skipped. The server of one of them may write through a freeze.
     static func plan(_ random: inout SplitMix64) -> FreezePlan {
-        var levels: [[PlannedFilesystem]] = [[], [], [], [], [], []]
+        var steps: [[PlannedFilesystem]] = [[], [], [], [], [], []]
         let depth = 1 + random.below(3)
         let gap = random.oneIn(12) ? 1 : 0
         let writing = random.oneIn(6) ? random.below(superblockCount) : nil
@@ -149,16 +149,16 @@ enum SimulatedWorld {
             case 3: role = 4
             default: role = 5
             }
-            levels[role].append((index == writing ? writingRoles : roles)[index][role])
+            steps[role].append((index == writing ? writingRoles : roles)[index][role])
         }
-        if levels[0].isEmpty, levels[1].isEmpty, !random.oneIn(20) { levels[0].append(roles[0][0]) }
+        if steps[0].isEmpty, steps[1].isEmpty, !random.oneIn(20) { steps[0].append(roles[0][0]) }
         // Sometimes there is nothing to freeze, only to flush.
         if random.oneIn(40) {
-            levels = [[], [], [], [], levels.flatMap(\.self).filter { $0.action == .sync }, []]
+            steps = [[], [], [], [], steps.flatMap(\.self).filter { $0.action == .sync }, []]
         }
         var seen: Set<DeviceNumber> = []
         return FreezePlan(
-            filesystems: levels.flatMap(\.self).filter { seen.insert($0.device).inserted },
+            filesystems: steps.flatMap(\.self).filter { seen.insert($0.device).inserted },
             unreachable: random.oneIn(6) ? [unreachable] : [])
     }
 

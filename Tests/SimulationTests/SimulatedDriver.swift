@@ -15,30 +15,30 @@ extension Simulation {
             openHosts()
         case .reopenChannels: if areChannelsStarted { openHosts() }
         case .assess, .note, .progress: break
-        case .open(let step, let id, let channel, let options):
+        case .open(let work, let id, let channel, let options):
             served = (id, channel, options)
-            open(step)
-        case .openAgain(let step): open(step)
-        case .handOver(let step): handOver(step)
-        case .withdraw: process?.session = nil
-        case .flush(let step, let filesystems): flush(step, filesystems)
+            open(work)
+        case .openAgain(let work): open(work)
+        case .handOver(let work): handOver(work)
+        case .withdraw: process?.request = nil
+        case .flush(let work, let filesystems): flush(work, filesystems)
         case .readMemory: break
-        case .findWriteHolders(let step, let targets): findWriteHolders(step, targets)
-        case .checkMounts(let step), .pollMounts(let step), .verify(let step):
-            mountCheck = step
+        case .findWriteHolders(let work, let targets): findWriteHolders(work, targets)
+        case .checkMounts(let work), .pollMounts(let work), .verify(let work):
+            mountCheck = work
             let delay = fails(.workHangs, 4) ? random.milliseconds(2000, 12_000) : random.milliseconds(0, 20)
-            schedule(at: now + delay, .mountsAreRead(step, life: life))
-        case .runHook(let step, let index, let phase, _, _, let timeout):
-            runHook(step, index, phase, timeout)
-        case .startSession(let step, let index, let timeout): startSession(step, index, timeout)
+            schedule(at: now + delay, .mountsAreRead(work, life: life))
+        case .runHook(let work, let index, let phase, _, _, let timeout):
+            runHook(work, index, phase, timeout)
+        case .startSession(let work, let index, let timeout): startSession(work, index, timeout)
         case .releaseSessions(let timeout): releaseSessions(timeout)
-        case .runLeftoverHook(let step, let name, _, _, _, let timeout):
-            runLeftoverHook(step, name, timeout)
+        case .runLeftoverHook(let work, let name, _, _, _, let timeout):
+            runLeftoverHook(work, name, timeout)
         case .cancelHook: cancelHook()
         case .expediteRCU(let isExpedited):
             isRCUExpedited = isExpedited
             ledger?.expeditesRCU = isExpedited
-        case .freeze(let level, let freezeDeadline, let windowDeadline):
+        case .freeze(let step, let freezeDeadline, let windowDeadline):
             if windowLimit < windowDeadline.nanoseconds { windowLimit = windowDeadline.nanoseconds }
             if fails(.foreignMount, 2) { schedule(at: now + random.milliseconds(0, 4000), .foreignMount) }
             if fails(.userHolds, 2) {
@@ -48,7 +48,7 @@ extension Simulation {
                 let victim = random.below(superblocks.count)
                 schedule(at: now + random.milliseconds(0, 40), .foreignThaw(victim))
             }
-            order(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
+            order(.freeze(step: step, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
         case .thaw:
             order(.thaw)
             if let process, !process.isAlive, !process.isKilled {
@@ -86,35 +86,35 @@ extension Simulation {
 
     // MARK: Preparing
 
-    private func open(_ step: StepID) {
+    private func open(_ work: WorkID) {
         if fails(.foreignFreeze, 3) { foreignAgentComes(within: 10_000) }
-        opening = step
+        opening = work
         let delay = fails(.workHangs, 8) ? hangs(8, 30) : random.milliseconds(0, 200)
         if fails(.workFails, 10) {
-            let failed = RequestEvent.openingFailed(step, reason: "cannot be opened", plan: nil)
+            let failed = RequestEvent.openingFailed(work, reason: "cannot be opened", plan: nil)
             return schedule(at: now + delay, .daemon(failed, life: life))
         }
-        schedule(at: now + delay, .isOpened(step, life: life))
+        schedule(at: now + delay, .isOpened(work, life: life))
     }
 
-    func isOpened(_ step: StepID) {
-        guard opening == step else { return }
+    func isOpened(_ work: WorkID) {
+        guard opening == work else { return }
         let plan = isHealing ? SimulatedWorld.healthyPlan : SimulatedWorld.plan(&random)
         planned = plan
         isMoreMounted = false
         // A directory read a second time may hold other hooks than those that have run.
         let others = random.oneIn(2) ? [] : scenario.hooks.reversed()
         let hooks = freezeHooksStarted.isEmpty || random.oneIn(2) ? scenario.hooks : others
-        deliver(.opened(step, PlannedRequest(plan: plan, hooks: hooks)))
+        deliver(.opened(work, PlannedRequest(plan: plan, hooks: hooks)))
     }
 
-    private func handOver(_ step: StepID) {
+    private func handOver(_ work: WorkID) {
         guard let plan = planned, let served else { return violate("P1", "nothing is open to be handed over") }
         guard let process, process.isReady else { return violate("P1", "handed over, and no freezer is ready") }
         check.isHandedOver = true
-        if process.session != nil { violate("P1", "handed over to a freezer that holds another plan") }
+        if process.request != nil { violate("P1", "handed over to a freezer that holds another plan") }
         if fails(.workFails, 12) {
-            let failed = RequestEvent.handOverFailed(step, reason: "no descriptor")
+            let failed = RequestEvent.handOverFailed(work, reason: "no descriptor")
             return schedule(at: now, .daemon(failed, life: life))
         }
         if ledger?.id == served.id, ledger?.freezer != nil, !check.isWithdrawn {
@@ -129,11 +129,11 @@ extension Simulation {
         _ targets: [PlannedFilesystem], _ request: (id: RequestID, channel: ChannelID, options: FreezeOptions),
         _ process: SimulatedProcess
     ) {
-        var freezer = SimulatedFreezer(process: process.number, levels: targets.compactMap(\.level))
+        var freezer = SimulatedFreezer(process: process.number, steps: targets.compactMap(\.step))
         // That it is dead may not have been noticed: then it is sent nothing.
         (freezer.isAlive, freezer.isSilent) = (process.isAlive, process.isSilent)
         freezers.append(freezer)
-        self.process?.session = freezers.count - 1
+        self.process?.request = freezers.count - 1
         ledger = SimulatedLedger(
             id: request.id, channel: request.channel, options: request.options, freezer: freezers.count - 1,
             superblocks: targets.map(SimulatedWorld.index),
@@ -164,7 +164,7 @@ extension Simulation {
         giveUpOnRunningHook()
         heldSessions = []
         opening = nil
-        process?.session = nil
+        process?.request = nil
         isLeftover = false
         orphanThaw = nil
         if let ledger, ledger.words.contains(where: { !$0.isSettled }) {
@@ -176,7 +176,7 @@ extension Simulation {
 
     // MARK: Flushing and checking
 
-    private func flush(_ step: StepID, _ filesystems: [PlannedFilesystem]) {
+    private func flush(_ work: WorkID, _ filesystems: [PlannedFilesystem]) {
         if fails(.userHolds, 3) { writerBegins(on: random.below(superblocks.count), after: 0) }
         var end = now
         for filesystem in filesystems {
@@ -185,13 +185,13 @@ extension Simulation {
             let error: Errno? = fails(.workFails, 15) ? .ioError : nil
             let flushed = FlushResult(
                 device: filesystem.device, error: error, started: Moment(nanoseconds: now), duration: .zero)
-            schedule(at: now + delay, .daemon(.flushed(step, flushed), life: life))
+            schedule(at: now + delay, .daemon(.flushed(work, flushed), life: life))
             end = max(end, now + delay)
         }
-        schedule(at: end, .daemon(.flushFinished(step), life: life))
+        schedule(at: end, .daemon(.flushFinished(work), life: life))
     }
 
-    func mountsAreRead(_ step: StepID) {
+    func mountsAreRead(_ work: WorkID) {
         let change = isMoreMounted || fails(.mountsChange, 2) ? "another mount" : nil
         let isFrozen = ledger?.words.allSatisfy { $0 == .frozen } ?? false
         // The ledger is believed, also when it contradicts the reports.
@@ -200,20 +200,20 @@ extension Simulation {
         let delay = fails(.lateTimer, 2) ? random.milliseconds(0, 3000) : random.milliseconds(0, 2)
         schedule(
             at: now + delay,
-            .daemon(.mountsChecked(step, change: change, allFrozen: allFrozen), life: life))
+            .daemon(.mountsChecked(work, change: change, allFrozen: allFrozen), life: life))
     }
 
     // MARK: Hooks
 
-    private func runHook(_ step: StepID, _ index: Int, _ phase: HookPhase, _ timeout: Duration) {
+    private func runHook(_ work: WorkID, _ index: Int, _ phase: HookPhase, _ timeout: Duration) {
         guard let hook = ledger?.hooks[index] else { return violate("P4", "hook \(index) of no request") }
         if phase == .freeze { ledger?.owedHooks.append(hook) }
-        start(hook.name, phase, .exited(status: 0), step, timeout)
+        start(hook.name, phase, .exited(status: 0), work, timeout)
     }
 
-    private func startSession(_ step: StepID, _ index: Int, _ timeout: Duration) {
+    private func startSession(_ work: WorkID, _ index: Int, _ timeout: Duration) {
         guard let hook = ledger?.hooks[index] else { return violate("P4", "hook \(index) of no request") }
-        start(hook.name, .freeze, .ready, step, timeout)
+        start(hook.name, .freeze, .ready, work, timeout)
     }
 
     /// Each ends by itself, at once or slowly, badly or not in time.
@@ -232,15 +232,15 @@ extension Simulation {
         }
     }
 
-    private func runLeftoverHook(_ step: StepID, _ name: String, _ timeout: Duration) {
-        start(name, .thaw, .exited(status: 0), step, timeout)
+    private func runLeftoverHook(_ work: WorkID, _ name: String, _ timeout: Duration) {
+        start(name, .thaw, .exited(status: 0), work, timeout)
     }
 
     private func start(
-        _ name: String, _ phase: HookPhase, _ success: HookOutcome, _ step: StepID, _ timeout: Duration
+        _ name: String, _ phase: HookPhase, _ success: HookOutcome, _ work: WorkID, _ timeout: Duration
     ) {
         giveUpOnRunningHook()
-        runningHook = (step, name, phase)
+        runningHook = (work, name, phase)
         var outcome = success
         var delay = random.milliseconds(0, 3000)
         if fails(.hooksFail, 3) {
@@ -257,7 +257,7 @@ extension Simulation {
         } else if phase == .freeze, random.oneIn(4) {
             outcome = .skipped(reason: "")
         }
-        schedule(at: now + delay, .hookEnds(step, name, phase, outcome, life: life))
+        schedule(at: now + delay, .hookEnds(work, name, phase, outcome, life: life))
     }
 
     /// The machine waits no longer for it. A hook that was called for thaw is owed nothing more.
@@ -275,11 +275,11 @@ extension Simulation {
             fails(.hooksFail, 4) ? .notStarted(reason: "cancelled") : .signalled(signal: 15)
         schedule(
             at: now + delay,
-            .hookEnds(runningHook.step, runningHook.name, runningHook.phase, outcome, life: life))
+            .hookEnds(runningHook.work, runningHook.name, runningHook.phase, outcome, life: life))
     }
 
-    func hookEnds(_ step: StepID, _ name: String, _ phase: HookPhase, _ outcome: HookOutcome) {
-        guard let hook = runningHook, hook.step == step else { return }
+    func hookEnds(_ work: WorkID, _ name: String, _ phase: HookPhase, _ outcome: HookOutcome) {
+        guard let hook = runningHook, hook.work == work else { return }
         runningHook = nil
         if phase == .thaw {
             ledger?.owedHooks.removeAll { $0.name == name }
@@ -287,8 +287,8 @@ extension Simulation {
             ledger?.owedHooks.removeAll { $0.name == name }
         }
         // One that became ready too late is let go of.
-        if outcome == .ready, machine.isAwaited(step) { hold(name) }
-        deliver(.hookFinished(step, run(name, phase, outcome)))
+        if outcome == .ready, machine.isAwaited(work) { hold(name) }
+        deliver(.hookFinished(work, run(name, phase, outcome)))
     }
 
     private func run(_ name: String, _ phase: HookPhase, _ outcome: HookOutcome) -> HookRun {

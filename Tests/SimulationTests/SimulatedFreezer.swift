@@ -31,7 +31,7 @@ struct SimulatedLedger {
     var outcome: WindowOutcome?
 }
 
-/// One process that freezes, with the session of one request: `FreezerService`, `FreezerSession` and `FreezeTarget`.
+/// One process that freezes, with one request: `FreezerService`, `FreezerRequest` and `FreezeTarget`.
 struct SimulatedFreezer {
     enum Phase: Equatable {
         case waiting
@@ -43,7 +43,7 @@ struct SimulatedFreezer {
     }
 
     enum Order {
-        case freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment)
+        case freeze(step: Int, freezeDeadline: Moment, windowDeadline: Moment)
         case thaw
     }
 
@@ -56,7 +56,7 @@ struct SimulatedFreezer {
     /// Its daemon is gone.
     var isOrphaned = false
     var phases: [Phase]
-    let levels: [Int]
+    let steps: [Int]
     var freezeDeadline: Int64?
     var windowDeadline: Int64?
     var remainingLevels: [Int]?
@@ -67,17 +67,17 @@ struct SimulatedFreezer {
     var lastReport: Int64 = 0
     var lastOrder: Int64 = 0
 
-    init(process: Int, levels: [Int]) {
+    init(process: Int, steps: [Int]) {
         self.process = process
-        self.levels = levels
-        phases = Array(repeating: .waiting, count: levels.count)
+        self.steps = steps
+        phases = Array(repeating: .waiting, count: steps.count)
     }
 
     var acts: Bool { isAlive && !isSilent }
     var isEveryTargetFrozen: Bool { phases.allSatisfy { $0 == .frozen } }
 
-    func isThawing(level: Int) -> Bool {
-        phases.indices.contains { levels[$0] == level && phases[$0] == .thawing }
+    func isThawing(step: Int) -> Bool {
+        phases.indices.contains { steps[$0] == step && phases[$0] == .thawing }
     }
 
     /// When `advance` is due although nothing happened.
@@ -115,24 +115,24 @@ extension Simulation {
         switch order {
         case .thaw:
             beginFreezerThaw(id, cause: nil)
-        case .freeze(let level, let freezeDeadline, let windowDeadline):
-            freeze(level, freezeDeadline, windowDeadline, freezer: id)
+        case .freeze(let step, let freezeDeadline, let windowDeadline):
+            freeze(step, freezeDeadline, windowDeadline, freezer: id)
         }
         advanceFreezer(id)
     }
 
-    private func freeze(_ level: Int, _ freezeDeadline: Moment, _ windowDeadline: Moment, freezer id: Int) {
+    private func freeze(_ step: Int, _ freezeDeadline: Moment, _ windowDeadline: Moment, freezer id: Int) {
         guard freezers[id].remainingLevels == nil else {
             // It had given up before the order came: what it never began it says so about.
-            for index in freezers[id].levels.indices where freezers[id].levels[index] == level {
+            for index in freezers[id].steps.indices where freezers[id].steps[index] == step {
                 report(.froze(index, result(.canceled)), from: id)
             }
             return
         }
         freezers[id].freezeDeadline = freezeDeadline.nanoseconds
         freezers[id].windowDeadline = windowDeadline.nanoseconds
-        for index in freezers[id].levels.indices
-        where freezers[id].levels[index] == level && freezers[id].phases[index] == .waiting {
+        for index in freezers[id].steps.indices
+        where freezers[id].steps[index] == step && freezers[id].phases[index] == .waiting {
             issueFreeze(index, freezer: id)
         }
     }
@@ -184,7 +184,7 @@ extension Simulation {
     func beginFreezerThaw(_ id: Int, cause: ThawCause?) {
         guard freezers[id].remainingLevels == nil else { return }
         if let cause { report(.freezerThaws(cause), from: id) }
-        freezers[id].remainingLevels = Array(Set(freezers[id].levels)).sorted()
+        freezers[id].remainingLevels = Array(Set(freezers[id].steps)).sorted()
         freezers[id].since = now
         for index in freezers[id].phases.indices
         where freezers[id].phases[index] == .waiting || freezers[id].phases[index] == .freezing {
@@ -247,7 +247,7 @@ extension Simulation {
         guard freezers[id].remainingLevels != nil, !freezers[id].isThawFinished else { return wakeFreezer(id) }
         while true {
             if let current = freezers[id].currentLevel, now - freezers[id].since < 1_000_000_000,
-                freezers[id].isThawing(level: current)
+                freezers[id].isThawing(step: current)
             {
                 break
             }
@@ -256,7 +256,7 @@ extension Simulation {
                 report(.thawFinished, from: id)
                 break
             }
-            for index in freezers[id].levels.indices where freezers[id].levels[index] == next {
+            for index in freezers[id].steps.indices where freezers[id].steps[index] == next {
                 thawTarget(index, freezer: id)
             }
             freezers[id].currentLevel = next

@@ -16,7 +16,7 @@ extension Simulation {
     func takeOver(isRecovering: Bool) {
         guard let ledger else { return }
         killFreezer(ledger.freezer)
-        if process?.session == ledger.freezer { process?.isKilled = true }
+        if process?.request == ledger.freezer { process?.isKilled = true }
         guard orphanThaw == nil else { return }
         let none = Array(repeating: false, count: ledger.words.count)
         orphanThaw = SimulatedGuard(isRecovering: isRecovering, isDone: none, isThawing: none, isUncertain: none)

@@ -2,7 +2,7 @@ import SystemPackage
 
 @testable import FreezeCore
 
-/// The process of the freezer in the daemon's present life: it serves one request after another, each with a session
+/// The process of the freezer in the daemon's present life: it serves one request after another, each with a freezer
 /// of its own (`SimulatedFreezer`).
 struct SimulatedProcess {
     let number: Int
@@ -16,7 +16,7 @@ struct SimulatedProcess {
     /// `quiescectl recover --force` kills it.
     var isEndedByForce = false
     /// What it was handed and not told to let go of.
-    var session: Int?
+    var request: Int?
 }
 
 extension Simulation {
@@ -51,7 +51,7 @@ extension Simulation {
     func freezerDies() {
         guard let process, process.isAlive else { return }
         self.process?.isAlive = false
-        if let session = process.session { freezers[session].isAlive = false }
+        if let request = process.request { freezers[request].isAlive = false }
         schedule(at: now + random.milliseconds(0, 20), .freezerEnds(process: process.number))
     }
 
@@ -104,8 +104,8 @@ extension Simulation {
             if process != nil { violate("P9", "a freezer is started beside another") }
         case .killFreezer:
             coverage.note(.freezerReplaced)
-            let session = process?.session.map { freezers[$0] }
-            if session?.hasConfirmed ?? !check.isHandedOver {
+            let request = process?.request.map { freezers[$0] }
+            if request?.hasConfirmed ?? !check.isHandedOver {
                 violate("P9", "a freezer is killed that owes no answer")
             }
         case .openChannels:
@@ -138,8 +138,8 @@ extension Simulation {
 
     /// Without the descriptors in a freezer's hands there is no guard but the daemon.
     func inspectConfirmation(before what: String) {
-        let session = process?.session.map { freezers[$0] }
-        if session?.hasConfirmed != true {
+        let request = process?.request.map { freezers[$0] }
+        if request?.hasConfirmed != true {
             violate("P1", "\(what) before the freezer has confirmed its descriptors")
         }
     }

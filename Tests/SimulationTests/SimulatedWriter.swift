@@ -32,12 +32,12 @@ extension Simulation {
 
     // MARK: The driver's search
 
-    func findWriteHolders(_ step: StepID, _ targets: [PlannedFilesystem]) {
+    func findWriteHolders(_ work: WorkID, _ targets: [PlannedFilesystem]) {
         let delay = fails(.workHangs, 4) ? hangs(1, 12) : random.milliseconds(0, 100)
-        schedule(at: now + delay, .tasksAreRead(step, targets.map(SimulatedWorld.index), life: life))
+        schedule(at: now + delay, .tasksAreRead(work, targets.map(SimulatedWorld.index), life: life))
     }
 
-    func tasksAreRead(_ step: StepID, _ superblocks: [Int]) {
+    func tasksAreRead(_ work: WorkID, _ superblocks: [Int]) {
         let holders = writers.enumerated().compactMap { number, writer -> WriteHolder? in
             guard superblocks.contains(writer.superblock), writer.isInside(at: now) else { return nil }
             return WriteHolder(
@@ -47,8 +47,8 @@ extension Simulation {
                     threadID: Int32(number), systemCall: "275",
                     progress: writer.wakesUp ? UInt64(now / 200_000_000) : 0))
         }
-        if machine.search?.id == step { noteFound(holders) }
-        deliver(.writeHoldersFound(step, holders))
+        if machine.search?.id == work { noteFound(holders) }
+        deliver(.writeHoldersFound(work, holders))
     }
 
     // MARK: Checks

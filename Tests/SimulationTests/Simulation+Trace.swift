@@ -49,14 +49,14 @@ extension Simulation.Happening {
 extension RequestEvent {
     var brief: String {
         switch self {
-        case .opened(let step, let planned):
-            "opened(\(step.number), levels \(planned.plan.levels.map { $0.map(\.mountPoint.string) }), "
+        case .opened(let work, let planned):
+            "opened(\(work.number), steps \(planned.plan.steps.map { $0.map(\.mountPoint.string) }), "
                 + "hooks \(planned.hooks.map(\.name)))"
-        case .hookFinished(let step, let run):
-            "hookFinished(\(step.number), \(run.name) \(run.phase) \(run.outcome))"
+        case .hookFinished(let work, let run):
+            "hookFinished(\(work.number), \(run.name) \(run.phase) \(run.outcome))"
         case .sessionEnded(let index, let run): "sessionEnded(\(index), \(run.outcome))"
-        case .flushed(let step, let result):
-            "flushed(\(step.number), \(result.device), \(result.error.map { "\($0)" } ?? "done"))"
+        case .flushed(let work, let result):
+            "flushed(\(work.number), \(result.device), \(result.error.map { "\($0)" } ?? "done"))"
         case .froze(let index, let result): "froze(\(index), \(result.error.map { "\($0)" } ?? "done"))"
         case .thawed(let index, let result): "thawed(\(index), \(result.error.map { "\($0)" } ?? "done"))"
         default: "\(self)"

@@ -21,10 +21,10 @@ final class Simulation {
         case guardThaws(Int, life: Int)
         case recoveryTakesOver(life: Int)
         case recoveryEnds(life: Int)
-        case isOpened(StepID, life: Int)
-        case mountsAreRead(StepID, life: Int)
-        case tasksAreRead(StepID, [Int], life: Int)
-        case hookEnds(StepID, String, HookPhase, HookOutcome, life: Int)
+        case isOpened(WorkID, life: Int)
+        case mountsAreRead(WorkID, life: Int)
+        case tasksAreRead(WorkID, [Int], life: Int)
+        case hookEnds(WorkID, String, HookPhase, HookOutcome, life: Int)
         case sessionEnds(RequestID, Int, HookOutcome, life: Int)
         case hostActs(Int)
         case hostHangsUp(Int)
@@ -49,7 +49,7 @@ final class Simulation {
         case daemonStops
     }
 
-    /// What the guards' patience adds up to, for P1: freezer, levels, take-over, and timers that come late.
+    /// What the guards' patience adds up to, for P1: freezer, steps, take-over, and timers that come late.
     static let slack: Int64 = 35_000_000_000
 
     let seed: UInt64
@@ -76,10 +76,10 @@ final class Simulation {
     /// Whether a freezer was ready at the end of the recovery, or was heard of since.
     var hasFreezerReported = false
     var served: (id: RequestID, channel: ChannelID, options: FreezeOptions)?
-    var opening: StepID?
-    var mountCheck: StepID?
+    var opening: WorkID?
+    var mountCheck: WorkID?
     var planned: FreezePlan?
-    var runningHook: (step: StepID, name: String, phase: HookPhase)?
+    var runningHook: (work: WorkID, name: String, phase: HookPhase)?
     /// The session hooks that run and have said READY, by their index.
     var heldSessions: Set<Int> = []
     var orphanThaw: SimulatedGuard?
@@ -323,10 +323,10 @@ final class Simulation {
         case .guardThaws(let index, _): guardThaws(index)
         case .recoveryTakesOver: recoveryTakesOver()
         case .recoveryEnds: recoveryEnds()
-        case .isOpened(let step, _): isOpened(step)
-        case .mountsAreRead(let step, _): mountsAreRead(step)
-        case .tasksAreRead(let step, let superblocks, _): tasksAreRead(step, superblocks)
-        case .hookEnds(let step, let name, let phase, let outcome, _): hookEnds(step, name, phase, outcome)
+        case .isOpened(let work, _): isOpened(work)
+        case .mountsAreRead(let work, _): mountsAreRead(work)
+        case .tasksAreRead(let work, let superblocks, _): tasksAreRead(work, superblocks)
+        case .hookEnds(let work, let name, let phase, let outcome, _): hookEnds(work, name, phase, outcome)
         case .sessionEnds(let id, let index, let outcome, _): sessionEnds(id, index, outcome)
         case .hostActs(let index): hostActs(index)
         case .hostHangsUp(let index): loseChannel(index)

@@ -12,7 +12,7 @@ import Testing
         let directory = try TemporaryDirectory()
         let systemd = try NotificationListener(at: directory.path.appending("notify").string)
         let manager = try ServiceManager(address: systemd.address, watchdog: nil, watchdogProcess: nil)
-        manager.observe(RequestProgress(request: nil, channel: nil, step: .entered(.idle)))
+        manager.observe(RequestProgress(request: nil, channel: nil, event: .entered(.idle)))
         #expect(try systemd.next() == "STATUS=Waiting for a request.")
         manager.isServing()
         #expect(try systemd.next() == "READY=1\nSTATUS=Waiting for a request.")
@@ -22,7 +22,7 @@ import Testing
         #expect(
             try systemd.next() == "STOPPING=1\nEXTEND_TIMEOUT_USEC=30000000\nSTATUS=Waiting for a request.")
         // The same again is said once.
-        manager.observe(RequestProgress(request: nil, channel: nil, step: .entered(.idle)))
+        manager.observe(RequestProgress(request: nil, channel: nil, event: .entered(.idle)))
         manager.isAlive()
         #expect(try systemd.next() == "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=30000000")
     }

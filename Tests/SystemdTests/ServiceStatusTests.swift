@@ -8,12 +8,13 @@ import Testing
 @Suite struct ServiceStatusTests {
     private static let request = RequestID("20260102T030405-1")
 
-    private static func status(after steps: RequestProgress.Step..., of request: RequestID? = request)
+    private static func status(after events: RequestProgress.Event..., of request: RequestID? = request)
         -> ServiceStatus
     {
         var status = ServiceStatus()
-        for step in steps {
-            _ = status.take(RequestProgress(request: request, channel: request.map { _ in .hyperV }, step: step))
+        for event in events {
+            _ = status.update(
+                with: RequestProgress(request: request, channel: request.map { _ in .hyperV }, event: event))
         }
         return status
     }
@@ -44,7 +45,7 @@ import Testing
         #expect(
             status.text == "Waiting for a request. Last: 20260102T030405-1 succeeded, level application.")
         let bad = Self.record { $0.reason = "/data: it broke\nin two" }
-        let isNews = status.take(RequestProgress(request: nil, channel: nil, step: .finished(bad)))
+        let isNews = status.update(with: RequestProgress(request: nil, channel: nil, event: .finished(bad)))
         #expect(isNews)
         #expect(
             status.text == "Waiting for a request. Last: 20260102T030405-1 failed: /data: it broke\\012in two.")
@@ -54,8 +55,8 @@ import Testing
         var status = Self.status(after: .entered(.freezing))
         let froze = RequestProgress(
             request: Self.request, channel: .hyperV,
-            step: .froze("/", TimedResult(error: nil, started: .now, ended: .now)))
-        let isNews = status.take(froze)
+            event: .froze("/", TimedResult(error: nil, started: .now, ended: .now)))
+        let isNews = status.update(with: froze)
         #expect(!isNews)
     }
 }

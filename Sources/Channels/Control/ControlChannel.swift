@@ -31,7 +31,7 @@ public final class ControlChannel: RequestChannel, RequestObserver {
             service: VarlinkServiceInfo(
                 vendor: "quiesce", product: "quiesced", version: Version.current, url: ""),
             interfaces: [VarlinkInterface(description: ControlInterface.description)], handler: desk,
-            takeNote: { notes.take($0) })
+            takeNote: { notes.report($0) })
     }
 
     /// Listens. A socket that cannot be made is noted, and told as a loss: backups go on without it.

@@ -75,6 +75,7 @@ final class ControlDesk: VarlinkHandler {
         let wish = ThawWish(
             request: parameters.request.map { RequestID($0) }, isForced: parameters.force ?? false,
             failure: parameters.failure)
+        guard parameters.hooksOnly != true || !wish.isForced else { throw .invalidParameter("force") }
         let holder = wish.isForced ? nil : state.withLock { $0.holders[call.connection.id] }
         let channel = parameters.hooksOnly == true ? ChannelID.hooks : holder ?? .control
         deliver(channel, .thaw(wait(call), wish))
@@ -184,13 +185,16 @@ final class ControlDesk: VarlinkHandler {
     }
 }
 
+/// Of mount points: each is compared with every mount.
+private let maximumSelection = 1000
+
 extension FreezeOptions {
     fileprivate init(_ parameters: FreezeParameters) throws(VarlinkServiceError) {
         self.init(
             callsHooks: parameters.hooks ?? true, freezes: parameters.freeze ?? true,
             isRehearsal: parameters.rehearsal ?? false)
         if let names = parameters.mountPoints {
-            guard !names.isEmpty else { throw .invalidParameter("mount_points") }
+            guard (1...maximumSelection).contains(names.count) else { throw .invalidParameter("mount_points") }
             mountPoints = try names.map { (name) throws(VarlinkServiceError) in
                 guard let path = FilePath(escaped: name), path.isAbsolute else {
                     throw .invalidParameter("mount_points")
@@ -200,7 +204,7 @@ extension FreezeOptions {
         }
         if let milliseconds = parameters.window {
             // Longer than any window, and short enough for a Duration.
-            guard milliseconds > 0, milliseconds <= 86_400_000 else { throw .invalidParameter("window_ms") }
+            guard milliseconds >= 1, milliseconds <= 86_400_000 else { throw .invalidParameter("window_ms") }
             window = .milliseconds(milliseconds)
         }
         guard freezes || callsHooks else { throw .invalidParameter("hooks") }

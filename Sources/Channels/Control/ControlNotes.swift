@@ -15,7 +15,7 @@ final class ControlNotes: Sendable {
         self.log = log
     }
 
-    func take(_ note: VarlinkServerNote) {
+    func report(_ note: VarlinkServerNote) {
         guard let (kind, text) = Self.words(note) else { return }
         let now = Moment.now
         let isDue = lastTold.withLock { lastTold in

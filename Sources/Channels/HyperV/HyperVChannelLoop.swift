@@ -59,7 +59,7 @@ struct HyperVChannelLoop {
     private mutating func waitUntilDue() -> Bool {
         while true {
             // What was answered meanwhile belongs to operations that are lost.
-            if mailbox.take().isStopping { return false }
+            if mailbox.takeAnswers().isStopping { return false }
             let mayOpen = mailbox.mayOpen
             if mayOpen && .now >= nextAttempt { return true }
             let ready = pollDescriptors(
@@ -139,7 +139,7 @@ extension HyperVChannelLoop {
         let deadline = Moment.now + limits.handshake
         while true {
             if let bytes = device.takeBytes(HyperVVersion.length) { return try HyperVVersion(bytes) }
-            if mailbox.take().isStopping { return nil }
+            if mailbox.takeAnswers().isStopping { return nil }
             guard .now < deadline else {
                 throw device.unusable("no reply to the registration within \(limits.handshake)")
             }
@@ -172,7 +172,7 @@ extension HyperVChannelLoop {
     /// Passes operations on and answers back; returns when it is time to stop, throws when the host is lost.
     private mutating func serve(_ device: inout HyperVDevice) throws(ChannelError) {
         while true {
-            let (answers, isStopping) = mailbox.take()
+            let (answers, isStopping) = mailbox.takeAnswers()
             for answer in answers { try write(answer, to: device) }
             if isStopping { return }
             if outstanding == nil, let bytes = device.takeBytes(HyperVMessage.length) {

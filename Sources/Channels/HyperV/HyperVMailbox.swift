@@ -45,7 +45,7 @@ final class HyperVMailbox: Sendable {
     }
 
     /// The answers given until now, and whether to stop after them.
-    func take() -> (answers: [Answer], isStopping: Bool) {
+    func takeAnswers() -> (answers: [Answer], isStopping: Bool) {
         wakeUp.clear()
         return state.withLock { state in
             defer { state.answers = [] }

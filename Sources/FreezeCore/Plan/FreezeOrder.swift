@@ -14,7 +14,7 @@ public struct FreezeOrder {
     }
 
     /// 0 is frozen first.
-    let levels: [DeviceNumber: Int]
+    let steps: [DeviceNumber: Int]
     private let storedOn: [DeviceNumber: Set<DeviceNumber>]
     private let rules: [DeviceNumber: Set<DeviceNumber>]
     private let hidden: [DeviceNumber: HiddenStorage]
@@ -42,7 +42,7 @@ public struct FreezeOrder {
             hidden[$0] == nil && ruled.everything(below: $0).isDisjoint(with: hidden.keys)
         }
         for device in hidden.keys { edges[device, default: []].formUnion(others) }
-        levels = try StorageGraph(edges, for: devices).levels(of: devices)
+        steps = try StorageGraph(edges, for: devices).steps(of: devices)
         self.hidden = hidden
     }
 
@@ -85,7 +85,7 @@ public struct FreezeOrder {
         return clauses.isEmpty ? nil : clauses.joined(separator: "; ")
     }
 
-    private func isFrozen(_ device: DeviceNumber) -> Bool { levels[device] != nil }
+    private func isFrozen(_ device: DeviceNumber) -> Bool { steps[device] != nil }
 
     /// The first frozen filesystems on the ways down from one that is not frozen, such as a container's overlay.
     private func nearestFrozen(below device: DeviceNumber) -> Set<DeviceNumber> {

@@ -41,7 +41,7 @@ extension FreezePlan {
                 isCovered: candidates.isCovered && verdict.action != .skip,
                 identity: superblock.identity, action: verdict.action,
                 reason: verdict.reason + superblock.whereabouts(through: chosen, isCovered: candidates.isCovered),
-                level: order.levels[superblock.device],
+                step: order.steps[superblock.device],
                 orderReason: verdict.action == .freeze
                     ? order.reason(for: superblock.device, names: names) : nil,
                 hiddenStorage: inventory.hiddenStorage[superblock.device],
@@ -165,7 +165,7 @@ extension FreezePlan {
     private static func sorted(_ planned: [PlannedFilesystem]) -> [PlannedFilesystem] {
         func rank(_ filesystem: PlannedFilesystem) -> (Int, Int) {
             switch filesystem.action {
-            case .freeze: (0, filesystem.level ?? 0)
+            case .freeze: (0, filesystem.step ?? 0)
             case .sync: (1, 0)
             case .skip: (2, 0)
             }

@@ -45,8 +45,8 @@ public struct PlannedFilesystem: Hashable, Sendable {
     public let action: FilesystemAction
     /// Why, in words an admin understands.
     public let reason: String
-    /// Freeze order: level 0 is frozen first and thawed last. Nil unless the action is freeze.
-    public let level: Int?
+    /// Freeze order: step 0 is frozen first and thawed last. Nil unless the action is freeze.
+    public let step: Int?
     /// Why it is frozen before others, in a clause; nil if it is frozen with the last ones.
     public let orderReason: String?
     /// Nil for storage that /sys shows.
@@ -78,7 +78,7 @@ public struct PlannedFilesystem: Hashable, Sendable {
         device: DeviceNumber, mount: MountEntry, alternatives: [MountEntry] = [],
         otherMountPoints: [FilePath] = [], isBelowAutomount: Bool = false, isCovered: Bool = false,
         identity: FilesystemIdentity = FilesystemIdentity(), action: FilesystemAction, reason: String,
-        level: Int? = nil, orderReason: String? = nil, hiddenStorage: HiddenStorage? = nil,
+        step: Int? = nil, orderReason: String? = nil, hiddenStorage: HiddenStorage? = nil,
         storedOn: [DeviceNumber] = [], isHarmless: Bool = false,
         isLeftOut: Bool = false, isExcludedByMountPoint: Bool = false
     ) {
@@ -91,7 +91,7 @@ public struct PlannedFilesystem: Hashable, Sendable {
         self.identity = identity
         self.action = action
         self.reason = reason
-        self.level = level
+        self.step = step
         self.orderReason = orderReason
         self.hiddenStorage = hiddenStorage
         self.storedOn = storedOn
@@ -113,7 +113,7 @@ public struct PlannedFilesystem: Hashable, Sendable {
 
 /// Which filesystems are frozen, synced or skipped, in which order and why.
 public struct FreezePlan: Hashable, Sendable {
-    /// Frozen ones by level and mount point, then the synced, then the skipped.
+    /// Frozen ones by step and mount point, then the synced, then the skipped.
     public let filesystems: [PlannedFilesystem]
     /// What the admin should know besides, in sentences.
     public let notes: [String]
@@ -156,11 +156,11 @@ public struct FreezePlan: Hashable, Sendable {
         return filesystems(.freeze).first { filesystem.storedOn.contains($0.device) }
     }
 
-    /// The filesystems to freeze, one array a level, in freeze order. Thaw goes the other way.
-    public var levels: [[PlannedFilesystem]] {
+    /// The filesystems to freeze, one array a step, in freeze order. Thaw goes the other way.
+    public var steps: [[PlannedFilesystem]] {
         let frozen = filesystems(.freeze)
-        let last = frozen.compactMap(\.level).max() ?? -1
-        return (0..<(last + 1)).map { level in frozen.filter { $0.level == level } }
+        let last = frozen.compactMap(\.step).max() ?? -1
+        return (0..<(last + 1)).map { step in frozen.filter { $0.step == step } }
     }
 }
 

@@ -49,8 +49,8 @@ struct ActiveRequest: Sendable {
     var targets: [PlannedFilesystem] = []
     /// Per target: nil until its FIFREEZE was issued.
     var progress: [TargetProgress] = []
-    /// The level that is being frozen.
-    var level = 0
+    /// The step that is being frozen.
+    var step = 0
     var expeditesRCU = false
     /// Session hooks that hold what they hold, in the order of their start.
     var sessionsHeld: [Int] = []

@@ -55,6 +55,12 @@ public struct ChannelRules: Hashable, Sendable {
     /// answer to its next operation: 30 s are kept free.
     public static let hyperVFreezeAnswerLimit = Duration.seconds(870)
 
+    /// The rules of every channel, by its name.
+    static let all = [
+        ChannelID.hyperV.name: hyperV, ChannelID.control.name: control, ChannelID.hold(0).name: hold,
+        ChannelID.hooks.name: hooks,
+    ]
+
     /// Hyper-V's VSS device. The host gives up after 30 s for THAW: 10 s are kept free.
     public static let hyperV = ChannelRules()
 
@@ -65,8 +71,9 @@ public struct ChannelRules: Hashable, Sendable {
     public static let hold = ChannelRules(
         secondFreeze: .busy, thawWithoutWindow: .refusal, endsWindowWithConnection: true, tellsDryRun: true)
 
-    /// `quiescectl hooks freeze` and `hooks thaw`: scripts of another agent, which calls for thaw after every failure.
-    public static let hooks = ChannelRules(secondFreeze: .busy, thawWithoutWindow: .success, tellsDryRun: true)
+    /// `quiescectl hooks freeze` and `hooks thaw`, for the scripts of another agent. The agent takes its snapshot without
+    /// asking for a dry run.
+    public static let hooks = ChannelRules(secondFreeze: .busy, thawWithoutWindow: .refusal)
 
     /// Whether a THAW that follows a failed FREEZE succeeds. On a channel that callers share, the THAW can be another
     /// caller's.

@@ -24,4 +24,13 @@ public struct FreezeOptions: Hashable, Sendable {
         self.window = window
         self.isRehearsal = isRehearsal
     }
+
+    /// What the request is for, in a few words; nil for a backup of the whole machine.
+    public var purpose: String? {
+        let words = [
+            isRehearsal ? "rehearsal" : nil, freezes ? nil : "hooks only",
+            mountPoints.map { $0.count == 1 ? "1 filesystem selected" : "\($0.count) filesystems selected" },
+        ].compactMap(\.self)
+        return words.isEmpty ? nil : words.joined(separator: ", ")
+    }
 }

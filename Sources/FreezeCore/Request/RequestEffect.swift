@@ -11,43 +11,43 @@ public enum RequestEffect: Hashable, Sendable {
     /// Look now, at HOT_BACKUP, for what would make a FREEZE fail, and log it.
     case assess(isFreezerReady: Bool)
     /// A request begins: plan, open every filesystem, list the hooks. Answered by `opened` or `openingFailed`.
-    case open(StepID, RequestID, ChannelID, FreezeOptions)
+    case open(WorkID, RequestID, ChannelID, FreezeOptions)
     /// The same again, for the same request. The first list of hooks stays: indices and the ledger's progress of hooks
     /// belong to it.
-    case openAgain(StepID)
+    case openAgain(WorkID)
     /// Write the ledger, and give it to the freezer with the descriptors of the filesystems to freeze. Answered by
     /// `freezerPrepared`, `freezerRefused` or `handOverFailed`.
-    case handOver(StepID)
+    case handOver(WorkID)
     /// Have the freezer let go of what it was handed.
     case withdraw
-    case flush(StepID, [PlannedFilesystem])
+    case flush(WorkID, [PlannedFilesystem])
     /// Read what is unwritten. Answered by `memoryRead`, if it can be read.
     case readMemory
     /// Search for tasks that sleep inside a write to one of these filesystems. Answered by `writeHoldersFound`.
-    case findWriteHolders(StepID, [PlannedFilesystem])
+    case findWriteHolders(WorkID, [PlannedFilesystem])
     /// Compare the mount tables of all namespaces with the plan, and look for the ledger. Answered by `mountsChecked`.
-    case checkMounts(StepID)
+    case checkMounts(WorkID)
     /// Compare the mount tables that are open with the plan, if one has changed: quick, and sees no new namespace. Answered
     /// by `mountsChecked`.
-    case pollMounts(StepID)
+    case pollMounts(WorkID)
     /// All is frozen: the same, after a look into the ledger, and into the write counters that `WindowFindings` is based
     /// on.
-    case verify(StepID)
-    case runHook(StepID, index: Int, HookPhase, succeeded: Bool, level: ConsistencyLevel?, timeout: Duration)
+    case verify(WorkID)
+    case runHook(WorkID, index: Int, HookPhase, succeeded: Bool, level: ConsistencyLevel?, timeout: Duration)
     /// Start a session hook. Answered by `hookFinished` with the outcome `ready`, and later by `sessionEnded`; or by
     /// `hookFinished` with what went wrong.
-    case startSession(StepID, index: Int, timeout: Duration)
+    case startSession(WorkID, index: Int, timeout: Duration)
     /// Let go of all session hooks that are held, at once. Each answers with `sessionEnded`.
     case releaseSessions(timeout: Duration)
     /// Call a hook for thaw, by name, whose freeze call was made by the previous instance. `outcome` is nil if the
     /// request failed.
     case runLeftoverHook(
-        StepID, name: String, RequestID, ChannelID, outcome: WindowOutcome?, timeout: Duration)
+        WorkID, name: String, RequestID, ChannelID, outcome: WindowOutcome?, timeout: Duration)
     /// End the hook that runs, which answers with `hookFinished`.
     case cancelHook
     /// Have the kernel expedite RCU grace periods, or no longer. The ledger notes it, for whoever recovers after a crash.
     case expediteRCU(Bool)
-    case freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment)
+    case freeze(step: Int, freezeDeadline: Moment, windowDeadline: Moment)
     case thaw
     /// The freezer is dead or silent: kill it and thaw what it left.
     case takeOverThaw

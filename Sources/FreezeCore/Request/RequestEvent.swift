@@ -25,19 +25,19 @@ public enum RequestEvent: Hashable, Sendable {
 
     // Answers to effects
     /// The plan is made, and every filesystem of it is open.
-    case opened(StepID, PlannedRequest)
+    case opened(WorkID, PlannedRequest)
     /// The last is the filesystem to blame, if one is.
-    case openingFailed(StepID, reason: String, plan: FreezePlan?, FilePath? = nil)
+    case openingFailed(WorkID, reason: String, plan: FreezePlan?, FilePath? = nil)
     /// The ledger could not be made, or the freezer not be sent it. Not reported if the freezer has ended: then
     /// `freezerEnded` follows.
-    case handOverFailed(StepID, reason: String)
-    case flushed(StepID, FlushResult)
-    case flushFinished(StepID)
+    case handOverFailed(WorkID, reason: String)
+    case flushed(WorkID, FlushResult)
+    case flushFinished(WorkID)
     case memoryRead(DirtyMemory)
-    case writeHoldersFound(StepID, [WriteHolder])
+    case writeHoldersFound(WorkID, [WriteHolder])
     /// `allFrozen`: every word of the ledger says frozen, by the freezer. Only after `verify`.
-    case mountsChecked(StepID, change: String?, allFrozen: Bool)
-    case hookFinished(StepID, HookRun)
+    case mountsChecked(WorkID, change: String?, allFrozen: Bool)
+    case hookFinished(WorkID, HookRun)
     /// A session hook of this request that was ready has ended: released, or too early.
     case sessionEnded(index: Int, HookRun)
 

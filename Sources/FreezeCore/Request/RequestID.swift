@@ -10,7 +10,7 @@ public struct RequestID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Names one piece of work that was asked for, so that its late answer is not taken for another's.
-public struct StepID: Hashable, Sendable {
+public struct WorkID: Hashable, Sendable {
     public let number: Int
 
     public init(number: Int) {

@@ -47,7 +47,8 @@ extension RequestMachine {
     mutating func thawAsked(
         _ channel: ChannelID, _ operation: OperationID, _ wish: ThawWish, _ findings: WindowFindings
     ) {
-        if let wanted = wish.request, wanted != request?.id, wanted != waiting?.id {
+        let isWindowOver = state == .thawHooks && debts[channel] == nil
+        if let wanted = wish.request, wanted != request?.id || isWindowOver, wanted != waiting?.id {
             // A holder's own debt knows more.
             if rules(of: channel).endsWindowWithConnection, debts[channel] != nil {
                 return answerByDebt(channel, operation)

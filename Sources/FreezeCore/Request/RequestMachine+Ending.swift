@@ -41,7 +41,7 @@ extension RequestMachine {
     private mutating func releaseSessions() {
         guard let request, !request.sessionsHeld.isEmpty else { return endWindow() }
         state = .releasing
-        _ = nextStep(for: policy.sessionReleaseTimeout + policy.hookKillGrace)
+        _ = nextWork(for: policy.sessionReleaseTimeout + policy.hookKillGrace)
         for index in request.sessionsHeld { report(.hookStarted(hookName(.planned(index: index)), .thaw)) }
         emit(.releaseSessions(timeout: policy.sessionReleaseTimeout))
     }
@@ -54,6 +54,13 @@ extension RequestMachine {
         guard state == .releasing else { return sessionLost(index, run) }
         if !run.outcome.succeeded { sessionNotReleased(run) }
         if request?.sessionsHeld.isEmpty == true { endWindow() }
+    }
+
+    /// A released session hook failed, and may have lost its lock in the window.
+    private mutating func sessionNotReleased(_ run: HookRun) {
+        fail(
+            "hook \(run.name) \(run.outcome.failureClause ?? "ended") when it was released, so what it held may have been lost"
+                + Self.lastLine(of: run), about: .hook(run.name))
     }
 
     /// The runner, which keeps the timeout itself, did not come back.
@@ -71,7 +78,7 @@ extension RequestMachine {
 
     private mutating func endWindow() {
         // Late answers are not heard any more.
-        _ = nextStep(for: nil)
+        _ = nextWork(for: nil)
         answerAtEndOfWindow()
         if request?.wasFrozen == true, let outcome { emit(.keepOutcome(outcome)) }
         startThawHooks()
@@ -220,14 +227,19 @@ extension RequestMachine {
         }
         guard let request, let planned = request.planned else { return nil }
         if request.record.isDryRun { return "dry run: nothing was frozen, and no hook was called" }
-        if !request.options.freezes { return "only hooks were called: quiesced has frozen nothing" }
-        let reasons = [Self.loweringReason(request, planned), Self.leftOutReason(planned.plan)]
+        let reasons =
+            request.options.freezes
+            ? [
+                planned.plan.lowersLevel ? Self.crashReason(planned.plan) : Self.hooksReason(request, planned),
+                request.options.mountPoints == nil ? nil : "only the selected filesystems were frozen",
+                Self.leftOutReason(planned.plan),
+            ] : ["only hooks were called: quiesced has frozen nothing", Self.hooksReason(request, planned)]
         let text = reasons.compactMap(\.self).joined(separator: "; ")
         return text.isEmpty ? nil : text
     }
 
-    private static func loweringReason(_ request: ActiveRequest, _ planned: PlannedRequest) -> String? {
-        if planned.plan.lowersLevel { return crashReason(planned.plan) }
+    /// Why hooks do not make the snapshot consistent for applications.
+    private static func hooksReason(_ request: ActiveRequest, _ planned: PlannedRequest) -> String? {
         if !request.options.callsHooks { return "no hooks were wanted" }
         if planned.hooks.isEmpty { return "there are no hooks" }
         if !request.failedHooks.isEmpty {

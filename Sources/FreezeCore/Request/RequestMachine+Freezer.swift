@@ -27,7 +27,7 @@ extension RequestMachine {
         note(.warning, "the freezer ended (\(how)); it is started again")
         if state == .planning {
             freezerEndedWhilePlanning(how, wasReady: before != .starting)
-        } else if before != .killed, state != .holding {
+        } else if before != .killed, request?.options.freezes != false {
             // What a killed freezer held was taken over when it was killed.
             loseFreezer()
         }

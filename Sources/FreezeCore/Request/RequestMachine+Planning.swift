@@ -43,7 +43,7 @@ extension RequestMachine {
         }
         request = new
         state = .planning
-        emit(.open(nextStep(for: policy.planTimeout), id, channel, options))
+        emit(.open(nextWork(for: policy.planTimeout), id, channel, options))
     }
 
     private func maxWindow(of channel: ChannelID, _ options: FreezeOptions) -> Duration {
@@ -58,7 +58,7 @@ extension RequestMachine {
         state = .planning
         // A freezer refuses a second ledger.
         emit(.withdraw)
-        emit(.openAgain(nextStep(for: policy.planTimeout)))
+        emit(.openAgain(nextWork(for: policy.planTimeout)))
     }
 
     // MARK: Opening
@@ -113,7 +113,7 @@ extension RequestMachine {
             return fail("this quiesced is started with --dry-run, and freezes nothing for a real host")
         }
         state = .rehearsing
-        _ = nextStep(for: request.maxWindow)
+        _ = nextWork(for: request.maxWindow)
         succeed(operation)
     }
 
@@ -125,7 +125,7 @@ extension RequestMachine {
         request?.preparation = .handedOver
         // One limit for the whole preparation.
         let limit = deadline
-        emit(.handOver(nextStep(for: nil)))
+        emit(.handOver(nextWork(for: nil)))
         deadline = limit
     }
 

@@ -20,9 +20,9 @@ extension RequestMachine {
         }
         request?.unflushed = filesystems
         request?.isFlushed = false
-        let step = nextStep(for: isLast ? policy.freezeTimeout : policy.flushTimeout)
-        emit(.flush(step, filesystems))
-        if !isLast { beginSearch(beside: step) }
+        let work = nextWork(for: isLast ? policy.freezeTimeout : policy.flushTimeout)
+        emit(.flush(work, filesystems))
+        if !isLast { beginSearch(beside: work) }
     }
 
     mutating func flushed(_ result: FlushResult) {
@@ -102,7 +102,7 @@ extension RequestMachine {
     private mutating func hold() {
         guard let request, let operation = request.freezeOperation else { return }
         state = .holding
-        _ = nextStep(for: request.maxWindow)
+        _ = nextWork(for: request.maxWindow)
         self.request?.windowDeadline = deadline
         succeed(operation)
     }
@@ -148,19 +148,19 @@ extension RequestMachine {
         guard let request else { return }
         self.request?.runningHook = hook
         report(.hookStarted(hookName(hook), phase))
-        let step = nextStep(for: timeout + policy.hookKillGrace)
+        let work = nextWork(for: timeout + policy.hookKillGrace)
         switch hook {
         case .planned(let index) where request.planned?.hooks[index].kind == .session:
-            emit(.startSession(step, index: index, timeout: timeout))
+            emit(.startSession(work, index: index, timeout: timeout))
         case .planned(let index):
             emit(
                 .runHook(
-                    step, index: index, phase, succeeded: request.failure == nil,
+                    work, index: index, phase, succeeded: request.failure == nil,
                     level: phase == .thaw ? consistencyLevel : nil, timeout: timeout))
         case .leftover(let hook):
             emit(
                 .runLeftoverHook(
-                    step, name: hook.name, request.id, request.channel, outcome: request.leftoverOutcome,
+                    work, name: hook.name, request.id, request.channel, outcome: request.leftoverOutcome,
                     timeout: timeout))
         }
     }
@@ -205,7 +205,7 @@ extension RequestMachine {
         let name = hookName(hook)
         let phase: HookPhase = state == .thawHooks ? .thaw : .freeze
         // Its late answer is not awaited any more.
-        _ = nextStep(for: nil)
+        _ = nextWork(for: nil)
         hookFinished(
             HookRun(
                 name: name, phase: phase, outcome: .timedOut(abandoned: true), output: "",
@@ -218,7 +218,7 @@ extension RequestMachine {
     }
 
     /// To follow a clause; empty if the hook wrote nothing.
-    private static func lastLine(of run: HookRun) -> String {
+    static func lastLine(of run: HookRun) -> String {
         run.output.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
     }
 
@@ -234,19 +234,12 @@ extension RequestMachine {
         fail(reason, about: .hook(run.name))
     }
 
-    /// A session hook that was released has ended otherwise than well: it may have lost in the window what it held.
-    mutating func sessionNotReleased(_ run: HookRun) {
-        fail(
-            "hook \(run.name) \(run.outcome.failureClause ?? "ended") when it was released, so what it held may have been lost"
-                + Self.lastLine(of: run), about: .hook(run.name))
-    }
-
     // MARK: Checking
 
     private mutating func checkMounts() {
         state = .checking
         emit(.readMemory)
-        emit(.checkMounts(nextStep(for: policy.planTimeout)))
+        emit(.checkMounts(nextWork(for: policy.planTimeout)))
     }
 
     /// A change now fails the request: a new plan would take longer than applications should wait.
@@ -254,7 +247,7 @@ extension RequestMachine {
         let limit = deadline
         // After the last flush, and before the first FIFREEZE: the window reads no file.
         emit(.readMemory)
-        emit(.pollMounts(nextStep(for: nil)))
+        emit(.pollMounts(nextWork(for: nil)))
         deadline = limit
     }
 
@@ -315,7 +308,7 @@ extension RequestMachine {
     private mutating func endWithoutWindow() {
         search = nil
         // Late answers of the work in progress are not heard any more.
-        _ = nextStep(for: nil)
+        _ = nextWork(for: nil)
         closeWindow()
     }
 }

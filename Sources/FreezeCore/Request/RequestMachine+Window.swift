@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// The window: freezing level by level, frozen, thawing.
+/// The window: freezing step by step, frozen, thawing.
 extension RequestMachine {
     static let recoveredByForce = "thawed by hand: quiescectl recover --force"
 
@@ -11,22 +11,22 @@ extension RequestMachine {
         request?.record.windowOpened = now
         let maxWindow = request?.maxWindow ?? policy.maxWindow
         request?.windowDeadline = now + maxWindow
-        _ = nextStep(for: min(policy.freezeTimeout, maxWindow))
-        // A plan may leave levels out, or have only filesystems to flush.
-        guard let first = request?.targets.compactMap(\.level).min() else { return levelMayBeComplete() }
-        freezeLevel(first)
+        _ = nextWork(for: min(policy.freezeTimeout, maxWindow))
+        // A plan may leave steps out, or have only filesystems to flush.
+        guard let first = request?.targets.compactMap(\.step).min() else { return stepMayBeComplete() }
+        freezeStep(first)
     }
 
-    private mutating func freezeLevel(_ level: Int) {
+    private mutating func freezeStep(_ step: Int) {
         guard let request, let windowDeadline = request.windowDeadline, let freezeDeadline = deadline else {
             return
         }
-        self.request?.level = level
+        self.request?.step = step
         expediteRCU(true)
-        for (index, target) in request.targets.enumerated() where target.level == level {
+        for (index, target) in request.targets.enumerated() where target.step == step {
             self.request?.progress[index] = .freezing
         }
-        emit(.freeze(level: level, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
+        emit(.freeze(step: step, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
     }
 
     /// FIFREEZE waits for grace periods, while writers wait for it. On from before the first one until the last one has
@@ -52,21 +52,21 @@ extension RequestMachine {
             fail("\(target.mountPoint.escaped): \(freezeProblem(error))", about: .filesystem(target.mountPoint))
         }
         switch state {
-        case .freezing: levelMayBeComplete()
+        case .freezing: stepMayBeComplete()
         case .thawing: thawMayBeComplete()
         default: break
         }
     }
 
-    private mutating func levelMayBeComplete() {
+    private mutating func stepMayBeComplete() {
         guard let request, !request.progress.contains(.freezing) else { return }
-        let later = request.targets.compactMap(\.level).filter { $0 > request.level }
-        if let next = later.min() { return freezeLevel(next) }
+        let later = request.targets.compactMap(\.step).filter { $0 > request.step }
+        if let next = later.min() { return freezeStep(next) }
         expediteRCU(false)
         state = .verifying
         // The freeze timeout goes on: the answer belongs to it.
         let freezeDeadline = deadline
-        emit(.verify(nextStep(for: nil)))
+        emit(.verify(nextWork(for: nil)))
         deadline = freezeDeadline
     }
 
@@ -116,6 +116,7 @@ extension RequestMachine {
         self.request?.wasFrozen = true
         self.request?.freezeOperation = nil
         self.request?.record.answered = now
+        self.request?.record.isAnsweredWithSuccess = true
         var detail = AnswerDetail(request: request.id, reason: levelReason)
         detail.windowDeadline = deadline
         detail.filesystems = policy.isDryRun ? 0 : request.targets.count
@@ -149,10 +150,10 @@ extension RequestMachine {
     // MARK: Thawing
 
     mutating func beginThaw() {
-        let levels = (request?.targets.compactMap(\.level).max() ?? 0) + 1
+        let steps = (request?.targets.compactMap(\.step).max() ?? 0) + 1
         expediteRCU(false)
         state = .thawing
-        _ = nextStep(for: policy.freezerPatience + .seconds(levels))
+        _ = nextWork(for: policy.freezerPatience + .seconds(steps))
         emit(.thaw)
         thawMayBeComplete()
     }

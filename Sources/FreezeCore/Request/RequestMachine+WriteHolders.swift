@@ -9,7 +9,7 @@ struct WriteHolderSearch: Sendable {
         case stuck
     }
 
-    let id: StepID
+    let id: WorkID
     let purpose: Purpose
     /// Tasks that the first look has found. Each gets `writeHolderPatience` to make progress, as an ordinary writer
     /// does.
@@ -26,9 +26,9 @@ extension RequestMachine {
     // MARK: Before freezing
 
     /// Begins the search during a flush, as part of the flush's step: the flush ends when both are done.
-    mutating func beginSearch(beside step: StepID) {
-        search = WriteHolderSearch(id: step, purpose: .beforeFreezing, limit: now + policy.writeHolderPatience)
-        emit(.findWriteHolders(step, request?.targets ?? []))
+    mutating func beginSearch(beside work: WorkID) {
+        search = WriteHolderSearch(id: work, purpose: .beforeFreezing, limit: now + policy.writeHolderPatience)
+        emit(.findWriteHolders(work, request?.targets ?? []))
     }
 
     mutating func writeHoldersFound(_ holders: [WriteHolder]) {
@@ -90,7 +90,7 @@ extension RequestMachine {
     /// search.
     mutating func beginSearchOfStuck(_ targets: [PlannedFilesystem]) {
         search = WriteHolderSearch(
-            id: nextStep(for: nil), purpose: .stuck, limit: now + policy.stuckHolderLimit)
+            id: nextWork(for: nil), purpose: .stuck, limit: now + policy.stuckHolderLimit)
         if let search { emit(.findWriteHolders(search.id, targets)) }
     }
 

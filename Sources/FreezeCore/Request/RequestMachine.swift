@@ -51,7 +51,7 @@ public struct RequestMachine: Sendable {
     var standIns: Set<ChannelID> = []
 
     /// The piece of work whose answer is awaited.
-    var step = StepID(number: 0)
+    var work = WorkID(number: 0)
     /// When the present state is over, whatever happens.
     var deadline: Moment?
     var now = Moment(nanoseconds: 0)
@@ -156,17 +156,17 @@ public struct RequestMachine: Sendable {
         case .acknowledge(let channel, let operation): acknowledged(channel, operation)
         case .attentionRecalled(let attention): attentionRecalled(attention)
 
-        case .opened(let step, let planned): if step == self.step { opened(planned) }
-        case .openingFailed(let step, let reason, let plan, let mountPoint):
-            if step == self.step { openingFailed(reason, plan, mountPoint) }
-        case .handOverFailed(let step, let reason): if step == self.step { handOverFailed(reason) }
-        case .flushed(let step, let result): if step == self.step { flushed(result) }
-        case .flushFinished(let step): if step == self.step { flushFinished() }
+        case .opened(let work, let planned): if work == self.work { opened(planned) }
+        case .openingFailed(let work, let reason, let plan, let mountPoint):
+            if work == self.work { openingFailed(reason, plan, mountPoint) }
+        case .handOverFailed(let work, let reason): if work == self.work { handOverFailed(reason) }
+        case .flushed(let work, let result): if work == self.work { flushed(result) }
+        case .flushFinished(let work): if work == self.work { flushFinished() }
         case .memoryRead(let memory): request?.memory = memory
-        case .writeHoldersFound(let step, let holders): if step == search?.id { writeHoldersFound(holders) }
-        case .mountsChecked(let step, let change, let allFrozen):
-            if step == self.step { mountsChecked(change, allFrozen: allFrozen) }
-        case .hookFinished(let step, let run): if step == self.step { hookFinished(run) }
+        case .writeHoldersFound(let work, let holders): if work == search?.id { writeHoldersFound(holders) }
+        case .mountsChecked(let work, let change, let allFrozen):
+            if work == self.work { mountsChecked(change, allFrozen: allFrozen) }
+        case .hookFinished(let work, let run): if work == self.work { hookFinished(run) }
         case .sessionEnded(let index, let run): sessionEnded(index, run)
 
         case .freezerReady: freezerReady()
@@ -215,10 +215,10 @@ public struct RequestMachine: Sendable {
     }
 
     /// A new piece of work: answers to the one before are not heard any more.
-    mutating func nextStep(for duration: Duration?) -> StepID {
-        step = StepID(number: step.number + 1)
+    mutating func nextWork(for duration: Duration?) -> WorkID {
+        work = WorkID(number: work.number + 1)
         deadline = duration.map { now + $0 }
-        return step
+        return work
     }
 
     mutating func emit(_ effect: RequestEffect) {
@@ -228,7 +228,7 @@ public struct RequestMachine: Sendable {
     }
 
     /// Whether the answer to this piece of work is still heard.
-    public func isAwaited(_ step: StepID) -> Bool { step == self.step }
+    public func isAwaited(_ work: WorkID) -> Bool { work == self.work }
 
     /// Answers an operation.
     mutating func answer(
@@ -242,8 +242,8 @@ public struct RequestMachine: Sendable {
     }
 
     /// Tells whoever watches.
-    mutating func report(_ step: RequestProgress.Step) {
-        emit(.progress(RequestProgress(request: request?.id, channel: request?.channel, step: step)))
+    mutating func report(_ event: RequestProgress.Event) {
+        emit(.progress(RequestProgress(request: request?.id, channel: request?.channel, event: event)))
     }
 
     mutating func note(_ level: LogNote.Level, _ message: String, _ fields: [LogNote.Field: String] = [:]) {
@@ -257,6 +257,10 @@ public struct RequestMachine: Sendable {
         guard owner.map({ !rules(of: $0).endsWindowWithConnection }) ?? true else {
             return "the command ran longer than the window, freeze.max_window (\(limit)): everything was "
                 + "thawed, the snapshot may be torn"
+        }
+        if let window = request?.options.window, window < policy.maxWindow {
+            return
+                "THAW did not come within the request's window (\(limit)): everything was thawed, the snapshot may be torn"
         }
         return "THAW did not come within max_window (\(limit)): everything was thawed, the snapshot may be torn"
     }

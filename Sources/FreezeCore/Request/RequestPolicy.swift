@@ -30,10 +30,7 @@ public struct RequestPolicy: Sendable, Hashable {
     /// From the first FIFREEZE to the last FITHAW.
     public var maxWindow = Duration.seconds(60)
     /// The rules of each channel, by the name of the channel. A name that is not here gets the default rules.
-    public var channels = [
-        ChannelID.hyperV.name: ChannelRules.hyperV, ChannelID.control.name: .control,
-        ChannelID.hold(0).name: .hold, ChannelID.hooks.name: .hooks,
-    ]
+    public var channels = ChannelRules.all
     /// The part of a channel's limit for FREEZE that is left when an unfinished FREEZE is given up: for the end of the
     /// running hook, or for the thaw, step by step and with a take-over.
     public var freezeAnswerReserve = Duration.seconds(30)

@@ -2,7 +2,7 @@ import SystemPackage
 
 /// What a request has got to, told as it happens to whoever watches. Nothing depends on it.
 public struct RequestProgress: Hashable, Sendable {
-    public enum Step: Hashable, Sendable {
+    public enum Event: Hashable, Sendable {
         case entered(RequestState)
         /// The plan is made and everything opened.
         case planned(FreezePlan, [PlannedHook])
@@ -19,11 +19,11 @@ public struct RequestProgress: Hashable, Sendable {
     /// Nil where no request is served.
     public let request: RequestID?
     public let channel: ChannelID?
-    public let step: Step
+    public let event: Event
 
-    public init(request: RequestID?, channel: ChannelID?, step: Step) {
+    public init(request: RequestID?, channel: ChannelID?, event: Event) {
         self.request = request
         self.channel = channel
-        self.step = step
+        self.event = event
     }
 }

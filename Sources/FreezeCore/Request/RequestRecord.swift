@@ -36,6 +36,8 @@ public struct RequestRecord: Hashable, Sendable {
     public var refusedHooks: [PlannedHook] = []
     /// When FREEZE was answered.
     public var answered: Moment?
+    /// Whether that answer was success.
+    public var isAnsweredWithSuccess = false
     /// From before the first FIFREEZE …
     public var windowOpened: Moment?
     /// … to after the last FITHAW.
@@ -58,6 +60,9 @@ public struct RequestRecord: Hashable, Sendable {
     public var workingHooks: [String] {
         hooks.filter { $0.phase == .freeze && $0.outcome.didWork }.map(\.name)
     }
+
+    /// True for a backup of the whole machine, at whatever level.
+    public var isBackup: Bool { !isDryRun && options.purpose == nil }
 
     /// The hooks whose last call for thaw failed, so that their applications may be down.
     public var attention: [String] {

@@ -44,23 +44,23 @@ struct StorageGraph {
         return found
     }
 
-    /// The level of each filesystem that is frozen: one more than the highest of those stored on it, also through
+    /// The step of each filesystem that is frozen: one more than the highest of those stored on it, also through
     /// filesystems that are not frozen themselves.
-    func levels(of frozen: [DeviceNumber]) -> [DeviceNumber: Int] {
-        var levels: [DeviceNumber: Int] = [:]
+    func steps(of frozen: [DeviceNumber]) -> [DeviceNumber: Int] {
+        var steps: [DeviceNumber: Int] = [:]
         // Whoever stands on more has a larger set than all it stands on: this order visits the users first.
         let usersFirst = frozen.sorted { left, right in
             let leftCount = allStoredOn[left]?.count ?? 0
             let rightCount = allStoredOn[right]?.count ?? 0
             return leftCount == rightCount ? left < right : leftCount > rightCount
         }
-        for device in usersFirst { levels[device] = 0 }
+        for device in usersFirst { steps[device] = 0 }
         for user in usersFirst {
-            let next = (levels[user] ?? 0) + 1
+            let next = (steps[user] ?? 0) + 1
             for base in allStoredOn[user] ?? [] {
-                if let level = levels[base], level < next { levels[base] = next }
+                if let step = steps[base], step < next { steps[base] = next }
             }
         }
-        return levels
+        return steps
     }
 }

@@ -56,7 +56,7 @@ final class ReplyHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         framer.append(unwrapInboundIn(data))
         do {
-            while context.channel.isActive, let text = try framer.next() { try take(JSONMessage(text)) }
+            while context.channel.isActive, let text = try framer.next() { try deliver(JSONMessage(text)) }
         } catch {
             reason = reason ?? .malformedReply(to: calls.first?.method ?? path.string, error)
             context.close(promise: nil)
@@ -72,7 +72,7 @@ final class ReplyHandler: ChannelInboundHandler {
         context.close(promise: nil)
     }
 
-    private func take(_ message: JSONMessage) throws(VarlinkServiceError) {
+    private func deliver(_ message: JSONMessage) throws(VarlinkServiceError) {
         let envelope = try message.envelope(as: Envelope.self)
         let error = envelope.error.map { name in
             VarlinkError.reply(

@@ -7,7 +7,7 @@ struct ListeningSocket: Sendable {
     let path: FilePath
     /// Belongs to whoever uses the socket; does not block.
     let descriptor: FileDescriptor
-    private let identity: SocketIdentity?
+    private let identity: FileIdentity?
 
     /// - Throws: If something other than a socket that nobody listens on is at the path, or there can be none.
     init(at path: FilePath) throws(VarlinkError) {
@@ -29,12 +29,12 @@ struct ListeningSocket: Sendable {
             try? descriptor.close()
             throw error
         }
-        identity = SocketIdentity(of: path)
+        identity = try? FileIdentity(path)
     }
 
     /// Removes the socket, if it still is this one: somebody may have put another in its place.
     func removeFile() {
-        guard let identity, identity == SocketIdentity(of: path) else { return }
+        guard let identity, identity == (try? FileIdentity(path)) else { return }
         unlink(path.string)
     }
 
@@ -84,18 +84,5 @@ struct ListeningSocket: Sendable {
             }
         return VarlinkError(
             .cannotListen, path.string, "cannot listen here", remedy: remedy, underlyingError: error)
-    }
-}
-
-/// Which file is at a path. A number may be used again, but not while the file is there.
-private struct SocketIdentity: Hashable, Sendable {
-    let device: dev_t
-    let number: ino_t
-
-    init?(of path: FilePath) {
-        var status = stat()
-        guard lstat(path.string, &status) == 0 else { return nil }
-        device = status.st_dev
-        number = status.st_ino
     }
 }

@@ -19,9 +19,10 @@ final class CancelAtSignal: Sendable {
     ///   - socket: Of the daemon. On the connection of the FREEZE a cancellation would wait behind the FREEZE.
     ///   - progress: Knows which request is meant.
     ///   - isHeld: Whether the request is the connection's that FREEZE was sent on.
+    ///   - hooksOnly: Whether the request only calls hooks.
     ///   - notBegun: Called for a request that has not begun, as far as is known.
     init(
-        _ socket: FilePath, _ progress: RequestProgressDisplay, isHeld: Bool,
+        _ socket: FilePath, _ progress: RequestProgressDisplay, isHeld: Bool, hooksOnly: Bool = false,
         notBegun: @escaping @Sendable () -> Void = {}
     ) throws(Errno) {
         try TerminationSignals.handle(Self.signals) { [self] _ in
@@ -29,7 +30,7 @@ final class CancelAtSignal: Sendable {
             // A second signal is heard meanwhile.
             do throws(Errno) {
                 try OperatingSystemThread.start("cancel") {
-                    Self.cancel(socket, progress, isHeld: isHeld, notBegun: notBegun)
+                    Self.cancel(socket, progress, isHeld: isHeld, hooksOnly: hooksOnly, notBegun: notBegun)
                 }
             } catch {
                 Self.abandon()
@@ -46,12 +47,13 @@ final class CancelAtSignal: Sendable {
     }
 
     private static func cancel(
-        _ socket: FilePath, _ progress: RequestProgressDisplay, isHeld: Bool, notBegun: () -> Void
+        _ socket: FilePath, _ progress: RequestProgressDisplay, isHeld: Bool, hooksOnly: Bool,
+        notBegun: () -> Void
     ) {
         guard let other = try? ControlConnection.open(socket) else { return notBegun() }
         do throws(ControlFailure) {
             var attempts = 20
-            while try !cancel(through: other, progress, isHeld: isHeld), attempts > 0 {
+            while try !cancel(through: other, progress, isHeld: isHeld, hooksOnly: hooksOnly), attempts > 0 {
                 // What is told of the request comes on another connection.
                 attempts -= 1
                 _ = pollDescriptors([], until: .now + .milliseconds(50))
@@ -66,19 +68,20 @@ final class CancelAtSignal: Sendable {
 
     /// - Returns: Whether there was a request to cancel.
     private static func cancel(
-        through connection: ControlConnection, _ progress: RequestProgressDisplay, isHeld: Bool
+        through connection: ControlConnection, _ progress: RequestProgressDisplay, isHeld: Bool,
+        hooksOnly: Bool
     ) throws(ControlFailure) -> Bool {
         // A daemon that lives answers this at any moment (P9); the thaw it may answer late.
         let status = try connection.status()
         if let request = progress.current, status.request?.id == request {
             // By name: a late signal ends nobody else's window.
             _ = try? connection.thaw(
-                ThawParameters(force: isHeld, request: request, failure: reason))
+                ThawParameters(force: isHeld, request: request, failure: reason, hooksOnly: hooksOnly))
             return true
         }
         guard !isHeld, [.thawing, .releasing, .thawHooks].contains(status.state) else { return false }
         // It waits for the end of the request before it, which this does not disturb.
-        _ = try? connection.thaw(ThawParameters(failure: reason))
+        _ = try? connection.thaw(ThawParameters(failure: reason, hooksOnly: hooksOnly))
         return true
     }
 

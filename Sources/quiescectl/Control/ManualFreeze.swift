@@ -17,8 +17,7 @@ struct ManualFreeze {
         let channel = isHooksOnly ? ChannelID.hooks : .control
         let progress = try RequestProgressDisplay.start(socket, channel: channel.name, isQuiet: output.json)
         let connection = try ControlConnection.open(socket)
-        // A signal ends the request on a connection of its own, which is not the one of the hooks.
-        let cancel = try CancelAtSignal(socket, progress, isHeld: isHooksOnly)
+        let cancel = try CancelAtSignal(socket, progress, isHeld: false, hooksOnly: isHooksOnly)
         let reply: FreezeReply
         do throws(ControlFailure) {
             reply = try connection.freeze(parameters)
@@ -62,7 +61,7 @@ struct ManualFreeze {
         _ failure: String
     ) {
         _ = try? connection.thaw(
-            ThawParameters(force: isHooksOnly ? true : nil, request: reply.request, failure: failure))
+            ThawParameters(request: reply.request, failure: failure, hooksOnly: isHooksOnly))
         _ = progress.finished(reply.request)
         connection.close()
     }

@@ -139,7 +139,7 @@ final class RequestProgressDisplay: Sendable {
         do throws(VarlinkError) {
             while let reply = try replies.next() {
                 guard let event = reply.event else { break }
-                take(event)
+                record(event)
             }
         } catch {
             throw connection.failure(error)
@@ -155,7 +155,7 @@ final class RequestProgressDisplay: Sendable {
     private func watch(_ replies: VarlinkReplies<MonitorReply>) {
         while let next = try? replies.next(until: .now + .seconds(1)) {
             switch next {
-            case .reply(let reply): if let event = reply.event { take(event) }
+            case .reply(let reply): if let event = reply.event { record(event) }
             case .nothingYet: refresh()
             case .end: return end()
             }
@@ -169,7 +169,7 @@ final class RequestProgressDisplay: Sendable {
         }
     }
 
-    private func take(_ event: ControlEvent) {
+    private func record(_ event: ControlEvent) {
         state.update { state in
             guard !state.isStopped else { return }
             if !isQuiet { state.printer.show(event) }

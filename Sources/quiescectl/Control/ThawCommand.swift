@@ -13,8 +13,8 @@ struct ThawCommand: ParsableCommand {
         abstract: "Thaw what `quiescectl freeze` has frozen.",
         discussion: """
             Everything is thawed, and the hooks are called for thaw; the command ends after the last of them. A request \
-            of the host, or of `quiescectl exec`, is ended only with --force: its backup is then lost, and whoever asked \
-            for it is told so.
+            of the host, of `quiescectl exec` or of `quiescectl hooks freeze` is ended only with --force. The owner of the \
+            request then gets failure: its backup is lost.
 
             Exit status: 0 the window was good to its end; 1 nothing was frozen, the request is another's, thawing \
             failed, or quiesced ended before it told the result; 2 wrong usage or configuration; 3 quiesced cannot be \
@@ -64,8 +64,7 @@ struct ManualThaw {
         let record = progress.finished(reply.request)
         connection.close()
         guard let request = reply.request else {
-            let nothing = parameters.hooksOnly == true ? "Nothing is held." : "Nothing is frozen."
-            return try output.write(reply, orLines: [nothing])
+            return try output.write(reply, orLines: ["Nothing is frozen."])
         }
         guard let record else {
             throw ControlFailure.endUnknown(request: request, isForced: parameters.force == true)

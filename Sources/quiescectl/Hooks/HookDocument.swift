@@ -93,7 +93,9 @@ extension HookDocument {
 
         /// In a word or two.
         var summary: String {
-            guard let failure = telling?.failure else { return telling?.skipped == true ? "skipped" : "ok" }
+            guard let failure = telling?.failure else {
+                return telling?.outcome.isSkipped == true ? "skipped" : "ok"
+            }
             return telling?.phase == HookPhase.thaw.rawValue ? "thaw: \(failure)" : failure
         }
     }

@@ -47,7 +47,7 @@ struct HookRehearsal {
     /// SIGINT, SIGTERM and SIGHUP cut freeze short; thaw follows all the same (P4), and is not to be interrupted.
     func perform() throws(Errno) -> Result {
         let interruption = try Interruption()
-        interruption.handle { [state] in
+        interruption.onSignal { [state] in
             state.update { state in
                 state.isCancelled = true
                 state.running?.cancel()

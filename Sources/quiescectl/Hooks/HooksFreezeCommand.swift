@@ -18,7 +18,8 @@ struct HooksFreezeCommand: ParsableCommand {
             quiesced cannot be reached; 4 another request is under way; 5 the window was over before that could be told.
 
             Examples:
-              quiescectl hooks freeze && snapshot; quiescectl hooks thaw
+              quiescectl hooks freeze && { take-snapshot; quiescectl hooks thaw; }
+              quiescectl hooks freeze --json
             """)
 
     @OptionGroup var options: SocketOption

@@ -1,9 +1,9 @@
 import ArgumentParser
 import Configuration
 import FreezeCore
+import FreezerProtocol
 import Glibc
 import Hooks
-import Ledger
 import Presentation
 import SystemPackage
 

@@ -21,7 +21,7 @@ struct KillPlace: Sendable, CustomStringConvertible {
     /// The daemon's, after the first word of the point.
     private var state: RequestState? { RequestState(rawValue: String(point.drop { $0 != " " }.dropFirst())) }
 
-    /// How many filesystems are frozen, on two levels: `KillScene` makes them.
+    /// How many filesystems are frozen, on two steps: `KillScene` makes them.
     static let superblocks = 4
 
     /// Both when a state is decided on and nothing is done about it yet, and when everything is begun.

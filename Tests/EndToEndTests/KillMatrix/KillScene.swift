@@ -1,12 +1,12 @@
 import Channels
 import Foundation
 import FreezeCore
-import Ledger
+import FreezerProtocol
 import LinuxCalls
 import SystemPackage
 import Testing
 
-/// A daemon, hooks, and filesystems on two levels, that one request after another is cut short in.
+/// A daemon, hooks, and filesystems on two steps, that one request after another is cut short in.
 final class KillScene {
     /// No window is longer, and nobody stands still shorter.
     static let window = Duration.seconds(3)

@@ -1,8 +1,8 @@
 import ControlProtocol
 import Foundation
 import FreezeCore
+import FreezerProtocol
 import History
-import Ledger
 import LinuxCalls
 import SystemPackage
 import Testing

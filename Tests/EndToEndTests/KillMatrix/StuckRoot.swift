@@ -1,8 +1,8 @@
 import Channels
 import ControlProtocol
 import FreezeCore
+import FreezerProtocol
 import History
-import Ledger
 import LinuxCalls
 import SystemPackage
 import Testing

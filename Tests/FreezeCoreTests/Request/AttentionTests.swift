@@ -14,13 +14,13 @@ import Testing
     ) {
         _ = bench.freeze()
         bench.goOn(to: .freezeHooks)
-        if let step = bench.step { bench.send(.hookFinished(step, bench.run(0, .freeze, freeze))) }
+        if let work = bench.work { bench.send(.hookFinished(work, bench.run(0, .freeze, freeze))) }
         bench.goOn(to: .frozen)
         let operation = bench.thaw()
         bench.goOn(to: .thawHooks)
         // Thaw goes the other way: the second hook first.
-        if let step = bench.step { bench.send(.hookFinished(step, bench.run(1, .thaw))) }
-        if let step = bench.step { bench.send(.hookFinished(step, bench.run(0, .thaw, thaw))) }
+        if let work = bench.work { bench.send(.hookFinished(work, bench.run(1, .thaw))) }
+        if let work = bench.work { bench.send(.hookFinished(work, bench.run(0, .thaw, thaw))) }
         bench.goOn(to: .idle)
         // The snapshot is good, whatever the hook does afterwards.
         #expect(bench.told(operation)?.verdict == .success)
@@ -98,8 +98,8 @@ import Testing
         var bench = MachineBench()
         _ = bench.freeze()
         bench.goOn(to: .freezeHooks)
-        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze, first)))
-        bench.send(.hookFinished(try #require(bench.step), bench.run(1, .freeze, second)))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(0, .freeze, first)))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(1, .freeze, second)))
         bench.goOn(to: .frozen)
         _ = bench.thaw()
         bench.goOn(to: .idle)

@@ -115,7 +115,7 @@ struct ControlTests {
     @Test("P3: a FREEZE that failed leaves nothing for THAW to end")
     func failedFreeze() throws {
         var (bench, freeze) = MachineBench.request(of: .control, in: .planning)
-        bench.send(.openingFailed(try #require(bench.step), reason: "no", plan: nil))
+        bench.send(.openingFailed(try #require(bench.work), reason: "no", plan: nil))
         #expect(bench.told(freeze)?.detail.refusal == .failed)
         #expect(bench.told(freeze)?.detail.reason == "no")
         let thaw = bench.thaw(.control)
@@ -125,7 +125,7 @@ struct ControlTests {
     @Test("P3: THAW before FROZEN cancels: FREEZE fails, then THAW succeeds", arguments: unfinished.dropLast())
     func cancel(state: RequestState) {
         var (bench, freeze) = MachineBench.request(of: .control, in: state)
-        let running = bench.step
+        let running = bench.work
         let thaw = bench.thaw(.control)
         bench.end(running: running)
         #expect(bench.told(freeze)?.detail.refusal == .failed)
@@ -175,7 +175,7 @@ struct ControlTests {
     @Test("A FREEZE that its caller cancels is on record as that", arguments: unfinished)
     func cancelled(state: RequestState) {
         var (bench, _) = MachineBench.request(of: .control, in: state)
-        let running = bench.step
+        let running = bench.work
         let before = bench.lastRecord
         bench.send(
             .thaw(
@@ -189,7 +189,7 @@ struct ControlTests {
     @Test("A window that another connection holds is cancelled by its request's id")
     func cancelledByID() {
         var (bench, _) = MachineBench.request(of: MachineBench.other, in: .flushing)
-        let running = bench.step
+        let running = bench.work
         bench.send(
             .thaw(
                 .control, OperationID(number: 4711),
@@ -205,7 +205,7 @@ struct ControlTests {
         arguments: unfinished)
     func force(state: RequestState) {
         var (bench, freeze) = WindowTests.bench(in: state)
-        let running = bench.step
+        let running = bench.work
         let forced = bench.thaw(.control, isForced: true)
         #expect(bench.contains(.thaw) == WindowTests.window.contains(state))
         bench.end(running: running)

@@ -79,7 +79,7 @@ struct DryRunTests {
     @Test("What would make a FREEZE fail fails it: nothing to freeze")
     func nothingToFreeze() {
         var bench = bench()
-        bench.plan = MachineBench.plan(levels: [])
+        bench.plan = MachineBench.plan(steps: [])
         let freeze = bench.freeze()
         bench.goOn(to: .idle)
         #expect(bench.told(freeze)?.verdict == .failure)

@@ -15,11 +15,11 @@ struct FailureSubjectTests {
         "A filesystem that cannot be flushed, the first one", arguments: [RequestState.flushing, .flushingAgain])
     func flushFails(state: RequestState) throws {
         var (bench, _) = WindowTests.bench(in: state)
-        let step = try #require(bench.step)
-        bench.send(.flushed(step, flush(2, nil)))
-        bench.send(.flushed(step, flush(1, .ioError)))
+        let work = try #require(bench.work)
+        bench.send(.flushed(work, flush(2, nil)))
+        bench.send(.flushed(work, flush(1, .ioError)))
         let pending = bench.effects
-        bench.send(.flushed(step, flush(0, .ioError)))
+        bench.send(.flushed(work, flush(0, .ioError)))
         bench.effects = pending
         bench.goOn(to: .idle)
         #expect(bench.lastRecord?.subject == .filesystem("/1"))
@@ -29,7 +29,7 @@ struct FailureSubjectTests {
     @Test("A filesystem whose flush takes too long")
     func flushHangs() throws {
         var (bench, _) = WindowTests.bench(in: .flushing)
-        bench.send(.flushed(try #require(bench.step), flush(0, nil)))
+        bench.send(.flushed(try #require(bench.work), flush(0, nil)))
         bench.waitForDeadline()
         #expect(bench.lastRecord?.subject == .filesystem("/1"))
     }
@@ -37,7 +37,7 @@ struct FailureSubjectTests {
     @Test("A hook that fails", arguments: HookTests.failures)
     func hookFails(outcome: HookOutcome) throws {
         var (bench, _) = WindowTests.bench(in: .freezeHooks)
-        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze, outcome)))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(0, .freeze, outcome)))
         bench.goOn(to: .idle)
         #expect(bench.lastRecord?.subject == .hook("10-a"))
     }
@@ -99,7 +99,7 @@ struct FailureSubjectTests {
         #expect(bench.lastRecord?.subject == .filesystem("/1"))
         #expect(bench.told(next)?.detail.reason == bench.lastRecord?.reason)
         // Both were told as they happened.
-        let failures = bench.steps.count { if case .failed = $0 { true } else { false } }
+        let failures = bench.events.count { if case .failed = $0 { true } else { false } }
         #expect(failures == 2)
     }
 

@@ -133,14 +133,31 @@ struct FreezeOptionsTests {
         #expect(bench.told(thaw)?.detail.refusal == .lost)
     }
 
-    @Test func `P3 after a crash of quiesced, THAW of a channel that expects success fails once`() {
+    @Test func `P3 after a crash of quiesced, a THAW by name is told that the window was lost`() {
         let leftover = Leftover(
-            requestID: RequestID("r"), channel: .hooks, hooksOwedThaw: [], stuck: [])
+            requestID: RequestID("r"), channel: .hooks, hooksOwedThaw: [PlannedHook(name: "10-a")], stuck: [])
         var bench = MachineBench(recovered: leftover)
+        #expect(bench.machine.state == .thawHooks)
+        let early = bench.thaw(.hooks, of: RequestID("r"))
+        #expect(bench.told(early)?.detail.refusal == .lost)
+        bench.waitForDeadline()
+        #expect(bench.machine.state == .idle)
+        let late = bench.thaw(.hooks, of: RequestID("r"))
+        #expect(bench.told(late)?.detail.refusal == .lost)
+        let unnamed = bench.thaw(.hooks)
+        #expect(bench.told(unnamed)?.detail.refusal == .nothingFrozen)
+    }
+
+    @Test func `P3 after a crash of quiesced, THAW of a channel that expects success fails once`() {
+        let agent = ChannelID(name: "agent")
+        var policy = RequestPolicy()
+        policy.channels[agent.name] = ChannelRules(thawWithoutWindow: .success)
+        let leftover = Leftover(requestID: RequestID("r"), channel: agent, hooksOwedThaw: [], stuck: [])
+        var bench = MachineBench(policy: policy, recovered: leftover)
         bench.goOn(to: .idle)
-        let thaw = bench.thaw(.hooks)
+        let thaw = bench.thaw(agent)
         #expect(bench.told(thaw)?.detail.refusal == .lost)
-        let next = bench.thaw(.hooks)
+        let next = bench.thaw(agent)
         #expect(bench.told(next)?.verdict == .success)
     }
 }

@@ -10,7 +10,7 @@ struct HoldTests {
         "P1, P4: its end ends the request at any moment, and nothing is kept of it", arguments: WindowTests.active)
     func lost(state: RequestState) {
         var (bench, _) = MachineBench.request(of: Self.hold, in: state)
-        let running = bench.step
+        let running = bench.work
         bench.send(.registered(Self.hold, isStandIn: true))
         bench.send(.channelLost(Self.hold, reason: "the connection has ended"))
         #expect(bench.contains(.thaw) == WindowTests.window.contains(state))
@@ -68,7 +68,7 @@ struct HoldTests {
     @Test("A FREEZE that waits goes with its connection")
     func lostWaiting() {
         var (bench, _) = MachineBench.request(of: Self.hold, in: .thawHooks)
-        let running = bench.step
+        let running = bench.work
         let next = bench.freeze(Self.hold)
         bench.send(.channelLost(Self.hold, reason: "the connection has ended"))
         bench.end(running: running)

@@ -20,7 +20,7 @@ struct HookTests {
     @Test("P2, P4: a failed hook fails the request, and is called for thaw", arguments: failures)
     func abort(outcome: HookOutcome) throws {
         var (bench, freeze) = bench(.abort)
-        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze, outcome)))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(0, .freeze, outcome)))
         #expect(bench.verdict(of: freeze) == .failure)
         #expect(bench.hookCall == "0 thaw failed")
         bench.goOn(to: .idle)
@@ -30,7 +30,7 @@ struct HookTests {
     @Test("P2: with on_failure = continue it goes on, at the level filesystem", arguments: failures)
     func proceed(outcome: HookOutcome) throws {
         var (bench, freeze) = bench(.proceed)
-        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze, outcome)))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(0, .freeze, outcome)))
         bench.goOn(to: .frozen)
         #expect(bench.verdict(of: freeze) == .success)
         _ = bench.thaw()
@@ -48,9 +48,9 @@ struct HookTests {
         let run = HookRun(
             name: "10-\u{1B}a", phase: .freeze, outcome: .exited(status: 1), output: "one\n\u{1B}]0;two\u{7}\n",
             isOutputTruncated: false, started: bench.now, duration: .zero)
-        bench.send(.hookFinished(try #require(bench.step), run))
+        bench.send(.hookFinished(try #require(bench.work), run))
         bench.goOn(to: .thawHooks)
-        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .thaw)))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(0, .thaw)))
         #expect(bench.record?.reason == "hook 10-\\033a exited with status 1: \\033]0;two\\007")
         #expect(LogNote(.error, "a\nb").message == "a\\012b")
         #expect(
@@ -61,7 +61,7 @@ struct HookTests {
     @Test("P4: a hook that could not be started is not called for thaw")
     func notStarted() throws {
         var (bench, _) = bench(.abort)
-        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze, .notStarted(reason: "ENOEXEC"))))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(0, .freeze, .notStarted(reason: "ENOEXEC"))))
         #expect(bench.hookCall == nil)
         #expect(bench.machine.state == .idle)
     }
@@ -69,11 +69,11 @@ struct HookTests {
     @Test("P4, P9: a hook that never reports is given up, called for thaw, and its late report is not heard")
     func hangs() throws {
         var (bench, freeze) = bench(.abort)
-        let step = try #require(bench.step)
+        let work = try #require(bench.work)
         bench.waitForDeadline()
         #expect(bench.verdict(of: freeze) == .failure)
         #expect(bench.hookCall == "0 thaw failed")
-        bench.send(.hookFinished(step, bench.run(0, .freeze)))
+        bench.send(.hookFinished(work, bench.run(0, .freeze)))
         #expect(bench.effects.isEmpty)
     }
 
@@ -104,7 +104,7 @@ struct HookTests {
         var bench = MachineBench(policy: policy)
         let freeze = bench.freeze()
         bench.goOn(to: .freezeHooks)
-        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze)), after: .seconds(1))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(0, .freeze)), after: .seconds(1))
         if failure == .abort {
             #expect(bench.verdict(of: freeze) == .failure)
         } else {
@@ -129,7 +129,7 @@ struct HookTests {
         for attempt in 1...failedStarts {
             #expect(bench.hookCall == "1 thaw ok")
             bench.send(
-                .hookFinished(try #require(bench.step), bench.run(1, .thaw, .notStarted(reason: "EAGAIN"))))
+                .hookFinished(try #require(bench.work), bench.run(1, .thaw, .notStarted(reason: "EAGAIN"))))
             if attempt < 3 {
                 #expect(bench.hookCall == nil)
                 bench.waitForDeadline()
@@ -137,7 +137,7 @@ struct HookTests {
         }
         if failedStarts < 3 {
             #expect(bench.hookCall == "1 thaw ok")
-            bench.send(.hookFinished(try #require(bench.step), bench.run(1, .thaw)))
+            bench.send(.hookFinished(try #require(bench.work), bench.run(1, .thaw)))
         }
         #expect(bench.hookCall == "0 thaw ok")
         bench.goOn(to: .idle)
@@ -154,8 +154,8 @@ struct HookTests {
         bench.goOn(to: .frozen)
         _ = bench.thaw()
         bench.goOn(to: .thawHooks)
-        let step = try #require(bench.step)
-        bench.send(.hookFinished(step, bench.run(1, .thaw, .notStarted(reason: "EAGAIN"))), after: .seconds(1))
+        let work = try #require(bench.work)
+        bench.send(.hookFinished(work, bench.run(1, .thaw, .notStarted(reason: "EAGAIN"))), after: .seconds(1))
         #expect(bench.hookCall == "0 thaw ok")
     }
 
@@ -168,8 +168,8 @@ struct HookTests {
         bench.goOn(to: .frozen)
         _ = bench.thaw()
         bench.goOn(to: .thawHooks)
-        let step = try #require(bench.step)
-        bench.send(.hookFinished(step, bench.run(1, .thaw)), after: .seconds(2))
+        let work = try #require(bench.work)
+        bench.send(.hookFinished(work, bench.run(1, .thaw)), after: .seconds(2))
         #expect(bench.hookCall == "0 thaw ok")
     }
 
@@ -199,15 +199,15 @@ struct HookTests {
         _ = bench.freeze()
         bench.goOn(to: .freezeHooks)
         #expect(timeout(bench) == .seconds(40))
-        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze)), after: .seconds(20))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(0, .freeze)), after: .seconds(20))
         #expect(timeout(bench) == .seconds(10))
-        bench.send(.hookFinished(try #require(bench.step), bench.run(1, .freeze)), after: .seconds(6))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(1, .freeze)), after: .seconds(6))
         #expect(timeout(bench) == .seconds(34))
         bench.goOn(to: .frozen)
         _ = bench.thaw()
         bench.goOn(to: .thawHooks)
         #expect(bench.hookCall == "2 thaw ok" && timeout(bench) == .seconds(50))
-        bench.send(.hookFinished(try #require(bench.step), bench.run(2, .thaw)), after: .seconds(2))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(2, .thaw)), after: .seconds(2))
         #expect(bench.hookCall == "1 thaw ok" && timeout(bench) == .seconds(10))
     }
 
@@ -240,7 +240,7 @@ struct HookTests {
         bench.hooks = [PlannedHook(name: "10-a", onFailure: own), PlannedHook(name: "20-b")]
         let freeze = bench.freeze()
         bench.goOn(to: .freezeHooks)
-        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze, .exited(status: 1))))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(0, .freeze, .exited(status: 1))))
         bench.goOn(to: own == .abort ? .idle : .frozen)
         #expect(bench.told(freeze)?.verdict == (own == .abort ? .failure : .success))
         guard own == .proceed else { return }

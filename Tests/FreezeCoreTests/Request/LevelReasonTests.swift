@@ -22,7 +22,7 @@ import Testing
                 mountPoint: "/looped", mountOptions: "rw", filesystemType: "ext4", source: "/dev/nvme0n1",
                 superblockOptions: "rw"),
             action: .skip, reason: "excluded by /looped", hiddenStorage: .nvmeLoop, isLeftOut: true)
-        let filesystems = MachineBench.plan(levels: [0, 0, 1]).filesystems + [leftOut]
+        let filesystems = MachineBench.plan(steps: [0, 0, 1]).filesystems + [leftOut]
         let record = record(of: FreezePlan(filesystems: filesystems))
         #expect(record?.result == .succeeded && record?.level == .crash)
         #expect(
@@ -71,7 +71,7 @@ import Testing
             let freeze = bench.freeze()
             bench.hooks = []
             bench.goOn(to: .flushing)
-            bench.send(.flushed(try #require(bench.step), result))
+            bench.send(.flushed(try #require(bench.work), result))
             bench.waitForDeadline()
             #expect(bench.told(freeze)?.verdict == .failure)
             #expect(bench.told(freeze)?.detail.reason?.hasPrefix("/tank/data: \(words)") == true)

@@ -2,7 +2,7 @@ import FreezeCore
 import SystemPackage
 import Testing
 
-/// Drives a machine by hand: two levels, three filesystems to freeze, two hooks.
+/// Drives a machine by hand: two steps, three filesystems to freeze, two hooks.
 struct MachineBench {
     static let host = ChannelID.hyperV
     static let other = ChannelID.hold(1)
@@ -14,7 +14,7 @@ struct MachineBench {
     var effects: [RequestEffect] = []
     /// All that all events led to, notes and progress too.
     private(set) var history: [RequestEffect] = []
-    var plan = MachineBench.plan(levels: [0, 0, 1])
+    var plan = MachineBench.plan(steps: [0, 0, 1])
     var hooks = MachineBench.hooks
     private var operations: UInt64 = 0
     /// Whether every search for sleeping writers ends at once without a finding.
@@ -50,15 +50,15 @@ struct MachineBench {
         return (bench, operation)
     }
 
-    static func plan(levels: [Int]) -> FreezePlan {
-        let filesystems = levels.enumerated().map { index, level in
+    static func plan(steps: [Int]) -> FreezePlan {
+        let filesystems = steps.enumerated().map { index, step in
             PlannedFilesystem(
                 device: DeviceNumber(major: 8, minor: UInt32(index)),
                 mount: MountEntry(
                     mountID: UInt64(index), parentID: 0, device: DeviceNumber(major: 8, minor: UInt32(index)),
                     root: "/", mountPoint: FilePath("/\(index)"), mountOptions: "rw", filesystemType: "ext4",
                     source: "none", superblockOptions: "rw"),
-                action: .freeze, reason: "", level: level)
+                action: .freeze, reason: "", step: step)
         }
         return FreezePlan(filesystems: filesystems)
     }
@@ -69,8 +69,8 @@ struct MachineBench {
         now = now + pause
         var all = machine.handle(event, at: now)
         if findsNoWriteHolders {
-            for case .findWriteHolders(let step, _) in all {
-                all += machine.handle(.writeHoldersFound(step, []), at: now)
+            for case .findWriteHolders(let work, _) in all {
+                all += machine.handle(.writeHoldersFound(work, []), at: now)
             }
             all.removeAll { if case .findWriteHolders = $0 { true } else { false } }
         }
@@ -129,8 +129,8 @@ struct MachineBench {
         for _ in 0..<40 where machine.state != state {
             guard let event = answer() else { return false }
             switch event {
-            case .froze(let level, let result):
-                for index in indices(level) { send(.froze(index, result)) }
+            case .froze(let step, let result):
+                for index in indices(step) { send(.froze(index, result)) }
             case .thawed(_, let result):
                 for index in indices(nil).reversed() where machine.state == .thawing {
                     send(.thawed(index, result))
@@ -141,20 +141,20 @@ struct MachineBench {
         return machine.state == state
     }
 
-    /// The plain answer; for a level and for the thaw, `froze` and `thawed` of all that it means.
+    /// The plain answer; for a step and for the thaw, `froze` and `thawed` of all that it means.
     private func answer() -> RequestEvent? {
         for effect in effects {
             switch effect {
-            case .open(let step, _, _, _), .openAgain(let step):
-                return .opened(step, PlannedRequest(plan: plan, hooks: hooks))
+            case .open(let work, _, _, _), .openAgain(let work):
+                return .opened(work, PlannedRequest(plan: plan, hooks: hooks))
             case .handOver: return .freezerPrepared
-            case .flush(let step, _): return .flushFinished(step)
-            case .checkMounts(let step), .pollMounts(let step), .verify(let step):
-                return .mountsChecked(step, change: nil, allFrozen: true)
-            case .runHook(let step, let index, let phase, _, _, _): return .hookFinished(step, run(index, phase))
-            case .startSession(let step, let index, _): return .hookFinished(step, run(index, .freeze, .ready))
-            case .runLeftoverHook(let step, _, _, _, _, _): return .hookFinished(step, run(0, .thaw))
-            case .freeze(let level, _, _): return .froze(level, result())
+            case .flush(let work, _): return .flushFinished(work)
+            case .checkMounts(let work), .pollMounts(let work), .verify(let work):
+                return .mountsChecked(work, change: nil, allFrozen: true)
+            case .runHook(let work, let index, let phase, _, _, _): return .hookFinished(work, run(index, phase))
+            case .startSession(let work, let index, _): return .hookFinished(work, run(index, .freeze, .ready))
+            case .runLeftoverHook(let work, _, _, _, _, _): return .hookFinished(work, run(0, .thaw))
+            case .freeze(let step, _, _): return .froze(step, result())
             case .thaw, .takeOverThaw: return .thawed(0, result())
             default: continue
             }
@@ -162,8 +162,8 @@ struct MachineBench {
         return nil
     }
 
-    private func indices(_ level: Int?) -> [Int] {
-        plan.filesystems.indices.filter { level == nil || plan.filesystems[$0].level == level }
+    private func indices(_ step: Int?) -> [Int] {
+        plan.filesystems.indices.filter { step == nil || plan.filesystems[$0].step == step }
     }
 
     func result(_ error: Errno? = nil) -> TimedResult { TimedResult(error: error, started: now, ended: now) }
@@ -175,12 +175,12 @@ struct MachineBench {
     }
 
     /// Ends a request that is failing, or being thawed: the hook that runs ends, and all is thawed.
-    mutating func end(running step: StepID?) {
-        if machine.state == .freezeHooks, let step {
-            send(.hookFinished(step, run(0, .freeze, .signalled(signal: 15))))
+    mutating func end(running work: WorkID?) {
+        if machine.state == .freezeHooks, let work {
+            send(.hookFinished(work, run(0, .freeze, .signalled(signal: 15))))
         }
-        if machine.state == .thawHooks, let step, effects.isEmpty || hookCall == nil {
-            send(.hookFinished(step, run(1, .thaw)))
+        if machine.state == .thawHooks, let work, effects.isEmpty || hookCall == nil {
+            send(.hookFinished(work, run(1, .thaw)))
         }
         for index in plan.filesystems.indices.reversed() where machine.state == .thawing {
             send(.thawed(index, result()))
@@ -197,8 +197,8 @@ struct MachineBench {
     }
 
     /// What whoever watches was told.
-    var steps: [RequestProgress.Step] {
-        history.compactMap { if case .progress(let progress) = $0 { progress.step } else { nil } }
+    var events: [RequestProgress.Event] {
+        history.compactMap { if case .progress(let progress) = $0 { progress.event } else { nil } }
     }
 
     /// The last request that is over.
@@ -218,20 +218,20 @@ struct MachineBench {
         return nil
     }
 
-    var step: StepID? {
+    var work: WorkID? {
         for effect in effects {
             switch effect {
-            case .open(let step, _, _, _), .openAgain(let step), .handOver(let step), .flush(let step, _),
-                .checkMounts(let step), .pollMounts(let step), .verify(let step):
-                return step
-            case .runHook(let step, _, _, _, _, _): return step
+            case .open(let work, _, _, _), .openAgain(let work), .handOver(let work), .flush(let work, _),
+                .checkMounts(let work), .pollMounts(let work), .verify(let work):
+                return work
+            case .runHook(let work, _, _, _, _, _): return work
             default: continue
             }
         }
         return nil
     }
 
-    /// The hooks called in this step: index, phase, result.
+    /// The hooks called by the last event: index, phase, result.
     var hookCall: String? {
         for effect in effects {
             if case .runHook(_, let index, let phase, let succeeded, _, _) = effect {

@@ -19,7 +19,7 @@ struct PreparationTests {
         var bench = bench()
         if !isReady { bench.send(.freezerEnded(how: "killed")) }
         let freeze = bench.freeze()
-        bench.send(.opened(try #require(bench.step), PlannedRequest(plan: bench.plan, hooks: bench.hooks)))
+        bench.send(.opened(try #require(bench.work), PlannedRequest(plan: bench.plan, hooks: bench.hooks)))
         return (bench, freeze)
     }
 
@@ -82,7 +82,7 @@ struct PreparationTests {
         _ = bench.freeze()
         bench.send(.freezerPrepared)
         bench.send(.freezerRefused(.noMemory))
-        bench.send(.handOverFailed(StepID(number: 0), reason: ""))
+        bench.send(.handOverFailed(WorkID(number: 0), reason: ""))
         #expect(bench.machine.state == .planning && bench.effects.isEmpty)
     }
 
@@ -123,12 +123,12 @@ struct PreparationTests {
     @Test("A freezer that refuses, or cannot be given the request, fails the request, by its reason")
     func refused() throws {
         var (bench, freeze) = try openedBench()
-        let (other, step) = (bench, try #require(bench.step))
+        let (other, work) = (bench, try #require(bench.work))
         bench.send(.freezerRefused(.noMemory))
         #expect(bench.verdict(of: freeze) == .failure)
         #expect(bench.lastRecord?.reason?.hasPrefix("the freezer could not get ready: ") == true)
         bench = other
-        bench.send(.handOverFailed(step, reason: "no descriptor"))
+        bench.send(.handOverFailed(work, reason: "no descriptor"))
         #expect(bench.verdict(of: freeze) == .failure)
         #expect(bench.lastRecord?.reason == "the freezer cannot be given the request: no descriptor")
         #expect(bench.lastRecord?.filesystems.count == 3)
@@ -139,7 +139,7 @@ struct PreparationTests {
         var bench = bench()
         _ = bench.freeze()
         bench.goOn(to: .checking)
-        bench.send(.mountsChecked(try #require(bench.step), change: "/x", allFrozen: false))
+        bench.send(.mountsChecked(try #require(bench.work), change: "/x", allFrozen: false))
         #expect(bench.effects.first == .withdraw)
         guard case .openAgain? = bench.effects.last else { return #expect(Bool(false), "\(bench.effects)") }
         bench.goOn(to: .frozen)
@@ -171,7 +171,7 @@ struct PreparationTests {
         #expect(bench.verdict(of: freeze) == .failure)
         #expect(bench.lastRecord?.reason == "the freezer does not answer; it is replaced")
         let second = bench.freeze()
-        bench.send(.opened(try #require(bench.step), PlannedRequest(plan: bench.plan, hooks: bench.hooks)))
+        bench.send(.opened(try #require(bench.work), PlannedRequest(plan: bench.plan, hooks: bench.hooks)))
         #expect(!isHandedOver(bench), "the freezer is being killed")
         bench.send(.freezerEnded(how: "killed"))
         #expect(bench.effects == [.startFreezer])

@@ -5,8 +5,8 @@ import Testing
 @Suite("What whoever watches is told")
 struct ProgressTests {
     /// Told apart, without what is in them.
-    private func brief(_ step: RequestProgress.Step) -> String {
-        switch step {
+    private func brief(_ event: RequestProgress.Event) -> String {
+        switch event {
         case .entered(let state): "→ \(state.rawValue)"
         case .planned(let plan, let hooks): "planned \(plan.filesystems.count), \(hooks.count) hooks"
         case .flushed(let mountPoint, _): "flushed \(mountPoint)"
@@ -19,7 +19,7 @@ struct ProgressTests {
         }
     }
 
-    @Test("A good request, step by step")
+    @Test("A good request, event by event")
     func good() throws {
         var bench = MachineBench()
         _ = bench.freeze()
@@ -27,13 +27,13 @@ struct ProgressTests {
         let flush = FlushResult(
             device: DeviceNumber(major: 8, minor: 1), error: nil, started: bench.now, duration: .zero)
         let pending = bench.effects
-        bench.send(.flushed(try #require(bench.step), flush))
+        bench.send(.flushed(try #require(bench.work), flush))
         bench.effects = pending
         bench.goOn(to: .frozen)
         _ = bench.thaw()
         bench.goOn(to: .idle)
         #expect(
-            bench.steps.map(brief) == [
+            bench.events.map(brief) == [
                 "→ idle", "→ planning", "planned 3, 2 hooks", "→ flushing", "flushed /1",
                 "→ running freeze hooks", "10-a freeze …", "10-a freeze ended", "20-b freeze …",
                 "20-b freeze ended", "→ flushing again", "→ checking", "→ freezing", "froze /0 true",
@@ -43,7 +43,7 @@ struct ProgressTests {
             ])
     }
 
-    @Test("A request that fails, and each step with its request and channel")
+    @Test("A request that fails, and each event with its request and channel")
     func failing() {
         var bench = MachineBench()
         _ = bench.freeze(.control)
@@ -51,7 +51,7 @@ struct ProgressTests {
         bench.send(.froze(0, bench.result()))
         bench.send(.froze(1, bench.result(.resourceBusy)))
         bench.end(running: nil)
-        let told = bench.steps.map(brief)
+        let told = bench.events.map(brief)
         #expect(told.count { $0.hasPrefix("failed") } == 1)
         #expect(told.last { $0.hasPrefix("failed") }?.hasPrefix("failed: /1: it is frozen already") == true)
         #expect(told.suffix(2) == ["finished: failed", "→ idle"])
@@ -69,7 +69,7 @@ struct ProgressTests {
         var bench = MachineBench(recovered: leftover)
         bench.waitForDeadline()
         #expect(
-            bench.steps.map(brief) == [
+            bench.events.map(brief) == [
                 "→ idle", "failed: quiesced ended in the middle of this request; what it had frozen is thawed",
                 "→ running thaw hooks", "10-a thaw …", "10-a thaw ended", "finished: failed", "→ idle",
             ])

@@ -61,7 +61,7 @@ struct RequestTests {
         var thaw = bench.thaw()
         #expect(bench.verdict(of: thaw) == .failure)
         _ = bench.freeze()
-        bench.send(.openingFailed(try #require(bench.step), reason: "no", plan: nil))
+        bench.send(.openingFailed(try #require(bench.work), reason: "no", plan: nil))
         thaw = bench.thaw()
         #expect(bench.verdict(of: thaw) == .success)
         thaw = bench.thaw()
@@ -80,7 +80,7 @@ struct RequestTests {
     @Test("P3: a lost channel's next THAW fails, at any moment", arguments: WindowTests.active.dropLast(2))
     func lostChannel(state: RequestState) throws {
         var (bench, _) = WindowTests.bench(in: state)
-        let running = bench.step
+        let running = bench.work
         bench.send(.channelLost(MachineBench.host, reason: "hung up"))
         let thaw = bench.thaw()
         var verdict = bench.verdict(of: thaw)
@@ -213,17 +213,17 @@ struct RequestTests {
         for _ in 0..<3 {
             bench.goOn(to: .checking)
             #expect(bench.hookCall == nil)
-            bench.send(.mountsChecked(try #require(bench.step), change: "/x", allFrozen: false))
+            bench.send(.mountsChecked(try #require(bench.work), change: "/x", allFrozen: false))
             #expect(bench.machine.state == .planning)
             // The directory may be another one by now: what has run is what counts.
             bench.send(
                 .opened(
-                    try #require(bench.step), PlannedRequest(plan: MachineBench.plan(levels: [0]), hooks: [])))
+                    try #require(bench.work), PlannedRequest(plan: MachineBench.plan(steps: [0]), hooks: [])))
             bench.send(.freezerPrepared)
             #expect(bench.machine.state == .flushingAgain)
         }
         bench.goOn(to: .checking)
-        bench.send(.mountsChecked(try #require(bench.step), change: "/x", allFrozen: false))
+        bench.send(.mountsChecked(try #require(bench.work), change: "/x", allFrozen: false))
         #expect(bench.verdict(of: freeze) == .failure)
         #expect(bench.hookCall == "1 thaw failed")
     }

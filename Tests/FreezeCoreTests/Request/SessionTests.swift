@@ -36,7 +36,7 @@ struct SessionTests {
         bench.goOn(to: .frozen)
         #expect(bench.told(freeze)?.verdict == .success)
         #expect(bench.machine.state == .frozen)
-        let states = bench.steps.compactMap { if case .entered(let state) = $0 { state } else { nil } }
+        let states = bench.events.compactMap { if case .entered(let state) = $0 { state } else { nil } }
         #expect(
             states == [
                 .idle, .planning, .flushing, .freezeHooks, .flushingAgain, .checking, .sessionHooks, .flushingLast,
@@ -52,8 +52,8 @@ struct SessionTests {
 
     @Test func `P2 a mount while sessions are held fails the request, and lets go of them`() {
         var (bench, freeze) = bench(in: .flushingLast)
-        guard let step = bench.step else { return }
-        bench.send(.flushFinished(step))
+        guard let work = bench.work else { return }
+        bench.send(.flushFinished(work))
         guard case .pollMounts(let poll)? = bench.effects.first else { return #expect(Bool(false)) }
         bench.send(.mountsChecked(poll, change: "/new was mounted", allFrozen: false))
         #expect(bench.machine.state == .releasing)
@@ -82,7 +82,7 @@ struct SessionTests {
         bench.hooks = Self.hooks
         _ = bench.freeze()
         bench.goOn(to: .freezeHooks)
-        bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze)), after: .seconds(15))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(0, .freeze)), after: .seconds(15))
         bench.goOn(to: .sessionHooks)
         guard case .startSession(_, _, let timeout)? = bench.effects.first else { return #expect(Bool(false)) }
         #expect(timeout == .seconds(5))

@@ -33,7 +33,7 @@ struct WindowTests {
         #expect(bench.machine.state == .thawHooks)
         #expect(bench.verdict(of: thaw) == .success)
         #expect(bench.hookCall == "1 thaw ok")
-        bench.send(.hookFinished(try #require(bench.step), bench.run(1, .thaw)))
+        bench.send(.hookFinished(try #require(bench.work), bench.run(1, .thaw)))
         #expect(bench.hookCall == "0 thaw ok")
         bench.goOn(to: .idle)
         #expect(bench.machine.state == .idle)
@@ -60,13 +60,13 @@ struct WindowTests {
         if ![.frozen, .thawing, .thawHooks].contains(state) { #expect(verdict == .failure) }
     }
 
-    @Test("P6: a level is frozen when the one before is")
-    func levels() {
+    @Test("P6: a step is frozen when the one before is")
+    func steps() {
         var (bench, _) = Self.bench(in: .freezing)
         bench.send(.froze(0, bench.result()))
         #expect(bench.effects.isEmpty)
         bench.send(.froze(1, bench.result()))
-        guard case .freeze(level: 1, _, _)? = bench.effects.first else {
+        guard case .freeze(step: 1, _, _)? = bench.effects.first else {
             Issue.record("level 1 is not frozen: \(bench.effects)")
             return
         }
@@ -94,18 +94,18 @@ struct WindowTests {
             filesystems: [
                 PlannedFilesystem(
                     device: DeviceNumber(major: 8, minor: 1),
-                    mount: MachineBench.plan(levels: [0]).filesystems[0].mount,
-                    action: .sync, reason: "", level: nil)
+                    mount: MachineBench.plan(steps: [0]).filesystems[0].mount,
+                    action: .sync, reason: "", step: nil)
             ])
         _ = bench.freeze()
         bench.goOn(to: .frozen)
         #expect(!bench.history.contains(.expediteRCU(true)) && !bench.history.contains(.expediteRCU(false)))
     }
 
-    @Test("P6: levels that a plan leaves out are passed over")
+    @Test("P6: steps that a plan leaves out are passed over")
     func levelGaps() {
         var bench = MachineBench()
-        bench.plan = MachineBench.plan(levels: [1, 3])
+        bench.plan = MachineBench.plan(steps: [1, 3])
         let freeze = bench.freeze()
         bench.goOn(to: .frozen)
         #expect(bench.machine.state == .frozen)
@@ -131,8 +131,8 @@ struct WindowTests {
     @Test("P2: the ledger and the mount table have the last word", arguments: [true, false])
     func lastLook(isTableChanged: Bool) throws {
         var (bench, freeze) = Self.bench(in: .verifying)
-        let step = try #require(bench.step)
-        bench.send(.mountsChecked(step, change: isTableChanged ? "/x is new" : nil, allFrozen: isTableChanged))
+        let work = try #require(bench.work)
+        bench.send(.mountsChecked(work, change: isTableChanged ? "/x is new" : nil, allFrozen: isTableChanged))
         #expect(bench.machine.state == .thawing)
         bench.goOn(to: .thawHooks)
         #expect(bench.machine.state == .thawHooks)
@@ -142,8 +142,8 @@ struct WindowTests {
     @Test("P2: a last look that is heard of after the freezer's deadline is too late")
     func lateLook() throws {
         var (bench, freeze) = Self.bench(in: .verifying)
-        let step = try #require(bench.step)
-        bench.send(.mountsChecked(step, change: nil, allFrozen: true), after: .seconds(10))
+        let work = try #require(bench.work)
+        bench.send(.mountsChecked(work, change: nil, allFrozen: true), after: .seconds(10))
         #expect(bench.machine.state == .thawing)
         #expect(bench.verdict(of: freeze) == nil)
     }
@@ -202,7 +202,7 @@ struct WindowTests {
     @Test("P1, P4: SIGTERM ends a request in any state, and then the daemon", arguments: active)
     func shutdown(state: RequestState) throws {
         var (bench, freeze) = Self.bench(in: state)
-        let running = bench.step
+        let running = bench.work
         bench.send(.shutdown(reason: "SIGTERM"))
         if state == .freezeHooks {
             #expect(bench.effects == [.cancelHook])

@@ -16,36 +16,36 @@ struct WriteHolderTests {
     }
 
     /// A request with a flush in progress and a search answered by the test.
-    private func bench(in state: RequestState) throws -> (MachineBench, OperationID, StepID) {
+    private func bench(in state: RequestState) throws -> (MachineBench, OperationID, WorkID) {
         var bench = MachineBench()
         let freeze = bench.freeze()
         if state == .flushingAgain { bench.goOn(to: .freezeHooks) }
-        if state == .flushingAgain { bench.send(.hookFinished(try #require(bench.step), bench.run(0, .freeze))) }
+        if state == .flushingAgain { bench.send(.hookFinished(try #require(bench.work), bench.run(0, .freeze))) }
         bench.findsNoWriteHolders = false
         if state == .flushingAgain {
-            bench.send(.hookFinished(try #require(bench.step), bench.run(1, .freeze)))
+            bench.send(.hookFinished(try #require(bench.work), bench.run(1, .freeze)))
         } else {
-            bench.send(.opened(try #require(bench.step), PlannedRequest(plan: bench.plan, hooks: bench.hooks)))
+            bench.send(.opened(try #require(bench.work), PlannedRequest(plan: bench.plan, hooks: bench.hooks)))
             bench.send(.freezerPrepared)
         }
         #expect(bench.machine.state == state)
         return (bench, freeze, try #require(search(of: bench)))
     }
 
-    private func search(of bench: MachineBench) -> StepID? {
-        for case .findWriteHolders(let step, _) in bench.effects { return step }
+    private func search(of bench: MachineBench) -> WorkID? {
+        for case .findWriteHolders(let work, _) in bench.effects { return work }
         return nil
     }
 
     @Test("P1: a task that stays asleep fails the request, by name", arguments: flushes)
     func asleep(state: RequestState) throws {
-        var (bench, freeze, step) = try bench(in: state)
-        bench.send(.flushFinished(step))
-        bench.send(.writeHoldersFound(step, [holder(), holder(101)]))
+        var (bench, freeze, work) = try bench(in: state)
+        bench.send(.flushFinished(work))
+        bench.send(.writeHoldersFound(work, [holder(), holder(101)]))
         #expect(bench.machine.state == state && bench.effects.isEmpty)
         bench.waitForDeadline()
-        #expect(search(of: bench) == step)
-        bench.send(.writeHoldersFound(step, [holder()]))
+        #expect(search(of: bench) == work)
+        bench.send(.writeHoldersFound(work, [holder()]))
         #expect(bench.verdict(of: freeze) == .failure)
         let reason = bench.told(freeze)?.detail.reason
         #expect(
@@ -60,42 +60,42 @@ struct WriteHolderTests {
 
     @Test("A task whose write makes progress, or ends, fails no request", arguments: flushes)
     func wakesUp(state: RequestState) throws {
-        var (bench, _, step) = try bench(in: state)
-        bench.send(.flushFinished(step))
-        bench.send(.writeHoldersFound(step, [holder(), holder(101)]))
+        var (bench, _, work) = try bench(in: state)
+        bench.send(.flushFinished(work))
+        bench.send(.writeHoldersFound(work, [holder(), holder(101)]))
         bench.waitForDeadline()
-        bench.send(.writeHoldersFound(step, [holder(progress: 2), holder(102)]))
+        bench.send(.writeHoldersFound(work, [holder(progress: 2), holder(102)]))
         #expect(bench.machine.state == (state == .flushing ? .freezeHooks : .checking))
     }
 
     @Test("Without a sleeping task it goes on as soon as both are done", arguments: flushes, [true, false])
     func nobody(state: RequestState, isFlushFirst: Bool) throws {
-        var (bench, _, step) = try bench(in: state)
+        var (bench, _, work) = try bench(in: state)
         let begun = bench.now
-        bench.send(isFlushFirst ? .flushFinished(step) : .writeHoldersFound(step, []))
+        bench.send(isFlushFirst ? .flushFinished(work) : .writeHoldersFound(work, []))
         #expect(bench.machine.state == state)
-        bench.send(isFlushFirst ? .writeHoldersFound(step, []) : .flushFinished(step))
+        bench.send(isFlushFirst ? .writeHoldersFound(work, []) : .flushFinished(work))
         #expect(bench.machine.state == (state == .flushing ? .freezeHooks : .checking))
         #expect(bench.now - begun < .milliseconds(10))
     }
 
     @Test("P9: a look that does not end is not waited for")
     func silent() throws {
-        var (bench, _, step) = try bench(in: .flushing)
+        var (bench, _, work) = try bench(in: .flushing)
         let begun = bench.now
-        bench.send(.flushFinished(step))
+        bench.send(.flushFinished(work))
         bench.waitForDeadline()
         #expect(bench.now - begun == bench.machine.policy.writeHolderPatience)
         #expect(bench.machine.state == .freezeHooks)
         // The late answer has no effect.
-        bench.send(.writeHoldersFound(step, [holder()]))
+        bench.send(.writeHoldersFound(work, [holder()]))
         #expect(bench.machine.state == .freezeHooks)
     }
 
     @Test("P1: a task that cannot be looked at again counts as asleep")
     func silentAgain() throws {
-        var (bench, freeze, step) = try bench(in: .flushing)
-        bench.send(.writeHoldersFound(step, [holder()]))
+        var (bench, freeze, work) = try bench(in: .flushing)
+        bench.send(.writeHoldersFound(work, [holder()]))
         bench.waitForDeadline()
         bench.waitForDeadline()
         #expect(bench.told(freeze)?.verdict == .failure)
@@ -103,17 +103,17 @@ struct WriteHolderTests {
 
     @Test("P1: a sleeping task is seen while the flush itself still hangs")
     func flushHangs() throws {
-        var (bench, freeze, step) = try bench(in: .flushing)
-        bench.send(.writeHoldersFound(step, [holder(on: nil)]))
+        var (bench, freeze, work) = try bench(in: .flushing)
+        bench.send(.writeHoldersFound(work, [holder(on: nil)]))
         bench.waitForDeadline()
-        bench.send(.writeHoldersFound(step, [holder(on: nil)]))
+        bench.send(.writeHoldersFound(work, [holder(on: nil)]))
         let reason = try #require(bench.told(freeze)?.detail.reason)
         #expect(reason.hasPrefix("a filesystem that is in no mount table: not frozen"), "\(reason)")
     }
 
     // MARK: While a FIFREEZE hangs
 
-    private func stuckBench() throws -> (MachineBench, StepID) {
+    private func stuckBench() throws -> (MachineBench, WorkID) {
         var (bench, freeze) = MachineBench.request(of: MachineBench.host, in: .freezing)
         bench.findsNoWriteHolders = false
         bench.send(.froze(0, bench.result()))
@@ -130,17 +130,17 @@ struct WriteHolderTests {
         "P9: who keeps a FIFREEZE hanging is in status, record, log and the next refusal",
         arguments: [true, false])
     func stuck(isFoundFirst: Bool) throws {
-        var (bench, step) = try stuckBench()
+        var (bench, work) = try stuckBench()
         if isFoundFirst {
-            let hook = try #require(bench.step)
-            bench.send(.writeHoldersFound(step, [holder()]))
+            let hook = try #require(bench.work)
+            bench.send(.writeHoldersFound(work, [holder()]))
             bench.send(.hookFinished(hook, bench.run(1, .thaw)))
             bench.goOn(to: .idle)
         }
         if !isFoundFirst {
             bench.goOn(to: .idle)
             #expect(bench.lastRecord == nil)
-            bench.send(.writeHoldersFound(step, [holder()]))
+            bench.send(.writeHoldersFound(work, [holder()]))
         }
         #expect(bench.machine.state == .idle)
         #expect(bench.lastRecord?.filesystems[1].holders == [holder()])
@@ -160,14 +160,14 @@ struct WriteHolderTests {
 
     @Test("P9: the record waits for the names, but not for long")
     func recordWaits() throws {
-        var (bench, step) = try stuckBench()
+        var (bench, work) = try stuckBench()
         let begun = bench.now
         bench.goOn(to: .idle)
         #expect(bench.machine.state == .thawHooks)
         bench.waitForDeadline()
         #expect(bench.now - begun <= bench.machine.policy.stuckHolderLimit)
         #expect(bench.machine.state == .idle && bench.lastRecord != nil)
-        bench.send(.writeHoldersFound(step, [holder()]))
+        bench.send(.writeHoldersFound(work, [holder()]))
         #expect(bench.machine.overview.holders == [])
     }
 }

@@ -5,17 +5,17 @@ import Synchronization
 import SystemPackage
 
 extension OrphanThaw {
-    /// How long a level that is not done holds up the next.
+    /// How long a step that is not done holds up the next.
     private static let patience = Duration.seconds(1)
 
-    /// Thaws all superblocks of the ledger, level by level, the last frozen first; each on a thread of its own.
+    /// Thaws all superblocks of the ledger, step by step, the last frozen first; each on a thread of its own.
     ///
-    /// Blocks until the last level is begun and done, or has had its second. What is not done then goes on by itself.
+    /// Blocks until the last step is begun and done, or has had its second. What is not done then goes on by itself.
     ///
     /// - Parameter thawOne: Thaws the superblock of this index and reports it.
     public static func inOrder(_ ledger: Ledger, _ thawOne: @escaping @Sendable (Int) -> Void) {
-        let levels = Dictionary(grouping: ledger.superblocks.indices) { ledger.superblocks[$0].level }
-        for (_, indices) in levels.sorted(by: { $0.key > $1.key }) {
+        let steps = Dictionary(grouping: ledger.superblocks.indices) { ledger.superblocks[$0].step }
+        for (_, indices) in steps.sorted(by: { $0.key > $1.key }) {
             thawLevel(indices, thawOne)
         }
     }

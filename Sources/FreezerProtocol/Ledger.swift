@@ -189,7 +189,7 @@ private struct LedgerReader {
         for index in 0..<superblockCount {
             let record = LedgerLayout.superblock(index)
             guard let mountPoint = path(at: record + LedgerLayout.Superblock.mountPoint),
-                let level = Int(exactly: mapping.load(at: record + LedgerLayout.Superblock.level))
+                let step = Int(exactly: mapping.load(at: record + LedgerLayout.Superblock.step))
             else { return nil }
             let device = mapping.load(at: record + LedgerLayout.Superblock.device)
             let life = mapping.load(at: record + LedgerLayout.Superblock.life)
@@ -197,7 +197,7 @@ private struct LedgerReader {
                 .init(
                     device: DeviceNumber(
                         major: UInt32(truncatingIfNeeded: device >> 32), minor: UInt32(truncatingIfNeeded: device)),
-                    mountPoint: mountPoint, level: level, life: life == 0 ? nil : life))
+                    mountPoint: mountPoint, step: step, life: life == 0 ? nil : life))
         }
         for index in 0..<hookCount {
             guard

@@ -9,15 +9,15 @@ public struct LedgerContents: Sendable {
         public let device: DeviceNumber
         public let mountPoint: FilePath
         /// Freeze order: 0 is frozen first and thawed last.
-        public let level: Int
+        public let step: Int
         /// Tells this life of it from any other filesystem that has the same number later; nil if that is not known.
         public let life: UInt64?
 
-        public init(device: DeviceNumber, mountPoint: FilePath, level: Int, life: UInt64? = nil) {
+        public init(device: DeviceNumber, mountPoint: FilePath, step: Int, life: UInt64? = nil) {
             self.device = device
             self.life = life
             self.mountPoint = mountPoint
-            self.level = level
+            self.step = step
         }
     }
 

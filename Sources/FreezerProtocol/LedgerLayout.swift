@@ -5,7 +5,7 @@ import SystemPackage
 ///
 /// ```
 /// header        fixed words, see below
-/// superblocks   one record each: word, device, level, life, mount point (offset, length)
+/// superblocks   one record each: word, device, step, life, mount point (offset, length)
 /// hooks         one record each: progress, process, name (offset, length)
 /// text          the bytes that the records point to
 /// ```
@@ -42,7 +42,7 @@ enum LedgerLayout {
     enum Superblock {
         static let word = 0
         static let device = 8
-        static let level = 16
+        static let step = 16
         static let life = 24
         static let mountPoint = 32
         static let length = 48
@@ -93,7 +93,7 @@ struct LedgerEncoder {
             put(
                 UInt64(superblock.device.major) << 32 | UInt64(superblock.device.minor),
                 at: record + LedgerLayout.Superblock.device)
-            put(UInt64(superblock.level), at: record + LedgerLayout.Superblock.level)
+            put(UInt64(superblock.step), at: record + LedgerLayout.Superblock.step)
             put(superblock.life ?? 0, at: record + LedgerLayout.Superblock.life)
             putText(
                 superblock.mountPoint.bytes,

@@ -1,15 +1,14 @@
 import FreezeCore
 import FreezerProtocol
-import Ledger
 import LinuxCalls
 import SystemPackage
 
-/// One request, as the freezer's main thread sees it: prepared, frozen level by level, thawed, released.
-struct FreezerSession {
-    /// How long the next level's thaw waits for a level whose FITHAW does not return.
+/// One request, as the freezer's main thread sees it: prepared, frozen step by step, thawed, released.
+struct FreezerRequest {
+    /// How long the next step's thaw waits for a step whose FITHAW does not return.
     static let patience = Duration.seconds(1)
 
-    let id: FreezerSessionID
+    let id: FreezerRequestID
     private let ledger: Ledger
     private let superblockCount: Int
     private let me: ProcessIdentity
@@ -18,12 +17,12 @@ struct FreezerSession {
     private var targets: [FreezeTarget] = []
     private var freezeDeadline: Moment?
     private var windowDeadline: Moment?
-    /// The levels still to be thawed, and since when the last ordered one is waited for; nil before the thaw.
+    /// The steps still to be thawed, and since when the last ordered one is waited for; nil before the thaw.
     private var thaw: (remaining: [Int], current: Int?, since: Moment)?
     private var isThawFinished = false
 
     init(
-        _ id: FreezerSessionID, ledger: Ledger, superblockCount: Int, me: ProcessIdentity,
+        _ id: FreezerRequestID, ledger: Ledger, superblockCount: Int, me: ProcessIdentity,
         report: @escaping @Sendable (FreezerNews) -> Void
     ) {
         self.id = id
@@ -36,8 +35,8 @@ struct FreezerSession {
 
     // MARK: Preparing
 
-    /// Takes descriptors over, and starts the threads once all are there.
-    mutating func take(_ descriptors: [FileDescriptor], from first: Int) throws(Errno) {
+    /// Owns the descriptors from here on, and starts the threads once all are there.
+    mutating func receive(_ descriptors: [FileDescriptor], from first: Int) throws(Errno) {
         guard first == pending.count, targets.isEmpty, pending.count + descriptors.count <= superblockCount,
             superblockCount == ledger.superblocks.count
         else {
@@ -61,7 +60,7 @@ struct FreezerSession {
 
     // MARK: Freezing
 
-    mutating func freeze(level: Int, freezeDeadline: Moment, windowDeadline: Moment) {
+    mutating func freeze(step: Int, freezeDeadline: Moment, windowDeadline: Moment) {
         if thaw == nil {
             self.freezeDeadline = freezeDeadline
             self.windowDeadline = windowDeadline
@@ -69,7 +68,7 @@ struct FreezerSession {
         // An order that was held up past its deadline, or came after the thaw began, freezes nothing. Without a word
         // the daemon would take these for hanging.
         let isTooLate = thaw != nil || expiredDeadline(Moment.now) != nil
-        for target in targets where target.level == level {
+        for target in targets where target.step == step {
             if isTooLate {
                 report(.froze(index: target.index, error: .canceled, started: Moment.now, ended: Moment.now))
             } else {
@@ -84,9 +83,9 @@ struct FreezerSession {
         guard thaw == nil else { return }
         if let cause { report(.thawing(cause)) }
         // What was frozen last, because others are stored on it, is thawed first.
-        let levels = Set(targets.map(\.level)).sorted()
-        thaw = (levels, nil, Moment.now)
-        // What never began must not begin any more, whatever its level's turn.
+        let steps = Set(targets.map(\.step)).sorted()
+        thaw = (steps, nil, Moment.now)
+        // What never began must not begin any more, whatever its step's turn.
         for target in targets where target.phase == .waiting || target.phase == .freezing { target.thaw() }
     }
 
@@ -95,7 +94,7 @@ struct FreezerSession {
         if thaw == nil, let cause = expiredDeadline(now) { beginThaw(cause: cause) }
         guard var progress = thaw, !isThawFinished else { return }
         while true {
-            if let current = progress.current, isBusy(level: current), now - progress.since < Self.patience {
+            if let current = progress.current, isBusy(step: current), now - progress.since < Self.patience {
                 break
             }
             guard let next = progress.remaining.popLast() else {
@@ -104,7 +103,7 @@ struct FreezerSession {
                 report(.thawFinished)
                 break
             }
-            for target in targets where target.level == next { target.thaw() }
+            for target in targets where target.step == next { target.thaw() }
             progress.current = next
             progress.since = now
         }
@@ -130,8 +129,8 @@ struct FreezerSession {
         targets.allSatisfy { $0.phase == .frozen }
     }
 
-    private func isBusy(level: Int) -> Bool {
-        targets.contains { $0.level == level && $0.phase == .thawing }
+    private func isBusy(step: Int) -> Bool {
+        targets.contains { $0.step == step && $0.phase == .thawing }
     }
 
     // MARK: End
