@@ -204,8 +204,7 @@ if isFuzzing {
             name: "Fuzz",
             dependencies: [
                 "Channels", "ControlProtocol", "Varlink", "History", "Presentation", "Configuration",
-                "LinuxSystem",
-                "FreezerProtocol", "FreezerProtocol", "LinuxCalls", "FreezeCore", nioCore, system,
+                "LinuxSystem", "FreezerProtocol", "LinuxCalls", "FreezeCore", nioCore, system,
             ],
             path: "Tests/Fuzz", swiftSettings: strict, linkerSettings: [.unsafeFlags(["-profile-generate"])]))
 }

@@ -7,7 +7,7 @@ import SystemPackage
 struct HistoryFuzz: ParserFuzz {
     static let name = "history"
     static let sources = [
-        "History/HistoryRecord.swift", "History/HistoryRecord+Line.swift",
+        "History/HistoryRecord.swift", "History/HistoryRecord+Hook.swift", "History/HistoryRecord+Line.swift",
         "History/HistoryFile+Reading.swift", "History/ReverseLineReader.swift", "History/WallClock.swift",
     ]
 

@@ -122,7 +122,7 @@ struct HyperVSession {
 
     private func operation(of message: HyperVMessage) throws -> OperationID {
         switch (try nextEvent(), message.operation) {
-        case (.hotBackup(let id), .hotBackup), (.freeze(let id), .freeze), (.thaw(let id, _), .thaw): return id
+        case (.hotBackup(let id), .hotBackup), (.freeze(let id, _), .freeze), (.thaw(let id, _), .thaw): return id
         case (let event, let operation): throw BrokenPromise("\(operation) became \(event)")
         }
     }

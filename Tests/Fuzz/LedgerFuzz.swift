@@ -8,8 +8,8 @@ import SystemPackage
 struct LedgerFuzz: ParserFuzz {
     static let name = "ledger"
     static let sources = [
-        "Ledger/Ledger.swift", "Ledger/LedgerLayout.swift", "Ledger/LedgerContents.swift",
-        "Ledger/LedgerWord.swift",
+        "FreezerProtocol/Ledger.swift", "FreezerProtocol/LedgerLayout.swift",
+        "FreezerProtocol/LedgerContents.swift", "FreezerProtocol/LedgerWord.swift",
         "LinuxCalls/FileIdentity.swift", "LinuxCalls/SharedMapping.swift",
     ]
 
