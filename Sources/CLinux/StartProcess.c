@@ -16,12 +16,12 @@ struct failure {
     int error;
 };
 
-// Without the right to it (CAP_SYS_NICE, CAP_SYS_RESOURCE, a read-only /proc) a process keeps what it has inherited.
+// Without CAP_SYS_NICE or CAP_SYS_RESOURCE, or with a read-only /proc, the inherited values stay.
 static bool is_denied(void) { return errno == EPERM || errno == EACCES || errno == EROFS; }
 
 static bool reset_signals(void) {
     struct sigaction standard = {.sa_handler = SIG_DFL};
-    // EINVAL: SIGKILL, SIGSTOP, and the two signals that glibc keeps to itself.
+    // EINVAL: SIGKILL, SIGSTOP, and the two signals reserved by glibc.
     for (int number = 1; number <= SIGRTMAX; number++)
         if (sigaction(number, &standard, NULL) && errno != EINVAL) return false;
     sigset_t none;
@@ -57,7 +57,7 @@ static bool set_descriptor_limits(uint64_t soft, uint64_t hard) {
 
 // Descriptors 0, 1, … become duplicates of the given ones. Destroys the array.
 static bool set_descriptors(int *descriptors, int count) {
-    // First out of the way of what they become.
+    // First above the target numbers.
     for (int i = 0; i < count; i++) {
         if (descriptors[i] >= count) continue;
         descriptors[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, count);
@@ -68,14 +68,14 @@ static bool set_descriptors(int *descriptors, int count) {
     return true;
 }
 
-// Closed now, and not by execve(2): that may hang in the kernel for as long as a disk does.
+// Closed before execve(2), which may hang in the kernel on a dead disk.
 static bool close_others(int first, int report) {
     if (report > first && close_range((unsigned)first, (unsigned)report - 1, 0)) return false;
     return close_range((unsigned)report + 1, ~0U, 0) == 0;
 }
 
-// In the child, which has a copy of the memory of a process with other threads: whatever lock they held is held for
-// ever. So only system calls from here on (signal-safety(7)), and no allocation.
+// In the child. Locks that other threads of the parent held stay locked in the copy of the memory, so the child makes
+// system calls only (signal-safety(7)), and allocates nothing.
 static _Noreturn void run(const struct clinux_program *program, int *descriptors, int report) {
     const struct clinux_inheritance *fresh = program->fresh;
     int step = clinux_start_session;
@@ -96,7 +96,7 @@ static _Noreturn void run(const struct clinux_program *program, int *descriptors
     step = clinux_start_descriptors;
     if (!set_descriptors(descriptors, program->descriptor_count)) goto failed;
     if (!close_others(program->descriptor_count, report)) goto failed;
-    // After the last step that needs a free number.
+    // After the last step that needs a free descriptor.
     step = clinux_start_descriptor_limit;
     if (fresh && fresh->has_descriptor_limits
         && !set_descriptor_limits(fresh->soft_descriptor_limit, fresh->hard_descriptor_limit))
@@ -111,8 +111,8 @@ failed:;
     _exit(127);
 }
 
-// Not fork(3): that waits for locks of the C library, and asks for no pidfd. Not vfork(2) either: a program that hangs in
-// execve(2) would keep the caller.
+// fork(3) would wait for locks of the C library, and has no pidfd. vfork(2) would block the caller while execve(2)
+// hangs.
 static pid_t make_child(int *pidfd) { return (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL); }
 
 int clinux_start(const struct clinux_program *program, pid_t *process, int *pidfd, int *report) {
@@ -121,7 +121,7 @@ int clinux_start(const struct clinux_program *program, pid_t *process, int *pidf
     for (int i = 0; i < program->descriptor_count; i++) descriptors[i] = program->descriptors[i];
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
-    // Where none of the child's own descriptors will be.
+    // Above the numbers of the child's own descriptors.
     int writing = fcntl(ends[1], F_DUPFD_CLOEXEC, clinux_start_most_descriptors);
     int error = errno;
     close(ends[1]);
@@ -129,7 +129,7 @@ int clinux_start(const struct clinux_program *program, pid_t *process, int *pidf
         close(ends[0]);
         return -error;
     }
-    // No handler of this process may run in the child.
+    // No signal handler of the parent may run in the child.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

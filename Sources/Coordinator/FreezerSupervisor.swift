@@ -4,14 +4,14 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// One life of the freezer, so that news of an earlier one is not taken for news of this one.
+/// The number of a freezer process: reports of an earlier process are dropped.
 struct FreezerLife: Hashable, Sendable {
     let number: Int
 }
 
-/// Starts the freezer, starts it again when it dies, and carries packets to and from it.
+/// Starts the freezer, restarts the freezer after its end, and exchanges packets with it.
 ///
-/// Used by the coordinator's thread only.
+/// For the coordinator's thread only.
 final class FreezerSupervisor {
     private let executable: FilePath
     private let mailbox: Mailbox
@@ -19,10 +19,10 @@ final class FreezerSupervisor {
     private var socket: PacketSocket?
     private var restartDelay = FreezerSupervisor.shortestDelay
     private var startedAt = Moment.now
-    /// Whether this life is known to be over.
+    /// Whether the end of the process is known.
     private var isOver = true
     private var request = FreezerRequestID.none
-    /// The process, as long as it has not been reaped.
+    /// The process, until reaped.
     private(set) var process: ProcessHandle?
     private var record: HeldProcessRecord?
 
@@ -34,12 +34,12 @@ final class FreezerSupervisor {
         self.mailbox = mailbox
     }
 
-    /// The connection to poll; nil while there is none.
+    /// The connection to poll; nil without a freezer.
     var descriptor: FileDescriptor? { socket?.descriptor }
 
     // MARK: Life
 
-    /// Starts the freezer: at once the first time, later after a pause that grows as long as it keeps dying young.
+    /// Starts the freezer: the first time at once, later after a pause that grows with each early exit.
     func start() {
         if life.number == 0 { return launch() }
         if Moment.now - startedAt > .seconds(60) { restartDelay = Self.shortestDelay }
@@ -48,7 +48,7 @@ final class FreezerSupervisor {
         mailbox.post(.freezerDue, after: delay)
     }
 
-    /// Begins a new life, unless one is going on.
+    /// Starts a process, unless one runs.
     func launch() {
         guard isOver else { return }
         isOver = false
@@ -81,12 +81,12 @@ final class FreezerSupervisor {
         }
     }
 
-    /// Runs the freezer in a session of its own. It inherits standard error and nothing else: its standard input is the
-    /// connection, its standard output leads nowhere. Blocks until it is gone and reaped: it is told of the end of this
-    /// thread (``ParentDeath``).
+    /// Runs the freezer in a new session. The freezer inherits standard error only: standard input is the connection,
+    /// standard output is /dev/null. Blocks until the freezer is reaped, since the end of the calling thread signals the
+    /// freezer (``ParentDeath``).
     ///
-    /// - Parameter connection: Closed as soon as the freezer has it, or never will.
-    /// - Returns: How it ended.
+    /// - Parameter connection: Closed once the freezer has started or failed to start.
+    /// - Returns: The end of the process, in words.
     private static func run(
         _ executable: FilePath, _ connection: FileDescriptor, started: (Int32) -> Void
     ) -> String {
@@ -111,14 +111,14 @@ final class FreezerSupervisor {
         guard life == self.life else { return }
         process = ProcessIdentity(of: processID).flatMap { ProcessHandle($0) }
         record = process.flatMap { try? HeldProcessRecord(of: $0.identity) }
-        // One that could not be killed must not be given filesystems: it ends when its connection does.
+        // A freezer that could not be killed must get no filesystems: it exits when its connection closes.
         if process == nil { disconnect() }
     }
 
-    /// Whether this life, or the present one, is not known to be over.
+    /// Whether the process, by default the present one, has not ended as far as known.
     func isPresent(_ life: FreezerLife?) -> Bool { life ?? self.life == self.life && !isOver }
 
-    /// This life is over: its process or its connection has ended.
+    /// The process or its connection has ended.
     func ended() {
         disconnect()
         isOver = true
@@ -126,15 +126,15 @@ final class FreezerSupervisor {
         record = nil
     }
 
-    /// Whether it was killed, but cannot end: with a FIFREEZE that hangs in the kernel its connection stays open.
+    /// Whether the freezer was killed and cannot exit: while a FIFREEZE hangs in the kernel, the connection stays open.
     var isDying: Bool { record?.isDying ?? false }
 
-    /// Closes our end: a freezer that lives thaws what it holds and ends.
+    /// Closes the connection: a running freezer thaws its filesystems and exits.
     func disconnect() {
         socket = nil
     }
 
-    /// Ends it for good. It is heard of no more, until its end is.
+    /// Kills the freezer. Its reports are dropped, but for its end.
     func kill() {
         try? process?.send(signal: SIGKILL)
         disconnect()
@@ -142,7 +142,7 @@ final class FreezerSupervisor {
 
     // MARK: Packets
 
-    /// That it is ready, what it has reported of the present request, and whether the connection still stands.
+    /// The reports about the present request, and whether the connection is open.
     func receiveAll() -> (news: [FreezerNews], isConnected: Bool) {
         var reports: [FreezerNews] = []
         while let socket {
@@ -160,7 +160,7 @@ final class FreezerSupervisor {
         return (reports, false)
     }
 
-    /// Gives it a request: the ledger, then the descriptors in the ledger's order, as many a packet as the kernel takes.
+    /// Hands over a request: the ledger, then the descriptors in the order of the ledger, in packets of up to 253.
     func prepare(ledger: FileDescriptor, descriptors: [FileDescriptor]) throws(Errno) {
         request = FreezerRequestID(number: request.number + 1)
         try send(.prepare(request, superblockCount: descriptors.count), descriptors: [ledger])
@@ -174,7 +174,7 @@ final class FreezerSupervisor {
 
     /// Sends a command.
     ///
-    /// - Throws: EPIPE if it is dead, EAGAIN if it stands still and its connection is full.
+    /// - Throws: EPIPE if the freezer is dead, EAGAIN if the freezer is stopped and the connection full.
     func send(_ command: FreezerCommand, descriptors: [FileDescriptor] = []) throws(Errno) {
         guard let socket else { throw .brokenPipe }
         try socket.send(command.packet, descriptors: descriptors)

@@ -26,21 +26,21 @@ extension Recovery {
         }
     }
 
-    /// Whether a superblock that has the same number now is not the one that was frozen: that is not ours to thaw (P5).
-    /// What cannot be told counts as the same (P1).
+    /// Whether another superblock has the device number now, which must not be thawed (P5). Unknown counts as the same
+    /// superblock (P1).
     private func isAnother(_ life: UInt64?, than superblock: LedgerContents.Superblock) -> Bool {
         guard let before = superblock.life, let life else { return false }
         return life != before
     }
 
-    /// Nothing of ours can be left in it.
+    /// Marks the superblock as thawed: no freeze of quiesce can be left.
     private func settle(_ ledger: Ledger, _ index: Int, _ outcome: RecoveryOutcome) -> RecoveryOutcome {
         _ = ledger.advance(index, from: ledger.word(index), to: LedgerWord(.thawed, by: me))
         return outcome
     }
 
-    /// Finds the superblock in the mount tables of now, by its device number: in our own mount namespace or, which
-    /// takes longer, in any other.
+    /// Finds the superblock in the present mount tables, by the device number: in the own mount namespace, then, more
+    /// slowly, in all others.
     private static func open(_ superblock: LedgerContents.Superblock) throws -> TargetOpener.Target? {
         if let target = try? open(superblock, in: .own) { return target }
         return try open(superblock, in: .all)
@@ -55,7 +55,7 @@ extension Recovery {
         return try plan.flatMap { try TargetOpener(tables).open($0).first }
     }
 
-    /// The container that it was mounted in may have ended.
+    /// For a filesystem whose container has ended.
     private func thawUnmounted(
         _ ledger: Ledger, _ index: Int, with thaw: OrphanThaw, until deadline: Moment
     ) -> RecoveryOutcome {

@@ -5,18 +5,19 @@ import LinuxCalls
 import LinuxSystem
 import SystemPackage
 
-/// Thaws what a ledger names after its owners died: at the daemon's start, and by `quiescectl recover`.
+/// Thaws the filesystems of a ledger after the death of daemon or freezer: at the daemon's start, and by `quiescectl
+/// recover`.
 public struct Recovery: Sendable {
     public enum Mode: Sendable, Hashable {
-        /// By the daemon that holds the run directory's lock: whoever wrote the ledger is gone.
+        /// By the daemon that holds the run directory's lock: the writer of the ledger is dead.
         case atStart
         /// By hand or by systemd: refused while the daemon lives, unless forced.
         case byHand(isForced: Bool)
     }
 
-    /// How long an orphaned freezer is given to thaw by itself, and our own thaw to finish.
+    /// Limit for the thaw by an orphaned freezer, and for the thaw by the recovery.
     private static let patience = Duration.seconds(10)
-    /// The same for a FIFREEZE that hangs, once the others are thawed: it may take hours, and is watched.
+    /// The same for a hanging FIFREEZE, once the other filesystems are thawed: FIFREEZE may hang for hours, and is watched.
     private static let hangingPatience = Duration.seconds(2)
 
     let runDirectory: RunDirectory
@@ -52,21 +53,21 @@ public struct Recovery: Sendable {
             freezer?.kill(within: .seconds(1))
         }
         ledger.fencePlanned(by: me)
-        // The one that has turned it on is dead, or as good as dead.
+        // The process that has turned the setting on is dead or dying.
         if ledger.expeditesRCU {
             ExpeditedRCU.endForTheDead()
             ledger.setExpeditesRCU(false)
         }
         if let freezer { waitForOrphan(freezer, ledger) }
-        // Another guard may have been quicker: that is told, too.
+        // Another guard may have thawed first, which is an outcome, too.
         let outcomes = Dictionary(uniqueKeysWithValues: unsettled.map { ($0, RecoveryOutcome.thaw(.nothingToDo)) })
             .merging(thaw(ledger, until: Moment.now + Self.patience)) { $1 }
         return RecoveryResult(ledger: ledger, outcomes: outcomes, runDirectory: runDirectory, recovery: self)
     }
 
-    /// A freezer whose daemon died thaws by itself, and what hangs in the kernel the moment that returns. One that
-    /// leaves a superblock frozen, or stands still, is no guard: it is killed. Otherwise it is the best there is. One
-    /// that was killed, and cannot end because of what hangs, does nothing any more.
+    /// A freezer without a daemon thaws by itself, and a superblock with a hanging FIFREEZE when FIFREEZE returns. A
+    /// freezer that leaves a superblock frozen, or is stopped, is killed. A killed freezer that cannot exit, because
+    /// FIFREEZE hangs, runs no code any more.
     private func waitForOrphan(_ freezer: ProcessHandle, _ ledger: Ledger) {
         let begun = Moment.now
         while Moment.now < begun + Self.patience, !ledger.unsettled.isEmpty {
@@ -75,14 +76,14 @@ public struct Recovery: Sendable {
             if onlyHangs, Moment.now >= begun + Self.hangingPatience { break }
             if freezer.waitForEnd(atMost: .milliseconds(20)) || freezer.isDying { return }
         }
-        // SIGSTOP takes effect when FIFREEZE returns: then the superblock is frozen, and its word still says freezing.
+        // SIGSTOP takes effect when FIFREEZE returns: the superblock is frozen then, and its word says freezing.
         if freezer.isStopped || ledger.unsettled.contains(where: { ledger.word($0).state == .frozen }) {
             freezer.kill(within: .seconds(1))
         }
     }
 
-    /// Thaws every unsettled superblock, in order, and tells how it went by the deadline. What a living freezer
-    /// watches is left to it.
+    /// Thaws every unsettled superblock, in order, and returns the outcomes at the deadline. A running freezer keeps
+    /// the superblocks that it watches.
     func thaw(_ ledger: Ledger, until deadline: Moment) -> [Int: RecoveryOutcome] {
         let unsettled = ledger.unsettled
         let outcomes = RecoveryOutcomes(of: unsettled)
@@ -96,7 +97,7 @@ public struct Recovery: Sendable {
             return Dictionary(uniqueKeysWithValues: unsettled.map { ($0, .watchedByFreezer) })
         }
         let thaw = OrphanThaw(ledger: ledger, me: me, freezer: freezer)
-        // FITHAW can block behind it, too.
+        // FITHAW can block behind a hanging FIFREEZE.
         let onlyHangs = unsettled.allSatisfy { ledger.word($0).state == .freezing }
         let deadline = onlyHangs ? min(deadline, Moment.now + Self.hangingPatience) : deadline
         let started: Void? = try? OperatingSystemThread.start("recover") {
@@ -108,7 +109,7 @@ public struct Recovery: Sendable {
             }
         }
         guard started != nil else { return outcomes.soFar }
-        // A little longer than the threads take, so that their own words are heard.
+        // A little longer than the limit of the threads, so that their outcomes count.
         return outcomes.wait(until: deadline + .milliseconds(500))
     }
 }

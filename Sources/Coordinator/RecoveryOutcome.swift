@@ -6,18 +6,18 @@ import Synchronization
 /// The outcome of the recovery of one superblock.
 public enum RecoveryOutcome: Hashable, Sendable {
     case thaw(ThawOutcome)
-    /// Its FIFREEZE hangs in a freezer that lives, and thaws it when that returns.
+    /// FIFREEZE hangs in a running freezer, which thaws when FIFREEZE returns.
     case watchedByFreezer
-    /// It is in no mount table any more, and no filesystem lives on its device: nothing can be frozen.
+    /// In no mount table, and the device has no live filesystem: nothing can be frozen.
     case gone
-    /// Its place is another filesystem's now. Nothing was done to that.
+    /// Another filesystem has the device number now, and was left alone.
     case replaced
-    /// It is in no mount table any more: nobody can be stuck on it, but it may still be frozen.
+    /// In no mount table: no process can be stuck on the filesystem, but the filesystem may still be frozen.
     case notMounted
-    /// It could not even be opened.
+    /// The filesystem could not be opened.
     case unreachable(String)
 
-    /// Whether nothing of ours can be left in it.
+    /// Whether no freeze of quiesce can be left.
     public var isSettled: Bool {
         switch self {
         case .thaw(.thawed), .thaw(.thawedBySomebodyElse), .thaw(.nothingToDo), .gone, .replaced: true
@@ -31,7 +31,7 @@ final class RecoveryOutcomes: Sendable {
     private let outcomes: Mutex<[Int: RecoveryOutcome]>
     private let remaining: Countdown?
 
-    /// Unfinished, all of them, until more is known.
+    /// Every outcome is unfinished at first.
     init(of indices: [Int]) {
         outcomes = Mutex(Dictionary(uniqueKeysWithValues: indices.map { ($0, .thaw(.unfinished)) }))
         remaining = try? Countdown(from: indices.count)

@@ -6,9 +6,9 @@ import SystemPackage
 extension HookCall {
     var deadline: Moment { called + context.timeout }
 
-    /// Verifies the hook's trust. A disk that does not answer keeps the thread that looks, and not this one.
+    /// Verifies the hook's trust, on a thread that can be abandoned: a dead disk does not block the caller.
     ///
-    /// - Returns: What to run, nil for nothing; and the hook's settings, if it has any.
+    /// - Returns: The program, nil if the hook has no program for the phase; and the file of settings, if there is one.
     func findProgram() throws(StartRefusal) -> (program: FilePath?, settings: FilePath?) {
         try refuseLateStart()
         let look: @Sendable () -> Result<(FilePath?, FilePath?), HookRefusal> = { [hook, context] in
@@ -29,7 +29,7 @@ extension HookCall {
         }
     }
 
-    /// Whoever gave up waiting may have called the hook for thaw by now: it must not start any more.
+    /// After the timeout the hook may have been called for thaw already, so a start for freeze must fail.
     func refuseLateStart() throws(StartRefusal) {
         if !pollOne(cancellation.descriptor, events: .readable, atMost: .zero).isEmpty {
             throw StartRefusal("cancelled before it was started")
@@ -39,7 +39,7 @@ extension HookCall {
         }
     }
 
-    /// The outcome of a call for a phase of which the hook has no program.
+    /// The outcome if the hook has no program for the phase.
     var withoutProgram: HookOutcome {
         context.phase == .freeze ? .skipped(reason: "it has no script for freeze") : .exited(status: 0)
     }
@@ -64,8 +64,8 @@ extension HookCall {
         hook.style.argument(hook.kind, context.phase, hasFailed: context.result == .failed)
     }
 
-    /// A session of its own: a process group, and no terminal. A client that runs as another user could type into root's
-    /// (TIOCSTI).
+    /// With a new session: a process group, and no terminal. A client of another user could type into the terminal of
+    /// root (TIOCSTI).
     func start(
         _ program: FilePath, _ environment: HookEnvironment, _ streams: HookStreams
     ) throws(StartRefusal) -> ChildProcess {

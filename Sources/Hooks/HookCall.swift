@@ -7,7 +7,7 @@ public final class HookCall: Sendable {
     let hook: Hook
     let context: HookContext
     let runDirectory: FilePath
-    /// When the call was asked for: its time runs from here.
+    /// The start of the timeout.
     let called: Moment
     let cancellation: WakeUp
     private let onStart: @Sendable (ProcessIdentity) -> Void
@@ -30,20 +30,20 @@ public final class HookCall: Sendable {
         self.sessionEnded = sessionEnded
     }
 
-    /// Ends the hook as at its timeout, or keeps it from being started. Returns at once; the completion follows. Without
-    /// effect on a session that is held.
+    /// Ends the hook as at the timeout, or prevents the start. Returns at once; the completion follows. No effect on a
+    /// held session.
     public func cancel() {
         cancellation.signal()
     }
 
-    /// Calls the completion once. Blocks until the hook is gone, even if it was abandoned long before: no zombie is left.
+    /// Calls the completion once. Blocks until the hook has ended, also after it was abandoned, so that no zombie stays.
     func perform() {
         do throws(StartRefusal) {
             let (program, settings) = try findProgram()
             guard let program else { return completion(unstarted(withoutProgram), nil) }
             let environment = try makeEnvironment(settings)
             var wasReady = false
-            // A session hook may end in the window, when no path is used (P7): its file has gone when it was ready.
+            // A session hook may end in the window, in which no path is used (P7): the file is removed at READY.
             defer { if !wasReady { environment.remove() } }
             try refuseLateStart()
             let streams = try makeStreams()
@@ -52,7 +52,7 @@ public final class HookCall: Sendable {
             if let identity = ProcessIdentity(of: process.processID) { onStart(identity) }
             let observation = supervise(process, streams, environment, started: started)
             wasReady = observation.wasReady
-            // What hangs in the kernel is reaped some day. The request does not wait for that.
+            // A process that hangs in the kernel is reaped later. The request does not wait.
             if observation.isAbandoned { report(observation, streams, nil, started: started) }
             let end = process.waitForEnd()
             if !observation.isAbandoned { report(observation, streams, end, started: started) }
@@ -85,7 +85,7 @@ public final class HookCall: Sendable {
         record(outcome, context.phase, CapturedOutput(), started: called, ended: .now)
     }
 
-    /// - Parameter end: nil if it is not known.
+    /// - Parameter end: nil if unknown.
     private func report(
         _ observation: HookSupervisor.Observation, _ streams: HookStreams, _ end: ChildProcess.End?,
         started: Moment
@@ -96,7 +96,7 @@ public final class HookCall: Sendable {
                 record(outcome, context.phase, observation.output, started: started, ended: observation.ended), nil
             )
         }
-        // One that was not released has taken no time for it.
+        // Without a release the duration is zero.
         let released = streams.session?.released ?? observation.ended
         sessionEnded(record(outcome, .thaw, observation.output, started: released, ended: observation.ended))
     }
@@ -115,7 +115,7 @@ public final class HookCall: Sendable {
         }
     }
 
-    /// Imported hooks do not know the word.
+    /// Imported hooks have no SKIP.
     private func isSkipped(_ observation: HookSupervisor.Observation) -> Bool {
         context.phase == .freeze && hook.style == .quiesce && !observation.wasReady
             && observation.output.skipReason != nil

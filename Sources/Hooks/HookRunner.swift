@@ -6,38 +6,37 @@ import SystemPackage
 public struct HookRunner: Sendable {
     let runDirectory: FilePath
 
-    /// - Parameter runDirectory: Where a list of mount points too long for the environment is put; 0700, on a
-    ///   tmpfs.
+    /// - Parameter runDirectory: The directory for lists of mount points that are too long for the environment; 0700, on
+    ///   a tmpfs.
     public init(runDirectory: FilePath) {
         self.runDirectory = runDirectory
     }
 
-    /// Removes what the calls of an earlier life have left in the run directory. Before the first call.
+    /// Removes files of calls of the previous instance from the run directory. Call before the first hook.
     public func removeLeftovers() {
         HookEnvironment.removeLeftovers(in: runDirectory)
     }
 
     /// Calls a hook, on a thread of its own. Returns at once.
     ///
-    /// At the timeout, and at a cancellation, the hook's process group is sent TERM and, 2 s later, KILL; what is not gone
-    /// after 2 s more is abandoned. A cancelled call is reported as it ended (`.signalled`, or `.exited` if the hook made
-    /// something of TERM; `.timedOut(abandoned: true)` if it survived): the caller, who cancelled it, takes it for no
-    /// success.
+    /// At the timeout, and at a cancellation, the hook's process group gets SIGTERM and, 2 s later, SIGKILL; a hook that
+    /// survives 2 s more is abandoned. A cancelled call reports the end of the hook: `.signalled`, `.exited` if the hook
+    /// handled SIGTERM, or `.timedOut(abandoned: true)`. The caller does not count a cancelled call as a success.
     ///
-    /// The hook's trust is checked again right before the start. Whatever prevents the start is `.notStarted`; a hook on a
-    /// disk that does not answer is not started after its timeout, and not after a cancellation, however long the disk
-    /// takes. `.exited(-1)` means that it ran and its status was lost.
+    /// The hook's trust is checked again right before the start. `.notStarted` has the reason if the start fails. A hook
+    /// on a dead disk is never started after the timeout or a cancellation, also when the disk comes back.
+    /// `.exited(-1)` means that the hook ran, and its status is lost.
     ///
-    /// A session hook is held from the moment in which it has said READY until its session is released.
+    /// A session hook is held from READY until the session is released.
     ///
     /// - Parameters:
-    ///   - onStart: Told the hook's process before it is supervised.
-    ///   - sessionEnded: How a session that was held has ended, once it has: released, or before that. Its time runs from
-    ///     the release.
-    ///   - completion: Called exactly once: when the hook has exited, a few seconds after its time is up, or when a session
-    ///     hook is ready (`.ready`); with its session then, to be held on to. Called on the call's thread; without a thread
-    ///     to be had, before this returns.
-    /// - Returns: The call; nil if it is over.
+    ///   - onStart: Called with the hook's process, before the supervision begins.
+    ///   - sessionEnded: Called with the end of a held session, after its release or before. The duration counts from the
+    ///     release.
+    ///   - completion: Called exactly once: when the hook has exited, a few seconds after the timeout, or when a session
+    ///     hook is ready (`.ready`), then with the session to hold. Called on the thread of the call; if no thread can be
+    ///     started, before the function returns.
+    /// - Returns: The call; nil if the call has ended.
     @discardableResult
     public func call(
         _ hook: Hook, context: HookContext, onStart: @escaping @Sendable (ProcessIdentity) -> Void = { _ in },

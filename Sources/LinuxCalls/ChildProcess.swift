@@ -3,7 +3,7 @@ import FreezeCore
 import Glibc
 import SystemPackage
 
-/// A process that this one has started. The process stays a zombie, and keeps its number, until ``waitForEnd()``.
+/// A child process. The child stays a zombie, and keeps its number, until ``waitForEnd()``.
 public struct ChildProcess: Sendable {
     public let processID: pid_t
     /// Readable once the process has ended (pidfd_open(2)). Closed by ``waitForEnd()``.
@@ -15,10 +15,10 @@ public struct ChildProcess: Sendable {
         case signalled(CInt)
     }
 
-    /// Starts a program, with default dispositions for all signals and none blocked. Returns when the program has begun.
+    /// Starts a program, with default dispositions for all signals and no blocked signal. Returns after execve(2).
     ///
-    /// A program on a disk that does not answer hangs in the kernel (execve(2)). At the deadline, or at the cancellation,
-    /// the process is killed: its program never begins.
+    /// The execve(2) of a program on a dead disk hangs in the kernel. At the deadline, or at the cancellation, the child
+    /// is killed, and the program never begins.
     ///
     /// - Parameters:
     ///   - descriptors: The child's descriptors 0, 1, …; 16 at most. The child inherits no other descriptor.
@@ -34,7 +34,7 @@ public struct ChildProcess: Sendable {
             (report, .readable), (cancellation?.descriptor, .readable),
         ]
         if pollDescriptors(interests, until: deadline)[0].isEmpty {
-            // A program that begins in this instant is killed as well.
+            // Also a program that begins in this instant.
             child.send(signal: SIGKILL)
             return child
         }
@@ -48,7 +48,7 @@ public struct ChildProcess: Sendable {
     private static func make(
         _ program: Program, _ descriptors: [FileDescriptor]
     ) throws(StartFailure) -> (child: ChildProcess, report: FileDescriptor) {
-        // All memory is allocated before the child is made: the child must not.
+        // The child must not allocate memory.
         let arguments = CStrings(program.arguments.map { Array($0.utf8) })
         let environment = CStrings(program.environment)
         let directory = program.directory.map { CStrings([Array($0.string.utf8)]) }
@@ -81,14 +81,14 @@ public struct ChildProcess: Sendable {
         _ = clinux_pidfd_kill(descriptor.rawValue, signal)
     }
 
-    /// Blocks until the process has ended, and reaps it. To be called once.
+    /// Blocks until the child has ended, and reaps the child. Call once.
     ///
-    /// - Returns: nil if something else has reaped it.
+    /// - Returns: nil if other code has reaped the child.
     public func waitForEnd() -> End? {
         var status: CInt = 0
         var wasSignalled = false
         let result = clinux_reap(processID, &status, &wasSignalled)
-        // Close reports only what cannot concern a process.
+        // No error of close(2) concerns a pidfd.
         try? descriptor.close()
         guard result == 0 else { return nil }
         return wasSignalled ? .signalled(status) : .exited(status: status)
@@ -96,16 +96,16 @@ public struct ChildProcess: Sendable {
 }
 
 extension ChildProcess {
-    /// What to start, and what of this process it keeps.
+    /// The program to start, and the inherited attributes.
     public struct Program: Sendable {
         public let path: FilePath
-        /// With the name it is called by.
+        /// With the name of the program first.
         public let arguments: [String]
-        /// `NAME=value` each.
+        /// Rows `NAME=value`.
         public let environment: [[UInt8]]
-        /// nil for this process's.
+        /// nil for the directory of the parent.
         public let directory: FilePath?
-        /// A session and process group of its own, without a terminal (setsid(2)).
+        /// True for a new session and process group, without a terminal (setsid(2)).
         public let hasOwnSession: Bool
         public let inheritance: Inheritance
 
@@ -122,8 +122,7 @@ extension ChildProcess {
         }
     }
 
-    /// What a process has from the one that starts it: nice value, scheduler, oom score, limit of descriptors, file mode
-    /// mask.
+    /// The attributes that a child inherits: nice value, scheduler, oom score, limit of descriptors, file mode mask.
     public struct Inheritance: Sendable {
         fileprivate let nice: CInt
         fileprivate let oomScoreAdjustment: CInt
@@ -147,11 +146,11 @@ extension ChildProcess {
 
         public static let everything = Inheritance(isEverything: true)
 
-        /// As in a process that an init system starts: nice 0, SCHED_OTHER, oom score 0, mask 022, and the limit of
-        /// descriptors that this process was started with. This process's own values are of something that must not be
-        /// killed or starved and has much open. (Programs that use select(2) may fail with a high limit.)
+        /// The attributes of a process started by an init system: nice 0, SCHED_OTHER, oom score 0, mask 022, and the
+        /// limit of descriptors at the start of the daemon. The daemon's own values protect the daemon from starvation
+        /// and the OOM killer. Programs that use select(2) may fail with a high limit of descriptors.
         ///
-        /// What may not be changed, without CAP_SYS_NICE or CAP_SYS_RESOURCE, is inherited.
+        /// Without CAP_SYS_NICE or CAP_SYS_RESOURCE, attributes that need the capability are inherited.
         public static var nothing: Inheritance {
             Inheritance(descriptorLimit: DescriptorLimit.original)
         }
@@ -165,7 +164,7 @@ extension ChildProcess {
         }
     }
 
-    /// This process's own, for a program that inherits it.
+    /// The attributes of the parent.
     public static var ownEnvironment: [[UInt8]] {
         var rows: [[UInt8]] = []
         var next = environ
@@ -179,7 +178,7 @@ extension ChildProcess {
 
 /// Why a program could not be started.
 public struct StartFailure: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What a start does, in this order.
+    /// The steps of a start, in order.
     public enum Step: CInt, Sendable {
         /// EAGAIN, ENOMEM, EMFILE, ENFILE.
         case process = -1
@@ -236,7 +235,7 @@ extension ChildProcess.End: CustomStringConvertible {
     }
 }
 
-/// Strings as execve(2) takes them: each with a zero, and a null at the end.
+/// Strings for execve(2): zero-terminated, with a null pointer at the end.
 private final class CStrings {
     let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
     private let count: Int

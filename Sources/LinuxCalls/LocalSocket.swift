@@ -2,7 +2,7 @@ import FreezeCore
 import Glibc
 import SystemPackage
 
-/// The address of a local socket (unix(7)): a path, or a name that is no file.
+/// The address of a local socket (unix(7)): a path, or an abstract name.
 public struct LocalSocketAddress: Sendable {
     private let address: sockaddr_un
     private let length: socklen_t
@@ -10,13 +10,13 @@ public struct LocalSocketAddress: Sendable {
     /// - Throws: ENAMETOOLONG if the path has more than 107 bytes.
     public init(path: FilePath) throws(Errno) {
         (address, _) = try Self.address(path.bytes)
-        // The path ends at its zero.
+        // A path ends with a zero.
         length = socklen_t(MemoryLayout<sockaddr_un>.size)
     }
 
     /// - Throws: ENAMETOOLONG if the name has more than 106 bytes.
     public init(abstractName: String) throws(Errno) {
-        // Such a name ends where the address does.
+        // An abstract name ends with the address.
         (address, length) = try Self.address([0] + Array(abstractName.utf8))
     }
 
@@ -29,16 +29,16 @@ public struct LocalSocketAddress: Sendable {
         return (address, socklen_t(MemoryLayout<sockaddr_un>.size - room + name.count))
     }
 
-    /// Gives a socket this address (bind(2)).
+    /// Binds a socket to the address (bind(2)).
     ///
-    /// - Returns: What it failed with; nil if it did not.
+    /// - Returns: The error; nil for success.
     public func bind(_ socket: FileDescriptor) -> Errno? {
         call { Glibc.bind(socket.rawValue, $0, $1) }
     }
 
-    /// Connects a socket to the one that has this address (connect(2)).
+    /// Connects a socket to the address (connect(2)).
     ///
-    /// - Returns: What it failed with; nil if it did not.
+    /// - Returns: The error; nil for success.
     public func connect(_ socket: FileDescriptor) -> Errno? {
         call { Glibc.connect(socket.rawValue, $0, $1) }
     }

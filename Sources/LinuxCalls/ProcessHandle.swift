@@ -3,20 +3,20 @@ import FreezeCore
 import Glibc
 import SystemPackage
 
-/// A process, held by a pidfd: it cannot be mistaken for another that got the same id.
+/// A process, held by a pidfd: a later process with the same id is never meant.
 public final class ProcessHandle: Sendable {
     public let identity: ProcessIdentity
     public let descriptor: FileDescriptor
 
-    /// Nil if that life of the process is over.
+    /// Nil if the process has ended, whoever has the id now.
     ///
-    /// - Throws: Why that cannot be told: EMFILE, ENFILE, ENOMEM. The process may well be alive then.
+    /// - Throws: EMFILE, ENFILE, ENOMEM. The process may be alive then.
     public static func open(_ identity: ProcessIdentity) throws(Errno) -> ProcessHandle? {
         guard let descriptor = try pin(identity) else { return nil }
         return ProcessHandle(identity, owning: descriptor)
     }
 
-    /// Nil if that life of the process is over, or if that cannot be told (``open(_:)`` can tell).
+    /// Nil if the process has ended, or if the state is unknown (``open(_:)`` throws the reason).
     public convenience init?(_ identity: ProcessIdentity) {
         guard let descriptor = (try? Self.pin(identity)) ?? nil else { return nil }
         self.init(identity, owning: descriptor)
@@ -28,7 +28,7 @@ public final class ProcessHandle: Sendable {
     }
 
     private static func pin(_ identity: ProcessIdentity) throws(Errno) -> FileDescriptor? {
-        // pidfd_open(2) has EINVAL for what can be nobody's id.
+        // pidfd_open(2) has EINVAL for a number that is no process id.
         guard identity.processID > 0 else { return nil }
         let descriptor: FileDescriptor
         do throws(Errno) {
@@ -37,7 +37,7 @@ public final class ProcessHandle: Sendable {
             return nil
         }
         do throws(Errno) {
-            // Only now is the id pinned; look again whose it is.
+            // The id is pinned only now: check the start time again.
             if try ProcessIdentity.lookUp(identity.processID) == identity { return descriptor }
         } catch {
             try? descriptor.close()
@@ -51,12 +51,12 @@ public final class ProcessHandle: Sendable {
         try? descriptor.close()
     }
 
-    /// Whether every thread of it has ended. While one hangs in the kernel, it has not, even after SIGKILL.
+    /// Whether every thread has ended. A thread that hangs in the kernel has not ended, even after SIGKILL.
     public var hasEnded: Bool {
         waitForEnd(atMost: .zero)
     }
 
-    /// Waits until every thread of it has ended; false if the time ran out first.
+    /// Waits until every thread has ended; false at the limit.
     public func waitForEnd(atMost limit: Duration) -> Bool {
         !pollOne(descriptor, events: .readable, atMost: limit).isEmpty
     }
@@ -65,9 +65,9 @@ public final class ProcessHandle: Sendable {
         try Errno.check(clinux_pidfd_kill(descriptor.rawValue, signal))
     }
 
-    /// Makes the calling process undumpable: a core dump would keep its sockets open until it is written, and to a
-    /// frozen filesystem that is never. Also gives the signals of a crash back to the kernel (the Swift runtime's
-    /// backtracer would start a process instead of ending this one).
+    /// Makes the calling process undumpable: a core dump keeps the sockets open until the dump is written, and on a
+    /// frozen filesystem a dump is never written. Also resets the signals of a crash to their defaults: the backtracer
+    /// of the Swift runtime would start a process first.
     public static func dieSilentlyWhenCrashing() throws(Errno) {
         try Errno.check(clinux_set_dumpable(false))
         for crash in [SIGQUIT, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP] {
@@ -77,8 +77,8 @@ public final class ProcessHandle: Sendable {
 }
 
 extension ProcessHandle {
-    /// True if the process has ended, or was killed and ends as soon as the kernel releases the last threads. The
-    /// process runs no code any more. False if /proc cannot be read.
+    /// True if the process has ended, or was killed and ends when the kernel releases the last threads: the program
+    /// runs no code any more. False if /proc cannot be read.
     ///
     /// A thread in uninterruptible sleep survives SIGKILL until it wakes up, and keeps every descriptor
     /// and every lock of the process.
@@ -87,18 +87,18 @@ extension ProcessHandle {
         guard let record = (try? ProcessRecord.read(identity.processID)) ?? nil,
             !record.isAlive || record.isExiting
         else { return false }
-        // The main thread of a running process may have ended, too.
+        // The main thread of a running process may have ended.
         return ProcessThreads.areKilled(in: identity.processID) || hasEnded
     }
 
-    /// Whether it stands still, by SIGSTOP or under a debugger (proc_pid_stat(5): T, t).
+    /// Whether the process is stopped, by SIGSTOP or a debugger (proc_pid_stat(5): T, t).
     public var isStopped: Bool {
         guard let record = (try? ProcessRecord.read(identity.processID)) ?? nil else { return false }
         return !hasEnded && (record.state == "T" || record.state == "t")
     }
 
-    /// Kills it, and waits until nothing of its program runs any more; that takes no longer than a system call does
-    /// to notice.
+    /// Kills the process, and waits until the program runs no code any more: as long as a system call needs to notice
+    /// the signal.
     public func kill(within limit: Duration) {
         try? send(signal: SIGKILL)
         let deadline = Moment.now + limit
@@ -106,7 +106,7 @@ extension ProcessHandle {
     }
 }
 
-/// The kernel's line on a process, opened once, so that it can be read again when no path may be opened.
+/// `/proc/PID/stat`, opened once, to be read again when no path may be opened.
 public final class HeldProcessRecord: Sendable {
     private let descriptor: FileDescriptor
 
@@ -119,12 +119,12 @@ public final class HeldProcessRecord: Sendable {
         try? descriptor.close()
     }
 
-    /// Whether its main thread is gone, though another one may still hang in the kernel: nothing of its program runs
-    /// any more. False if that cannot be told.
+    /// Whether the main thread has ended, so that the program runs no code any more. Another thread may still hang in
+    /// the kernel. False if unknown.
     public var isDying: Bool {
         var buffer = [UInt8](repeating: 0, count: 1024)
         let count = pread(descriptor.rawValue, &buffer, buffer.count, 0)
-        // ESRCH: the process that the file was opened for is gone, whoever has its number now.
+        // ESRCH: the process of the open file has ended, also if its number is in use again.
         if count < 0 { return errno == ESRCH }
         return ProcessRecord(parsing: Array(buffer[..<count]))?.isAlive == false
     }

@@ -6,13 +6,13 @@ import SystemPackage
 /// Signals that ask a process to end: SIGTERM, SIGINT, SIGHUP, SIGQUIT (signal(7)), and others that a program gives a
 /// meaning of its own.
 ///
-/// They are caught, and not blocked and waited for: a library may have threads of its own with no signal blocked.
+/// The signals are caught, not blocked and waited for: libraries may have threads that block no signal.
 public enum TerminationSignals {
     private static let handler = Mutex<@Sendable (CInt) -> Void>({ _ in })
     private static let pipe = Mutex<OutputPipe?>(nil)
 
-    /// From now on each of these signals calls the handler with its number, on a thread of its own, one after the other,
-    /// and does nothing else. A later call replaces the handler, also of signals caught before.
+    /// Calls the handler with the number of each signal, one after the other, on a separate thread. A later call replaces
+    /// the handler, also for signals that an earlier call has named.
     ///
     /// - Throws: EMFILE or ENFILE without a descriptor, EAGAIN when the system has no more threads to give.
     public static func handle(
@@ -23,7 +23,7 @@ public enum TerminationSignals {
         try Errno.check(clinux_catch_signals(pipe.writeEnd.rawValue, signals, signals.count))
     }
 
-    /// From now on the signals caught so far do nothing.
+    /// Ignores the caught signals from here on.
     public static func ignore() {
         handler.withLock { $0 = { _ in } }
     }
@@ -57,7 +57,7 @@ public enum TerminationSignals {
     }
 
     private static func callHandlers(_ pipe: FileDescriptor) -> Never {
-        // This process may have been started with signals blocked in every thread.
+        // The parent may have left signals blocked.
         var none = sigset_t()
         sigemptyset(&none)
         pthread_sigmask(SIG_SETMASK, &none, nil)

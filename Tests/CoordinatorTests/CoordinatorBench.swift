@@ -12,8 +12,8 @@ import Testing
 @testable import Coordinator
 @testable import LinuxSystem
 
-/// A coordinator without its thread: the test carries out effects, and reads from the mailbox what comes of them. Nothing
-/// is frozen, since the freezer is a fake.
+/// A coordinator without its thread: a test performs effects, and reads the resulting messages from the mailbox. The
+/// freezer is a fake, and freezes nothing.
 final class CoordinatorBench {
     private static let patience = Duration.seconds(20)
     static let request = RequestID("00c0ffee00c0ffee")
@@ -24,13 +24,13 @@ final class CoordinatorBench {
     let observer = RecordingObserver()
     let freezer: FakeFreezer
     let notes = RecordedNotes()
-    /// On a tmpfs, as the run directory has to be.
+    /// On a tmpfs, for the run directory.
     private let memory: ScratchTree
-    /// Where programs may be executed, and hooks be trusted.
+    /// For executable programs and trusted hooks.
     private let programs: ScratchTree
     private var received: [CoordinatorMessage] = []
 
-    /// It has recovered, and nothing is left of an earlier life.
+    /// After a recovery that has found nothing.
     init(_ change: (inout Configuration) throws -> Void = { _ in }) throws {
         memory = try ScratchTree(below: "/dev/shm")
         programs = try ScratchTree(below: "/run")
@@ -58,9 +58,9 @@ final class CoordinatorBench {
         coordinator.perform(effects)
     }
 
-    // MARK: What comes of it
+    // MARK: Messages
 
-    /// The first message that is meant, in the order of their arrival; those before it are dropped.
+    /// The first message that matches. Earlier messages are dropped.
     func wait<Found>(for what: String, _ pick: (CoordinatorMessage) -> Found?) throws -> Found {
         let deadline = Moment.now + Self.patience
         while true {
@@ -86,7 +86,7 @@ final class CoordinatorBench {
         }
     }
 
-    /// What was posted until now.
+    /// All posted messages.
     var messages: [CoordinatorMessage] {
         received += coordinator.mailbox.takeAll()
         return received
@@ -151,7 +151,7 @@ final class CoordinatorBench {
         return opened
     }
 
-    /// With a ledger, and nobody who holds it.
+    /// With a ledger, and without a freezer.
     func openWithLedger(hooks: [Hook] = []) throws -> Ledger {
         try open(hooks: hooks)
         perform(.handOver(Self.work))
@@ -169,7 +169,7 @@ final class CoordinatorBench {
     }
 }
 
-/// A directory that goes with its owner, and all that is in it.
+/// A directory that is removed with its contents.
 private final class ScratchTree {
     let path: FilePath
 
@@ -193,11 +193,11 @@ private final class ScratchTree {
     }
 }
 
-/// Writes down what it is told.
+/// Records every call.
 final class RecordingChannel: RequestChannel {
     let names = ["control"]
     let calls = Mutex<[String]>([])
-    /// Whether it cannot be started.
+    /// Whether the start fails.
     let isBroken = Mutex(false)
 
     struct CannotStart: Error, CustomStringConvertible {

@@ -6,7 +6,7 @@ import Testing
 @testable import LinuxCalls
 
 extension RunningHooksTests {
-    /// The one way in which quiesce starts a program.
+    /// The start of programs.
     @Suite struct ChildProcessTests {
         private let scratch: HookScratch
 
@@ -23,7 +23,7 @@ extension RunningHooksTests {
                 directory: directory, hasOwnSession: hasOwnSession, inheritance: inheritance)
         }
 
-        /// What a program writes to its standard output. Blocks until it has ended well.
+        /// The standard output of a program. Blocks until the program has exited with status 0.
         private func output(of program: ChildProcess.Program) throws -> String {
             let pipe = try OutputPipe()
             defer { try? pipe.readEnd.close() }
@@ -89,18 +89,18 @@ extension RunningHooksTests {
             func descriptors() -> Int { (0..<1024).count { fcntl($0, F_GETFD) >= 0 } }
             let before = descriptors()
             for _ in 0..<40 { #expect(try failure(of: program("/no/such")) != nil) }
-            // Others of this process may open some meanwhile.
+            // Other tests may open descriptors meanwhile.
             #expect(descriptors() < before + 40)
         }
 
-        // MARK: What it inherits
+        // MARK: Inheritance
 
         @Test func `its descriptors are those it was given, whatever their numbers, and no other`() throws {
             let careless = open("/dev/zero", O_RDONLY)
             defer { close(careless) }
             let pipe = try OutputPipe()
             defer { try? pipe.readEnd.close() }
-            // The third is where the first goes, and the other way round.
+            // The numbers of the first and the third are swapped.
             let child = try ChildProcess.start(
                 program("/bin/ls", ["-l", "/proc/self/fd"]),
                 descriptors: [.standardError, pipe.writeEnd, .standardInput, .standardOutput])
@@ -109,7 +109,7 @@ extension RunningHooksTests {
             let text = String(decoding: try readOnce(pipe.readEnd, atMost: 65_536), as: UTF8.self)
             let targets = text.split(separator: "\n").dropFirst().compactMap { $0.split(separator: " ").last }
             let own = try [2, 0, 1].map { try readSymbolicLink(FilePath("/proc/self/fd/\($0)")).string }
-            // The last is the directory that it lists.
+            // The last is the listed directory.
             #expect(targets.count == 5, "\(text)")
             #expect([targets[0], targets[2], targets[3]].map { String($0) } == own, "\(text)")
             #expect(targets[1].hasPrefix("pipe:") && targets[4].hasSuffix("/fd"), "\(text)")
@@ -118,7 +118,7 @@ extension RunningHooksTests {
         /// SCHED_BATCH of <linux/sched.h>.
         private static let batch: CInt = 3
 
-        /// Runs the body on a thread with values of its own that a program would inherit.
+        /// Runs the body on a thread with attributes that a program would inherit.
         private func onUnusualThread<Value: Sendable>(
             _ body: @escaping @Sendable () throws -> Value
         ) async throws -> Value {
@@ -133,7 +133,7 @@ extension RunningHooksTests {
             }
         }
 
-        /// The first thing that `cat` does is to read these: nothing was set later.
+        /// `cat` reads the attributes first, so the attributes were set before its start.
         private static let files = ["stat", "status", "oom_score_adj", "limits"].map { "/proc/self/\($0)" }
 
         @Test func `from its first instruction it is as a process that nobody has touched`() async throws {
@@ -163,7 +163,7 @@ extension RunningHooksTests {
             for name in ["SigBlk", "SigIgn", "SigCgt"] {
                 let line = try #require(lines.first { $0.hasPrefix(name) })
                 let mask = try #require(line.split(separator: "\t").last.flatMap { UInt64($0, radix: 16) })
-                // 32 and 33 are glibc's own: posix_spawn(3), by which this may have been started, ignores them.
+                // glibc reserves 32 and 33, and posix_spawn(3) ignores both.
                 #expect(mask & ~(1 << 31 | 1 << 32) == 0, "\(line)")
             }
         }
@@ -186,7 +186,7 @@ extension RunningHooksTests {
                     == "<name><><a b>/proc\n")
         }
 
-        // MARK: Its end
+        // MARK: End
 
         @Test func `how it ended is told, and it is gone then`() throws {
             for (script, end) in [
@@ -200,7 +200,7 @@ extension RunningHooksTests {
             }
         }
 
-        /// Cancelled before its start, it is killed at the latest when its program has just begun.
+        /// A start that is cancelled before: the child is killed at the latest when its program begins.
         @Test func `a start that is cancelled ends`() throws {
             let cancellation = try WakeUp()
             cancellation.signal()

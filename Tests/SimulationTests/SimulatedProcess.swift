@@ -2,20 +2,19 @@ import SystemPackage
 
 @testable import FreezeCore
 
-/// The process of the freezer in the daemon's present life: it serves one request after another, each with a freezer
-/// of its own (`SimulatedFreezer`).
+/// The freezer's process in the present instance of the daemon. Each request has a `SimulatedFreezer`.
 struct SimulatedProcess {
     let number: Int
-    /// The machine was told so.
+    /// `freezerReady` was sent.
     var isReady = false
     var isAlive = true
     /// Stopped, in whatever request.
     var isSilent = false
-    /// The machine has had it killed, or was told that it is dead and hangs.
+    /// Killed by the machine, or reported as hanging.
     var isKilled = false
     /// `quiescectl recover --force` kills it.
     var isEndedByForce = false
-    /// What it was handed and not told to let go of.
+    /// The request that was handed over and not withdrawn.
     var request: Int?
 }
 
@@ -42,7 +41,7 @@ extension Simulation {
         deliver(.freezerReady)
     }
 
-    /// The process of a session is killed. What it has in flight in the kernel still happens.
+    /// Kills the process. Its ioctls in flight still complete.
     func killFreezer(_ id: Int) {
         freezers[id].isAlive = false
         if process?.number == freezers[id].process { freezerDies() }
@@ -55,7 +54,7 @@ extension Simulation {
         schedule(at: now + random.milliseconds(0, 20), .freezerEnds(process: process.number))
     }
 
-    /// Its process is gone: in the window not before the ioctls that it has in flight have returned.
+    /// The process has ended: in the window not before the ioctls in flight have returned.
     func freezerEnds(_ number: Int) {
         guard isDaemonUp, let process, process.number == number else { return }
         if machine.isWindowOpen,
@@ -97,7 +96,7 @@ extension Simulation {
     // MARK: Checks
 
     func inspectFreezerEffect(_ effect: RequestEffect) {
-        // The daemon cannot wait with its own start for what an earlier life has left frozen.
+        // The daemon starts before the recovery has ended.
         if machine.state != .recovering { inspectQuiet(effect) }
         switch effect {
         case .startFreezer:
@@ -116,7 +115,7 @@ extension Simulation {
         }
     }
 
-    /// The request that an event tells to have been ended by force, unless it had failed before.
+    /// The request that was ended by force, unless the request had failed before.
     func requestEndedByForce(_ event: RequestEvent) -> RequestID? {
         switch event {
         case .freezerEnded(_, isByForce: true): break
@@ -126,7 +125,7 @@ extension Simulation {
         return machine.request?.failure == nil ? machine.requestID : nil
     }
 
-    /// The admin finds that on record, and not the end of the freezer that follows.
+    /// The record has the force as the reason, and not the end of the freezer.
     func inspectForce(_ ended: RequestID?) {
         guard let ended, let request = machine.request, request.id == ended, let failure = request.failure else {
             return
@@ -136,7 +135,7 @@ extension Simulation {
         }
     }
 
-    /// Without the descriptors in a freezer's hands there is no guard but the daemon.
+    /// Until the freezer has the descriptors, the daemon is the only guard.
     func inspectConfirmation(before what: String) {
         let request = process?.request.map { freezers[$0] }
         if request?.hasConfirmed != true {

@@ -88,7 +88,7 @@ enum {
     clinux_start_descriptor_limit,
     clinux_start_program,
 };
-// What a process would inherit, and shall not.
+// Attributes that a child would inherit otherwise.
 struct clinux_inheritance {
     int nice;
     int oom_score_adjustment;
@@ -107,7 +107,7 @@ struct clinux_program {
     bool has_own_session;
     const struct clinux_inheritance *fresh;  // NULL: everything is inherited
 };
-// Makes the child. A report becomes readable when it has begun with the program, or failed.
+// Makes the child. The report becomes readable after execve(2), or at a failure.
 int clinux_start(const struct clinux_program *program, pid_t *process, int *pidfd, int *report);
 // Waits for the report: 0, or the negated errno of the step that failed. 0 also if the child was killed meanwhile.
 int clinux_start_result(int report, int *step);

@@ -1,11 +1,11 @@
-/// What the callers of a channel expect: answer limits, and the meaning of an operation that does not fit.
+/// The expectations of the callers of a channel: limits for answers, and the meaning of an operation out of order.
 ///
 /// The rules belong to the name of a channel, and not to the registration: after a crash of the daemon a THAW can
-/// come first. The default is a host that relies on the answers alone, as Hyper-V's.
+/// come first. The default rules are for a host that reads no reasons, such as Hyper-V.
 public struct ChannelRules: Hashable, Sendable {
     /// The meaning of a FREEZE while everything is frozen for the same channel.
     public enum SecondFreeze: Hashable, Sendable, CaseIterable {
-        /// The host has given up its first snapshot: the window ends, and FREEZE fails.
+        /// The host has given up the first snapshot: the window ends, and FREEZE fails.
         case losesWindow
         /// Another caller: FREEZE fails with `busy`, and the window goes on.
         case busy
@@ -17,22 +17,22 @@ public struct ChannelRules: Hashable, Sendable {
     public enum ThawWithoutWindow: Hashable, Sendable, CaseIterable {
         /// Failure, and an error in the log: the snapshot of the host may be torn. After a failed FREEZE, success.
         case failure
-        /// A refusal that says which: nothing is frozen, or the request of another channel.
+        /// Failure with the reason: nothing is frozen, or the window belongs to another channel.
         case refusal
         /// Success: nothing is frozen.
         case success
     }
 
-    /// FREEZE is answered within this from its arrival, or not at all; nil for no limit.
+    /// Limit for the answer to FREEZE, from the arrival of FREEZE: no answer is sent later. Nil for no limit.
     public var freezeAnswerLimit: Duration?
-    /// THAW is answered within this from its arrival, with failure if need be; nil for no limit.
+    /// Limit for the answer to THAW, from the arrival of THAW: the answer at the limit is failure. Nil for no limit.
     public var thawAnswerLimit: Duration?
     public var secondFreeze: SecondFreeze
     public var thawWithoutWindow: ThawWithoutWindow
-    /// True if each connection is a caller of its own, and its window ends with the connection.
+    /// True if a window belongs to one connection, and ends with the connection.
     public var endsWindowWithConnection: Bool
-    /// True if answers tell the caller of a dry run, which then can answer FREEZE with success. The snapshot of a host
-    /// that does not know is no dry run: FREEZE fails.
+    /// True if the answer to FREEZE names a dry run, so that FREEZE can succeed. Otherwise FREEZE fails in a dry run:
+    /// the caller would take a real snapshot.
     public var tellsDryRun: Bool
     /// The longest window of a request; nil for `freeze.max_window` alone.
     public var maxWindow: Duration?
@@ -51,8 +51,8 @@ public struct ChannelRules: Hashable, Sendable {
         self.maxWindow = maxWindow
     }
 
-    /// The driver gives up after 900 s (VSS_FREEZE_TIMEOUT, drivers/hv/hv_snapshot.c), and takes a late answer for the
-    /// answer to its next operation: 30 s are kept free.
+    /// The driver times out after 900 s (VSS_FREEZE_TIMEOUT, drivers/hv/hv_snapshot.c), and mistakes a late answer for
+    /// the answer to the next operation: 30 s are kept free.
     public static let hyperVFreezeAnswerLimit = Duration.seconds(870)
 
     /// The rules of every channel, by its name.
@@ -61,7 +61,7 @@ public struct ChannelRules: Hashable, Sendable {
         ChannelID.hooks.name: hooks,
     ]
 
-    /// Hyper-V's VSS device. The host gives up after 30 s for THAW: 10 s are kept free.
+    /// Hyper-V's VSS device. The host times out 30 s after THAW: 10 s are kept free.
     public static let hyperV = ChannelRules()
 
     /// Calls of the control socket. Callers share the channel, and get the reason of a failure with the answer.
@@ -71,11 +71,11 @@ public struct ChannelRules: Hashable, Sendable {
     public static let hold = ChannelRules(
         secondFreeze: .busy, thawWithoutWindow: .refusal, endsWindowWithConnection: true, tellsDryRun: true)
 
-    /// `quiescectl hooks freeze` and `hooks thaw`, for the scripts of another agent. The agent takes its snapshot without
-    /// asking for a dry run.
+    /// `quiescectl hooks freeze` and `hooks thaw`. The agent takes a snapshot also in a dry run of quiesced, so FREEZE
+    /// fails then.
     public static let hooks = ChannelRules(secondFreeze: .busy, thawWithoutWindow: .refusal)
 
-    /// Whether a THAW that follows a failed FREEZE succeeds. On a channel that callers share, the THAW can be another
-    /// caller's.
+    /// Whether a THAW after a failed FREEZE succeeds. On a shared channel, FREEZE and THAW can come from different
+    /// callers.
     var expectsThawAfterFailure: Bool { thawWithoutWindow != .refusal || endsWindowWithConnection }
 }

@@ -1,12 +1,11 @@
 import SystemPackage
 
-/// What the driver finds when it looks back on the window, before it brings the THAW that ends the window: the host has
-/// its snapshot by then.
+/// The driver's findings about the window, read before the THAW that ends the window. The snapshot exists by then.
 public struct WindowFindings: Hashable, Sendable {
-    /// Something was written to this filesystem's devices since all was frozen: another agent has thawed it.
+    /// A frozen filesystem whose devices were written to: another agent has thawed the filesystem.
     public var written: FilePath?
-    /// A filesystem that is neither frozen nor flushed became writable since all was frozen: the mount, or the reason
-    /// why the mount tables could not be read.
+    /// A filesystem outside the plan that became writable in the window; or the reason why the mount tables could not
+    /// be read.
     public var becameWritable: String?
 
     public init(written: FilePath? = nil, becameWritable: String? = nil) {
@@ -17,12 +16,12 @@ public struct WindowFindings: Hashable, Sendable {
     public static let none = WindowFindings()
 }
 
-/// What the driver reads when a deadline has come, since the reason of a failure may lie there.
+/// The driver's findings at a deadline, for the reason of a failure.
 public struct DeadlineFindings: Hashable, Sendable {
-    /// What is unwritten; read only if `RequestMachine.quotesMemory`.
+    /// Dirty memory; read only if `RequestMachine.quotesMemory`.
     public var memory: DirtyMemory?
-    /// The ledger says that `quiescectl recover --force` has ended the request. The freezer, which that has killed, does
-    /// not end before its FIFREEZE returns.
+    /// By the ledger, `quiescectl recover --force` has ended the request. The killed freezer does not exit before
+    /// FIFREEZE returns.
     public var isEndedByForce: Bool
 
     public init(memory: DirtyMemory? = nil, isEndedByForce: Bool = false) {

@@ -1,27 +1,27 @@
-/// What the request state machine wants done. The driver does it, in order, and never waits for it.
+/// The effects of the request state machine. The driver carries them out in order, and never waits.
 public enum RequestEffect: Hashable, Sendable {
-    /// Thaw what an earlier life left, and end its expedited RCU grace periods. Answered by `recovered`.
+    /// Thaw the filesystems of the previous instance, and end expedited RCU grace periods. Answered by `recovered`.
     case recover
-    /// Start the freezer; after an earlier one has ended, after a pause. Answered by `freezerReady` or `freezerEnded`.
+    /// Start the freezer; a successor after a pause. Answered by `freezerReady` or `freezerEnded`.
     case startFreezer
-    /// End the freezer, which does not answer. Its end is reported by `freezerEnded`.
+    /// Kill the freezer, which does not answer. Answered by `freezerEnded`.
     case killFreezer
-    /// From now on requests may come.
+    /// Requests can come.
     case openChannels
-    /// Look now, at HOT_BACKUP, for what would make a FREEZE fail, and log it.
+    /// At HOT_BACKUP: log the reasons for which a FREEZE would fail.
     case assess(isFreezerReady: Bool)
     /// A request begins: plan, open every filesystem, list the hooks. Answered by `opened` or `openingFailed`.
     case open(WorkID, RequestID, ChannelID, FreezeOptions)
-    /// The same again, for the same request. The first list of hooks stays: indices and the ledger's progress of hooks
-    /// belong to it.
+    /// Plan the same request again. The first list of hooks stays, for the indices and the progress in the ledger refer
+    /// to the list.
     case openAgain(WorkID)
     /// Write the ledger, and give it to the freezer with the descriptors of the filesystems to freeze. Answered by
     /// `freezerPrepared`, `freezerRefused` or `handOverFailed`.
     case handOver(WorkID)
-    /// Have the freezer let go of what it was handed.
+    /// Have the freezer close its descriptors.
     case withdraw
     case flush(WorkID, [PlannedFilesystem])
-    /// Read what is unwritten. Answered by `memoryRead`, if it can be read.
+    /// Read the size of dirty memory. Answered by `memoryRead`, unless reading fails.
     case readMemory
     /// Search for tasks that sleep inside a write to one of these filesystems. Answered by `writeHoldersFound`.
     case findWriteHolders(WorkID, [PlannedFilesystem])
@@ -30,39 +30,38 @@ public enum RequestEffect: Hashable, Sendable {
     /// Compare the mount tables that are open with the plan, if one has changed: quick, and sees no new namespace. Answered
     /// by `mountsChecked`.
     case pollMounts(WorkID)
-    /// All is frozen: the same, after a look into the ledger, and into the write counters that `WindowFindings` is based
-    /// on.
+    /// Everything is frozen: also read the ledger, and the write counters as a base for `WindowFindings`.
     case verify(WorkID)
     case runHook(WorkID, index: Int, HookPhase, succeeded: Bool, level: ConsistencyLevel?, timeout: Duration)
     /// Start a session hook. Answered by `hookFinished` with the outcome `ready`, and later by `sessionEnded`; or by
-    /// `hookFinished` with what went wrong.
+    /// `hookFinished` with the failure.
     case startSession(WorkID, index: Int, timeout: Duration)
-    /// Let go of all session hooks that are held, at once. Each answers with `sessionEnded`.
+    /// Release all held session hooks, at once. Each answers with `sessionEnded`.
     case releaseSessions(timeout: Duration)
     /// Call a hook for thaw, by name, whose freeze call was made by the previous instance. `outcome` is nil if the
     /// request failed.
     case runLeftoverHook(
         WorkID, name: String, RequestID, ChannelID, outcome: WindowOutcome?, timeout: Duration)
-    /// End the hook that runs, which answers with `hookFinished`.
+    /// End the running hook, which answers with `hookFinished`.
     case cancelHook
-    /// Have the kernel expedite RCU grace periods, or no longer. The ledger notes it, for whoever recovers after a crash.
+    /// Turn expedited RCU grace periods on or off. Noted in the ledger, for the recovery after a crash.
     case expediteRCU(Bool)
     case freeze(step: Int, freezeDeadline: Moment, windowDeadline: Moment)
     case thaw
-    /// The freezer is dead or silent: kill it and thaw what it left.
+    /// Kill the dead or silent freezer, and thaw its filesystems.
     case takeOverThaw
     case answer(ChannelID, OperationID, OperationAnswer, AnswerDetail)
     /// Channels may open their devices again.
     case reopenChannels
     /// Keep the outcome in the ledger, for a restart before the last thaw hook has ended. THAW was answered with success.
     case keepOutcome(WindowOutcome)
-    /// Keep this, in place of what was kept, for `status`, `check` and the next life.
+    /// Replace the kept attention, for `status`, `check` and the next instance.
     case keepAttention([Attention])
     case note(LogNote)
-    /// For whoever watches.
+    /// For observers.
     case progress(RequestProgress)
     case record(RequestRecord)
-    /// The request is over: close its descriptors, remove its ledger.
+    /// The request is over: close the descriptors, remove the ledger.
     case release
     case exit
 }

@@ -1,15 +1,15 @@
 import SystemPackage
 
-/// What happens to the request state machine.
+/// The events of the request state machine.
 ///
-/// Indices count the filesystems to freeze in the plan's order, and the hooks in theirs.
+/// Indices count the filesystems to freeze, and the hooks, in the order of the plan.
 public enum RequestEvent: Hashable, Sendable {
     // From the driver's start
-    /// What an earlier life left is thawed; nil if there was nothing.
+    /// The recovery has ended; nil if the previous instance left no request.
     case recovered(Leftover?)
-    /// A FIFREEZE of an earlier life has returned and was thawed.
+    /// A FIFREEZE of the previous instance has returned, and the filesystem is thawed.
     case leftoverSettled(FilePath)
-    /// What earlier instances have kept for an admin.
+    /// The attention that previous instances have kept.
     case attentionRecalled([Attention])
 
     // From channels
@@ -17,7 +17,7 @@ public enum RequestEvent: Hashable, Sendable {
     case registered(ChannelID, isStandIn: Bool)
     case hotBackup(ChannelID, OperationID)
     case freeze(ChannelID, OperationID, RequestID, FreezeOptions = FreezeOptions())
-    /// With what was found before, if `RequestMachine.endsWindow` says that the THAW ends a window.
+    /// With findings about the window, if `RequestMachine.endsWindow` says that the THAW ends a window.
     case thaw(ChannelID, OperationID, ThawWish = .own, WindowFindings = .none)
     case channelLost(ChannelID, reason: String)
     /// An admin has seen what needs attention.
@@ -26,42 +26,42 @@ public enum RequestEvent: Hashable, Sendable {
     // Answers to effects
     /// The plan is made, and every filesystem of it is open.
     case opened(WorkID, PlannedRequest)
-    /// The last is the filesystem to blame, if one is.
+    /// The last value is the filesystem that caused the failure, if known.
     case openingFailed(WorkID, reason: String, plan: FreezePlan?, FilePath? = nil)
-    /// The ledger could not be made, or the freezer not be sent it. Not reported if the freezer has ended: then
-    /// `freezerEnded` follows.
+    /// The ledger could not be written, or not be sent to the freezer. Not reported if the freezer has ended:
+    /// `freezerEnded` follows then.
     case handOverFailed(WorkID, reason: String)
     case flushed(WorkID, FlushResult)
     case flushFinished(WorkID)
     case memoryRead(DirtyMemory)
     case writeHoldersFound(WorkID, [WriteHolder])
-    /// `allFrozen`: every word of the ledger says frozen, by the freezer. Only after `verify`.
+    /// `allFrozen`: every word of the ledger says "frozen by this freezer". Only after `verify`.
     case mountsChecked(WorkID, change: String?, allFrozen: Bool)
     case hookFinished(WorkID, HookRun)
-    /// A session hook of this request that was ready has ended: released, or too early.
+    /// A held session hook of the request has ended: after the release, or too early.
     case sessionEnded(index: Int, HookRun)
 
     // From the freezer
-    /// It can take a request.
+    /// The freezer is ready for a request.
     case freezerReady
-    /// It has the ledger and every descriptor that it was handed.
+    /// The freezer has the ledger and every descriptor.
     case freezerPrepared
-    /// It could not take what it was handed.
+    /// The freezer has refused the ledger or the descriptors.
     case freezerRefused(Errno)
-    /// Its process or its connection has ended: reported once for each process that `startFreezer` has started or could
-    /// not start, also after `killFreezer` and `takeOverThaw`.
-    /// `isByForce`: the ledger says that `quiescectl recover --force` has ended the request, and so killed the freezer.
+    /// The freezer's process or connection has ended: once for each `startFreezer`, also if the start failed, and after
+    /// `killFreezer` and `takeOverThaw`.
+    /// `isByForce`: by the ledger, `quiescectl recover --force` has ended the request and killed the freezer.
     case freezerEnded(how: String, isByForce: Bool = false)
-    /// Answer to `thaw`: it was killed, and cannot end because its FIFREEZE hangs.
+    /// Answer to `thaw`: the freezer was killed, and cannot exit because FIFREEZE hangs.
     case freezerHangs
     case froze(Int, TimedResult)
     case freezerThaws(ThawCause)
-    /// ECANCELED: another guard had taken the superblock over, and reports it.
+    /// ECANCELED: another guard has taken over the superblock, and reports the thaw.
     case thawed(Int, TimedResult)
-    /// Whatever could be thawed is; superblocks whose FIFREEZE hangs are still to come.
+    /// Every superblock is thawed, but for those with a hanging FIFREEZE.
     case thawFinished
 
-    /// A moment given by `nextDeadline` has come.
+    /// The moment of `nextDeadline` has come.
     case timePassed(DeadlineFindings = .none)
     case shutdown(reason: String)
 }

@@ -1,15 +1,15 @@
-/// The freezer's process, as far as the machine was told.
+/// The freezer's process, by the last event.
 enum FreezerCondition: Hashable, Sendable {
-    /// Being started, for the first time or again. It may end before it is ready.
+    /// Starting or restarting. May end before it is ready.
     case starting
     case ready
-    /// It was sent SIGKILL, and its end was not reported yet: a FIFREEZE that hangs delays the end.
+    /// Killed, and the end not reported yet: a hanging FIFREEZE delays the end.
     case killed
 }
 
-/// The life of the freezer's process, and the opening of the channels, which waits for the first one.
+/// Start and end of the freezer, and the opening of the channels, which waits for the first freezer.
 extension RequestMachine {
-    /// Whether a freezer can take a request.
+    /// Whether the freezer is ready for a request.
     public var isFreezerReady: Bool { freezer == .ready }
 
     mutating func freezerReady() {
@@ -28,14 +28,14 @@ extension RequestMachine {
         if state == .planning {
             freezerEndedWhilePlanning(how, wasReady: before != .starting)
         } else if before != .killed, request?.options.freezes != false {
-            // What a killed freezer held was taken over when it was killed.
+            // The filesystems of a killed freezer were taken over at the kill. A request without a freeze has none.
             loseFreezer()
         }
-        // Better to answer the host with failure, and HOT_BACKUP as always, than not at all.
+        // Without a freezer, too: a host that gets failure is better served than a host without an answer.
         openWantedChannels()
     }
 
-    /// Killed by somebody else while its FIFREEZE hangs, it ends only when that returns: it is not waited for.
+    /// A freezer killed by another program exits only when its FIFREEZE returns. The machine does not wait.
     mutating func freezerHangs() {
         guard freezer == .ready else { return }
         freezer = .killed
@@ -44,7 +44,7 @@ extension RequestMachine {
 
     private mutating func loseFreezer() {
         let isUnsettled = isWindowOpen
-        // Once everything is thawed it is not needed any more.
+        // After the last thaw the freezer is not needed.
         if state != .releasing { fail("the freezer died; quiesced thawed in its place") }
         if isUnsettled || !stuck.isEmpty { takeOver() }
     }
@@ -64,7 +64,7 @@ extension RequestMachine {
 
     // MARK: Channels
 
-    /// A FREEZE that comes before the freezer is ready would only wait for the freezer.
+    /// Channels wait for the freezer, since an earlier FREEZE would wait for the freezer, too.
     mutating func openChannels() {
         areChannelsWanted = true
         if freezer == .ready { openWantedChannels() }

@@ -1,10 +1,10 @@
 import SystemPackage
 
-/// How far a request is prepared, in the state `planning`.
+/// The progress of the state `planning`.
 enum Preparation: Hashable, Sendable {
     /// The plan is made, and the filesystems of the plan are opened.
     case opening
-    /// A freezer that can take the filesystems is awaited.
+    /// Waiting for a freezer.
     case awaitingFreezer
     /// The freezer was sent the ledger and the descriptors, and has not confirmed them.
     case handedOver
@@ -51,7 +51,7 @@ extension RequestMachine {
         return limits.min() ?? policy.maxWindow
     }
 
-    /// Something changed since the last plan. The hooks that have run stay the hooks of the request.
+    /// After a change since the last plan. The hooks of the first plan stay the hooks of the request.
     mutating func planAgain() {
         request?.replans += 1
         request?.preparation = .opening
@@ -67,7 +67,7 @@ extension RequestMachine {
         guard state == .planning, request?.preparation == .opening, let isAgain = request.map({ $0.replans > 0 })
         else { return }
         let options = request?.options ?? FreezeOptions()
-        // The hooks that have run are named by their place in the first list, for thaw too.
+        // Hooks are named by their index in the first list, also for thaw.
         let hooks = request?.planned?.hooks ?? (options.callsHooks ? planned.hooks : [])
         request?.planned = PlannedRequest(plan: planned.plan, hooks: hooks)
         let targets = options.freezes ? planned.plan.filesystems(.freeze) : []
@@ -100,8 +100,8 @@ extension RequestMachine {
         request?.record.unreachable = plan.unreachable
     }
 
-    /// A dry run ends here: all that can be found out without a hook or a freeze is found out. A host that takes
-    /// snapshots must not be told that it may.
+    /// The end of a dry run. Success would let a host take a snapshot of unfrozen filesystems, so FREEZE of such a host
+    /// fails.
     private mutating func rehearse() {
         guard let request, let hooks = request.planned?.hooks else { return }
         self.request?.record.listedHooks = hooks.filter { $0.refusal == nil }.map(\.name)
@@ -119,7 +119,7 @@ extension RequestMachine {
 
     // MARK: Handing over
 
-    /// As soon as the filesystems are open and a freezer is ready.
+    /// When the filesystems are open and a freezer is ready.
     mutating func handOver() {
         guard state == .planning, request?.preparation == .awaitingFreezer, freezer == .ready else { return }
         request?.preparation = .handedOver
@@ -147,7 +147,7 @@ extension RequestMachine {
         fail("the freezer cannot be given the request: \(reason)")
     }
 
-    /// The successor of a freezer that worked is awaited, for as long as planning may take.
+    /// Waits for the successor of a freezer that was ready, within the limit for planning.
     mutating func freezerEndedWhilePlanning(_ how: String, wasReady: Bool) {
         guard wasReady else { return fail("the freezer ended (\(how))") }
         if request?.preparation == .handedOver { request?.preparation = .awaitingFreezer }
@@ -161,7 +161,7 @@ extension RequestMachine {
         case .awaitingFreezer:
             fail("no freezer was ready within \(limit)")
         case .handedOver:
-            // The freezer stands still: no device is to blame.
+            // The freezer does not answer, so no device is the cause.
             killFreezer()
             fail("the freezer does not answer; it is replaced")
         case .confirmed, nil: break

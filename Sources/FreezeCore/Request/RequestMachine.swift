@@ -15,8 +15,7 @@ import SystemPackage
 /// `+Ending`, in this order; what channels send at any moment is handled in `+Channels`, and the life of the freezer in
 /// `+Freezer`.
 ///
-/// The machine reads no clock: each event comes with its moment, and `nextDeadline` tells when the driver must send
-/// `timePassed` though nothing else happened.
+/// The machine reads no clock: each event has its moment, and the driver sends `timePassed` at `nextDeadline`.
 public struct RequestMachine: Sendable {
     public let policy: RequestPolicy
     public internal(set) var state = RequestState.recovering {
@@ -26,20 +25,20 @@ public struct RequestMachine: Sendable {
             report(.entered(state))
         }
     }
-    /// When the present state was entered.
+    /// The start of the present state.
     public private(set) var stateSince = Moment(nanoseconds: 0)
 
     var freezer = FreezerCondition.starting
-    /// To be started as soon as no window is open.
+    /// Whether to start a freezer when no window is open.
     var isFreezerWanted = false
-    /// Channels are to be opened, as soon as the freezer is ready or has ended.
+    /// Whether to open the channels when the freezer is ready or has ended.
     var areChannelsWanted = false
     var request: ActiveRequest?
     var waiting: WaitingFreeze?
     var debts: [ChannelID: ThawDebt] = [:]
-    /// Filesystems of the last request whose FIFREEZE has not returned, by their index in it.
+    /// Filesystems of the last request with a hanging FIFREEZE, by their index.
     var stuck: [Int: FilePath] = [:]
-    /// The same, of an earlier life of the daemon.
+    /// The same, of the previous instance.
     var leftoverStuck: [FilePath] = []
     /// Processes that keep filesystems stuck, as far as known.
     var holders: [WriteHolder] = []
@@ -50,9 +49,9 @@ public struct RequestMachine: Sendable {
     /// Channels whose host takes no snapshots.
     var standIns: Set<ChannelID> = []
 
-    /// The piece of work whose answer is awaited.
+    /// The awaited work.
     var work = WorkID(number: 0)
-    /// When the present state is over, whatever happens.
+    /// The deadline of the present state.
     var deadline: Moment?
     var now = Moment(nanoseconds: 0)
     var effects: [RequestEffect] = []
@@ -61,14 +60,14 @@ public struct RequestMachine: Sendable {
         self.policy = policy
     }
 
-    /// The first effects, after which events may come.
+    /// The first effects. Call before the first event.
     public mutating func start(at moment: Moment) -> [RequestEffect] {
         now = moment
         stateSince = moment
         return [.startFreezer, .recover]
     }
 
-    /// Takes an event and tells what is to be done about it, in order.
+    /// Handles an event, and returns the effects in order.
     public mutating func handle(_ event: RequestEvent, at moment: Moment) -> [RequestEffect] {
         now = moment
         effects = []
@@ -77,7 +76,7 @@ public struct RequestMachine: Sendable {
         return effects
     }
 
-    /// When `timePassed` is due; nil if nothing is timed.
+    /// The moment for `timePassed`; nil for none.
     public var nextDeadline: Moment? {
         var moments = [deadline, search?.limit, freezeLimit, waiting.flatMap(waitingLimit)].compactMap(\.self)
         if isEndingWindow {
@@ -88,8 +87,8 @@ public struct RequestMachine: Sendable {
 
     func rules(of channel: ChannelID) -> ChannelRules { policy.rules(of: channel) }
 
-    /// Whether anything is, or may be, frozen by us, or by another agent whose hooks hold: then nothing is logged, started
-    /// or opened (P7).
+    /// Whether a filesystem may be frozen, by quiesced or by the agent behind `hooks freeze`: nothing is logged, started or
+    /// opened (P7).
     public var isWindowOpen: Bool {
         switch state {
         case .freezing, .verifying, .frozen, .holding, .thawing: true
@@ -101,10 +100,10 @@ public struct RequestMachine: Sendable {
     /// Includes the recovery: a previous instance may have left any filesystem frozen.
     public var mayFileWriteHang: Bool { isWindowOpen || isStuck || state == .recovering }
 
-    /// Whether operations wait for what is thawed and released right now.
+    /// Whether operations wait for the end of the thaw and of the sessions.
     var isEndingWindow: Bool { state == .thawing || state == .releasing }
 
-    /// Until when "frozen" is true: then the freezer thaws, whatever this process does.
+    /// The end of the window: the freezer thaws then in any case.
     public var frozenUntil: Moment? { state == .frozen || state == .holding ? request?.windowDeadline : nil }
 
     /// Whether FREEZE was answered with success, and THAW is awaited.
@@ -112,13 +111,13 @@ public struct RequestMachine: Sendable {
 
     // MARK: What the driver reads
 
-    /// Whether a THAW would end a window as the host expects it: then the driver looks back on the window first.
+    /// Whether a THAW would end a good window: the driver reads `WindowFindings` first.
     public func endsWindow(_ channel: ChannelID, _ wish: ThawWish) -> Bool {
         guard state == .frozen, let request, request.channel == channel else { return false }
         return wish.request == nil || wish.request == request.id
     }
 
-    /// Whether a deadline may be that of a flush, whose failure quotes what is unwritten. Never in the window (P7).
+    /// Whether a deadline may be that of a flush, whose failure quotes dirty memory. Never in the window (P7).
     public var quotesMemory: Bool {
         state == .flushing || state == .flushingAgain || state == .flushingLast
     }
@@ -187,7 +186,7 @@ public struct RequestMachine: Sendable {
     private mutating func timePassed(_ findings: DeadlineFindings) {
         if findings.isEndedByForce { recoveredByForce() }
         if let memory = findings.memory { request?.memory = memory }
-        // Last of all once more: what a deadline leads to may have been waited for too long already.
+        // Again at the end: the effects of a deadline may leave operations overdue.
         defer { answerOverdueOperations() }
         if let waiting, let limit = waitingLimit(waiting), now >= limit {
             refuseWaiting("the hooks of the request before took too long")
@@ -214,7 +213,7 @@ public struct RequestMachine: Sendable {
         }
     }
 
-    /// A new piece of work: answers to the one before are not heard any more.
+    /// New work: answers to the work before are ignored.
     mutating func nextWork(for duration: Duration?) -> WorkID {
         work = WorkID(number: work.number + 1)
         deadline = duration.map { now + $0 }
@@ -222,12 +221,12 @@ public struct RequestMachine: Sendable {
     }
 
     mutating func emit(_ effect: RequestEffect) {
-        // One allocation, and not one for every doubling: in the window it counts.
+        // One allocation instead of one for every doubling: writers wait in the window.
         if effects.isEmpty { effects.reserveCapacity(8) }
         effects.append(effect)
     }
 
-    /// Whether the answer to this piece of work is still heard.
+    /// Whether the answer to the work is still awaited.
     public func isAwaited(_ work: WorkID) -> Bool { work == self.work }
 
     /// Answers an operation.
@@ -241,7 +240,7 @@ public struct RequestMachine: Sendable {
         emit(.answer(channel, operation, answer, detail))
     }
 
-    /// Tells whoever watches.
+    /// Reports progress to observers.
     mutating func report(_ event: RequestProgress.Event) {
         emit(.progress(RequestProgress(request: request?.id, channel: request?.channel, event: event)))
     }
@@ -250,10 +249,10 @@ public struct RequestMachine: Sendable {
         emit(.note(LogNote(level, message, fields)))
     }
 
-    /// What is said when the window was ended by its deadline, by whoever noticed first.
+    /// The failure of a window that ended at its deadline.
     var windowExpired: String {
         let limit = DurationText.text(request?.maxWindow ?? policy.maxWindow)
-        // A connection that holds its window is the one of `quiescectl exec`, or of a program like it.
+        // A window held by a connection is that of `quiescectl exec`, or of a similar program.
         guard owner.map({ !rules(of: $0).endsWindowWithConnection }) ?? true else {
             return "the command ran longer than the window, freeze.max_window (\(limit)): everything was "
                 + "thawed, the snapshot may be torn"

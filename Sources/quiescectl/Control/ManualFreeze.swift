@@ -26,7 +26,7 @@ struct ManualFreeze {
         }
         cancel.stop()
         if cancel.wasAsked {
-            // It came while the answer was on its way: what the handler has asked for may not have been heard.
+            // The signal came while the answer was on its way, and the cancellation may have come too late.
             giveUp(reply, progress, connection, CancelAtSignal.reason)
             throw ControlFailure.cancelled(request: reply.request)
         }
@@ -34,7 +34,7 @@ struct ManualFreeze {
         do {
             try output.write(reply, orLines: lines(reply))
         } catch {
-            // Who was not told that everything is frozen thaws nothing.
+            // A user without the output does not know that a thaw is due.
             giveUp(reply, progress, connection, "the result of freeze could not be told")
             throw error
         }
@@ -44,8 +44,8 @@ struct ManualFreeze {
         guard isInWindow else { throw Self.toldTooLate(reply) }
     }
 
-    /// Whether the window is still open. The daemon's clock decides: who has waited for a thaw here is ahead of an
-    /// end that is counted from when the answer was read.
+    /// Whether the window is still open. The daemon decides: the output may have waited for a thaw, and the end of the
+    /// window counted from the answer would come too late.
     private func isInWindow(_ reply: FreezeReply, _ connection: ControlConnection) -> Bool {
         guard let status = try? connection.status(), let request = status.request else { return false }
         guard request.id == reply.request else { return false }

@@ -6,7 +6,7 @@ import LinuxCalls
 import SystemPackage
 import Varlink
 
-/// Watches requests on a connection of its own, and shows on standard error how they go on.
+/// Watches requests on a separate connection, and shows their progress on standard error.
 final class RequestProgressDisplay: Sendable {
     fileprivate struct State {
         var printer = ProgressPrinter()
@@ -16,9 +16,9 @@ final class RequestProgressDisplay: Sendable {
         var command: String?
         var isWindowLost = false
         var records: [String: HistoryRecord] = [:]
-        /// Nothing more is heard of the daemon.
+        /// The subscription has ended.
         var isOver = false
-        /// Nothing more is shown.
+        /// Output has ended.
         var isStopped = false
         /// Requests that have answered FREEZE.
         var answered: Set<String> = []
@@ -31,8 +31,8 @@ final class RequestProgressDisplay: Sendable {
 
     /// - Parameters:
     ///   - channel: The name of the caller's channel.
-    ///   - isQuiet: Shows no progress, but errors, and what a command is waited for.
-    /// - Returns: When the subscription stands, so that no event is missed.
+    ///   - isQuiet: Shows errors, and the reason for waiting for a command, but no progress.
+    /// - Returns: After the subscription has begun, so that no event is missed.
     static func start(
         _ socket: FilePath, channel: String = "control", isQuiet: Bool
     ) throws(ControlFailure) -> RequestProgressDisplay {
@@ -56,7 +56,7 @@ final class RequestProgressDisplay: Sendable {
     /// The request of this channel that began last.
     var current: String? { state.update(\.current) }
 
-    /// How the request ended; nil if the daemon is gone before it tells.
+    /// The record of the request; nil if the daemon ends first.
     func finished(_ request: String?) -> HistoryRecord? {
         guard let request else { return nil }
         wait { $0.records[request] != nil }
@@ -64,24 +64,24 @@ final class RequestProgressDisplay: Sendable {
         return state.update { $0.records[request] }
     }
 
-    /// Returns when all is shown that came before the answer to FREEZE: that comes on another connection.
+    /// Returns when all progress before the answer to FREEZE is shown. The answer comes on another connection.
     func frozen(_ request: String) {
         wait { $0.answered.contains(request) }
         stop()
     }
 
-    /// Waits until it holds, or nothing more is heard.
+    /// Waits for the condition, or for the end of the subscription.
     private func wait(until holds: (State) -> Bool) {
         while state.wait(until: nil, { holds($0) || $0.isOver ? true : nil }) == nil {}
     }
 
-    /// Tells a failure, at once. Returns when all is shown of the request: its hooks are still called for thaw. One that
-    /// never began, or is another's, is not waited for.
+    /// Shows a failure at once. Returns at the end of the request, whose hooks are still called for thaw. A request that
+    /// never began, or of another caller, is not waited for.
     ///
     /// - Parameters:
     ///   - failure: The answer to FREEZE.
-    ///   - isCancelled: Whether the user had wanted that.
-    ///   - control: Where the answer came from.
+    ///   - isCancelled: Whether the user has cancelled.
+    ///   - control: The connection of the answer.
     /// - Returns: The exit status.
     func failed(_ failure: ControlFailure, isCancelled: Bool, _ control: ControlConnection) -> ExitCode {
         let failure = withoutUnknownRequest(failure, control)
@@ -94,7 +94,7 @@ final class RequestProgressDisplay: Sendable {
         return told.exitCode
     }
 
-    /// A request that never began has nothing to show, so that its name helps nobody.
+    /// Without the id of a request that never began: the request is not on record.
     private func withoutUnknownRequest(
         _ failure: ControlFailure, _ control: ControlConnection
     ) -> ControlFailure {
@@ -109,7 +109,7 @@ final class RequestProgressDisplay: Sendable {
 
     // MARK: The command of exec
 
-    /// From now on the end of the window is told, and what is waited for then.
+    /// Shows the end of the window from here on, and the command that is waited for.
     func commandStarted(_ name: String, process: Int32) {
         state.update { state in
             state.command = "\(escapedControlCharacters(name)) (process \(process))"
@@ -134,7 +134,7 @@ final class RequestProgressDisplay: Sendable {
 
     // MARK: Events
 
-    /// Returns when the subscription stands, so that no event is missed.
+    /// Returns after the subscription has begun, so that no event is missed.
     private func follow(_ replies: VarlinkReplies<MonitorReply>) throws(ControlFailure) {
         do throws(VarlinkError) {
             while let reply = try replies.next() {
@@ -151,7 +151,7 @@ final class RequestProgressDisplay: Sendable {
         }
     }
 
-    /// Once the subscription stands nobody hears of an error here, but on his own connection.
+    /// Errors are ignored: the connection of the request reports them.
     private func watch(_ replies: VarlinkReplies<MonitorReply>) {
         while let next = try? replies.next(until: .now + .seconds(1)) {
             switch next {
@@ -188,7 +188,7 @@ final class RequestProgressDisplay: Sendable {
     private func end() {
         state.update { state in
             state.isOver = true
-            // A daemon that is gone holds no window.
+            // A dead daemon holds no window.
             if !state.isStopped { state.windowLost() }
         }
     }
