@@ -76,7 +76,7 @@ public enum ControlInterface {
 
         # Freezes. Answered when everything is frozen, or nothing is. The window ends with Thaw, or at
         # `window_left_ms`. With `hold` it also ends when the caller's connection does, and is the caller's alone.
-        # `mount_points`: freeze only these filesystems. `hooks: false`: call no hooks. `freeze: false`: only call hooks,
+        # `mount_points`: freeze only the named filesystems. `hooks: false`: call no hooks. `freeze: false`: only call hooks,
         # for another agent that freezes. `window_ms`: a window shorter than freeze.max_window. `rehearsal`: never count as
         # a good backup. `filesystems`: how many are frozen. `reason`: why the level is not the highest, and what was
         # left out of the plan.

@@ -49,7 +49,7 @@ extension Coordinator {
         case .hotBackup(let operation): handle(.hotBackup(channel, operation))
         case .freeze(let operation, let options): handle(.freeze(channel, operation, .unique(), options))
         case .thaw(let operation, let wish):
-            // First what the freezer has told: after its own thaw a write is no sign of anybody else's.
+            // First the reports of the freezer: after the freezer's own thaw a write is no sign of another agent.
             receiveFreezerNews()
             handle(.thaw(channel, operation, wish, windowFindings(before: channel, wish)))
         case .acknowledge(let operation): handle(.acknowledge(channel, operation))
@@ -105,7 +105,7 @@ extension Coordinator {
         }
     }
 
-    /// Heard of by the end of the process or of its connection, whichever is noticed first.
+    /// Called for the end of the process and for the end of the connection. The first call counts.
     private func freezerEnded(_ life: FreezerLife? = nil, how: String) {
         guard freezer.isPresent(life) else { return }
         // The machine first: what it takes over needs the process.

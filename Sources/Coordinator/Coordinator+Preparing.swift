@@ -100,7 +100,7 @@ extension Coordinator {
             self.resources?.ledger = ledger
             try freezer.prepare(ledger: ledgerDescriptor, descriptors: targets.map(\.target.descriptor))
         } catch Errno.brokenPipe {
-            // It has just ended, which is noticed next.
+            // The freezer has just ended, which is noticed next.
         } catch {
             mailbox.post(.handOverFailed(work, reason: "\(error)"))
         }

@@ -56,7 +56,7 @@ extension Coordinator {
         }
     }
 
-    /// After a crash the ledger tells the recovery that it has to end it.
+    /// Noted in the ledger, so that the recovery resets the setting after a crash.
     func expediteRCU(_ isExpedited: Bool) {
         guard let expeditedRCU, let ledger = resources?.ledger else { return }
         if isExpedited {

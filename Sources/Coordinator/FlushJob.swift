@@ -3,13 +3,13 @@ import LinuxCalls
 import LinuxSystem
 import SystemPackage
 
-/// Flushes filesystems, all at once, each on a thread of its own: a hanging flush holds up no other flush. The first
-/// filesystem of a ZFS pool is flushed when its pool is.
+/// Flushes filesystems in parallel, each on a separate thread: a hanging flush delays no other flush. The first filesystem
+/// of a ZFS pool is flushed together with the pool.
 enum FlushJob {
     private static let stackSize = 64 * 1024
 
     /// - Parameters:
-    ///   - filesystems: With them the pools of ZFS that are among them.
+    ///   - filesystems: ZFS pools of the filesystems are flushed, too.
     ///   - opened: Kept open until the last flush has returned.
     ///   - zpool: The program that syncs a pool.
     ///   - flushed: Called once for each filesystem, on any thread.
@@ -36,7 +36,7 @@ enum FlushJob {
                 if remaining.step() { finished() }
             }
             do throws(Errno) {
-                // A small stack is enough for one system call, and not for a program.
+                // A small stack is enough for one system call, but not for the start of a program.
                 try OperatingSystemThread.start("flush", stackSize: pool == nil ? stackSize : nil) {
                     do throws(Errno) {
                         try target.flush()

@@ -63,7 +63,7 @@ final class Mailbox: Sendable {
     /// When a delayed message comes; nil without one.
     var nextDue: Moment? { delayed.withLock { delayed in delayed.lazy.map(\.due).min() } }
 
-    /// Everything that has come, in order; and then the delayed messages that are due.
+    /// The received messages in order, then the delayed messages that are due.
     func takeAll() -> [CoordinatorMessage] {
         wakeUp.clear()
         let arrived = messages.withLock { messages in

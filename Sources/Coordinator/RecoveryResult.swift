@@ -48,7 +48,7 @@ public struct RecoveryResult: Sendable {
     /// request.
     public func removeLedgerIfDone() {
         if ledger.daemon.isAlive { return }
-        // A request that froze nothing leaves nothing to thaw, and yet it has failed: the next start records it.
+        // A lost request without a freeze: the next start records the failure.
         let isOver = ledger.options.freezes || ledger.outcome != nil
         if isEverythingThawed && hooksOwedThaw.isEmpty && isOver { runDirectory.remove(ledger) }
     }

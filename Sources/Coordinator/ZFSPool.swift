@@ -44,7 +44,7 @@ struct ZFSPool: Hashable, Sendable {
         }
     }
 
-    /// - Returns: How the program ended, and what it wrote to standard error.
+    /// - Returns: The end of the program, and its standard error.
     private func run(_ program: FilePath) throws -> (end: ChildProcess.End?, errors: String) {
         let nowhere = try openDescriptor("/dev/null", .readWrite)
         defer { try? nowhere.close() }

@@ -5,12 +5,12 @@ import Synchronization
 import SystemPackage
 
 extension OrphanThaw {
-    /// How long a step that is not done holds up the next.
+    /// Limit for a step, after which the next step begins.
     private static let patience = Duration.seconds(1)
 
-    /// Thaws all superblocks of the ledger, step by step, the last frozen first; each on a thread of its own.
+    /// Thaws all superblocks of the ledger, step by step, the last frozen first; each on a separate thread.
     ///
-    /// Blocks until the last step is begun and done, or has had its second. What is not done then goes on by itself.
+    /// Blocks until the last step is done, or for its limit. Unfinished thaws go on.
     ///
     /// - Parameter thawOne: Thaws the superblock of this index and reports it.
     public static func inOrder(_ ledger: Ledger, _ thawOne: @escaping @Sendable (Int) -> Void) {

@@ -3,7 +3,7 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// Watches one running hook: reads its output, and ends it when its time is up or it is cancelled.
+/// Watches one running hook: reads the output, and ends the hook at the timeout or a cancellation.
 ///
 /// The end of the call is the exit of the hook itself. A child it left behind may keep the pipe open for ever
 /// (it daemonised), and is none of our business - unless the hook was ended: then everything in its process

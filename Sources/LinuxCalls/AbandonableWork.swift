@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Runs work that can hang in the kernel (a dead disk, a dead server) on threads that are left behind if it does.
 public enum AbandonableWork {
-    /// Runs each on a thread of its own, all at once, and waits for them, but not past the deadline, nor past the
+    /// Runs each on a separate thread, all at once, and waits for all, but not past the deadline, nor past the
     /// cancellation.
     ///
     /// - Parameters:

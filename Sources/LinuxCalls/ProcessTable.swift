@@ -2,7 +2,7 @@ import FreezeCore
 import Glibc
 import SystemPackage
 
-/// The processes that a /proc shows (proc(5)). A process that ends meanwhile has no name and nothing open.
+/// The processes in /proc (proc(5)). A process that ends meanwhile has no name and no descriptors.
 public struct ProcessTable: Sendable {
     private let proc: FilePath
 
@@ -28,7 +28,7 @@ public struct ProcessTable: Sendable {
         public let processID: pid_t
         public let directory: FilePath
 
-        /// The name ps shows (proc_pid_comm(5), at most 15 bytes), escaped: any user can name a process as he likes.
+        /// The name ps shows (proc_pid_comm(5), at most 15 bytes), escaped: any user can choose the name.
         public var name: String {
             var bytes = (try? readWholeFile(directory.appending("comm"))) ?? []
             if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
@@ -37,8 +37,8 @@ public struct ProcessTable: Sendable {
 
         public var description: String { "\(name) (process \(processID))" }
 
-        /// The process's descriptors that are open on the target. Reads links only, so that no dead network
-        /// filesystem can hang it. Without CAP_SYS_PTRACE none of another user's processes.
+        /// The process's descriptors that are open on the target. Reads links only, and never hangs on a dead network
+        /// filesystem. Without CAP_SYS_PTRACE, processes of other users have none.
         public func descriptors(on target: FilePath) -> [FilePath.Component] {
             let links = directory.appending("fd")
             return ((try? directoryEntries(links)) ?? []).filter {
@@ -46,7 +46,7 @@ public struct ProcessTable: Sendable {
             }
         }
 
-        /// What proc_pid_fdinfo(5) says of a descriptor; empty if the descriptor is closed.
+        /// The contents of proc_pid_fdinfo(5) for a descriptor; empty if closed.
         public func descriptorInformation(_ number: FilePath.Component) -> String {
             let file = directory.appending("fdinfo").appending(number)
             return String(decoding: (try? readWholeFile(file, limit: 16 << 20)) ?? [], as: UTF8.self)

@@ -3,8 +3,7 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// Signals that ask a process to end: SIGTERM, SIGINT, SIGHUP, SIGQUIT (signal(7)), and others that a program gives a
-/// meaning of its own.
+/// Handlers for SIGTERM, SIGINT, SIGHUP, SIGQUIT (signal(7)), and for signals with a meaning of the program.
 ///
 /// The signals are caught, not blocked and waited for: libraries may have threads that block no signal.
 public enum TerminationSignals {

@@ -2,7 +2,7 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// The socket on which systemd listens for what a service says of itself (sd_notify(3)).
+/// The socket for notifications to systemd (sd_notify(3)).
 ///
 /// sd_notify looks the socket's path up for each message. In the window no path is looked up (P7), and the watchdog
 /// has to hear of us then, too: so this one is connected once, and kept.
@@ -10,7 +10,7 @@ final class NotificationSocket: Sendable {
     private let descriptor: FileDescriptor
 
     /// - Parameter address: `NOTIFY_SOCKET`: a path, or `@` and an abstract name.
-    /// - Throws: ENAMETOOLONG, ENOENT or ECONNREFUSED if nobody listens there, EAFNOSUPPORT if it is no Unix socket.
+    /// - Throws: ENAMETOOLONG; ENOENT or ECONNREFUSED without a listener; EAFNOSUPPORT for another kind of socket.
     init(_ address: String) throws(Errno) {
         let target: LocalSocketAddress
         switch address.first {
@@ -19,7 +19,7 @@ final class NotificationSocket: Sendable {
         default: throw .addressFamilyNotSupported
         }
         descriptor = try .localSocket(SOCK_DGRAM)
-        // From here on `deinit` closes it, also if this throws.
+        // From here on `deinit` closes the descriptor, also after an error.
         if let error = target.connect(descriptor) { throw error }
     }
 

@@ -56,7 +56,7 @@ struct QuiesceDaemon: ParsableCommand {
     }
 
     func run() throws {
-        // For the files that are made here, whoever has started this. It is the whole process's: before there are threads.
+        // The mode of new files, whatever the parent has set. Set for the whole process, so before the first thread.
         umask(0o022)
         let serviceManager = ServiceManager.fromEnvironment()
         try? ProcessHandle.dieSilentlyWhenCrashing()

@@ -12,8 +12,8 @@ import Testing
 @testable import Coordinator
 @testable import LinuxSystem
 
-/// Each effect of the state machine is carried out, and answered by what it says. Fakes stand in for the freezer and for
-/// filesystems: nothing is frozen.
+/// The coordinator performs each effect of the state machine, and posts the answer. Freezer and filesystems are fakes, so
+/// nothing is frozen.
 @Suite(
     .needsRoot(toTest: "the effects that the coordinator carries out"),
     .needs("python3", toTest: "the effects that the coordinator carries out") {
@@ -42,7 +42,7 @@ struct EffectTests {
         let ledger = try bench.openWithLedger(hooks: [Hook(name: "10-a", path: "/nowhere", kind: .plain)])
         ledger.fencePlanned(by: .current)
         bench.perform(.recover)
-        // Its daemon is this process, which goes on: what is thawed is thawed by whoever holds the run directory.
+        // The ledger names this process as its daemon, and the holder of the run directory may thaw all the same.
         let result = try bench.wait(for: "what is left") { message in
             if case .leftover(let result) = message { result } else { nil }
         }
@@ -316,7 +316,7 @@ struct EffectTests {
         #expect(run.outcome == .exited(status: 0) && run.name == "10-a")
     }
 
-    // MARK: What is told and kept
+    // MARK: Answers and records
 
     @Test func `answer goes to the channel of its name`() {
         let detail = AnswerDetail(reason: "because")

@@ -3,7 +3,7 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// A program in the freezer's place that freezes nothing: it takes what it is handed, and writes down the commands.
+/// A fake freezer that freezes nothing: it accepts ledger and descriptors, and logs the commands.
 struct FakeFreezer {
     static let python = "/usr/bin/python3"
 

@@ -10,7 +10,7 @@ import Testing
 
 /// The flush of a plan with two filesystems in a pool of ZFS. A stand-in takes the place of zpool.
 @Suite(.needsRoot(toTest: "a program that only root can change")) struct FlushJobTests {
-    /// What a flush has told.
+    /// The results of a flush.
     private final class Report: Sendable {
         private let flushed = Mutex<[FlushResult]>([])
         private let taken = Mutex<[String]>([])
@@ -42,7 +42,7 @@ import Testing
 
     private func flush(by program: FilePath, isLast: Bool = false) throws -> Report {
         let plan = FreezePlan(filesystems: [dataset("tank/data", 50), dataset("tank/logs", 51)])
-        // In memory: there is nothing to write.
+        // A filesystem in memory, so that the flush writes nothing.
         let targets = try plan.filesystems.map {
             TargetOpener.Target(filesystem: $0, descriptor: try openDescriptor("/dev/shm", .readOnly))
         }
@@ -69,7 +69,7 @@ import Testing
     }
 
     @Test func `P9 while its pool hangs a filesystem is not flushed, so that the error has a name`() async throws {
-        // In /tmp anybody could make a program.
+        // Programs in /tmp are not trusted.
         var template = Array("/run/quiesce-flush-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
         let directory = FilePath(platformString: template)

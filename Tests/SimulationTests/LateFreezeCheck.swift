@@ -8,7 +8,7 @@ struct LateFreezeCheck {
     /// Not frozen when freeze.timeout was over, and without a report since.
     var late: Set<Int> = []
     var thaws: [(mountPoint: FilePath, at: Int64)] = []
-    /// What the record has to say.
+    /// The expected reasons.
     var explanations: [String] = []
 }
 

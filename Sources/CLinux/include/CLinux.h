@@ -61,8 +61,8 @@ int clinux_seqpacket_pair(int ends[2]);
 int clinux_pidfd_open(pid_t process);
 int clinux_pidfd_kill(int pidfd, int signal);
 int clinux_set_dumpable(bool dumpable);
-// From now on the number of a signal of these is written to a pipe that does not block, and nothing else happens. To be
-// called with the same pipe each time.
+// Has the numbers of the given signals written to a non-blocking pipe, and the signals do nothing else. Each call must
+// name the same pipe.
 int clinux_catch_signals(int pipe, const int *signals, size_t count);
 // From now on the eventfd becomes readable at the end of the thread that started the process (PR_SET_PDEATHSIG,
 // prctl(2)), or on SIGRTMAX.
@@ -76,7 +76,7 @@ void clinux_name_thread(const char *name);  // cut to 15 bytes
 
 // A new process; see ChildProcess.
 enum { clinux_start_most_descriptors = 16 };
-// The steps of a start in the child, in their order.
+// The steps of a start in the child, in order.
 enum {
     clinux_start_session,
     clinux_start_signals,
@@ -92,7 +92,7 @@ enum {
 struct clinux_inheritance {
     int nice;
     int oom_score_adjustment;
-    bool has_descriptor_limits;  // else they are inherited
+    bool has_descriptor_limits;  // otherwise inherited
     uint64_t soft_descriptor_limit;
     uint64_t hard_descriptor_limit;
     mode_t file_mode_mask;
@@ -102,10 +102,10 @@ struct clinux_program {
     char *const *arguments;
     char *const *environment;
     const char *directory;    // NULL: the caller's
-    const int *descriptors;   // what becomes 0, 1, …; no other is inherited
+    const int *descriptors;   // become 0, 1, …; no other descriptor is inherited
     int descriptor_count;
     bool has_own_session;
-    const struct clinux_inheritance *fresh;  // NULL: everything is inherited
+    const struct clinux_inheritance *fresh;  // NULL: all attributes are inherited
 };
 // Makes the child. The report becomes readable after execve(2), or at a failure.
 int clinux_start(const struct clinux_program *program, pid_t *process, int *pidfd, int *report);

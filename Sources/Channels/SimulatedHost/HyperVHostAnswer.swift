@@ -24,7 +24,7 @@ public struct HyperVHostAnswer: Hashable, Sendable {
     }
 }
 
-/// What the simulated host saw of the daemon.
+/// An observation of the simulated host.
 public enum HyperVHostEvent: Hashable, Sendable {
     case registered(HyperVOperation)
     case departed

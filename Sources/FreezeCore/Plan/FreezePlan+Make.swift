@@ -101,7 +101,7 @@ extension FreezePlan {
         }
     }
 
-    /// Every selected mount point must be one of a frozen or flushed filesystem.
+    /// Every selected mount point must belong to a frozen or flushed filesystem.
     private static func requireSelected(
         _ selection: [FilePath], among verdicts: [(Superblock, Superblock.Verdict)]
     ) throws(PlanError) {
@@ -183,10 +183,10 @@ extension FreezePlan {
 }
 
 extension FreezePlan {
-    /// The way to one filesystem as it is mounted now, wherever that is: to thaw it.
+    /// A plan for the thaw of one filesystem, through its present mounts.
     ///
     /// - Parameter reason: Why, for the plan's entry.
-    /// - Returns: Nil if none of the mounts is of this superblock.
+    /// - Returns: Nil if no mount belongs to the superblock.
     /// - Throws: `PlanError` if none of its mounts can be opened without risk.
     public static func reaching(
         _ device: DeviceNumber, through mounts: [MountEntry], reason: String

@@ -65,10 +65,10 @@ public struct PlannedFilesystem: Hashable, Sendable {
     /// True if the mount point leads to the filesystem in our own mount namespace.
     public var isInSight: Bool { mount.namespace == nil && !isCovered }
 
-    /// True if it is only flushed, and a backup should hold it.
+    /// True for a filesystem of the backup that is only flushed.
     public var isOnlyFlushed: Bool { action == .sync && !isHarmless }
 
-    /// True if it makes the result crash-consistent at best.
+    /// True if the filesystem makes the result crash-consistent at best.
     public var lowersLevel: Bool { isOnlyFlushed || writesThroughFreeze }
 
     /// True if the flush goes through the block device, because opening the mount may hang.
@@ -100,7 +100,7 @@ public struct PlannedFilesystem: Hashable, Sendable {
         self.isExcludedByMountPoint = isExcludedByMountPoint
     }
 
-    /// The same, if it turned out that another of its mounts has to be used.
+    /// The same filesystem, reached through another mount.
     public func reached(through other: MountEntry) -> PlannedFilesystem {
         guard other.mountID != mount.mountID else { return self }
         var filesystem = self
@@ -139,7 +139,7 @@ public struct FreezePlan: Hashable, Sendable {
     /// The filesystems left out by `include` or `exclude`.
     public var leftOut: [PlannedFilesystem] { filesystems.filter(\.isLeftOut) }
 
-    /// The filesystems that are only flushed, of those that a backup should hold.
+    /// The filesystems of the backup that are only flushed.
     public var onlyFlushed: [PlannedFilesystem] { filesystems.filter(\.isOnlyFlushed) }
 
     /// The filesystems that make the result crash-consistent at best.
@@ -148,15 +148,14 @@ public struct FreezePlan: Hashable, Sendable {
     /// True if the result is crash-consistent at best.
     public var lowersLevel: Bool { !loweringLevel.isEmpty || !unreachable.isEmpty }
 
-    /// The filesystem to freeze that a write to a filesystem waits for: this filesystem, or one that it is stored on. Nil if
-    /// a write waits for none.
+    /// The frozen filesystem that delays a write to the given filesystem: the filesystem or its storage. Nil for none.
     public func frozenFilesystem(for device: DeviceNumber) -> PlannedFilesystem? {
         guard let filesystem = filesystems.first(where: { $0.device == device }) else { return nil }
         if filesystem.action == .freeze { return filesystem }
         return filesystems(.freeze).first { filesystem.storedOn.contains($0.device) }
     }
 
-    /// The filesystems to freeze, one array a step, in freeze order. Thaw goes the other way.
+    /// The filesystems to freeze, an array for each step, in the order of freezing.
     public var steps: [[PlannedFilesystem]] {
         let frozen = filesystems(.freeze)
         let last = frozen.compactMap(\.step).max() ?? -1

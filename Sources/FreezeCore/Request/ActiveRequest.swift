@@ -43,7 +43,7 @@ struct ActiveRequest: Sendable {
     /// Operations that are answered when everything is thawed.
     var pendingOperations: [PendingOperation] = []
     var preparation = Preparation.opening
-    /// The last plan that could be made and opened.
+    /// The last plan.
     var planned: PlannedRequest?
     /// The filesystems to freeze, in the ledger's order.
     var targets: [PlannedFilesystem] = []
@@ -91,7 +91,7 @@ struct ActiveRequest: Sendable {
     var leftoverOutcome: WindowOutcome?
     var record: RequestRecord
 
-    /// What the request asked for.
+    /// The options of the request.
     var options: FreezeOptions { record.options }
 }
 

@@ -1,15 +1,14 @@
 import SystemPackage
 
-/// What one request asks for, given with its FREEZE. The default is a backup of the whole machine.
+/// The options of one request, given with FREEZE. The default is a backup of the whole machine.
 public struct FreezeOptions: Hashable, Sendable {
     /// The mount points of the filesystems to freeze or flush; nil for all.
     public var mountPoints: [FilePath]?
     /// Whether hooks are called.
     public var callsHooks: Bool
-    /// Whether filesystems are frozen. If not, hooks hold their applications until THAW, for another agent that
-    /// freezes.
+    /// Whether filesystems are frozen. Otherwise hooks hold their applications until THAW, while another agent freezes.
     public var freezes: Bool
-    /// The longest window; nil for the limit of the channel and of `freeze.max_window`, which it cannot exceed.
+    /// The longest window, within the limits of the channel and of `freeze.max_window`; nil for these limits.
     public var window: Duration?
     /// Whether no backup is made: the request never counts as a good backup.
     public var isRehearsal: Bool
@@ -25,7 +24,7 @@ public struct FreezeOptions: Hashable, Sendable {
         self.isRehearsal = isRehearsal
     }
 
-    /// What the request is for, in a few words; nil for a backup of the whole machine.
+    /// The purpose in a few words; nil for a backup of the whole machine.
     public var purpose: String? {
         let words = [
             isRehearsal ? "rehearsal" : nil, freezes ? nil : "hooks only",

@@ -1,8 +1,8 @@
 import SystemPackage
 
-/// How a window ended that was good to its end.
+/// The outcome of a window that was good to its end.
 public enum WindowOutcome: Hashable, Sendable {
-    /// Everything was frozen.
+    /// All filesystems were frozen.
     case snapshot(ConsistencyLevel)
     /// Only hooks were called: another agent froze.
     case hooksHeld
@@ -12,11 +12,11 @@ public enum WindowOutcome: Hashable, Sendable {
     }
 }
 
-/// What a crashed daemon left, after its filesystems were thawed.
+/// The remains of a crashed daemon's request, after the thaw.
 public struct Leftover: Hashable, Sendable {
     public let requestID: RequestID
     public let channel: ChannelID
-    /// What the request asked for, so that a rehearsal does not count as a backup.
+    /// Kept in the ledger, so that a rehearsal does not count as a backup.
     public let options: FreezeOptions
     /// Hooks that were started and not called for thaw, in the order of their thaw.
     public let hooksOwedThaw: [PlannedHook]

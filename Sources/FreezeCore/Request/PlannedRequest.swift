@@ -21,7 +21,7 @@ public struct PlannedHook: Hashable, Sendable {
     }
 }
 
-/// What a request is about to do: the filesystems, every one of them open, and the hooks.
+/// The plan of a request, with every filesystem open, and the hooks.
 public struct PlannedRequest: Hashable, Sendable {
     public let plan: FreezePlan
     public let hooks: [PlannedHook]

@@ -29,8 +29,8 @@ extension RequestMachine {
         emit(.freeze(step: step, freezeDeadline: freezeDeadline, windowDeadline: windowDeadline))
     }
 
-    /// FIFREEZE waits for grace periods, while writers wait for it. On from before the first one until the last one has
-    /// returned or is given up, and never longer: every processor pays for it.
+    /// FIFREEZE waits for RCU grace periods, and writers wait for FIFREEZE. Expedited from before the first FIFREEZE until
+    /// the last has returned or is given up, and no longer: every processor pays for expedited grace periods.
     private mutating func expediteRCU(_ isExpedited: Bool) {
         guard let request, request.expeditesRCU != isExpedited else { return }
         self.request?.expeditesRCU = isExpedited
@@ -123,9 +123,9 @@ extension RequestMachine {
         answer(request.channel, operation, .success, detail)
     }
 
-    /// The THAW that was to end it fails.
+    /// The THAW that ends the window fails.
     mutating func loseWindow(by findings: WindowFindings) {
-        // FITHAW alone would not tell: whoever thawed may have frozen it again.
+        // FITHAW alone detects no thaw and refreeze by another agent.
         if let mountPoint = findings.written {
             fail(
                 "\(mountPoint.escaped): somebody else thawed it in the window, or wrote to its device: the snapshot may be torn",
@@ -140,7 +140,7 @@ extension RequestMachine {
     mutating func freezerThaws(_ cause: ThawCause) {
         guard isWindowOpen else { return }
         switch cause {
-        // The same deadline as the machine's, which knows the names of what is not frozen.
+        // The deadline of the machine, which can name the filesystems that are not frozen.
         case .freezeDeadline where state == .freezing: freezeTimedOut()
         case .freezeDeadline: fail("not everything was frozen within freeze.timeout")
         case .windowDeadline: fail(windowExpired)

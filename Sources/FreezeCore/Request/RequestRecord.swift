@@ -36,7 +36,7 @@ public struct RequestRecord: Hashable, Sendable {
     public var refusedHooks: [PlannedHook] = []
     /// When FREEZE was answered.
     public var answered: Moment?
-    /// Whether that answer was success.
+    /// Whether FREEZE was answered with success.
     public var isAnsweredWithSuccess = false
     /// From before the first FIFREEZE …
     public var windowOpened: Moment?
@@ -49,7 +49,7 @@ public struct RequestRecord: Hashable, Sendable {
     public var reason: String?
     /// What a failure is about, if that has a name.
     public var subject: FailureSubject?
-    /// What the request asked for. A request of a stand-in is a rehearsal.
+    /// The options of the request. A request of a stand-in is a rehearsal.
     public var options = FreezeOptions()
     /// True for a dry run: no filesystem was frozen, and no hook called.
     public var isDryRun = false

@@ -1,7 +1,7 @@
 import FreezeCore
 import LinuxCalls
 
-/// The answers to one call, from the connection's loop to the thread that waits for them.
+/// The answers to one call, from the loop of the connection to the waiting thread.
 final class ReplyQueue: Sendable {
     private struct State {
         var messages: [JSONMessage] = []
@@ -22,14 +22,14 @@ final class ReplyQueue: Sendable {
         }
     }
 
-    /// Nothing more comes. Only the first call counts.
+    /// Ends the queue. Only the first call counts.
     func finish(throwing error: VarlinkError?) {
         state.update { $0.end = $0.end ?? error.map { .failure($0) } ?? .success(()) }
     }
 
     /// Blocks; nil for no limit.
     ///
-    /// - Throws: Why nothing more comes, after the last message.
+    /// - Throws: After the last message, the error that has ended the queue.
     func next(until deadline: Moment?) throws(VarlinkError) -> Next {
         let next = state.wait(until: deadline) { state -> Result<Next, VarlinkError>? in
             if !state.messages.isEmpty { return .success(.message(state.messages.removeFirst())) }

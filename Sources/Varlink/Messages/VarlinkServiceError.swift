@@ -38,9 +38,9 @@ public enum VarlinkServiceError: Error, Hashable, Sendable {
     }
 }
 
-/// An error that a server answered with: its full name and its parameters.
+/// The error answer of a server: the full name and the parameters.
 public struct VarlinkErrorReply: Sendable {
-    /// With its interface (`org.varlink.service.InvalidParameter`).
+    /// With the interface: `org.varlink.service.InvalidParameter`.
     public let name: String
     private let message: JSONMessage
 
@@ -49,7 +49,7 @@ public struct VarlinkErrorReply: Sendable {
         self.message = message
     }
 
-    /// Decodes the parameters; nil if they are not such.
+    /// Decodes the parameters; nil for parameters of another shape.
     public func parameters<Parameters: Decodable>(as type: Parameters.Type) -> Parameters? {
         try? message.parameters(as: type)
     }

@@ -74,11 +74,11 @@ struct ChildCommand {
     }
 }
 
-/// Signals on their way from quiescectl to its command.
+/// Passes signals of quiescectl on to the command.
 private final class PassedSignals: Sendable {
     private struct State {
         var wereReceived = false
-        /// Before there is a command to pass them on to.
+        /// Call before the start of the command.
         var waiting: [CInt] = []
         var child: ChildProcess?
     }

@@ -35,7 +35,7 @@ struct HookRehearsal {
     private let policy: RequestPolicy
     private let runner: HookRunner
 
-    /// - Parameter plan: The filesystems that the hook is told would be frozen.
+    /// - Parameter plan: The filesystems for QUIESCE_MOUNTPOINTS.
     init(_ hook: Hook, _ configuration: Configuration, plan: FreezePlan) {
         self.hook = hook
         self.plan = plan
@@ -63,7 +63,7 @@ struct HookRehearsal {
             wasInterrupted: interruption.hasHappened)
     }
 
-    /// A session is released as soon as it is held, and its end waited for.
+    /// A session is released at READY. Returns after its end.
     private func freeze() {
         let isOver = Monitor(false)
         let call = runner.call(

@@ -2,7 +2,7 @@ import FreezeCore
 import SystemPackage
 import Testing
 
-/// What a request asks for with its FREEZE.
+/// The options of a request.
 struct FreezeOptionsTests {
     private static let session = PlannedHook(name: "30-c.session", kind: .session)
 

@@ -22,7 +22,7 @@ struct MachineBench {
     /// Whether every freezer that is started again is ready at once.
     var startsFreezer = true
 
-    /// A machine that has recovered, with a freezer that is ready and nothing left of an earlier life.
+    /// A recovered machine with a ready freezer.
     init(policy: RequestPolicy = RequestPolicy(), recovered leftover: Leftover? = nil) {
         machine = RequestMachine(policy: policy)
         effects = machine.start(at: now)
@@ -141,7 +141,7 @@ struct MachineBench {
         return machine.state == state
     }
 
-    /// The plain answer; for a step and for the thaw, `froze` and `thawed` of all that it means.
+    /// The plain answer; for a step and for the thaw, `froze` and `thawed` of all filesystems.
     private func answer() -> RequestEvent? {
         for effect in effects {
             switch effect {
