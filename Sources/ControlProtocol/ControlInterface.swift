@@ -86,7 +86,8 @@ public enum ControlInterface {
         # Thaws what Freeze froze, and with `force` whatever is frozen: then its owner's backup is lost. With `request`
         # only that one; if it is over, the answer is ConsistencyLost. `failure`: why the caller has no snapshot; the
         # request is on record as failed then. `hooks_only`: thaws a request with `freeze: false`, and no other.
-        method Thaw(force: ?bool, request: ?string, failure: ?string, hooks_only: ?bool) -> (request: ?string, dry_run: bool, reason: ?string)
+        method Thaw(force: ?bool, request: ?string, failure: ?string, hooks_only: ?bool)
+          -> (request: ?string, dry_run: bool, reason: ?string)
 
         # What needs attention has been seen by an admin: `hooks`.
         method Acknowledge() -> (hooks: []string)

@@ -7,7 +7,6 @@ import Hooks
 import LinuxCalls
 import LinuxSystem
 import Logging
-import Synchronization
 import SystemPackage
 
 /// Drives the request state machine: brings it what happens, and does what it wants done.
@@ -32,7 +31,7 @@ public final class Coordinator: @unchecked Sendable {
     let assessment = Assessment()
     let me = ProcessIdentity.current
     /// Nil if it is not wanted, or cannot be had.
-    var expeditedRCU: ExpeditedRCU?
+    let expeditedRCU: ExpeditedRCU?
     var channels: [any RequestChannel] = []
     /// How the channels are doing, by name.
     var channelStates: [String: DaemonStatus.Channel] = [:]
@@ -60,7 +59,7 @@ public final class Coordinator: @unchecked Sendable {
     /// - Throws: `CoordinatorError` if this machine cannot be served: not root, a bad run directory, no freezer.
     public init(
         configuration: Configuration, freezerExecutable: FilePath, isDryRun: Bool = false, logger: Logger,
-        isLogFile: Bool
+        isLogFile: Bool, paths: SystemPaths = .live
     ) throws(CoordinatorError) {
         // Before the first system call that would be refused: its error would not name the cause.
         guard geteuid() == 0 else { throw .notRoot }
@@ -89,7 +88,7 @@ public final class Coordinator: @unchecked Sendable {
         history = HistoryFile(inStateDirectory: configuration.paths.state, heldIn: runDirectory.path)
         attentionFile = AttentionFile(
             inStateDirectory: configuration.paths.state, heldIn: runDirectory.path)
-        expeditedRCU = configuration.freeze.expeditedRCU == .on ? ExpeditedRCU() : nil
+        expeditedRCU = configuration.freeze.expeditedRCU == .on ? ExpeditedRCU(paths: paths) : nil
         freezer = FreezerSupervisor(executable: freezerExecutable, mailbox: mailbox)
         var policy = RequestPolicy(configuration)
         policy.isDryRun = isDryRun

@@ -7,7 +7,7 @@ extension LogNote {
         let name = "request \(record.id) of \(record.channel)"
         switch record.result {
         case .succeeded where record.isDryRun:
-            self.init(.info, "\(name) was rehearsed (dry run): \(Self.rehearsal(record))", record.fields)
+            self.init(.info, "\(name) was a dry run: \(Self.dryRunDetails(record))", record.fields)
         case .succeeded where !record.options.freezes:
             self.init(.info, "\(name) succeeded: hooks were called, and nothing was frozen", record.fields)
         case .succeeded:
@@ -33,7 +33,7 @@ extension LogNote {
         return DurationText.text(closed - opened)
     }
 
-    private static func rehearsal(_ record: RequestRecord) -> String {
+    private static func dryRunDetails(_ record: RequestRecord) -> String {
         let counts = FilesystemAction.allCases.map { action in
             "\(record.filesystems.count { $0.planned.action == action }) to \(action.rawValue)"
         }

@@ -127,7 +127,7 @@ public final class FreezerService {
         request?.beginThaw()
         request?.advance(now: Moment.now)
         if request?.isSettled ?? true {
-            endSession()
+            endRequest()
         } else {
             isReleaseWanted = true
         }
@@ -135,7 +135,7 @@ public final class FreezerService {
 
     private var isReleaseWanted = false
 
-    private func endSession() {
+    private func endRequest() {
         report(.released)
         request = nil
     }
@@ -149,7 +149,7 @@ public final class FreezerService {
     private func flushOutbox() {
         if isReleaseWanted, request?.isSettled ?? true {
             isReleaseWanted = false
-            endSession()
+            endRequest()
         }
         guard !isDaemonGone else { return }
         while let report = outbox.first {

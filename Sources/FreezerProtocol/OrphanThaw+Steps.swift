@@ -1,7 +1,5 @@
 import FreezeCore
-import Glibc
 import LinuxCalls
-import Synchronization
 import SystemPackage
 
 extension OrphanThaw {
@@ -16,11 +14,11 @@ extension OrphanThaw {
     public static func inOrder(_ ledger: Ledger, _ thawOne: @escaping @Sendable (Int) -> Void) {
         let steps = Dictionary(grouping: ledger.superblocks.indices) { ledger.superblocks[$0].step }
         for (_, indices) in steps.sorted(by: { $0.key > $1.key }) {
-            thawLevel(indices, thawOne)
+            thawStep(indices, thawOne)
         }
     }
 
-    private static func thawLevel(_ indices: [Int], _ thawOne: @escaping @Sendable (Int) -> Void) {
+    private static func thawStep(_ indices: [Int], _ thawOne: @escaping @Sendable (Int) -> Void) {
         let done = try? Countdown(from: indices.count)
         var withoutThread: [Int] = []
         for index in indices {

@@ -83,7 +83,7 @@ extension Timeline {
     }
 
     /// What a dry run left undone.
-    var rehearsed: [String] {
+    var dryRunLists: [String] {
         guard record.isDryRun else { return [] }
         let filesystems = record.filesystems.filter { $0.action == "freeze" }.map(\.mountPoint)
         return section("Would freeze:", filesystems) + section("Would call:", record.listedHooks ?? [])

@@ -21,7 +21,8 @@ public struct Timeline: Sendable {
     /// The text, line by line.
     public var lines: [String] {
         let sections = [
-            header, table, failures, hookOutput, refusedHooks, rehearsed, notFrozen, unreachable, synced, skipped,
+            header, table, failures, hookOutput, refusedHooks, dryRunLists, notFrozen, unreachable, synced,
+            skipped,
             omission,
         ]
         return Array(sections.filter { !$0.isEmpty }.joined(separator: [""]))

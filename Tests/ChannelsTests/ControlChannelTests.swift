@@ -115,6 +115,45 @@ struct ControlChannelTests {
             ])
     }
 
+    @Test func `the options of a request reach the daemon as they are declared`() async throws {
+        let daemon = FakeDaemon()
+        let output = try await run(
+            """
+            reply("Freeze", mount_points=["/srv", "/my\\\\040data"], window_ms=1500)
+            reply("Freeze", hooks=False, rehearsal=True)
+            reply("Freeze", freeze=False)
+            reply("Thaw", hooks_only=True, request="r1", failure="no snapshot")
+            """, with: daemon)
+        #expect(output == ["exit status 0"])
+        #expect(
+            daemon.seen.update(\.self) == [
+                "control registered", "control freeze (of /srv, /my data; for 1.5 seconds)",
+                "control freeze (without hooks; rehearsal)", "hooks freeze (hooks only)", "hooks thaw",
+            ])
+    }
+
+    @Test func `options that contradict each other, or exceed a limit, are refused`() async throws {
+        let daemon = FakeDaemon()
+        let output = try await run(
+            """
+            for method, parameters in [
+                ("Freeze", {"mount_points": []}), ("Freeze", {"mount_points": ["srv"]}),
+                ("Freeze", {"mount_points": ["/" + str(i) for i in range(1001)]}),
+                ("Freeze", {"window_ms": 0}), ("Freeze", {"window_ms": -5}), ("Freeze", {"window_ms": 86400001}),
+                ("Freeze", {"hooks": False, "freeze": False}), ("Freeze", {"hold": True, "freeze": False}),
+                ("Thaw", {"force": True, "hooks_only": True}),
+            ]:
+                print(reply(method, **parameters)["parameters"]["parameter"])
+            """, with: daemon)
+        #expect(
+            output == [
+                "mount_points", "mount_points", "mount_points", "window_ms", "window_ms", "window_ms", "hooks",
+                "hold",
+                "force", "exit status 0",
+            ])
+        #expect(daemon.seen.update(\.self) == ["control registered"])
+    }
+
     @Test func `a call with what it cannot take is refused`() async throws {
         let output = try await run(
             """

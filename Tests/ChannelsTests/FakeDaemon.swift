@@ -27,6 +27,15 @@ final class FakeDaemon: DaemonInquiry {
         link.withLock { $0.channel = channel }
     }
 
+    private static func summary(_ options: FreezeOptions) -> String {
+        let words = [
+            options.mountPoints.map { "of " + $0.map(\.string).joined(separator: ", ") },
+            options.callsHooks ? nil : "without hooks", options.freezes ? nil : "hooks only",
+            options.window.map { "for \($0)" }, options.isRehearsal ? "rehearsal" : nil,
+        ]
+        return " (" + words.compactMap(\.self).joined(separator: "; ") + ")"
+    }
+
     // MARK: Inquiries
 
     func status(_ reply: @escaping @Sendable (DaemonStatus) -> Void) {
@@ -50,8 +59,8 @@ final class FakeDaemon: DaemonInquiry {
     func take(_ channel: ChannelID, _ event: ChannelEvent) {
         switch event {
         case .registered: note("\(channel) registered")
-        case .freeze(let operation, _):
-            note("\(channel) freeze")
+        case .freeze(let operation, let options):
+            note("\(channel) freeze" + (options == FreezeOptions() ? "" : Self.summary(options)))
             let isFirst = isFrozen.withLock { isFrozen in
                 defer { isFrozen = true }
                 return !isFrozen

@@ -24,6 +24,8 @@ final class CoordinatorBench {
     let observer = RecordingObserver()
     let freezer: FakeFreezer
     let notes = RecordedNotes()
+    /// The file in the place of the kernel's setting for RCU.
+    let setting: FilePath
     /// On a tmpfs, for the run directory.
     private let memory: ScratchTree
     /// For executable programs and trusted hooks.
@@ -41,10 +43,18 @@ final class CoordinatorBench {
         configuration.hooks.directory = programs.path
         configuration.freeze.expeditedRCU = .off
         try change(&configuration)
+        var paths = SystemPaths.live
+        paths.sysfs = memory.path
+        setting = memory.path.appending("kernel/rcu_expedited")
+        #expect(mkdir(memory.path.appending("kernel").string, 0o700) == 0)
+        let file = try FileDescriptor.open(
+            setting, .writeOnly, options: [.create, .closeOnExec], permissions: .ownerReadWrite)
+        try file.closeAfter { _ = try file.writeAll("0\n".utf8) }
         let notes = notes
         let logger = Logger(label: "test") { _ in RecordingHandler(notes: notes) }
         coordinator = try Coordinator(
-            configuration: configuration, freezerExecutable: freezer.executable, logger: logger, isLogFile: false)
+            configuration: configuration, freezerExecutable: freezer.executable, logger: logger, isLogFile: false,
+            paths: paths)
         coordinator.add(channel)
         coordinator.add(observer: observer)
         coordinator.handle(.recovered(nil))

@@ -40,7 +40,7 @@ import Testing
             action: .sync, reason: "")
     }
 
-    private func flush(by program: FilePath, isLast: Bool = false) throws -> Report {
+    private func flush(by program: FilePath) throws -> Report {
         let plan = FreezePlan(filesystems: [dataset("tank/data", 50), dataset("tank/logs", 51)])
         // A filesystem in memory, so that the flush writes nothing.
         let targets = try plan.filesystems.map {
@@ -51,7 +51,7 @@ import Testing
             mountTables: try MountTables(.own), unreachable: [])
         let report = try Report()
         FlushJob.start(
-            isLast ? plan.filesystems(.freeze) : plan.filesystems, in: opened, zpool: program,
+            plan.filesystems, in: opened, zpool: program,
             flushed: { report.add($0) }, takeNote: { report.add($0) }, finished: { report.finish() })
         return report
     }
@@ -90,11 +90,5 @@ import Testing
         try openDescriptor(gate, .writeOnly, options: .create, permissions: .ownerReadWrite).close()
         try #require(try await report.isFinished())
         #expect(report.results.map(\.device.minor) == [51, 50] && report.results.map(\.error) == [nil, nil])
-    }
-
-    @Test func `the last flush is only of what will be frozen`() async throws {
-        let report = try flush(by: "/usr/bin/false", isLast: true)
-        try #require(try await report.isFinished())
-        #expect(report.results == [] && report.notes == [])
     }
 }

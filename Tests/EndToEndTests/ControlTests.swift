@@ -104,6 +104,24 @@ extension EndToEnd {
             #expect(try rig.control("thaw").ending == .exited(0))
         }
 
+        @Test func `a rehearsal freezes, and is no backup anywhere`() throws {
+            let rig = try rig()
+            #expect(try rig.control("freeze", "--rehearsal").ending == .exited(0))
+            #expect(try FreezeProof.isFrozen("/"))
+            let thaw = try rig.control("thaw")
+            #expect(thaw.ending == .exited(0) && thaw.output.contains("rehearsal succeeded"), "\(thaw)")
+            try rig.waitUntilReleased()
+            let exec = try RunningProgram.run(
+                ScratchWorld.programs.appending("quiescectl"),
+                ["exec", "--rehearsal", "--config", rig.configuration.string, "--", "true"],
+                environment: rig.environment, within: .seconds(40))
+            #expect(exec.ending == .exited(0), "\(exec)")
+            for number in [1, 2] { #expect(try rig.record(number: number).rehearsal == true) }
+            try rig.waitUntilReleased()
+            #expect(try rig.status().lastGoodBackup == nil)
+            #expect(try rig.control("history").output.contains("rehearsal"))
+        }
+
         @Test func `Ctrl-C during freeze cancels, and the hooks are called for thaw`() throws {
             let rig = try rig(hooks: [
                 "10-slow": "echo $1${QUIESCE_RESULT:+ $QUIESCE_RESULT} >> $TRACE; [ $1 = thaw ] || sleep 60"

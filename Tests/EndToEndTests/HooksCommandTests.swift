@@ -319,6 +319,15 @@ extension EndToEnd {
             #expect(record.result == .failed && record.hooksOnly == true, "\(record)")
         }
 
+        @Test func `P3 thaw --force ends hooks freeze, and its hooks thaw fails`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks())
+            let freeze = try rig.control("hooks", "freeze", "--json")
+            let request = try JSONDecoder().decode(FreezeReply.self, from: Data(freeze.output.utf8)).request
+            #expect(try rig.control("thaw", "--force").ending == .exited(5))
+            #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw failed"])
+            #expect(try rig.control("hooks", "thaw", "--request", request).ending == .exited(5))
+        }
+
         @Test func `in a dry run hooks freeze fails, since the other agent takes a snapshot`() throws {
             let rig = try DaemonRig(hooks: Self.hooks(), isStarted: false)
             try rig.start("--dry-run")

@@ -29,14 +29,19 @@ final class ThawWatchdog: Sendable {
         return true
     }()
 
+    /// The watchdog of the test that runs in this task.
+    @TaskLocal static var current: ThawWatchdog?
+
+    private let limit: Duration
     private let condition = NSCondition()
-    private let state = Mutex((ended: false, barked: false))
+    private let state: Mutex<(ended: Bool, barked: Bool, deadline: ContinuousClock.Instant)>
 
     /// Starts to watch.
     init(over name: String, after limit: Duration) {
-        let deadline = ContinuousClock.now + limit
+        self.limit = limit
+        state = Mutex((false, false, .now + limit))
         Thread.detachNewThread { [self] in
-            while !waitForEnd(until: deadline) {
+            while !waitForEnd() {
                 state.withLock { $0.barked = true }
                 var standardError = StandardError()
                 let stuck = Self.watched.withLock { $0 }
@@ -48,9 +53,14 @@ final class ThawWatchdog: Sendable {
                     Thread.detachNewThread { _ = ioctl(descriptor, Self.thawRequest, 0) }
                 }
                 // A freeze that is stuck now can still come true later: again, until the test has ended.
-                if waitForEnd(until: .now + .seconds(1)) { break }
+                state.withLock { $0.deadline = .now + .seconds(1) }
             }
         }
+    }
+
+    /// Gives a test that repeats the same requests the whole limit for the next of them.
+    func restart() {
+        state.withLock { if !$0.barked { $0.deadline = .now + limit } }
     }
 
     /// Stops watching; whether it had to thaw.
@@ -64,15 +74,17 @@ final class ThawWatchdog: Sendable {
         }
     }
 
-    private func waitForEnd(until deadline: ContinuousClock.Instant) -> Bool {
+    /// Whether the test has ended before the deadline.
+    private func waitForEnd() -> Bool {
         condition.lock()
         defer { condition.unlock() }
-        while !state.withLock({ $0.ended }) {
+        while true {
+            let (isEnded, _, deadline) = state.withLock { $0 }
+            if isEnded { return true }
             let rest = deadline - .now
             if rest <= .zero { return false }
             _ = condition.wait(until: Date(timeIntervalSinceNow: rest / .seconds(1)))
         }
-        return true
     }
 
     /// FITHAW, `_IOWR('X', 120, int)` of `<linux/fs.h>`: Swift does not import function-like macros.
@@ -91,7 +103,7 @@ struct ThawWatchdogTrait: SuiteTrait, TestTrait, TestScoping {
         defer {
             if watchdog.end() { Issue.record("stuck: the watchdog had to thaw after \(limit)") }
         }
-        try await function()
+        try await ThawWatchdog.$current.withValue(watchdog) { try await function() }
     }
 }
 

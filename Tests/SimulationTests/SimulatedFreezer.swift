@@ -59,8 +59,8 @@ struct SimulatedFreezer {
     let steps: [Int]
     var freezeDeadline: Int64?
     var windowDeadline: Int64?
-    var remainingLevels: [Int]?
-    var currentLevel: Int?
+    var remainingSteps: [Int]?
+    var currentStep: Int?
     var since: Int64 = 0
     var isThawFinished = false
     /// When the last report and the last order arrive: both ways keep their order.
@@ -82,9 +82,9 @@ struct SimulatedFreezer {
 
     /// When `advance` is due although nothing happened.
     var nextDeadline: Int64? {
-        if remainingLevels != nil {
+        if remainingSteps != nil {
             if isThawFinished { return nil }
-            return currentLevel == nil ? since : since + 1_000_000_000
+            return currentStep == nil ? since : since + 1_000_000_000
         }
         if isEveryTargetFrozen { return windowDeadline }
         guard let freezeDeadline, let windowDeadline else { return nil }
@@ -122,7 +122,7 @@ extension Simulation {
     }
 
     private func freeze(_ step: Int, _ freezeDeadline: Moment, _ windowDeadline: Moment, freezer id: Int) {
-        guard freezers[id].remainingLevels == nil else {
+        guard freezers[id].remainingSteps == nil else {
             // It had given up before the order came: what it never began it says so about.
             for index in freezers[id].steps.indices where freezers[id].steps[index] == step {
                 report(.froze(index, result(.canceled)), from: id)
@@ -182,9 +182,9 @@ extension Simulation {
     // MARK: FITHAW
 
     func beginFreezerThaw(_ id: Int, cause: ThawCause?) {
-        guard freezers[id].remainingLevels == nil else { return }
+        guard freezers[id].remainingSteps == nil else { return }
         if let cause { report(.freezerThaws(cause), from: id) }
-        freezers[id].remainingLevels = Array(Set(freezers[id].steps)).sorted()
+        freezers[id].remainingSteps = Array(Set(freezers[id].steps)).sorted()
         freezers[id].since = now
         for index in freezers[id].phases.indices
         where freezers[id].phases[index] == .waiting || freezers[id].phases[index] == .freezing {
@@ -244,14 +244,14 @@ extension Simulation {
     func advanceFreezer(_ id: Int) {
         guard freezers[id].acts else { return }
         expire(id)
-        guard freezers[id].remainingLevels != nil, !freezers[id].isThawFinished else { return wakeFreezer(id) }
+        guard freezers[id].remainingSteps != nil, !freezers[id].isThawFinished else { return wakeFreezer(id) }
         while true {
-            if let current = freezers[id].currentLevel, now - freezers[id].since < 1_000_000_000,
+            if let current = freezers[id].currentStep, now - freezers[id].since < 1_000_000_000,
                 freezers[id].isThawing(step: current)
             {
                 break
             }
-            guard let next = freezers[id].remainingLevels?.popLast() else {
+            guard let next = freezers[id].remainingSteps?.popLast() else {
                 freezers[id].isThawFinished = true
                 report(.thawFinished, from: id)
                 break
@@ -259,14 +259,14 @@ extension Simulation {
             for index in freezers[id].steps.indices where freezers[id].steps[index] == next {
                 thawTarget(index, freezer: id)
             }
-            freezers[id].currentLevel = next
+            freezers[id].currentStep = next
             freezers[id].since = now
         }
         wakeFreezer(id)
     }
 
     private func expire(_ id: Int) {
-        guard freezers[id].remainingLevels == nil else { return }
+        guard freezers[id].remainingSteps == nil else { return }
         if let deadline = freezers[id].windowDeadline, now >= deadline {
             beginFreezerThaw(id, cause: .windowDeadline)
         } else if let deadline = freezers[id].freezeDeadline, now >= deadline, !freezers[id].isEveryTargetFrozen {

@@ -27,11 +27,18 @@ extension Simulation {
         let pause = random.oneIn(2) ? random.milliseconds(0, 100) : random.milliseconds(50, 2000)
         let isSlow = fails(.freezerDies, 6) || fails(.freezerSilent, 6)
         let delay = isSlow ? random.milliseconds(5000, 15_000) : 0
+        schedule(at: now + (faults.isEmpty ? 0 : pause), .freezerStarts(process: processCount))
         if fails(.freezerDies, 4) {
             schedule(at: now + pause, .freezerEnds(process: processCount))
         } else {
             schedule(at: now + (faults.isEmpty ? 0 : pause) + delay, .freezerIsReady(process: processCount))
         }
+    }
+
+    /// The start comes after a pause, and opens paths.
+    func freezerStarts(_ number: Int) {
+        guard isDaemonUp, process?.number == number else { return }
+        if machine.isWindowOpen { violate("P7", "a freezer is started in \(machine.state)") }
     }
 
     func freezerIsReady(_ number: Int) {

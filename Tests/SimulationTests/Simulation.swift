@@ -9,6 +9,7 @@ final class Simulation {
         case daemon(RequestEvent, life: Int)
         case report(RequestEvent, freezer: Int)
         case order(SimulatedFreezer.Order, freezer: Int)
+        case freezerStarts(process: Int)
         case freezerIsReady(process: Int)
         case freezerEnds(process: Int)
         case freezerConfirms(Int)
@@ -305,6 +306,7 @@ final class Simulation {
                 deliver(event)
             }
         case .order(let order, let id): obey(order, freezer: id)
+        case .freezerStarts(let number): freezerStarts(number)
         case .freezerIsReady(let number): freezerIsReady(number)
         case .freezerEnds(let number): freezerEnds(number)
         case .freezerConfirms(let id): freezerConfirms(id)

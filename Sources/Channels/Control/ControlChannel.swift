@@ -1,7 +1,6 @@
 import ControlProtocol
 import FreezeCore
 import LinuxCalls
-import Synchronization
 import SystemPackage
 import Varlink
 

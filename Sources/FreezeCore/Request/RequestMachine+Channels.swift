@@ -118,7 +118,6 @@ extension RequestMachine {
         }
         if rules(of: channel).endsWindowWithConnection {
             debts[channel] = nil
-            standIns.remove(channel)
         }
         if state == .idle || state == .thawHooks { emit(.reopenChannels) }
     }
@@ -225,7 +224,7 @@ extension RequestMachine {
         rules(of: waiting.channel).freezeAnswerLimit.map { waiting.received + ($0 - policy.longestFreeze) }
     }
 
-    /// When a FREEZE that is still being worked on is given up, so that its failure can be answered in time. Each step
+    /// When a FREEZE that is still being worked on is given up, so that its failure can be answered in time. Each state
     /// keeps its own budget, but replans and the wait for the request before add to their sum.
     var freezeLimit: Moment? {
         guard let request, request.freezeOperation != nil, request.failure == nil else { return nil }

@@ -27,7 +27,7 @@ extension RequestMachine {
         note(.warning, "the freezer ended (\(how)); it is started again")
         if state == .planning {
             freezerEndedWhilePlanning(how, wasReady: before != .starting)
-        } else if before != .killed, request?.options.freezes != false {
+        } else if before != .killed, !isHooksOnly {
             // The filesystems of a killed freezer were taken over at the kill. A request without a freeze has none.
             loseFreezer()
         }
@@ -57,9 +57,14 @@ extension RequestMachine {
     /// Starting a process opens paths: not in the window (P7). While a filesystem is stuck a successor may start, since
     /// every FREEZE fails until the filesystem is free.
     mutating func startWantedFreezer() {
-        guard isFreezerWanted, !isWindowOpen, state != .stopped else { return }
+        guard isFreezerWanted, !isWindowOpen, state != .stopped, !mayHoldSoon else { return }
         isFreezerWanted = false
         emit(.startFreezer)
+    }
+
+    /// The driver starts a successor after a pause, in which a request without a freeze can begin to hold.
+    private var mayHoldSoon: Bool {
+        isHooksOnly && (state == .freezeHooks || state == .sessionHooks)
     }
 
     // MARK: Channels

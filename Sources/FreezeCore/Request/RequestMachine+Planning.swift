@@ -85,7 +85,7 @@ extension RequestMachine {
         if !isAgain, let refused = hooks.first(where: { $0.refusal != nil && endsRequest($0) }) {
             return fail("hook \(refused.name) is refused: \(refused.refusal ?? "")", about: .hook(refused.name))
         }
-        if policy.isDryRun { return rehearse() }
+        if policy.isDryRun { return answerDryRun() }
         request?.preparation = .awaitingFreezer
         handOver()
     }
@@ -102,7 +102,7 @@ extension RequestMachine {
 
     /// The end of a dry run. Success would let a host take a snapshot of unfrozen filesystems, so FREEZE of such a host
     /// fails.
-    private mutating func rehearse() {
+    private mutating func answerDryRun() {
         guard let request, let hooks = request.planned?.hooks else { return }
         self.request?.record.listedHooks = hooks.filter { $0.refusal == nil }.map(\.name)
         // The level is the best that a backup could reach.

@@ -96,7 +96,7 @@ extension RequestMachine {
         flush(in: .flushingAgain)
     }
 
-    private var isHooksOnly: Bool { request?.options.freezes == false }
+    var isHooksOnly: Bool { request?.options.freezes == false }
 
     /// The hooks hold their applications, and another agent freezes.
     private mutating func hold() {

@@ -25,7 +25,7 @@ struct WriteHolderSearch: Sendable {
 extension RequestMachine {
     // MARK: Before freezing
 
-    /// Begins the search during a flush, as part of the flush's step: the flush ends when both are done.
+    /// Begins the search during a flush, as part of the flush's work: the flush ends when both are done.
     mutating func beginSearch(beside work: WorkID) {
         search = WriteHolderSearch(id: work, purpose: .beforeFreezing, limit: now + policy.writeHolderPatience)
         emit(.findWriteHolders(work, request?.targets ?? []))

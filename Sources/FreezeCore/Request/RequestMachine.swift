@@ -206,7 +206,8 @@ public struct RequestMachine: Sendable {
         case .freezeHooks, .sessionHooks, .thawHooks: hookTimedOut()
         case .freezing: freezeTimedOut()
         case .frozen, .holding: fail(windowExpired)
-        case .rehearsing: fail("THAW did not come within freeze.max_window")
+        case .rehearsing:
+            fail("THAW did not come within " + (hasShorterWindow ? "the request's window" : "freeze.max_window"))
         case .thawing: thawTimedOut()
         case .releasing: releaseTimedOut()
         case .recovering, .idle, .stopped: break
@@ -252,15 +253,17 @@ public struct RequestMachine: Sendable {
     /// The failure of a window that ended at its deadline.
     var windowExpired: String {
         let limit = DurationText.text(request?.maxWindow ?? policy.maxWindow)
+        let end = isHooksOnly ? "the hooks were called for thaw" : "everything was thawed"
+        let consequence = "\(end), the snapshot may be torn"
         // A window held by a connection is that of `quiescectl exec`, or of a similar program.
-        guard owner.map({ !rules(of: $0).endsWindowWithConnection }) ?? true else {
-            return "the command ran longer than the window, freeze.max_window (\(limit)): everything was "
-                + "thawed, the snapshot may be torn"
+        if let owner, rules(of: owner).endsWindowWithConnection {
+            let name = hasShorterWindow ? "the request's window" : "the window, freeze.max_window"
+            return "the command ran longer than \(name) (\(limit)): \(consequence)"
         }
-        if let window = request?.options.window, window < policy.maxWindow {
-            return
-                "THAW did not come within the request's window (\(limit)): everything was thawed, the snapshot may be torn"
-        }
-        return "THAW did not come within max_window (\(limit)): everything was thawed, the snapshot may be torn"
+        let name = hasShorterWindow ? "the request's window" : "max_window"
+        return "THAW did not come within \(name) (\(limit)): \(consequence)"
     }
+
+    /// Whether the request or the rules of its channel shorten `freeze.max_window`.
+    private var hasShorterWindow: Bool { request.map { $0.maxWindow < policy.maxWindow } ?? false }
 }

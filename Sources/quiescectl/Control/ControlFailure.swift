@@ -78,7 +78,9 @@ enum ControlFailure: ActionableError {
         case .endUnknown(_, isForced: false): "See why it ended: journalctl -u quiesced."
         case .misunderstood: "Let both be of one version."
         case .refused(.busy, _): "Try again later; quiescectl status tells what it does."
-        case .refused(.notOwner, _): "To end it all the same, and lose that backup: quiescectl thaw --force."
+        case .refused(.notOwner, _):
+            "To end it all the same, and lose that backup: quiescectl thaw --force. A request of hooks freeze ends with "
+                + "quiescectl hooks thaw."
         case .refused(.consistencyLost, _): "Do not trust what was taken in this window; begin again."
         case .refused(.nothingFrozen, _), .cancelled: nil
         case .refused(.failed, let parameters): parameters.request.map { "What it did: quiescectl show \($0)." }

@@ -1,9 +1,5 @@
 import ArgumentParser
-import Configuration
 import ControlProtocol
-import FreezeCore
-import LinuxCalls
-import Presentation
 
 /// `quiescectl freeze`: a request by hand.
 struct FreezeCommand: ParsableCommand {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import ControlProtocol
-import FreezeCore
 
 /// `quiescectl hooks freeze`: the hooks, for another agent that freezes.
 struct HooksFreezeCommand: ParsableCommand {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import ControlProtocol
-import FreezeCore
 
 /// `quiescectl hooks thaw`: ends a request of `hooks freeze`.
 struct HooksThawCommand: ParsableCommand {

@@ -33,6 +33,7 @@ extension EndToEnd {
         private func play(_ injury: KillInjury, _ places: [KillPlace]) throws {
             let scene = try KillScene()
             for place in places {
+                ThawWatchdog.current?.restart()
                 do {
                     try scene.play(injury, at: place)
                 } catch {

@@ -28,8 +28,13 @@ struct ChannelRulesTests {
 
     @Test func `P3 a second FREEZE of a host that began again fails, and the window is lost`() {
         var bench = Self.frozen(ChannelRules())
-        _ = bench.freeze(Self.agent)
+        let second = bench.freeze(Self.agent)
         #expect(bench.machine.state == .thawing)
+        bench.goOn(to: .idle)
+        #expect(bench.told(second)?.verdict == .failure)
+        #expect(bench.lastRecord?.result == .failed && bench.lastRecord?.isAnsweredWithSuccess == true)
+        let thaw = bench.thaw(Self.agent)
+        #expect(bench.told(thaw)?.detail.refusal == .lost)
     }
 
     @Test func `a THAW without a window succeeds where the rules say so`() {
@@ -49,11 +54,13 @@ struct ChannelRulesTests {
     }
 
     @Test func `without answer limits an operation waits as long as its request lasts`() {
+        for limit in [nil, Duration.seconds(1)] {
+            var bench = Self.frozen(ChannelRules(thawAnswerLimit: limit))
+            let thaw = bench.thaw(Self.agent)
+            bench.send(.timePassed(), after: .milliseconds(1001))
+            #expect(bench.told(thaw)?.verdict == (limit == nil ? nil : .failure))
+        }
         let rules = ChannelRules(freezeAnswerLimit: nil, thawAnswerLimit: nil)
-        var bench = Self.frozen(rules)
-        let thaw = bench.thaw(Self.agent)
-        bench.send(.timePassed(), after: .seconds(1))
-        #expect(bench.told(thaw) == nil)
         var waiting = MachineBench.request(of: Self.agent, in: .thawHooks, policy: Self.policy(rules)).0
         let freeze = waiting.freeze(Self.agent)
         waiting.send(.timePassed(), after: .seconds(3000))

@@ -160,4 +160,69 @@ struct FreezeOptionsTests {
         let next = bench.thaw(agent)
         #expect(bench.told(next)?.verdict == .success)
     }
+
+    // MARK: Flushes
+
+    @Test func `the last flush is only of filesystems to freeze, the others also of filesystems to flush`() throws
+    {
+        var bench = MachineBench()
+        let frozen = MachineBench.plan(steps: [0]).filesystems
+        let others = [FilesystemAction.sync, .skip].enumerated().map { index, action in
+            PlannedFilesystem(
+                device: DeviceNumber(major: 9, minor: UInt32(index)), mount: frozen[0].mount, action: action,
+                reason: "")
+        }
+        bench.plan = FreezePlan(filesystems: frozen + others)
+        bench.hooks = [PlannedHook(name: "10-a.session", kind: .session)]
+        _ = bench.freeze()
+        var flushed: [[FilesystemAction]] = []
+        for state in [RequestState.flushing, .flushingLast] {
+            bench.goOn(to: state)
+            for case .flush(_, let filesystems) in bench.effects { flushed.append(filesystems.map(\.action)) }
+        }
+        #expect(flushed == [[.freeze, .sync], [.freeze]])
+    }
+
+    @Test(arguments: [
+        (FreezeOptions(), "THAW did not come within max_window (60s): everything was thawed"),
+        (FreezeOptions(window: .seconds(5)), "THAW did not come within the request's window (5s): everything was"),
+        (
+            FreezeOptions(freezes: false),
+            "THAW did not come within max_window (60s): the hooks were called for thaw"
+        ),
+    ])
+    func `an expired window names its limit, and what was ended`(options: FreezeOptions, reason: String) {
+        var bench = MachineBench()
+        _ = bench.freeze(.control, options)
+        bench.goOn(to: options.freezes ? .frozen : .holding)
+        bench.waitForDeadline()
+        bench.goOn(to: .idle)
+        #expect(bench.lastRecord?.reason?.hasPrefix(reason) == true, "\(bench.lastRecord?.reason ?? "")")
+    }
+
+    @Test func `a held window with a shorter limit of its request names that limit`() {
+        var bench = MachineBench()
+        _ = bench.freeze(.hold(7), FreezeOptions(window: .seconds(5)))
+        bench.goOn(to: .frozen)
+        bench.waitForDeadline()
+        bench.goOn(to: .idle)
+        #expect(
+            bench.lastRecord?.reason?.hasPrefix("the command ran longer than the request's window (5s)") == true)
+    }
+
+    @Test func `P7 a freezer that ends before hooks hold is started again after the window only`() {
+        var bench = MachineBench()
+        bench.startsFreezer = false
+        _ = bench.freeze(.hooks, FreezeOptions(freezes: false))
+        bench.goOn(to: .freezeHooks)
+        let pending = bench.effects
+        bench.send(.freezerEnded(how: "killed"))
+        #expect(!bench.contains(.startFreezer))
+        bench.effects = pending
+        bench.goOn(to: .holding)
+        #expect(!bench.history.dropFirst(4).contains(.startFreezer))
+        let thaw = bench.thaw(.hooks)
+        #expect(bench.told(thaw)?.verdict == .success)
+        #expect(bench.effects.contains(.startFreezer))
+    }
 }

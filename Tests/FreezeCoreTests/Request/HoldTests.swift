@@ -11,13 +11,11 @@ struct HoldTests {
     func lost(state: RequestState) {
         var (bench, _) = MachineBench.request(of: Self.hold, in: state)
         let running = bench.work
-        bench.send(.registered(Self.hold, isStandIn: true))
         bench.send(.channelLost(Self.hold, reason: "the connection has ended"))
         #expect(bench.contains(.thaw) == WindowTests.window.contains(state))
         bench.end(running: running)
         #expect(bench.machine.state == .idle)
         #expect(bench.machine.debts.isEmpty)
-        #expect(bench.machine.standIns.isEmpty)
         // From the thaw hooks on the caller had its answer.
         #expect(bench.lastRecord?.result == (state == .thawHooks ? .succeeded : .failed))
         if state != .thawHooks {

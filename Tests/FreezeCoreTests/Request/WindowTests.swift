@@ -67,7 +67,7 @@ struct WindowTests {
         #expect(bench.effects.isEmpty)
         bench.send(.froze(1, bench.result()))
         guard case .freeze(step: 1, _, _)? = bench.effects.first else {
-            Issue.record("level 1 is not frozen: \(bench.effects)")
+            Issue.record("step 1 is not frozen: \(bench.effects)")
             return
         }
     }
@@ -103,7 +103,7 @@ struct WindowTests {
     }
 
     @Test("P6: steps that a plan leaves out are passed over")
-    func levelGaps() {
+    func stepGaps() {
         var bench = MachineBench()
         bench.plan = MachineBench.plan(steps: [1, 3])
         let freeze = bench.freeze()
@@ -352,7 +352,7 @@ struct WindowTests {
         }
     }
 
-    @Test("P7: unwritten memory is quoted, and read, before the window only", arguments: active)
+    @Test("P7: dirty memory is quoted for a flush only, and never in the window", arguments: active)
     func quotesMemory(state: RequestState) {
         let flushes: [RequestState] = [.flushing, .flushingAgain, .flushingLast]
         #expect(Self.bench(in: state).0.machine.quotesMemory == flushes.contains(state))
