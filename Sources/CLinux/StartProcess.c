@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -74,6 +75,15 @@ static bool close_others(int first, int report) {
     return close_range((unsigned)report + 1, ~0U, 0) == 0;
 }
 
+// False if the parent has ended or closed the report.
+static bool may_begin(int report) {
+    char byte;
+    ssize_t count;
+    do count = read(report, &byte, 1);
+    while (count < 0 && errno == EINTR);
+    return count == 1;
+}
+
 // In the child. Locks that other threads of the parent held stay locked in the copy of the memory, so the child makes
 // system calls only (signal-safety(7)), and allocates nothing.
 static _Noreturn void run(const struct clinux_program *program, int *descriptors, int report) {
@@ -101,12 +111,14 @@ static _Noreturn void run(const struct clinux_program *program, int *descriptors
     if (fresh && fresh->has_descriptor_limits
         && !set_descriptor_limits(fresh->soft_descriptor_limit, fresh->hard_descriptor_limit))
         goto failed;
+    // After close_others: the copy of another child's report would hide the end of the parent.
+    if (!may_begin(report)) _exit(127);
     step = clinux_start_program;
     execve(program->path, program->arguments, program->environment);
 failed:;
     struct failure failure = {.step = step, .error = errno};
     // Fails only without a reader.
-    ssize_t written = write(report, &failure, sizeof failure);
+    ssize_t written = send(report, &failure, sizeof failure, MSG_NOSIGNAL);
     (void)written;
     _exit(127);
 }
@@ -120,12 +132,12 @@ int clinux_start(const struct clinux_program *program, pid_t *process, int *pidf
     int descriptors[clinux_start_most_descriptors];
     for (int i = 0; i < program->descriptor_count; i++) descriptors[i] = program->descriptors[i];
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return -errno;
     // Above the numbers of the child's own descriptors.
-    int writing = fcntl(ends[1], F_DUPFD_CLOEXEC, clinux_start_most_descriptors);
+    int childs_end = fcntl(ends[1], F_DUPFD_CLOEXEC, clinux_start_most_descriptors);
     int error = errno;
     close(ends[1]);
-    if (writing < 0) {
+    if (childs_end < 0) {
         close(ends[0]);
         return -error;
     }
@@ -135,9 +147,9 @@ int clinux_start(const struct clinux_program *program, pid_t *process, int *pidf
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t child = make_child(pidfd);
     error = errno;
-    if (child == 0) run(program, descriptors, writing);
+    if (child == 0) run(program, descriptors, childs_end);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    close(writing);
+    close(childs_end);
     if (child < 0) {
         close(ends[0]);
         return -error;
@@ -145,6 +157,12 @@ int clinux_start(const struct clinux_program *program, pid_t *process, int *pidf
     *process = child;
     *report = ends[0];
     return 0;
+}
+
+void clinux_start_begin(int report) {
+    // Fails only if the child has ended, which the report tells.
+    ssize_t sent = send(report, "", 1, MSG_NOSIGNAL);
+    (void)sent;
 }
 
 int clinux_start_result(int report, int *step) {

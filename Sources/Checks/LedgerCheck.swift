@@ -39,6 +39,7 @@ enum LedgerCheck {
         let isOwnerAlive: Bool
         /// Mount points of what may still be frozen.
         let unsettled: [FilePath]
+        let owesHooks: Bool
     }
 
     static func finding(_ leftover: Leftover?) -> Finding {
@@ -46,10 +47,15 @@ enum LedgerCheck {
         let id = leftover.requestID
         if leftover.isOwnerAlive { return Finding(name, .ok, "Request \(id) is under way.") }
         guard !leftover.unsettled.isEmpty else {
+            if leftover.owesHooks {
+                return Finding(
+                    name, .warning,
+                    "Request \(id) was cut short; nothing of it is frozen, but hooks are owed their thaw.",
+                    nextStep: "Start quiesced, which calls them: `systemctl start quiesced`.")
+            }
             return Finding(
-                name, .warning,
-                "Request \(id) was cut short; nothing of it is frozen, but hooks are owed their thaw.",
-                nextStep: "Start quiesced, which calls them: `systemctl start quiesced`.")
+                name, .warning, "Request \(id) was cut short; nothing of it is frozen.",
+                nextStep: "Start quiesced, which puts the request on record: `systemctl start quiesced`.")
         }
         let names = leftover.unsettled.map(\.escaped).joined(separator: ", ")
         return Finding(
@@ -63,5 +69,6 @@ extension LedgerCheck.Leftover {
         requestID = ledger.requestID
         isOwnerAlive = ledger.daemon.isAlive
         unsettled = ledger.unsettled.map { ledger.superblocks[$0].mountPoint }
+        owesHooks = !ledger.hooksOwedThaw.isEmpty
     }
 }

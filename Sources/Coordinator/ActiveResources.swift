@@ -8,7 +8,9 @@ struct ActiveResources {
     let requestID: RequestID
     let channel: ChannelID
     let options: FreezeOptions
-    var opened: OpenedRequest?
+    var opened: OpenedRequest? {
+        didSet { oldValue?.withdraw() }
+    }
     /// The hooks of the first plan; a later plan of the same request keeps them.
     var hooks: [HookCandidate] = []
     /// What hooks are told is frozen: by the last plan that could be made.

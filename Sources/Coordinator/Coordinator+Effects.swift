@@ -14,6 +14,7 @@ extension Coordinator {
         switch effect {
         case .recover: recover()
         case .startFreezer: freezer.start()
+        case .pauseBeforeFreezer: mailbox.post(.event(.freezerDue), after: freezer.nextPause())
         case .killFreezer: freezer.kill()
         case .openChannels: openChannels()
         case .assess(let isFreezerReady): assess(isFreezerReady: isFreezerReady)

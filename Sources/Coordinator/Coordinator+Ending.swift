@@ -70,6 +70,7 @@ extension Coordinator {
         for ledger in [resources?.ledger, leftoverLedger].compactMap(\.self) where ledger.hooksOwedThaw.isEmpty {
             runDirectory.remove(ledger)
         }
+        resources?.opened = nil
         resources = nil
         leftoverLedger = nil
         command(.release)

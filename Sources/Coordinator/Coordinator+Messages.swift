@@ -21,7 +21,6 @@ extension Coordinator {
             if resources?.requestID == id { handle(.sessionEnded(index: index, run)) }
         case .freezerStarted(let life, let processID): freezer.started(life, processID: processID)
         case .freezerEnded(let life, let how): freezerEnded(life, how: how)
-        case .freezerDue: freezer.launch()
         case .takeOverDue(let id): if resources?.requestID == id { takeOverThaw() }
         case .recoveryDue: recover()
         case .leftover(let result): recovered(result)

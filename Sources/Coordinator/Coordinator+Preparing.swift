@@ -125,8 +125,6 @@ extension Coordinator {
             mailbox.post(.flushed(work, result))
         } takeNote: { text in
             mailbox.post(.note(LogNote(.warning, text)))
-        } finished: {
-            mailbox.post(.flushFinished(work))
         }
     }
 

@@ -14,26 +14,22 @@ enum FlushJob {
     ///   - zpool: The program that syncs a pool.
     ///   - flushed: Called once for each filesystem, on any thread.
     ///   - takeNote: Called with the details of an error.
-    ///   - finished: Called after the last flush.
     static func start(
         _ filesystems: [PlannedFilesystem], in opened: OpenedRequest, zpool: FilePath = ZFSPool.program,
-        flushed: @escaping @Sendable (FlushResult) -> Void, takeNote: @escaping @Sendable (String) -> Void,
-        finished: @escaping @Sendable () -> Void
+        flushed: @escaping @Sendable (FlushResult) -> Void, takeNote: @escaping @Sendable (String) -> Void
     ) {
-        let devices = Set(filesystems.map(\.device))
         let pools = ZFSPool.all(of: filesystems)
-        let targets = opened.targets.filter { devices.contains($0.filesystem.device) }
-        guard !targets.isEmpty, let remaining = try? Countdown(from: targets.count) else { return finished() }
-        for target in targets {
-            let pool = pools.first { $0.device == target.filesystem.device }
+        for filesystem in filesystems {
+            let pool = pools.first { $0.device == filesystem.device }
             let started = Moment.now
             let end: @Sendable (Errno?) -> Void = { error in
                 flushed(
                     FlushResult(
-                        device: target.filesystem.device, error: error, started: started,
-                        duration: Moment.now - started))
-                withExtendedLifetime(opened) {}
-                if remaining.step() { finished() }
+                        device: filesystem.device, error: error, started: started, duration: Moment.now - started))
+            }
+            guard let target = opened.targets.first(where: { $0.filesystem.device == filesystem.device }) else {
+                end(.badFileDescriptor)
+                continue
             }
             do throws(Errno) {
                 // A small stack is enough for one system call, but not for the start of a program.
@@ -43,7 +39,7 @@ enum FlushJob {
                     } catch {
                         return end(error)
                     }
-                    let problem = pool?.sync(by: zpool)
+                    let problem = opened.isWithdrawn ? nil : pool?.sync(by: zpool)
                     if let problem { takeNote(problem) }
                     end(problem.map { _ in .ioError })
                 }

@@ -17,7 +17,7 @@ final class FreezerSupervisor {
     private let mailbox: Mailbox
     private var life = FreezerLife(number: 0)
     private var socket: PacketSocket?
-    private var restartDelay = FreezerSupervisor.shortestDelay
+    private var pause = FreezerSupervisor.shortestPause
     private var startedAt = Moment.now
     /// Whether the end of the process is known.
     private var isOver = true
@@ -26,8 +26,8 @@ final class FreezerSupervisor {
     private(set) var process: ProcessHandle?
     private var record: HeldProcessRecord?
 
-    private static let shortestDelay = Duration.milliseconds(50)
-    private static let longestDelay = Duration.seconds(2)
+    private static let shortestPause = Duration.milliseconds(50)
+    private static let longestPause = Duration.seconds(2)
 
     init(executable: FilePath, mailbox: Mailbox) {
         self.executable = executable
@@ -39,17 +39,15 @@ final class FreezerSupervisor {
 
     // MARK: Life
 
-    /// Starts the freezer: the first time at once, later after a pause that grows with each early exit.
-    func start() {
-        if life.number == 0 { return launch() }
-        if Moment.now - startedAt > .seconds(60) { restartDelay = Self.shortestDelay }
-        let delay = restartDelay
-        restartDelay = min(restartDelay * 2, Self.longestDelay)
-        mailbox.post(.freezerDue, after: delay)
+    /// The pause before the next process, which grows with each early exit.
+    func nextPause() -> Duration {
+        if Moment.now - startedAt > .seconds(60) { pause = Self.shortestPause }
+        defer { pause = min(pause * 2, Self.longestPause) }
+        return pause
     }
 
     /// Starts a process, unless one runs.
-    func launch() {
+    func start() {
         guard isOver else { return }
         isOver = false
         life = FreezerLife(number: life.number + 1)

@@ -19,8 +19,6 @@ enum CoordinatorMessage: Sendable {
     case sessionEnded(RequestID, index: Int, HookRun)
     case freezerStarted(FreezerLife, processID: Int32)
     case freezerEnded(FreezerLife, how: String)
-    /// Time to start the freezer again.
-    case freezerDue
     /// Time to try again what there was no thread for.
     case takeOverDue(RequestID)
     case recoveryDue

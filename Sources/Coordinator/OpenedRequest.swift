@@ -2,6 +2,7 @@ import FreezeCore
 import Hooks
 import LinuxCalls
 import LinuxSystem
+import Synchronization
 import SystemPackage
 
 /// Everything of a request that is looked up by path, looked up once: from here on only descriptors are used.
@@ -18,6 +19,7 @@ final class OpenedRequest: Sendable {
     let mountTables: MountTables
     /// The `life` of each filesystem in no mount table at the time of the plan.
     private let unreachable: Set<UInt64>
+    private let withdrawn = Atomic(false)
 
     init(
         policy: PlanPolicy, plan: FreezePlan, freezes: Bool, hooks: [HookCandidate],
@@ -31,6 +33,12 @@ final class OpenedRequest: Sendable {
         self.mountTables = mountTables
         freezeTargets = OpenedFilesystem.all(of: freezes ? targets.filter { $0.filesystem.action == .freeze } : [])
     }
+
+    /// Whether the request has ended, or was planned again: a hanging flush that returns starts no program any more, since
+    /// the window of a later request may be open (P7).
+    var isWithdrawn: Bool { withdrawn.load(ordering: .acquiring) }
+
+    func withdraw() { withdrawn.store(true, ordering: .releasing) }
 
     /// On a thread of its own: the last descriptor of a filesystem that was unmounted meanwhile, or of a mount namespace
     /// that nobody is in any more, unmounts for good, and that waits for the device.

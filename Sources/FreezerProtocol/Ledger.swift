@@ -43,7 +43,7 @@ public final class Ledger: Sendable {
         superblocks = reader.superblocks
         hooks = reader.hooks
         options = FreezeOptions(
-            ledgerBits: mapping.load(at: LedgerLayout.Header.options), superblocks: reader.superblocks)
+            ledgerBits: mapping.load(at: LedgerLayout.Header.options), selection: reader.selection)
     }
 
     // MARK: Who
@@ -168,6 +168,7 @@ private struct LedgerReader {
     var bootID = ""
     var superblocks: [LedgerContents.Superblock] = []
     var hooks: [String] = []
+    var selection: [FilePath] = []
     private let mapping: SharedMapping
 
     /// Nil if anything points outside the file or makes no sense.
@@ -181,11 +182,12 @@ private struct LedgerReader {
             let hookCount = count(at: Header.hookCount, recordLength: LedgerLayout.Hook.length),
             LedgerLayout.text(superblocks: superblockCount, hooks: hookCount) <= size,
             let requestID = string(at: Header.requestID), let channel = string(at: Header.channel),
-            let bootID = string(at: Header.bootID)
+            let bootID = string(at: Header.bootID), let selection = text(at: Header.selection)
         else { return nil }
         self.requestID = requestID
         self.channel = channel
         self.bootID = bootID
+        self.selection = selection.split(separator: 0).map { Self.path($0) }
         for index in 0..<superblockCount {
             let record = LedgerLayout.superblock(index)
             guard let mountPoint = path(at: record + LedgerLayout.Superblock.mountPoint),
@@ -227,9 +229,13 @@ private struct LedgerReader {
 
     private func path(at offset: Int) -> FilePath? {
         guard let text = text(at: offset), !text.contains(0) else { return nil }
-        let terminated = text.map(CChar.init(bitPattern:)) + [0]
-        return terminated.withUnsafeBufferPointer { buffer in
-            buffer.baseAddress.map(FilePath.init(platformString:))
+        return Self.path(text)
+    }
+
+    /// - Parameter bytes: Without a NUL.
+    private static func path(_ bytes: Slice<UnsafeMutableRawBufferPointer>) -> FilePath {
+        (bytes.map(CChar.init(bitPattern:)) + [0]).withUnsafeBufferPointer { buffer in
+            buffer.baseAddress.map(FilePath.init(platformString:)) ?? ""
         }
     }
 }

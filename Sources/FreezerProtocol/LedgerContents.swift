@@ -23,7 +23,7 @@ public struct LedgerContents: Sendable {
 
     public let requestID: String
     public let channel: String
-    /// Kept of the options: whether the request freezes, whether it is a rehearsal, and whether it has a selection.
+    /// Kept of the options: whether the request freezes, whether it is a rehearsal, and the selection.
     public let options: FreezeOptions
     /// The life of the daemon that serves the request.
     public let daemon: ProcessIdentity

@@ -29,14 +29,15 @@ enum LedgerLayout {
         static let outcome = 96
         static let expeditesRCU = 104
         static let options = 112
-        static let length = 120
+        /// Mount points, each followed by a NUL; empty without a selection.
+        static let selection = 120
+        static let length = 136
     }
 
     /// The bits of the options.
     enum Option {
         static let freezesNothing: UInt64 = 1
         static let rehearsal: UInt64 = 2
-        static let selection: UInt64 = 4
     }
 
     enum Superblock {
@@ -86,6 +87,7 @@ struct LedgerEncoder {
         putText(Array(contents.requestID.utf8), at: Header.requestID)
         putText(Array(contents.channel.utf8), at: Header.channel)
         put(contents.options.ledgerBits, at: Header.options)
+        putText((contents.options.mountPoints ?? []).flatMap { $0.bytes + [0] }, at: Header.selection)
         for (index, superblock) in contents.superblocks.enumerated() {
             let record = LedgerLayout.superblock(index)
             put(
@@ -125,14 +127,12 @@ extension FreezeOptions {
     fileprivate var ledgerBits: UInt64 {
         typealias Option = LedgerLayout.Option
         return (freezes ? 0 : Option.freezesNothing) | (isRehearsal ? Option.rehearsal : 0)
-            | (mountPoints == nil ? 0 : Option.selection)
     }
 
-    /// - Parameter superblocks: The superblocks to freeze, which are those of the selection if the request has one.
-    init(ledgerBits: UInt64, superblocks: [LedgerContents.Superblock]) {
+    init(ledgerBits: UInt64, selection: [FilePath]) {
         typealias Option = LedgerLayout.Option
         self.init(
-            mountPoints: ledgerBits & Option.selection == 0 ? nil : superblocks.map(\.mountPoint),
-            freezes: ledgerBits & Option.freezesNothing == 0, isRehearsal: ledgerBits & Option.rehearsal != 0)
+            mountPoints: selection.isEmpty ? nil : selection, freezes: ledgerBits & Option.freezesNothing == 0,
+            isRehearsal: ledgerBits & Option.rehearsal != 0)
     }
 }

@@ -66,6 +66,8 @@ extension HookCall {
 
     /// With a new session: a process group, and no terminal. A client of another user could type into the terminal of
     /// root (TIOCSTI).
+    ///
+    /// The process is told to the owner of the call before the hook begins: after a crash the hook can be ended.
     func start(
         _ program: FilePath, _ environment: HookEnvironment, _ streams: HookStreams
     ) throws(StartRefusal) -> ChildProcess {
@@ -76,7 +78,11 @@ extension HookCall {
                     program, arguments: [program.string, argument], environment: environment.rows, directory: "/",
                     hasOwnSession: true, inheritance: .nothing),
                 descriptors: [streams.input, streams.output.writeEnd, streams.output.writeEnd], until: deadline,
-                cancellation: cancellation)
+                cancellation: cancellation
+            ) { process in
+                if let identity = ProcessIdentity(of: process) { onStart(identity) }
+                StopPoint.reach("starting a hook")
+            }
         } catch {
             streams.closeOurEnds()
             throw refusal(error)

@@ -10,7 +10,7 @@ public final class HookCall: Sendable {
     /// The start of the timeout.
     let called: Moment
     let cancellation: WakeUp
-    private let onStart: @Sendable (ProcessIdentity) -> Void
+    let onStart: @Sendable (ProcessIdentity) -> Void
     private let completion: @Sendable (HookRun, HeldSession?) -> Void
     private let sessionEnded: @Sendable (HookRun) -> Void
 
@@ -49,7 +49,6 @@ public final class HookCall: Sendable {
             let streams = try makeStreams()
             let started = Moment.now
             let process = try start(program, environment, streams)
-            if let identity = ProcessIdentity(of: process.processID) { onStart(identity) }
             let observation = supervise(process, streams, environment, started: started)
             wasReady = observation.wasReady
             // A process that hangs in the kernel is reaped later. The request does not wait.

@@ -15,6 +15,9 @@ public struct ChildProcess: Sendable {
         case signalled(CInt)
     }
 
+    /// A program whose own parent ignored SIGCHLD inherits that, and its children leave no exit status (wait(2)).
+    private static let keepsExitStatuses: Void = { _ = signal(SIGCHLD, SIG_DFL) }()
+
     /// Starts a program, with default dispositions for all signals and no blocked signal. Returns after execve(2).
     ///
     /// The execve(2) of a program on a dead disk hangs in the kernel. At the deadline, or at the cancellation, the child
@@ -24,12 +27,17 @@ public struct ChildProcess: Sendable {
     ///   - descriptors: The child's descriptors 0, 1, …; 16 at most. The child inherits no other descriptor.
     ///   - deadline: nil for no limit.
     ///   - cancellation: Borrowed; nil for none.
+    ///   - beforeProgram: Called with the number of the process, before execve(2). If the caller dies during the call, the
+    ///     program does not begin.
     public static func start(
         _ program: Program, descriptors: [FileDescriptor], until deadline: Moment? = nil,
-        cancellation: WakeUp? = nil
+        cancellation: WakeUp? = nil, beforeProgram: (pid_t) -> Void = { _ in }
     ) throws(StartFailure) -> ChildProcess {
+        _ = keepsExitStatuses
         let (child, report) = try make(program, descriptors)
         defer { try? report.close() }
+        beforeProgram(child.processID)
+        clinux_start_begin(report.rawValue)
         let interests: [(descriptor: FileDescriptor?, events: PollEvents)] = [
             (report, .readable), (cancellation?.descriptor, .readable),
         ]

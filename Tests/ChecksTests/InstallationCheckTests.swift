@@ -164,11 +164,15 @@ import Testing
     }
 
     @Test func aRequestThatWasCutShortIsTold() {
-        func check(alive: Bool, _ unsettled: [FilePath]) -> Finding {
-            LedgerCheck.finding(.init(requestID: "r1", isOwnerAlive: alive, unsettled: unsettled))
+        func check(alive: Bool, _ unsettled: [FilePath], owesHooks: Bool = false) -> Finding {
+            LedgerCheck.finding(
+                .init(requestID: "r1", isOwnerAlive: alive, unsettled: unsettled, owesHooks: owesHooks))
         }
         #expect(check(alive: true, ["/"]).verdict == .ok)
-        #expect(check(alive: false, []).verdict == .warning)
+        let session = check(alive: false, [])
+        #expect(session.verdict == .warning && !session.statement.contains("hooks"))
+        let owed = check(alive: false, [], owesHooks: true)
+        #expect(owed.verdict == .warning && owed.statement.contains("hooks are owed their thaw"))
         let frozen = check(alive: false, ["/srv", "/"])
         #expect(frozen.verdict == .error && frozen.statement.contains("/srv, /"))
         #expect(frozen.nextStep == "Run `quiescectl recover`.")

@@ -14,19 +14,20 @@ import Testing
     private final class Report: Sendable {
         private let flushed = Mutex<[FlushResult]>([])
         private let taken = Mutex<[String]>([])
-        private let finished: WakeUp
-
-        init() throws(Errno) { finished = try WakeUp() }
 
         var results: [FlushResult] { flushed.withLock { $0 } }
         var notes: [String] { taken.withLock { $0 } }
 
         func add(_ result: FlushResult) { flushed.withLock { $0.append(result) } }
         func add(_ note: String) { taken.withLock { $0.append(note) } }
-        func finish() { finished.signal() }
 
-        func isFinished(within limit: Duration = .seconds(30)) async throws -> Bool {
-            try await blocking { !pollOne(self.finished.descriptor, events: .readable, atMost: limit).isEmpty }
+        /// Waits for a number of results.
+        func has(_ count: Int, within limit: Duration = .seconds(30)) async throws -> Bool {
+            let deadline = ContinuousClock.now + limit
+            while results.count < count, ContinuousClock.now < deadline {
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            return results.count >= count
         }
     }
 
@@ -40,7 +41,7 @@ import Testing
             action: .sync, reason: "")
     }
 
-    private func flush(by program: FilePath) throws -> Report {
+    private func flush(by program: FilePath, isWithdrawn: Bool = false) throws -> Report {
         let plan = FreezePlan(filesystems: [dataset("tank/data", 50), dataset("tank/logs", 51)])
         // A filesystem in memory, so that the flush writes nothing.
         let targets = try plan.filesystems.map {
@@ -49,10 +50,11 @@ import Testing
         let opened = OpenedRequest(
             policy: PlanPolicy(), plan: plan, freezes: true, hooks: [], targets: targets,
             mountTables: try MountTables(.own), unreachable: [])
-        let report = try Report()
+        if isWithdrawn { opened.withdraw() }
+        let report = Report()
         FlushJob.start(
-            plan.filesystems, in: opened, zpool: program,
-            flushed: { report.add($0) }, takeNote: { report.add($0) }, finished: { report.finish() })
+            plan.filesystems, in: opened, zpool: program, flushed: { report.add($0) }, takeNote: { report.add($0) }
+        )
         return report
     }
 
@@ -61,11 +63,28 @@ import Testing
         succeeds: Bool
     ) async throws {
         let report = try flush(by: succeeds ? "/usr/bin/true" : "/usr/bin/false")
-        try #require(try await report.isFinished())
+        try #require(try await report.has(2))
         let results = report.results.sorted { $0.device < $1.device }
         #expect(results.map(\.device.minor) == [50, 51])
         #expect(results.map(\.error) == [succeeds ? nil : .ioError, nil])
         #expect(report.notes.count { $0.hasPrefix("/usr/bin/false sync tank: ") } == (succeeds ? 0 : 1))
+    }
+
+    @Test func `P7 the flush of a request that has ended starts no zpool`() async throws {
+        let report = try flush(by: "/usr/bin/false", isWithdrawn: true)
+        try #require(try await report.has(2))
+        #expect(report.notes.isEmpty)
+    }
+
+    @Test func `P2 a filesystem that was not opened is reported as not flushed`() async throws {
+        let plan = FreezePlan(filesystems: [dataset("tank/data", 50)])
+        let opened = OpenedRequest(
+            policy: PlanPolicy(), plan: plan, freezes: true, hooks: [], targets: [],
+            mountTables: try MountTables(.own), unreachable: [])
+        let report = Report()
+        FlushJob.start(
+            plan.filesystems, in: opened, flushed: { report.add($0) }, takeNote: { report.add($0) })
+        #expect(report.results.map(\.error) == [.badFileDescriptor])
     }
 
     @Test func `P9 while its pool hangs a filesystem is not flushed, so that the error has a name`() async throws {
@@ -81,14 +100,11 @@ import Testing
         try file.close()
 
         let report = try flush(by: program)
-        let deadline = ContinuousClock.now + .seconds(30)
-        while report.results.isEmpty, ContinuousClock.now < deadline {
-            try await Task.sleep(for: .milliseconds(1))
-        }
-        #expect(try await !report.isFinished(within: .milliseconds(300)))
+        try #require(try await report.has(1))
+        #expect(try await !report.has(2, within: .milliseconds(300)))
         #expect(report.results.map(\.device.minor) == [51])
         try openDescriptor(gate, .writeOnly, options: .create, permissions: .ownerReadWrite).close()
-        try #require(try await report.isFinished())
+        try #require(try await report.has(2))
         #expect(report.results.map(\.device.minor) == [51, 50] && report.results.map(\.error) == [nil, nil])
     }
 }

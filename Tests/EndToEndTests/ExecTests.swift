@@ -163,6 +163,16 @@ extension EndToEnd {
             #expect(result.errors.contains("standard output: it cannot be written"))
         }
 
+        @Test func `P3 the exit status of a command is known, also if the caller ignores SIGCHLD`() throws {
+            let rig = try rig()
+            let quiescectl = ScratchWorld.programs.appending("quiescectl")
+            let result = try RunningProgram.run(
+                "sh",
+                ["-c", "trap '' CHLD; exec \(quiescectl) exec --config \(rig.configuration) -- sh -c 'exit 7'"])
+            #expect(result.ending == .exited(7))
+            #expect(try rig.record().reason == "the command exited with status 7")
+        }
+
         @Test func `P7 why a command cannot be run is told after the thaw`() throws {
             let rig = try rig()
             let program = "/run/program-without-interpreter"

@@ -405,6 +405,42 @@ extension EndToEnd {
             }
         }
 
+        @Test(arguments: ["qemu-guest-agent", "vmware-tools"])
+        func `P3 a freeze that is refused keeps no adapter from ending the window before`(name: String) throws {
+            let rig = try DaemonRig(hooks: Self.hooks())
+            let adapter = Self.shipped.appending("adapters").appending(name)
+            func run(_ word: String) throws -> RunningProgram.Ending {
+                try RunningProgram.run(adapter, [word], within: .seconds(30)).ending
+            }
+            try withDefaults(rig) { () throws in
+                #expect(try run("freeze") == .exited(0))
+                #expect(try run("freeze") == .exited(4))
+                #expect(try run("thaw") == .exited(0))
+                #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw ok"])
+                // QEMU's agent calls for thaw after a freeze that failed, VMware's tools do not.
+                #expect(try run("thaw") == .exited(name == "vmware-tools" ? 1 : 0))
+                // The window was over: what was copied in it may be torn.
+                #expect(try run("freeze") == .exited(0))
+                #expect(try rig.control("thaw", "--force").ending == .exited(5))
+                #expect(try run("thaw") == .exited(5))
+            }
+        }
+
+        @Test(arguments: ["qemu-guest-agent", "vmware-tools"])
+        func `P4 an agent that ends its adapter ends the freeze`(name: String) throws {
+            let rig = try DaemonRig(hooks: [
+                "10-slow": "echo \"10 $1\" >> $TRACE; [ $1 = thaw ] || exec sleep 1000"
+            ])
+            try withDefaults(rig) {
+                let adapter = try RunningProgram(Self.shipped.appending("adapters").appending(name), ["freeze"])
+                try rig.waitForTrace("10 freeze")
+                adapter.send(SIGTERM)
+                #expect(try adapter.waitForExit(within: .seconds(30)) == .exited(1))
+                try rig.waitForTrace("10 thaw")
+                #expect(try rig.record().reason == "cancelled by the caller")
+            }
+        }
+
         @Test func `the adapter for VMware translates its words`() throws {
             let rig = try DaemonRig(hooks: Self.hooks())
             let round = ["10 freeze", "20 session", "20 released"]

@@ -37,6 +37,16 @@ struct SelectionTests {
         #expect(error?.description.hasPrefix(problem) == true, "\(String(describing: error))")
     }
 
+    @Test func `P2 a mount point of a container's namespace is not selected`() throws {
+        var fixture = try StorageFixture.everything()
+        let container = MountNamespace(inode: 4026532001, processID: 1234, command: "postgres")
+        try fixture.mount("/data", "ext4", "8:49", in: container)
+        let error = #expect(throws: PlanError.self) { try fixture.plan(Self.policy("/data")) }
+        #expect(
+            error?.description.hasPrefix("/data: is selected, but is no mount point.") == true,
+            "\(String(describing: error))")
+    }
+
     @Test func `P2 exclude wins over a selection`() throws {
         var policy = Self.policy("/srv")
         policy.exclude = [try FilesystemSelector(parsing: "/srv"), try FilesystemSelector(parsing: "/srv/public")]

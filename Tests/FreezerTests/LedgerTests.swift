@@ -67,7 +67,7 @@ import Testing
 
     @Test(arguments: [
         FreezeOptions(), FreezeOptions(freezes: false), FreezeOptions(isRehearsal: true),
-        FreezeOptions(mountPoints: ["/mnt/0"]),
+        FreezeOptions(mountPoints: ["/mnt/0"]), FreezeOptions(mountPoints: ["/srv", "/mnt/ü b"], freezes: false),
     ])
     func `P2 what a request was for is kept over a crash`(options: FreezeOptions) throws {
         let contents = LedgerContents(

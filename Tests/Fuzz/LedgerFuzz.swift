@@ -51,8 +51,15 @@ struct LedgerFuzz: ParserFuzz {
                 step: random.oneIn(9) ? .max : random.below(4))
         }
         return LedgerContents(
-            requestID: random.one(of: texts), channel: random.one(of: texts), daemon: life(&random),
+            requestID: random.one(of: texts), channel: random.one(of: texts), options: options(&random),
+            daemon: life(&random),
             superblocks: superblocks, hooks: random.list(atMost: 5) { $0.one(of: texts) })
+    }
+
+    private func options(_ random: inout SplitMix64) -> FreezeOptions {
+        FreezeOptions(
+            mountPoints: random.oneIn(2) ? nil : ["/srv", "/mnt/ü\u{1B}"], freezes: random.oneIn(2),
+            isRehearsal: random.oneIn(2))
     }
 
     private func life(_ random: inout SplitMix64) -> ProcessIdentity {

@@ -44,6 +44,25 @@ extension RunningHooksTests {
             return String(decoding: text, as: UTF8.self)
         }
 
+        // MARK: Before the program
+
+        @Test func `P4 the program begins only after the caller knows the process`() throws {
+            let trace = scratch.hooks.appending("trace")
+            var known: pid_t?
+            let child = try ChildProcess.start(
+                program("/bin/sh", ["-c", "echo begun > \(trace)"]),
+                descriptors: [.standardInput, .standardOutput, .standardError]
+            ) { process in
+                known = process
+                // Longer than a shell takes to begin.
+                usleep(50_000)
+                #expect(access(trace.string, F_OK) != 0)
+            }
+            #expect(known == child.processID)
+            #expect(child.waitForEnd() == .exited(status: 0))
+            #expect(access(trace.string, F_OK) == 0)
+        }
+
         // MARK: Failed steps
 
         private func failure(

@@ -214,7 +214,7 @@ extension Simulation {
         case .thaw, .verify:
             if isRCUExpedited { violate("RCU", "grace periods are still expedited at \(effect)") }
         case .checkMounts: inspectQuiet(effect)
-        case .recover, .expediteRCU, .pollMounts, .cancelHook, .note, .keepAttention: break
+        case .recover, .pauseBeforeFreezer, .expediteRCU, .pollMounts, .cancelHook, .note, .keepAttention: break
         }
     }
 

@@ -7,6 +7,7 @@ extension Simulation {
         switch effect {
         case .recover: recover()
         case .startFreezer: startFreezer()
+        case .pauseBeforeFreezer: pauseBeforeFreezer()
         case .killFreezer:
             process?.isKilled = true
             freezerDies()
@@ -178,7 +179,6 @@ extension Simulation {
 
     private func flush(_ work: WorkID, _ filesystems: [PlannedFilesystem]) {
         if fails(.userHolds, 3) { writerBegins(on: random.below(superblocks.count), after: 0) }
-        var end = now
         for filesystem in filesystems {
             let chances = scenario.policy.flushTimeout > .seconds(60) ? 2 : 12
             let delay = fails(.workHangs, chances) ? hangs(30, 310) : random.milliseconds(0, 2000)
@@ -186,9 +186,7 @@ extension Simulation {
             let flushed = FlushResult(
                 device: filesystem.device, error: error, started: Moment(nanoseconds: now), duration: .zero)
             schedule(at: now + delay, .daemon(.flushed(work, flushed), life: life))
-            end = max(end, now + delay)
         }
-        schedule(at: end, .daemon(.flushFinished(work), life: life))
     }
 
     func mountsAreRead(_ work: WorkID) {

@@ -21,24 +21,25 @@ struct SimulatedProcess {
 extension Simulation {
     // MARK: Life
 
+    func pauseBeforeFreezer() {
+        let pause = random.oneIn(2) ? random.milliseconds(0, 100) : random.milliseconds(50, 2000)
+        schedule(at: now + pause, .daemon(.freezerDue, life: life))
+    }
+
+    private var isFreezerPaused: Bool {
+        queue.contains { if case .daemon(.freezerDue, life) = $0.happening { true } else { false } }
+    }
+
     func startFreezer() {
         processCount += 1
         process = SimulatedProcess(number: processCount)
-        let pause = random.oneIn(2) ? random.milliseconds(0, 100) : random.milliseconds(50, 2000)
         let isSlow = fails(.freezerDies, 6) || fails(.freezerSilent, 6)
-        let delay = isSlow ? random.milliseconds(5000, 15_000) : 0
-        schedule(at: now + (faults.isEmpty ? 0 : pause), .freezerStarts(process: processCount))
+        let delay = isSlow ? random.milliseconds(5000, 15_000) : faults.isEmpty ? 0 : random.milliseconds(0, 100)
         if fails(.freezerDies, 4) {
-            schedule(at: now + pause, .freezerEnds(process: processCount))
+            schedule(at: now + random.milliseconds(0, 100), .freezerEnds(process: processCount))
         } else {
-            schedule(at: now + (faults.isEmpty ? 0 : pause) + delay, .freezerIsReady(process: processCount))
+            schedule(at: now + delay, .freezerIsReady(process: processCount))
         }
-    }
-
-    /// The start comes after a pause, and opens paths.
-    func freezerStarts(_ number: Int) {
-        guard isDaemonUp, process?.number == number else { return }
-        if machine.isWindowOpen { violate("P7", "a freezer is started in \(machine.state)") }
     }
 
     func freezerIsReady(_ number: Int) {
@@ -108,6 +109,7 @@ extension Simulation {
         switch effect {
         case .startFreezer:
             if process != nil { violate("P9", "a freezer is started beside another") }
+            if machine.isWindowOpen { violate("P7", "a freezer is started in \(machine.state)") }
         case .killFreezer:
             coverage.note(.freezerReplaced)
             let request = process?.request.map { freezers[$0] }
@@ -152,7 +154,7 @@ extension Simulation {
 
     func inspectPreparation(_ machine: RequestMachine) {
         guard isDaemonUp else { return }
-        if process == nil, !machine.isWindowOpen, machine.state != .stopped {
+        if process == nil, !isFreezerPaused, !machine.isWindowOpen, machine.state != .stopped {
             violate("P9", "no freezer is started in \(machine.state.rawValue)")
         }
         if isRecovered, hasFreezerReported, !areChannelsStarted, machine.shutdownReason == nil {

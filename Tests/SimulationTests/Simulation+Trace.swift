@@ -17,7 +17,7 @@ extension Simulation.Happening {
     /// Whether it has to wait while the daemon is stopped.
     var needsDaemon: Bool {
         switch self {
-        case .report, .freezerStarts, .freezerIsReady, .freezerEnds, .hostActs, .hostHangsUp, .channelGivesUp: true
+        case .report, .freezerIsReady, .freezerEnds, .hostActs, .hostHangsUp, .channelGivesUp: true
         default: life != nil
         }
     }
@@ -33,7 +33,7 @@ extension Simulation.Happening {
     /// Whether it would not be seen in the events that the machine gets.
     var isWorthTracing: Bool {
         switch self {
-        case .daemon, .report, .freezerStarts, .freezerIsReady, .freezerEnds, .hostActs, .isOpened, .mountsAreRead,
+        case .daemon, .report, .freezerIsReady, .freezerEnds, .hostActs, .isOpened, .mountsAreRead,
             .tasksAreRead,
             .hookEnds, .sessionEnds,
             .freezerWakes,

@@ -9,7 +9,6 @@ final class Simulation {
         case daemon(RequestEvent, life: Int)
         case report(RequestEvent, freezer: Int)
         case order(SimulatedFreezer.Order, freezer: Int)
-        case freezerStarts(process: Int)
         case freezerIsReady(process: Int)
         case freezerEnds(process: Int)
         case freezerConfirms(Int)
@@ -58,7 +57,7 @@ final class Simulation {
     var scenario: Scenario
     var faults: Faults
     var now: Int64 = 1_000_000_000
-    private var queue: [(at: Int64, sequence: Int, happening: Happening)] = []
+    var queue: [(at: Int64, sequence: Int, happening: Happening)] = []
     private var sequence = 0
     var blows: [(countdown: Int, blow: Blow)] = []
 
@@ -306,7 +305,6 @@ final class Simulation {
                 deliver(event)
             }
         case .order(let order, let id): obey(order, freezer: id)
-        case .freezerStarts(let number): freezerStarts(number)
         case .freezerIsReady(let number): freezerIsReady(number)
         case .freezerEnds(let number): freezerEnds(number)
         case .freezerConfirms(let id): freezerConfirms(id)

@@ -107,8 +107,10 @@ struct clinux_program {
     bool has_own_session;
     const struct clinux_inheritance *fresh;  // NULL: all attributes are inherited
 };
-// Makes the child. The report becomes readable after execve(2), or at a failure.
+// Makes the child, which waits for clinux_start_begin. The report becomes readable after execve(2), or at a failure.
 int clinux_start(const struct clinux_program *program, pid_t *process, int *pidfd, int *report);
+// Lets the child call execve(2). Without the call the child ends at the close of the report, or with the caller.
+void clinux_start_begin(int report);
 // Waits for the report: 0, or the negated errno of the step that failed. 0 also if the child was killed meanwhile.
 int clinux_start_result(int report, int *step);
 // Waits for the end of a child: its exit status, or the signal that ended it (waitpid(2)).

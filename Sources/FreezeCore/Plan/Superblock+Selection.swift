@@ -13,10 +13,11 @@ extension Superblock {
         }
     }
 
-    /// - Parameter selection: The selected mount points; nil for all filesystems.
+    /// - Parameter selection: The selected mount points, of the host's own mount namespace: a container may have another
+    ///   filesystem at the same path. nil for all filesystems.
     func isSelected(_ selection: [FilePath]?) -> Bool {
         guard let selection else { return true }
-        return mounts.contains { selection.contains($0.mountPoint) }
+        return mounts.contains { $0.namespace == nil && selection.contains($0.mountPoint) }
     }
 
     /// The selectors of `exclude` that drop the filesystem; empty if the filesystem stays in the plan.

@@ -84,7 +84,6 @@ struct ActiveRequest: Sendable {
     var thaws: [(mountPoint: FilePath, moment: Moment)] = []
     var isThawFinished = false
     var unflushed: [PlannedFilesystem] = []
-    var isFlushed = false
     /// As it was read last, before the first FIFREEZE.
     var memory: DirtyMemory?
     /// Of a good request of the previous instance, whose thaw hooks were cut short.

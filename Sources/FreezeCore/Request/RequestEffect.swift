@@ -2,8 +2,10 @@
 public enum RequestEffect: Hashable, Sendable {
     /// Thaw the filesystems of the previous instance, and end expedited RCU grace periods. Answered by `recovered`.
     case recover
-    /// Start the freezer; a successor after a pause. Answered by `freezerReady` or `freezerEnded`.
+    /// Start the freezer. Answered by `freezerReady` or `freezerEnded`.
     case startFreezer
+    /// The freezer has ended: a successor starts after a pause. Answered by `freezerDue`.
+    case pauseBeforeFreezer
     /// Kill the freezer, which does not answer. Answered by `freezerEnded`.
     case killFreezer
     /// Requests can come.

@@ -31,8 +31,8 @@ public enum RequestEvent: Hashable, Sendable {
     /// The ledger could not be written, or not be sent to the freezer. Not reported if the freezer has ended:
     /// `freezerEnded` follows then.
     case handOverFailed(WorkID, reason: String)
+    /// The answer to `flush`, once for each filesystem.
     case flushed(WorkID, FlushResult)
-    case flushFinished(WorkID)
     case memoryRead(DirtyMemory)
     case writeHoldersFound(WorkID, [WriteHolder])
     /// `allFrozen`: every word of the ledger says "frozen by this freezer". Only after `verify`.
@@ -52,6 +52,8 @@ public enum RequestEvent: Hashable, Sendable {
     /// `killFreezer` and `takeOverThaw`.
     /// `isByForce`: by the ledger, `quiescectl recover --force` has ended the request and killed the freezer.
     case freezerEnded(how: String, isByForce: Bool = false)
+    /// The pause before a successor is over.
+    case freezerDue
     /// Answer to `thaw`: the freezer was killed, and cannot exit because FIFREEZE hangs.
     case freezerHangs
     case froze(Int, TimedResult)

@@ -23,7 +23,7 @@ extension RequestMachine {
         if isByForce { recoveredByForce() }
         let before = freezer
         freezer = .starting
-        isFreezerWanted = true
+        emit(.pauseBeforeFreezer)
         note(.warning, "the freezer ended (\(how)); it is started again")
         if state == .planning {
             freezerEndedWhilePlanning(how, wasReady: before != .starting)
@@ -57,14 +57,9 @@ extension RequestMachine {
     /// Starting a process opens paths: not in the window (P7). While a filesystem is stuck a successor may start, since
     /// every FREEZE fails until the filesystem is free.
     mutating func startWantedFreezer() {
-        guard isFreezerWanted, !isWindowOpen, state != .stopped, !mayHoldSoon else { return }
+        guard isFreezerWanted, !isWindowOpen, state != .stopped else { return }
         isFreezerWanted = false
         emit(.startFreezer)
-    }
-
-    /// The driver starts a successor after a pause, in which a request without a freeze can begin to hold.
-    private var mayHoldSoon: Bool {
-        isHooksOnly && (state == .freezeHooks || state == .sessionHooks)
     }
 
     // MARK: Channels

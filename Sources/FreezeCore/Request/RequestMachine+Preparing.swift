@@ -19,10 +19,10 @@ extension RequestMachine {
             isLast ? $0.action == .freeze : $0.action != .skip
         }
         request?.unflushed = filesystems
-        request?.isFlushed = false
         let work = nextWork(for: isLast ? policy.freezeTimeout : policy.flushTimeout)
-        emit(.flush(work, filesystems))
+        if !filesystems.isEmpty { emit(.flush(work, filesystems)) }
         if !isLast { beginSearch(beside: work) }
+        if filesystems.isEmpty { everythingIsFlushed() }
     }
 
     mutating func flushed(_ result: FlushResult) {
@@ -36,18 +36,19 @@ extension RequestMachine {
             fail(
                 "\(mountPoint.escaped): flushing it failed: \(error); look at the kernel's log for errors of its device",
                 about: .filesystem(mountPoint))
+        } else if request?.unflushed.isEmpty == true {
+            everythingIsFlushed()
         }
     }
 
-    mutating func flushFinished() {
-        request?.isFlushed = true
+    private mutating func everythingIsFlushed() {
         // From here on the request waits only for the search, which has a limit of its own.
         if state != .flushingLast { deadline = nil }
         flushMayBeComplete()
     }
 
     mutating func flushMayBeComplete() {
-        guard request?.isFlushed == true, search == nil else { return }
+        guard request?.unflushed.isEmpty == true, search == nil else { return }
         switch state {
         case .flushing: startFreezeHooks()
         case .flushingAgain: checkMounts()
@@ -57,8 +58,8 @@ extension RequestMachine {
     }
 
     mutating func flushTimedOut() {
-        if request?.isFlushed == true { return fail("reading the mount table took too long") }
         let late = (request?.unflushed ?? []).map(\.mountPoint)
+        if late.isEmpty { return fail("reading the mount table took too long") }
         let names = late.map(\.escaped).joined(separator: ", ")
         let problem =
             state == .flushingLast

@@ -160,7 +160,6 @@ public struct RequestMachine: Sendable {
             if work == self.work { openingFailed(reason, plan, mountPoint) }
         case .handOverFailed(let work, let reason): if work == self.work { handOverFailed(reason) }
         case .flushed(let work, let result): if work == self.work { flushed(result) }
-        case .flushFinished(let work): if work == self.work { flushFinished() }
         case .memoryRead(let memory): request?.memory = memory
         case .writeHoldersFound(let work, let holders): if work == search?.id { writeHoldersFound(holders) }
         case .mountsChecked(let work, let change, let allFrozen):
@@ -172,6 +171,7 @@ public struct RequestMachine: Sendable {
         case .freezerPrepared: freezerPrepared()
         case .freezerRefused(let error): freezerRefused(error)
         case .freezerEnded(let how, let isByForce): freezerEnded(how, isByForce: isByForce)
+        case .freezerDue: isFreezerWanted = true
         case .freezerHangs: freezerHangs()
         case .froze(let index, let result): froze(index, result)
         case .freezerThaws(let cause): freezerThaws(cause)

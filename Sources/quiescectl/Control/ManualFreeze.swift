@@ -9,6 +9,7 @@ import SystemPackage
 struct ManualFreeze {
     let socket: FilePath
     let parameters: FreezeParameters
+    var requestFile: RequestFile?
     let output: OutputOption
 
     private var isHooksOnly: Bool { parameters.freeze == false }
@@ -32,9 +33,10 @@ struct ManualFreeze {
         }
         progress.frozen(reply.request)
         do {
+            try requestFile?.write(reply.request)
             try output.write(reply, orLines: lines(reply))
         } catch {
-            // A user without the output does not know that a thaw is due.
+            // A caller without the output does not know that a thaw is due.
             giveUp(reply, progress, connection, "the result of freeze could not be told")
             throw error
         }

@@ -18,14 +18,23 @@ struct HooksFreezeCommand: ParsableCommand {
 
             Examples:
               quiescectl hooks freeze && { take-snapshot; quiescectl hooks thaw; }
-              quiescectl hooks freeze --json
+              quiescectl hooks freeze --request-file /run/my-agent
             """)
+
+    @Option(
+        help: ArgumentHelp(
+            "Write the request's id to this file, for `hooks thaw --request-file`. A directory on a tmpfs, such as /run.",
+            valueName: "path"), completion: .file())
+    var requestFile: RequestFile?
 
     @OptionGroup var options: SocketOption
     @OptionGroup var output: OutputOption
 
     func run() throws {
         let parameters = FreezeParameters(freeze: false)
-        try ManualFreeze(socket: try options.path(), parameters: parameters, output: output).run()
+        try ManualFreeze(
+            socket: try options.path(), parameters: parameters, requestFile: requestFile, output: output
+        )
+        .run()
     }
 }

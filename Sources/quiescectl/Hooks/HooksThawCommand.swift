@@ -7,8 +7,8 @@ struct HooksThawCommand: ParsableCommand {
         commandName: "thaw",
         abstract: "End `quiescectl hooks freeze`: release the session hooks, and call the hooks for thaw.",
         discussion: """
-            For the scripts of other agents: see hooks/adapters. A script uses --request and the id that `hooks freeze` \
-            has printed, and only if `hooks freeze` has succeeded: else it could end the request of another script.
+            For the scripts of other agents: see hooks/adapters. A script names its request by --request-file, or by \
+            --request: else it could end the request of another script.
 
             Exit status: 0 the hooks held until now; 1 no hooks were held, or it could not be done; 2 wrong usage or \
             configuration; 3 quiesced cannot be reached; 5 a hook, the window, or quiesced was lost before: do not trust \
@@ -17,7 +17,7 @@ struct HooksThawCommand: ParsableCommand {
             Examples:
               quiescectl hooks thaw
               quiescectl hooks thaw --request 1799e7926fa00910
-              quiescectl hooks thaw --failed
+              quiescectl hooks thaw --failed --request-file /run/my-agent
             """)
 
     @Flag(help: "Tell the hooks that there is no good snapshot.")
@@ -29,10 +29,23 @@ struct HooksThawCommand: ParsableCommand {
             valueName: "id"))
     var request: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Thaw only the request that `hooks freeze --request-file` has written to this file, and remove the file.",
+            valueName: "path"), completion: .file())
+    var requestFile: RequestFile?
+
     @OptionGroup var options: SocketOption
     @OptionGroup var output: OutputOption
 
+    func validate() throws {
+        if request != nil, requestFile != nil {
+            throw ValidationError("Use either --request or --request-file.")
+        }
+    }
+
     func run() throws {
+        let request = try requestFile?.remove() ?? request
         let failure = failed ? "the other agent has no snapshot" : nil
         let parameters = ThawParameters(request: request, failure: failure, hooksOnly: true)
         try ManualThaw(socket: try options.path(), parameters: parameters, output: output).run()

@@ -11,6 +11,8 @@ final class TerminalProgram: @unchecked Sendable {
     private let lock = NSLock()
     private var screen = Data()
     private var ending: CInt?
+    /// Whether the last process has closed the terminal, and all output is read.
+    private var isClosed = false
 
     init(_ path: FilePath, _ arguments: [String], environment: [String: String]) throws {
         let (master, device) = try RawTerminal.makePair()
@@ -50,6 +52,7 @@ final class TerminalProgram: @unchecked Sendable {
                 }
             }
             close(terminal)
+            self?.noteClosed()
         }
     }
 
@@ -78,6 +81,8 @@ final class TerminalProgram: @unchecked Sendable {
 
     private func append(_ data: Data) { lock.withLock { screen.append(data) } }
 
+    private func noteClosed() { lock.withLock { isClosed = true } }
+
     /// Types text at the terminal.
     func type(_ text: String) throws { try master.writeAll(text.utf8) }
 
@@ -85,6 +90,8 @@ final class TerminalProgram: @unchecked Sendable {
         try wait(for: "\(wanted) on the terminal: \(text)", within: limit) { text.contains(wanted) }
     }
 
+    /// Returns once the output is read, too, unless another process keeps the terminal open.
+    ///
     /// - Returns: The exit status; 128 and the signal for a killed program.
     func waitForExit(within limit: Duration = .seconds(20)) throws -> CInt {
         try wait(for: "the end of the program in the terminal, which shows: \(text)", within: limit) {
@@ -93,6 +100,7 @@ final class TerminalProgram: @unchecked Sendable {
             ending = status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F
             return true
         }
+        try? wait(for: "the end of the output", within: .seconds(2)) { lock.withLock { isClosed } }
         return ending ?? -1
     }
 }

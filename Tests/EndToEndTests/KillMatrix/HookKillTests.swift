@@ -64,6 +64,22 @@ extension EndToEnd {
             try finish()
         }
 
+        @Test func `P4 a hook does not begin after the death of the daemon that was about to start the hook`()
+            throws
+        {
+            try rig.arm("starting a hook")
+            let answer = PendingAnswer(.freeze, of: rig.host)
+            try rig.waitForStop(of: rig.daemon.processIdentifier, at: "starting a hook")
+            rig.daemon.send(SIGKILL)
+            try rig.daemon.waitForExit()
+            #expect(try answer.value(within: .seconds(30)).status == .failure)
+            try rig.start()
+            // The call for thaw is in vain, which is better than none.
+            try rig.waitForTrace("10-first thaw failed")
+            #expect(try rig.traced() == ["10-first thaw failed"])
+            try finish()
+        }
+
         /// Its ledger is kept, since it is owed its thaw; told of it is once.
         @Test func `P4 a request whose hook has gone is recorded once, however often quiesced is started`() throws
         {

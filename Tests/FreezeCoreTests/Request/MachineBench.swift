@@ -21,6 +21,8 @@ struct MachineBench {
     var findsNoWriteHolders = true
     /// Whether every freezer that is started again is ready at once.
     var startsFreezer = true
+    /// Whether the pause before a successor of the freezer ends at once.
+    var endsPauses = true
 
     /// A recovered machine with a ready freezer.
     init(policy: RequestPolicy = RequestPolicy(), recovered leftover: Leftover? = nil) {
@@ -73,6 +75,10 @@ struct MachineBench {
                 all += machine.handle(.writeHoldersFound(work, []), at: now)
             }
             all.removeAll { if case .findWriteHolders = $0 { true } else { false } }
+        }
+        if endsPauses, all.contains(.pauseBeforeFreezer) {
+            all += machine.handle(.freezerDue, at: now)
+            all.removeAll { $0 == .pauseBeforeFreezer }
         }
         if startsFreezer, all.contains(.startFreezer) {
             all += machine.handle(.freezerReady, at: now)
@@ -129,6 +135,7 @@ struct MachineBench {
         for _ in 0..<40 where machine.state != state {
             guard let event = answer() else { return false }
             switch event {
+            case .flushed(let work, _): flushAll(work)
             case .froze(let step, let result):
                 for index in indices(step) { send(.froze(index, result)) }
             case .thawed(_, let result):
@@ -141,14 +148,25 @@ struct MachineBench {
         return machine.state == state
     }
 
-    /// The plain answer; for a step and for the thaw, `froze` and `thawed` of all filesystems.
+    /// Reports every filesystem of a flush as flushed.
+    mutating func flushAll(_ work: WorkID) {
+        for case .flush(work, let filesystems) in history {
+            for filesystem in filesystems { send(.flushed(work, flush(filesystem))) }
+        }
+    }
+
+    private func flush(_ filesystem: PlannedFilesystem) -> FlushResult {
+        FlushResult(device: filesystem.device, error: nil, started: now, duration: .zero)
+    }
+
+    /// The plain answer; for a flush, a step and the thaw, that of all filesystems.
     private func answer() -> RequestEvent? {
         for effect in effects {
             switch effect {
             case .open(let work, _, _, _), .openAgain(let work):
                 return .opened(work, PlannedRequest(plan: plan, hooks: hooks))
             case .handOver: return .freezerPrepared
-            case .flush(let work, _): return .flushFinished(work)
+            case .flush(let work, let filesystems): return .flushed(work, flush(filesystems[0]))
             case .checkMounts(let work), .pollMounts(let work), .verify(let work):
                 return .mountsChecked(work, change: nil, allFrozen: true)
             case .runHook(let work, let index, let phase, _, _, _): return .hookFinished(work, run(index, phase))

@@ -23,20 +23,15 @@ struct ProgressTests {
     func good() throws {
         var bench = MachineBench()
         _ = bench.freeze()
-        bench.goOn(to: .flushing)
-        let flush = FlushResult(
-            device: DeviceNumber(major: 8, minor: 1), error: nil, started: bench.now, duration: .zero)
-        let pending = bench.effects
-        bench.send(.flushed(try #require(bench.work), flush))
-        bench.effects = pending
         bench.goOn(to: .frozen)
         _ = bench.thaw()
         bench.goOn(to: .idle)
         #expect(
             bench.events.map(brief) == [
-                "→ idle", "→ planning", "planned 3, 2 hooks", "→ flushing", "flushed /1",
-                "→ running freeze hooks", "10-a freeze …", "10-a freeze ended", "20-b freeze …",
-                "20-b freeze ended", "→ flushing again", "→ checking", "→ freezing", "froze /0 true",
+                "→ idle", "→ planning", "planned 3, 2 hooks", "→ flushing", "flushed /0", "flushed /1",
+                "flushed /2", "→ running freeze hooks", "10-a freeze …", "10-a freeze ended", "20-b freeze …",
+                "20-b freeze ended", "→ flushing again", "flushed /0", "flushed /1", "flushed /2", "→ checking",
+                "→ freezing", "froze /0 true",
                 "froze /1 true", "froze /2 true", "→ verifying", "→ frozen", "→ thawing", "thawed /2 true",
                 "thawed /1 true", "thawed /0 true", "→ running thaw hooks", "20-b thaw …", "20-b thaw ended",
                 "10-a thaw …", "10-a thaw ended", "finished: succeeded", "→ idle",

@@ -53,7 +53,7 @@ struct SessionTests {
     @Test func `P2 a mount while sessions are held fails the request, and lets go of them`() {
         var (bench, freeze) = bench(in: .flushingLast)
         guard let work = bench.work else { return }
-        bench.send(.flushFinished(work))
+        bench.flushAll(work)
         guard case .pollMounts(let poll)? = bench.effects.first else { return #expect(Bool(false)) }
         bench.send(.mountsChecked(poll, change: "/new was mounted", allFrozen: false))
         #expect(bench.machine.state == .releasing)

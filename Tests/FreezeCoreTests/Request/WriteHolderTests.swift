@@ -40,7 +40,7 @@ struct WriteHolderTests {
     @Test("P1: a task that stays asleep fails the request, by name", arguments: flushes)
     func asleep(state: RequestState) throws {
         var (bench, freeze, work) = try bench(in: state)
-        bench.send(.flushFinished(work))
+        bench.flushAll(work)
         bench.send(.writeHoldersFound(work, [holder(), holder(101)]))
         #expect(bench.machine.state == state && bench.effects.isEmpty)
         bench.waitForDeadline()
@@ -61,7 +61,7 @@ struct WriteHolderTests {
     @Test("A task whose write makes progress, or ends, fails no request", arguments: flushes)
     func wakesUp(state: RequestState) throws {
         var (bench, _, work) = try bench(in: state)
-        bench.send(.flushFinished(work))
+        bench.flushAll(work)
         bench.send(.writeHoldersFound(work, [holder(), holder(101)]))
         bench.waitForDeadline()
         bench.send(.writeHoldersFound(work, [holder(progress: 2), holder(102)]))
@@ -72,9 +72,9 @@ struct WriteHolderTests {
     func nobody(state: RequestState, isFlushFirst: Bool) throws {
         var (bench, _, work) = try bench(in: state)
         let begun = bench.now
-        bench.send(isFlushFirst ? .flushFinished(work) : .writeHoldersFound(work, []))
+        if isFlushFirst { bench.flushAll(work) } else { bench.send(.writeHoldersFound(work, [])) }
         #expect(bench.machine.state == state)
-        bench.send(isFlushFirst ? .writeHoldersFound(work, []) : .flushFinished(work))
+        if isFlushFirst { bench.send(.writeHoldersFound(work, [])) } else { bench.flushAll(work) }
         #expect(bench.machine.state == (state == .flushing ? .freezeHooks : .checking))
         #expect(bench.now - begun < .milliseconds(10))
     }
@@ -83,7 +83,7 @@ struct WriteHolderTests {
     func silent() throws {
         var (bench, _, work) = try bench(in: .flushing)
         let begun = bench.now
-        bench.send(.flushFinished(work))
+        bench.flushAll(work)
         bench.waitForDeadline()
         #expect(bench.now - begun == bench.machine.policy.writeHolderPatience)
         #expect(bench.machine.state == .freezeHooks)
