@@ -349,11 +349,14 @@ int clinux_boot_timer_arm(int timer, int64_t nanoseconds_since_boot) {
     return negated(timerfd_settime(timer, TFD_TIMER_ABSTIME, &specification, NULL));
 }
 
-int64_t clinux_boot_clock(void) {
+static int64_t read_clock(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+
+int64_t clinux_boot_clock(void) { return read_clock(CLOCK_BOOTTIME); }
+int64_t clinux_wall_clock(void) { return read_clock(CLOCK_REALTIME); }
 
 const uint64_t clinux_clone_thread = CLONE_THREAD;
 const uint64_t clinux_name_thread_option = PR_SET_NAME;

@@ -50,7 +50,7 @@ extension ControlEvent {
         case .failed(let reason):
             problem = reason
         case .finished(let record):
-            self.record = HistoryRecord(record, clock: clock)
+            self.record = record
         }
     }
 }

@@ -34,7 +34,7 @@ public struct ControlEvent: Codable, Hashable, Sendable {
     public var skip: Int?
     public var hooks: [String]?
     /// The whole request, when it is over.
-    public var record: HistoryRecord?
+    public var record: RequestRecord?
 
     init(time: WallTime, request: String?, channel: String?, kind: Kind) {
         self.time = time

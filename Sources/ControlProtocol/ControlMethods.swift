@@ -121,9 +121,9 @@ public struct HistoryParameters: Codable, Hashable, Sendable {
 }
 
 public struct HistoryReply: Codable, Hashable, Sendable {
-    public var records: [HistoryRecord]
+    public var records: [RequestRecord]
 
-    public init(records: [HistoryRecord]) {
+    public init(records: [RequestRecord]) {
         self.records = records
     }
 }

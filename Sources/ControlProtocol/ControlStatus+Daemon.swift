@@ -16,7 +16,7 @@ extension ControlStatus {
         sinceMilliseconds = (clock.moment - overview.since).milliseconds
         request = Request(overview, clock: clock)
         stuck = overview.stuck.map(\.escaped)
-        holders = overview.holders.isEmpty ? nil : overview.holders.map(Holder.init)
+        holders = overview.holders.isEmpty ? nil : overview.holders
         attention = overview.attention.isEmpty ? nil : overview.attention.map { Attention($0, clock: clock) }
         lost = overview.lost.map { Lost(channel: $0.key.name, reason: $0.value) }.sorted {
             $0.channel < $1.channel
@@ -25,17 +25,6 @@ extension ControlStatus {
         channels = status.channels.map { Channel(name: $0.name, state: $0.state, registered: $0.isRegistered) }
         lastBackup = status.last.map { Backup($0, clock: clock) }
         lastGoodBackup = status.lastGood.map { Backup($0, clock: clock) }
-    }
-}
-
-extension ControlStatus.Holder {
-    fileprivate init(_ holder: WriteHolder) {
-        mountPoint = holder.mountPoint?.escaped
-        pid = holder.processID
-        command = escapedControlCharacters(holder.command)
-        uid = holder.userID
-        file = holder.file?.escaped
-        remedy = holder.remedy
     }
 }
 
@@ -69,16 +58,16 @@ extension ControlStatus.Request {
 }
 
 extension ControlStatus.Backup {
-    fileprivate init(_ past: PastRequest, clock: WallClock) {
-        id = past.id
-        channel = past.channel
-        ended = clock.wallTime(of: past.ended)
-        age = (clock.moment - past.ended).milliseconds
-        result = past.succeeded ? .succeeded : .failed
-        level = past.level
-        workingHooks = past.workingHooks.isEmpty ? nil : past.workingHooks
-        reason = past.reason
-        dryRun = past.isDryRun ? true : nil
-        purpose = past.purpose
+    fileprivate init(_ record: RequestRecord, clock: WallClock) {
+        id = record.id.text
+        channel = record.channel.name
+        ended = record.endedWallTime
+        age = Double(clock.wallTime.milliseconds - ended.milliseconds)
+        result = record.result
+        level = record.level?.rawValue
+        workingHooks = record.workingHooks.isEmpty ? nil : record.workingHooks.map { escapedControlCharacters($0) }
+        reason = record.reason.map { escapedControlCharacters($0) }
+        dryRun = record.isDryRun ? true : nil
+        purpose = record.purpose
     }
 }

@@ -47,24 +47,6 @@ public struct ControlStatus: Codable, Hashable, Sendable {
         public var reason: String
     }
 
-    /// A process that sleeps inside a write and so keeps a freeze hanging.
-    public struct Holder: Codable, Hashable, Sendable {
-        /// The filesystem; absent if any of the stuck filesystems may be meant.
-        public var mountPoint: String?
-        public var pid: Int32
-        public var command: String
-        public var uid: UInt32
-        /// Absent if the kernel does not show the path.
-        public var file: String?
-        /// How to end the process, as a sentence.
-        public var remedy: String
-
-        enum CodingKeys: String, CodingKey {
-            case mountPoint = "mount_point"
-            case pid, command, uid, file, remedy
-        }
-    }
-
     /// A hook that failed at thaw: its application may be down.
     public struct Attention: Codable, Hashable, Sendable {
         public var hook: String
@@ -86,7 +68,7 @@ public struct ControlStatus: Codable, Hashable, Sendable {
         public var channel: String
         public var ended: WallTime
         public var age: Double
-        public var result: HistoryRecord.Result
+        public var result: RequestRecord.Result
         public var level: String?
         /// The hooks that did their work before the freeze. Absent if there were none.
         public var workingHooks: [String]?
@@ -114,7 +96,7 @@ public struct ControlStatus: Codable, Hashable, Sendable {
     public var request: Request?
     public var stuck: [String]
     /// Processes that keep filesystems stuck, as far as known.
-    public var holders: [Holder]?
+    public var holders: [WriteHolder]?
     /// Absent if nothing needs attention.
     public var attention: [Attention]?
     public var lost: [Lost]

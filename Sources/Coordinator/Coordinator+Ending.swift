@@ -13,10 +13,9 @@ extension Coordinator {
 
     func write(_ record: RequestRecord) {
         let history = history
-        let written = HistoryRecord(record, clock: .current())
         let mailbox = mailbox
         let isLeftover = leftoverLedger?.requestID == record.id.text
-        if !isLeftover { remember(written) }
+        if !isLeftover { remember(record) }
         log(LogNote(summary: record))
         // While a filesystem is stuck, the history's filesystem may be stuck: `show` also finds held records.
         let isHeld = machine.mayFileWriteHang
@@ -26,10 +25,10 @@ extension Coordinator {
                     // A hook that cannot be called for thaw keeps the ledger: then an earlier start has recorded the
                     // request.
                     let newest = try? history.records(limit: 10).records
-                    if newest?.contains(where: { $0.id == written.id }) == true { return }
-                    mailbox.post(.recorded(written))
+                    if newest?.contains(where: { $0.id == record.id }) == true { return }
+                    mailbox.post(.recorded(record))
                 }
-                if isHeld { try history.hold(written) } else { try history.append(written) }
+                if isHeld { try history.hold(record) } else { try history.append(record) }
             } catch {
                 mailbox.post(.note(LogNote(.error, "\(error)")))
             }

@@ -52,36 +52,20 @@ extension Coordinator {
             }
             let last = (try? history.last())?.record
             let lastGood = (try? history.lastGood())?.record
-            let clock = WallClock.current()
-            mailbox.post(
-                .lastRequestsRead(
-                    last: last.map { PastRequest($0, clock: clock) },
-                    lastGood: lastGood.map { PastRequest($0, clock: clock) }))
+            mailbox.post(.lastRequestsRead(last: last?.withoutDetails, lastGood: lastGood?.withoutDetails))
         }
     }
 
     /// What has ended meanwhile is newer.
-    func lastRequestsRead(_ last: PastRequest?, _ lastGood: PastRequest?) {
+    func lastRequestsRead(_ last: RequestRecord?, _ lastGood: RequestRecord?) {
         self.last = self.last ?? last
         self.lastGood = self.lastGood ?? lastGood
     }
 
-    func remember(_ record: HistoryRecord) {
-        let past = PastRequest(record, clock: .current())
-        last = past
-        if record.isGoodBackup { lastGood = past }
+    func remember(_ record: RequestRecord) {
+        last = record.withoutDetails
+        if record.isGoodBackup { lastGood = last }
     }
 }
 
-public typealias HistoryAnswer = Result<[HistoryRecord], HistoryError>
-
-extension PastRequest {
-    fileprivate init(_ record: HistoryRecord, clock: WallClock) {
-        let age = Duration.milliseconds(clock.wallTime.milliseconds - record.ended.milliseconds)
-        self.init(
-            id: record.id, channel: record.channel, ended: clock.moment + (.zero - age),
-            succeeded: record.result == .succeeded, level: record.level,
-            workingHooks: record.workingHooks ?? [], reason: record.reason, isDryRun: record.isDryRun,
-            purpose: record.purpose)
-    }
-}
+public typealias HistoryAnswer = Result<[RequestRecord], HistoryError>

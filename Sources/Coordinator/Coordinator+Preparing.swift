@@ -121,8 +121,8 @@ extension Coordinator {
     func flush(_ work: WorkID, _ filesystems: [PlannedFilesystem]) {
         guard let opened = resources?.opened else { return }
         let mailbox = mailbox
-        FlushJob.start(filesystems, in: opened) { result in
-            mailbox.post(.flushed(work, result))
+        FlushJob.start(filesystems, in: opened) { device, result in
+            mailbox.post(.flushed(work, device, result))
         } takeNote: { text in
             mailbox.post(.note(LogNote(.warning, text)))
         }

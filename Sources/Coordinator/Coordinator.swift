@@ -41,8 +41,8 @@ public final class Coordinator: @unchecked Sendable {
     var lifeObserver: (any LifeObserver)?
     var nextHeartbeat: Moment?
     /// The last requests, for `status`.
-    var last: PastRequest?
-    var lastGood: PastRequest?
+    var last: RequestRecord?
+    var lastGood: RequestRecord?
     let started = Moment.now
     private let usualPriority = ThreadPriority.current
     private var isInWindow = false
@@ -129,7 +129,7 @@ public final class Coordinator: @unchecked Sendable {
         lifeObserver?.isStarting()
         setHold(holdWanted)
         readLastRequests()
-        perform(machine.start(at: Moment.now))
+        perform(machine.start(at: .current()))
         while !isDone {
             waitForWork()
             for message in mailbox.takeAll() { receive(message) }

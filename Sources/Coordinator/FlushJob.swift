@@ -16,16 +16,15 @@ enum FlushJob {
     ///   - takeNote: Called with the details of an error.
     static func start(
         _ filesystems: [PlannedFilesystem], in opened: OpenedRequest, zpool: FilePath = ZFSPool.program,
-        flushed: @escaping @Sendable (FlushResult) -> Void, takeNote: @escaping @Sendable (String) -> Void
+        flushed: @escaping @Sendable (DeviceNumber, TimedResult) -> Void,
+        takeNote: @escaping @Sendable (String) -> Void
     ) {
         let pools = ZFSPool.all(of: filesystems)
         for filesystem in filesystems {
             let pool = pools.first { $0.device == filesystem.device }
             let started = Moment.now
             let end: @Sendable (Errno?) -> Void = { error in
-                flushed(
-                    FlushResult(
-                        device: filesystem.device, error: error, started: started, duration: Moment.now - started))
+                flushed(filesystem.device, TimedResult(error: error, started: started, ended: .now))
             }
             guard let target = opened.targets.first(where: { $0.filesystem.device == filesystem.device }) else {
                 end(.badFileDescriptor)

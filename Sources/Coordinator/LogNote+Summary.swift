@@ -29,13 +29,12 @@ extension LogNote {
     }
 
     private static func window(_ record: RequestRecord) -> String {
-        guard let opened = record.windowOpened, let closed = record.windowClosed else { return "no time" }
-        return DurationText.text(closed - opened)
+        record.window.map { DurationText.text($0) } ?? "no time"
     }
 
     private static func dryRunDetails(_ record: RequestRecord) -> String {
         let counts = FilesystemAction.allCases.map { action in
-            "\(record.filesystems.count { $0.planned.action == action }) to \(action.rawValue)"
+            "\(record.filesystems.count { $0.action == action }) to \(action.rawValue)"
         }
         let hooks = record.listedHooks.isEmpty ? "none" : record.listedHooks.joined(separator: ", ")
         return "\(counts.joined(separator: ", ")); hooks: \(hooks)"
@@ -57,7 +56,7 @@ extension RequestRecord {
     }
 
     private var messageID: MessageID? {
-        if result == .succeeded { return isBackup ? .backupSucceeded : nil }
+        if result == .succeeded { return isGoodBackup ? .backupSucceeded : nil }
         // Another agent, or the owner of a selection, has no backup either.
         return isDryRun || options.isRehearsal ? nil : .backupFailed
     }

@@ -28,9 +28,9 @@ enum CoordinatorMessage: Sendable {
     case note(LogNote)
     case statusAsked(@Sendable (DaemonStatus) -> Void)
     case historyAsked(limit: Int, @Sendable (HistoryAnswer) -> Void)
-    case lastRequestsRead(last: PastRequest?, lastGood: PastRequest?)
+    case lastRequestsRead(last: RequestRecord?, lastGood: RequestRecord?)
     /// A request of a previous instance is in the history now.
-    case recorded(HistoryRecord)
+    case recorded(RequestRecord)
 }
 
 /// The way into the coordinator's thread, from every other one. Never blocks.

@@ -27,7 +27,7 @@ final class OpenedRequest: Sendable {
     ) {
         self.policy = policy
         self.plan = plan
-        self.unreachable = Set(unreachable.map(\.life))
+        self.unreachable = Set(unreachable.compactMap(\.life))
         self.hooks = hooks
         self.targets = targets
         self.mountTables = mountTables

@@ -5,14 +5,14 @@ import SystemPackage
 /// Some of the history.
 public struct HistoryPage: Sendable, Hashable {
     /// The newest first.
-    public let records: [HistoryRecord]
+    public let records: [RequestRecord]
     /// Lines that were met and are not a record: torn by a crash, edited, or written by a newer version.
     public let unreadableLines: Int
 }
 
 /// One record of the history, if there is it.
 public struct HistoryMatch: Sendable, Hashable {
-    public let record: HistoryRecord?
+    public let record: RequestRecord?
     /// Lines that were met on the way and are not a record: torn by a crash, edited, or written by a newer version.
     public let unreadableLines: Int
 }
@@ -37,20 +37,20 @@ extension HistoryFile {
 
     /// The newest record of a request.
     public func record(id: String) throws(HistoryError) -> HistoryMatch {
-        let page = try search(limit: 1) { $0.id == id }
+        let page = try search(limit: 1) { $0.id.text == id }
         return HistoryMatch(record: page.records.first, unreadableLines: page.unreadableLines)
     }
 
     /// Held records are newer than all others.
     private func search(
-        limit: Int, where matches: (HistoryRecord) -> Bool
+        limit: Int, where matches: (RequestRecord) -> Bool
     ) throws(HistoryError) -> HistoryPage {
         let held =
             try held?.searchFile(limit: limit, where: matches) ?? HistoryPage(records: [], unreadableLines: 0)
         guard held.records.count < limit else { return held }
-        let known = Set(held.records.map(\.id))
+        let known = Set(held.records.map(\.id.text))
         let written = try searchFile(limit: limit == .max ? limit : limit - held.records.count) {
-            !known.contains($0.id) && matches($0)
+            !known.contains($0.id.text) && matches($0)
         }
         return HistoryPage(
             records: held.records + written.records,
@@ -58,9 +58,9 @@ extension HistoryFile {
     }
 
     func searchFile(
-        limit: Int, where matches: (HistoryRecord) -> Bool
+        limit: Int, where matches: (RequestRecord) -> Bool
     ) throws(HistoryError) -> HistoryPage {
-        var records: [HistoryRecord] = []
+        var records: [RequestRecord] = []
         var unreadable = 0
         do throws(Errno) {
             let descriptor: FileDescriptor
@@ -75,7 +75,7 @@ extension HistoryFile {
             defer { try? descriptor.close() }
             var reader = ReverseLineReader(descriptor, size: try regularFileSize(descriptor))
             while records.count < limit, let line = try reader.next() {
-                guard case .line(let bytes) = line, let record = try? HistoryRecord(line: bytes) else {
+                guard case .line(let bytes) = line, let record = try? RequestRecord(line: bytes) else {
                     unreadable += 1
                     continue
                 }

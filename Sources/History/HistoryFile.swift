@@ -56,7 +56,7 @@ public final class HistoryFile: Sendable {
     // MARK: Writing
 
     /// Adds a record. When it throws, the file holds what it held before; for the code `notTrimmed`, also the record.
-    public func append(_ record: HistoryRecord) throws(HistoryError) {
+    public func append(_ record: RequestRecord) throws(HistoryError) {
         let line = record.line()
         try count.withLock { (count) throws(HistoryError) in
             try makeDirectory()
@@ -72,15 +72,17 @@ public final class HistoryFile: Sendable {
 
     /// Adds a held record. Every reader of the history gets held records. Held records are on no filesystem that
     /// can be frozen.
-    public func hold(_ record: HistoryRecord) throws(HistoryError) {
+    public func hold(_ record: RequestRecord) throws(HistoryError) {
         try held?.append(record)
     }
 
     /// Moves the held records into the file. A record stays held if the move fails.
     public func writeHeld() throws(HistoryError) {
         guard let held, access(held.path.string, F_OK) == 0 else { return }
-        let known = Set(try searchFile(limit: 100) { _ in true }.records.map(\.id))
-        for record in try held.records().records.reversed() where !known.contains(record.id) { try append(record) }
+        let known = Set(try searchFile(limit: 100) { _ in true }.records.map(\.id.text))
+        for record in try held.records().records.reversed() where !known.contains(record.id.text) {
+            try append(record)
+        }
         unlink(held.path.string)
     }
 

@@ -1,12 +1,13 @@
+import FreezeCore
 import Presentation
 
 /// Past requests as a table, each with the hooks behind its level and its reason below.
 public struct HistoryTable: Sendable {
-    private let records: [HistoryRecord]
+    private let records: [RequestRecord]
     private let style: TextStyle
 
     /// - Parameter records: in the order in which they are shown.
-    public init(_ records: [HistoryRecord], style: TextStyle = .unicode) {
+    public init(_ records: [RequestRecord], style: TextStyle = .unicode) {
         self.records = records
         self.style = style
     }
@@ -25,22 +26,23 @@ public struct HistoryTable: Sendable {
             rows: records.map { record in
                 TextTable.Row(
                     [
-                        style.safe(record.id), String("\(record.started)".prefix(19)).replacing("T", with: " "),
-                        style.safe(record.channel), style.safe(record.summary),
-                        record.window.map { fixedPoint($0.duration) } ?? "-",
+                        style.safe(record.id.text),
+                        String("\(record.clock.wallTime)".prefix(19)).replacing("T", with: " "),
+                        style.safe(record.channel.name), style.safe(record.summary),
+                        record.window.map { fixedPoint($0.milliseconds) } ?? "-",
                     ], note: style.truncated(style.safe(record.note), to: Self.longestReason))
             }
         ).lines
     }
 }
 
-extension HistoryRecord {
+extension RequestRecord {
     /// What needs attention, the hooks behind the level, and the reason.
     fileprivate var note: String {
-        let hooks = result == .succeeded && level == "application" ? workingHooks ?? [] : []
+        let hooks = result == .succeeded && level == .application ? workingHooks : []
         return [
             isGoodBackup || isDryRun ? nil : purpose,
-            attention.map { "ATTENTION, failed at thaw: " + $0.joined(separator: ", ") },
+            attention.isEmpty ? nil : "ATTENTION, failed at thaw: " + attention.joined(separator: ", "),
             hooks.isEmpty ? nil : "hooks: " + hooks.joined(separator: ", "), reason,
         ].compactMap(\.self).joined(separator: "; ")
     }
@@ -49,9 +51,9 @@ extension HistoryRecord {
     fileprivate var summary: String {
         switch result {
         case .succeeded where isDryRun: "dry run"
-        case .succeeded where rehearsal == true: "rehearsal"
-        case .succeeded where hooksOnly == true: "hooks only"
-        case .succeeded: level ?? "unknown"
+        case .succeeded where options.isRehearsal: "rehearsal"
+        case .succeeded where !options.freezes: "hooks only"
+        case .succeeded: level?.rawValue ?? "unknown"
         case .failed where isDryRun: "dry run FAILED"
         case .failed where isLost: "LOST"
         case .failed: "FAILED"
@@ -60,9 +62,9 @@ extension HistoryRecord {
 }
 
 /// A consistency level in words, with the hooks that it rests on: `application (hooks: 50-postgresql)`.
-public func levelText(_ level: String?, workingHooks: [String]?) -> String {
-    let level = level ?? "unknown"
-    guard level == "application", let hooks = workingHooks, !hooks.isEmpty else { return level }
-    let names = hooks.prefix(4).joined(separator: ", ")
-    return "\(level) (hooks: \(names)\(hooks.count > 4 ? " and \(hooks.count - 4) more" : ""))"
+public func levelText(_ level: ConsistencyLevel?, workingHooks: [String]) -> String {
+    let text = level?.rawValue ?? "unknown"
+    guard level == .application, !workingHooks.isEmpty else { return text }
+    let names = workingHooks.prefix(4).joined(separator: ", ")
+    return "\(text) (hooks: \(names)\(workingHooks.count > 4 ? " and \(workingHooks.count - 4) more" : ""))"
 }

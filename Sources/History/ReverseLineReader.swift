@@ -42,7 +42,7 @@ struct ReverseLineReader {
                 start = 0
                 return finish(line)
             } else {
-                if pending.count > HistoryRecord.maximumLineLength {
+                if pending.count > RecordLimit.line {
                     isSkipping = true
                     pending = []
                 }
@@ -55,7 +55,7 @@ struct ReverseLineReader {
 
     private mutating func finish(_ line: [UInt8]) -> Line? {
         defer { isSkipping = false }
-        if isSkipping || line.count > HistoryRecord.maximumLineLength { return .tooLong }
+        if isSkipping || line.count > RecordLimit.line { return .tooLong }
         return line.isEmpty ? nil : .line(line)
     }
 }

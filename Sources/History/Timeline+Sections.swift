@@ -1,5 +1,7 @@
 import FreezeCore
+import LinuxCalls
 import Presentation
+import SystemPackage
 
 /// What stands below the table.
 extension Timeline {
@@ -26,29 +28,27 @@ extension Timeline {
     /// Every step that failed, with its whole name.
     var failures: [String] {
         var items: [String] = []
-        func add(_ what: String, _ mountPoint: String, _ failure: HistoryRecord.Failure?) {
-            if let failure { items.append("\(what) \(mountPoint): \(failure.errno), \(failure.message)") }
+        func add(_ what: String, _ mountPoint: String, _ error: Errno?) {
+            if let error { items.append("\(what) \(mountPoint): \(error.symbolicName), \(error)") }
         }
         for filesystem in record.filesystems where filesystem.hasFailed {
-            for flush in filesystem.flushes ?? [] { add("flush", filesystem.mountPoint, flush.error) }
-            add("freeze", filesystem.mountPoint, filesystem.freeze?.error)
-            add("thaw", filesystem.mountPoint, filesystem.thaw?.error)
-            if filesystem.stuck == true {
+            let mountPoint = filesystem.mountPoint.escaped
+            for flush in filesystem.flushes { add("flush", mountPoint, flush.error) }
+            add("freeze", mountPoint, filesystem.freeze?.error)
+            add("thaw", mountPoint, filesystem.thaw?.error)
+            if filesystem.isStuck {
                 items.append(
-                    "\(filesystem.mountPoint): the kernel had not come back from "
+                    "\(mountPoint): the kernel had not come back from "
                         + (filesystem.freeze == nil ? "freezing" : "thawing")
                         + " it when this was written; see the log of quiesced")
             }
-            for holder in filesystem.holders ?? [] {
-                let file = holder.file.map { " to \($0)" } ?? ""
-                items.append(
-                    "\(filesystem.mountPoint): process \(holder.pid) (\(holder.command)) of user \(holder.uid) sleeps in "
-                        + "a write\(file). \(holder.remedy)")
+            for holder in filesystem.holders {
+                items.append("\(mountPoint): \(holder.description). \(holder.remedy)")
             }
         }
         for hook in record.hooks {
             if let failure = hook.outcome.failureClause {
-                items.append("hook \(hook.name) \(hook.phase) \(failure)")
+                items.append("hook \(hook.name) \(hook.phase.rawValue) \(failure)")
             }
         }
         return section("Failures:", items)
@@ -56,14 +56,14 @@ extension Timeline {
 
     /// What failed hooks wrote, from the beginning and the end.
     var hookOutput: [String] {
-        let failed = record.hooks.filter { !$0.succeeded && $0.output != nil }
+        let failed = record.hooks.filter { !$0.outcome.succeeded && !$0.output.isEmpty }
         return Array(
             failed.prefix(5).map { hook in
-                let note = hook.outputTruncated == true ? " (its end)" : ""
+                let note = hook.isOutputTruncated ? " (its end)" : ""
                 let title = style.shortened(
-                    "Output of \(style.safe(hook.name)) \(style.safe(hook.phase))",
+                    "Output of \(style.safe(hook.name)) \(hook.phase.rawValue)",
                     to: TextLayout.width - note.count - 1)
-                return [title + note + ":"] + excerpt(hook.output ?? "")
+                return [title + note + ":"] + excerpt(hook.output)
             }.joined(separator: [""]))
     }
 
@@ -79,35 +79,35 @@ extension Timeline {
     }
 
     var refusedHooks: [String] {
-        section("Refused hooks:", record.refusedHooks.map { "\($0.name): \($0.reason)" })
+        section("Refused hooks:", record.refusedHooks.map { "\($0.name): \($0.refusal ?? "not trusted")" })
     }
 
     /// What a dry run left undone.
     var dryRunLists: [String] {
         guard record.isDryRun else { return [] }
-        let filesystems = record.filesystems.filter { $0.action == "freeze" }.map(\.mountPoint)
-        return section("Would freeze:", filesystems) + section("Would call:", record.listedHooks ?? [])
+        let filesystems = record.filesystems.filter { $0.action == .freeze }.map(\.mountPoint.escaped)
+        return section("Would freeze:", filesystems) + section("Would call:", record.listedHooks)
     }
 
     /// Planned, and not even tried.
     var notFrozen: [String] {
-        guard record.result == .failed, !record.isDryRun, record.hooksOnly != true else { return [] }
-        let left = record.filesystems.filter { $0.action == "freeze" && $0.freeze == nil && $0.stuck != true }
+        guard record.result == .failed, !record.isDryRun, record.options.freezes else { return [] }
+        let left = record.filesystems.filter { $0.action == .freeze && $0.freeze == nil && !$0.isStuck }
         guard !left.isEmpty else { return [] }
         return paragraph("Not frozen, because it had failed before: " + names(left))
     }
 
     var synced: [String] {
-        record.hooksOnly == true ? [] : section("Synced only:", summarized("sync"))
+        record.options.freezes ? section("Synced only:", summarized(.sync)) : []
     }
 
     var unreachable: [String] {
         section(
-            "In no mount table, so not frozen:", (record.unreachable ?? []).map { "\($0.type) on \($0.source)" })
+            "In no mount table, so not frozen:", record.unreachable.map(\.summary))
     }
 
     var skipped: [String] {
-        section("Skipped:", summarized("skip"))
+        section("Skipped:", summarized(.skip))
     }
 
     var omission: [String] {
@@ -117,9 +117,9 @@ extension Timeline {
     }
 
     /// One item for each reason, the most frequent first.
-    private func summarized(_ action: String) -> [String] {
+    private func summarized(_ action: FilesystemAction) -> [String] {
         var order: [String] = []
-        var byReason: [String: [HistoryRecord.Filesystem]] = [:]
+        var byReason: [String: [FilesystemRecord]] = [:]
         for filesystem in record.filesystems where filesystem.action == action {
             if byReason[filesystem.reason] == nil { order.append(filesystem.reason) }
             byReason[filesystem.reason, default: []].append(filesystem)
@@ -131,8 +131,8 @@ extension Timeline {
             .map { "\(names($0.all)): \($0.reason)" }
     }
 
-    private func names(_ filesystems: [HistoryRecord.Filesystem]) -> String {
-        let shown = filesystems.prefix(4).map(\.mountPoint).joined(separator: ", ")
+    private func names(_ filesystems: [FilesystemRecord]) -> String {
+        let shown = filesystems.prefix(4).map(\.mountPoint.escaped).joined(separator: ", ")
         return filesystems.count > 4 ? "\(shown) and \(filesystems.count - 4) more" : shown
     }
 }

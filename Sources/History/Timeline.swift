@@ -1,3 +1,4 @@
+import FreezeCore
 import Presentation
 
 /// A record drawn as text: what was done when, on one axis of time, and what to know about it.
@@ -10,10 +11,10 @@ public struct Timeline: Sendable {
     private static let outcomeWidth = 10
     private static let stepWidth = TextLayout.width - 2 * (numberWidth + 1) - (barWidth + 3) - (outcomeWidth + 1)
 
-    let record: HistoryRecord
+    let record: RequestRecord
     let style: TextStyle
 
-    public init(_ record: HistoryRecord, style: TextStyle = .unicode) {
+    public init(_ record: RequestRecord, style: TextStyle = .unicode) {
         self.record = record
         self.style = style
     }
@@ -33,22 +34,25 @@ public struct Timeline: Sendable {
     private var header: [String] {
         var items = [
             ("Request", "\(record.id) from \(record.channel)"),
-            ("Started", "\(record.started), took \(readableDuration(milliseconds: record.duration))"),
+            (
+                "Started",
+                "\(record.clock.wallTime), took \(readableDuration(milliseconds: record.duration.milliseconds))"
+            ),
             ("Result", result),
         ]
         if let purpose = record.purpose, !record.isDryRun {
             items.append(("Purpose", "\(purpose): not counted as a backup of the machine"))
         }
         if let window = record.window {
-            let duration = readableDuration(milliseconds: window.duration)
-            let isOver = !record.filesystems.contains { $0.stuck == true }
+            let duration = readableDuration(milliseconds: window.milliseconds)
+            let isOver = !record.filesystems.contains(where: \.isStuck)
             let extent = isOver ? "from the first freeze to the last thaw" : "and not over: see Failures"
             items.append(("Window", "\(duration) \(extent)"))
         }
         if let reason = record.reason { items.append(("Reason", reason)) }
-        if let hooks = record.attention {
-            items.append(
-                ("ATTENTION", "failed at thaw, so the application may be down: \(hooks.joined(separator: ", "))"))
+        if !record.attention.isEmpty {
+            let hooks = record.attention.joined(separator: ", ")
+            items.append(("ATTENTION", "failed at thaw, so the application may be down: \(hooks)"))
         }
         return labelledLines(items.map { (label: $0, text: style.safe($1)) })
     }
@@ -57,7 +61,7 @@ public struct Timeline: Sendable {
         let level = levelText(record.level, workingHooks: record.workingHooks)
         return switch record.result {
         case .succeeded where record.isDryRun: "dry run succeeded: nothing was frozen; level at best \(level)"
-        case .succeeded where record.hooksOnly == true: "succeeded: hooks were called, and nothing was frozen"
+        case .succeeded where !record.options.freezes: "succeeded: hooks were called, and nothing was frozen"
         case .succeeded: "succeeded, consistency level \(level)"
         case .failed where record.isDryRun: "dry run FAILED: a backup would fail, too"
         case .failed where record.isLost: "FAILED after it was frozen: do not trust the snapshot"
@@ -72,7 +76,7 @@ public struct Timeline: Sendable {
         guard !rows.isEmpty else { return [] }
         let title = line(
             "At, ms", "Took, ms", String(repeating: " ", count: Self.barWidth), "Step", "Outcome")
-        let end = rows.map(\.span.end).reduce(record.duration, max)
+        let end = rows.map(\.span.end).reduce(record.duration.milliseconds, max)
         var steps: [String] = []
         for verb in rows.map(\.verb).uniqueNeighbours {
             let room = Self.stepWidth - verb.displayWidth - 1

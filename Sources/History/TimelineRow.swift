@@ -1,4 +1,13 @@
 import FreezeCore
+import LinuxCalls
+
+/// A stretch of time, in milliseconds from the start of the request.
+struct TimelineSpan {
+    var offset: Double
+    var duration: Double
+
+    var end: Double { offset + duration }
+}
 
 /// One row of a timeline: a step, or what is left of a group of many.
 struct TimelineRow {
@@ -10,7 +19,7 @@ struct TimelineRow {
     }
 
     var kind = Kind.step
-    var span: HistoryRecord.Span
+    var span: TimelineSpan
     /// What was done: `freeze`.
     var verb: String
     /// To what; may be shortened.
@@ -20,7 +29,7 @@ struct TimelineRow {
     var hasFailed = false
 
     init(
-        _ verb: String, _ subject: String = "", _ span: HistoryRecord.Span, kind: Kind = .step,
+        _ verb: String, _ subject: String = "", _ span: TimelineSpan, kind: Kind = .step,
         failure: String? = nil
     ) {
         self.kind = kind
@@ -35,7 +44,7 @@ struct TimelineRow {
     var sortKey: Double { kind == .unfinished ? .infinity : span.offset }
 }
 
-extension HistoryRecord {
+extension RequestRecord {
     /// The rows of the timeline, in order of time.
     var timelineRows: [TimelineRow] {
         let flushes = flushRows
@@ -43,7 +52,7 @@ extension HistoryRecord {
             grouped(flushes.first), rows(freezeHooks(.plain)), grouped(flushes.second),
             rows(freezeHooks(.session)),
             grouped(flushes.last), grouped(freezeRows), frozenRows, grouped(thawRows),
-            rows(hooks.filter { $0.phase == "thaw" }),
+            rows(hooks.filter { $0.phase == .thaw }),
         ]
         return groups.flatMap(\.self)
     }
@@ -64,7 +73,7 @@ extension HistoryRecord {
         let end = others.map(\.span.end).max() ?? start
         let failed = others.count(where: \.hasFailed)
         let summary = TimelineRow(
-            verb, "\(others.count) others", Span(offset: start, duration: end - start),
+            verb, "\(others.count) others", TimelineSpan(offset: start, duration: end - start),
             failure: failed > 0 ? "\(failed) failed" : nil)
         return indices.sorted().map { ordered[$0] } + [summary]
     }
@@ -73,16 +82,16 @@ extension HistoryRecord {
 
     /// By the moment: before the hooks, after the plain ones, and under the session hooks.
     private var flushRows: (first: [TimelineRow], second: [TimelineRow], last: [TimelineRow]) {
-        let plain = freezeHooks(.plain).map(\.offset).min()
-        let session = freezeHooks(.session).map(\.offset).min()
+        let plain = freezeHooks(.plain).map(\.started).min()
+        let session = freezeHooks(.session).map(\.started).min()
         var rows: (first: [TimelineRow], second: [TimelineRow], last: [TimelineRow]) = ([], [], [])
         for filesystem in filesystems {
-            for (index, flush) in (filesystem.flushes ?? []).enumerated() {
-                let isLast = session.map { flush.offset >= $0 } ?? false
-                let isSecond = plain.map { flush.offset >= $0 } ?? (index > 0)
+            for (index, flush) in filesystem.flushes.enumerated() {
+                let isLast = session.map { flush.started >= $0 } ?? false
+                let isSecond = plain.map { flush.started >= $0 } ?? (index > 0)
                 let row = TimelineRow(
-                    isLast ? "flush last" : isSecond ? "flush again" : "flush", filesystem.mountPoint, flush.span,
-                    failure: flush.error?.errno)
+                    isLast ? "flush last" : isSecond ? "flush again" : "flush", filesystem.mountPoint.escaped,
+                    span(flush), failure: flush.error?.symbolicName)
                 if isLast {
                     rows.last.append(row)
                 } else if isSecond {
@@ -95,13 +104,15 @@ extension HistoryRecord {
         return rows
     }
 
-    private func freezeHooks(_ kind: HookKind) -> [Hook] {
-        hooks.filter { $0.phase == "freeze" && HookKind(hookName: $0.name) == kind }
+    private func freezeHooks(_ kind: HookKind) -> [HookRun] {
+        hooks.filter { $0.phase == .freeze && HookKind(hookName: $0.name) == kind }
     }
 
-    private func rows(_ hooks: [Hook]) -> [TimelineRow] {
+    private func rows(_ hooks: [HookRun]) -> [TimelineRow] {
         let rows = hooks.map { hook in
-            var row = TimelineRow("hook \(hook.phase)", hook.name, hook.span, failure: hook.failure)
+            var row = TimelineRow(
+                "hook \(hook.phase.rawValue)", hook.name, span(from: hook.started, lasting: hook.duration),
+                failure: hook.outcome.failureWord)
             if hook.outcome.isSkipped { row.outcome = "skipped" }
             return row
         }
@@ -111,43 +122,60 @@ extension HistoryRecord {
     private var freezeRows: [TimelineRow] {
         filesystems.sorted { ($0.step ?? 0) < ($1.step ?? 0) }.compactMap { filesystem in
             if let freeze = filesystem.freeze {
-                return TimelineRow("freeze", filesystem.mountPoint, freeze.span, failure: freeze.error?.errno)
+                return TimelineRow(
+                    "freeze", filesystem.mountPoint.escaped, span(freeze), failure: freeze.error?.symbolicName)
             }
-            guard filesystem.stuck == true, let window else { return nil }
-            return TimelineRow("freeze", filesystem.mountPoint, window, kind: .unfinished, failure: "STUCK")
+            guard filesystem.isStuck, let windowSpan else { return nil }
+            return TimelineRow(
+                "freeze", filesystem.mountPoint.escaped, windowSpan, kind: .unfinished, failure: "STUCK")
         }
     }
 
     /// From the answer, which allows the host to take its snapshot, to the first thaw.
     private var frozenRows: [TimelineRow] {
-        guard let freezeAnswer, freezeAnswer.success, let window else { return [] }
-        let end = firstThaw ?? window.end
-        let span = Span(offset: freezeAnswer.offset, duration: max(0, end - freezeAnswer.offset))
+        guard let answered, isAnsweredWithSuccess, let windowSpan else { return [] }
+        let end = firstThaw ?? windowSpan.end
+        let offset = (answered - started).milliseconds
+        let span = TimelineSpan(offset: offset, duration: max(0, end - offset))
         return [TimelineRow("FROZEN", "", span, kind: .frozen, failure: isLost ? "LOST" : nil)]
     }
 
     private var thawRows: [TimelineRow] {
         filesystems.sorted { ($0.step ?? 0) > ($1.step ?? 0) }.compactMap { filesystem in
             if let thaw = filesystem.thaw {
-                return TimelineRow("thaw", filesystem.mountPoint, thaw.span, failure: thaw.error?.errno)
+                return TimelineRow(
+                    "thaw", filesystem.mountPoint.escaped, span(thaw), failure: thaw.error?.symbolicName)
             }
-            guard filesystem.stuck == true, filesystem.freeze != nil, let window else { return nil }
-            let start = min(firstThaw ?? window.end, window.end)
+            guard filesystem.isStuck, filesystem.freeze != nil, let windowSpan else { return nil }
+            let start = min(firstThaw ?? windowSpan.end, windowSpan.end)
             return TimelineRow(
-                "thaw", filesystem.mountPoint, Span(offset: start, duration: window.end - start),
-                kind: .unfinished, failure: "STUCK")
+                "thaw", filesystem.mountPoint.escaped,
+                TimelineSpan(offset: start, duration: windowSpan.end - start), kind: .unfinished, failure: "STUCK")
         }
     }
 
     private var firstThaw: Double? {
-        filesystems.compactMap { $0.thaw?.offset }.min()
+        filesystems.compactMap { $0.thaw?.started }.min().map { ($0 - started).milliseconds }
+    }
+
+    private var windowSpan: TimelineSpan? {
+        guard let windowOpened, let window else { return nil }
+        return span(from: windowOpened, lasting: window)
+    }
+
+    private func span(_ result: TimedResult) -> TimelineSpan {
+        span(from: result.started, lasting: result.duration)
+    }
+
+    private func span(from moment: Moment, lasting duration: Duration) -> TimelineSpan {
+        TimelineSpan(offset: (moment - started).milliseconds, duration: duration.milliseconds)
     }
 }
 
-extension HistoryRecord.Hook {
+extension HookOutcome {
     /// What went wrong, in a word or two; nil if nothing.
-    public var failure: String? {
-        switch outcome {
+    public var failureWord: String? {
+        switch self {
         case .exited(status: 0), .skipped, .ready: nil
         case .exited(let status): "exit \(status)"
         case .neverReady: "NOT READY"

@@ -9,6 +9,13 @@ extension Moment {
     }
 }
 
+extension WallClock {
+    /// Reads CLOCK_BOOTTIME and CLOCK_REALTIME (`clock_gettime(2)`).
+    public static func current() -> WallClock {
+        WallClock(moment: .now, wallTime: WallTime(milliseconds: clinux_wall_clock() / 1_000_000))
+    }
+}
+
 /// A timer on CLOCK_BOOTTIME that can be polled (timerfd_create(2)): it goes on through a suspend, and a moment in
 /// the past makes it readable at once.
 public final class BootTimer: Sendable {

@@ -13,4 +13,20 @@ extension Errno {
     public var symbolicName: String {
         clinux_error_name(rawValue).map { String(cString: $0) } ?? "errno \(rawValue)"
     }
+
+    /// The errors with a name in glibc, by their names.
+    private static let named = Dictionary(
+        (1..<200).map { Errno(rawValue: $0) }.map { ($0.symbolicName, $0) },
+        uniquingKeysWith: { first, _ in first })
+
+    /// The error that ``symbolicName`` shows as this text; nil if there is none.
+    public init?(symbolicName text: String) {
+        if let known = Self.named[text] {
+            self = known
+        } else if text.hasPrefix("errno "), let number = CInt(text.dropFirst("errno ".count)) {
+            self.init(rawValue: number)
+        } else {
+            return nil
+        }
+    }
 }

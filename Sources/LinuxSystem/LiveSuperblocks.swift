@@ -88,7 +88,7 @@ extension MountTables {
         let live = LiveSuperblocks(paths: paths)
         let mounts = try read()
         guard scope == .all else { return (mounts, []) }
-        let first = live.missing(from: mounts).filter { !known.contains($0.life) }
+        let first = live.missing(from: mounts).filter { $0.life.map(known.contains) != true }
         guard !first.isEmpty else { return (mounts, []) }
         usleep(UInt32(Self.pause.milliseconds * 1000))
         try findNamespaces()

@@ -1,4 +1,5 @@
 import Configuration
+import FreezeCore
 import History
 import Hooks
 import SystemPackage
@@ -20,7 +21,7 @@ enum Completions {
     static func requestIDs(_ arguments: [String]) -> [String] {
         guard let configuration = configuration(arguments) else { return [] }
         let file = HistoryFile(configuration.paths)
-        return (try? file.records(limit: 50))?.records.map(\.id) ?? []
+        return (try? file.records(limit: 50))?.records.map(\.id.text) ?? []
     }
 
     /// The one that the command line names, else the default one.

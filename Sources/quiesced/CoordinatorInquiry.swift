@@ -12,7 +12,7 @@ struct CoordinatorInquiry: DaemonInquiry {
         tellStatus(reply)
     }
 
-    func history(limit: Int, _ reply: @escaping @Sendable (Result<[HistoryRecord], HistoryError>) -> Void) {
+    func history(limit: Int, _ reply: @escaping @Sendable (Result<[RequestRecord], HistoryError>) -> Void) {
         tellHistory(limit, reply)
     }
 }

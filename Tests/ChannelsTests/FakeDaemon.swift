@@ -40,9 +40,8 @@ final class FakeDaemon: DaemonInquiry {
 
     func status(_ reply: @escaping @Sendable (DaemonStatus) -> Void) {
         if tellsProgress { tellProgress() }
-        let past = PastRequest(
-            id: "r0", channel: "hyperv", ended: .now, succeeded: true, level: "application",
-            workingHooks: ["50-database"], reason: nil, isDryRun: false)
+        var past = RequestRecord(id: RequestID("r0"), channel: .hyperV, clock: .current())
+        (past.result, past.level, past.workingHooks) = (.succeeded, .application, ["50-database"])
         reply(
             DaemonStatus(
                 overview: RequestMachine(policy: RequestPolicy()).overview, started: .now, isFreezerReady: true,
@@ -50,8 +49,8 @@ final class FakeDaemon: DaemonInquiry {
                 lastGood: past))
     }
 
-    func history(limit: Int, _ reply: @escaping @Sendable (Result<[HistoryRecord], HistoryError>) -> Void) {
-        reply(.success([HistoryRecord(Self.record, clock: .current())]))
+    func history(limit: Int, _ reply: @escaping @Sendable (Result<[RequestRecord], HistoryError>) -> Void) {
+        reply(.success([Self.record]))
     }
 
     // MARK: Requests
@@ -90,7 +89,7 @@ final class FakeDaemon: DaemonInquiry {
 
     // MARK: Progress
 
-    private static let record = RequestRecord(id: RequestID("r1"), channel: .control, started: .now)
+    private static let record = RequestRecord(id: RequestID("r1"), channel: .control, clock: .current())
 
     private func tellProgress() {
         let result = TimedResult(error: nil, started: .now, ended: .now)

@@ -193,9 +193,9 @@ struct EffectTests {
         bench.perform(.flush(work, named))
         var flushed: Set<DeviceNumber> = []
         _ = try bench.wait(for: "the end of the flush") { message -> Bool? in
-            if case .event(.flushed(work, let result)) = message {
+            if case .event(.flushed(work, let device, let result)) = message {
                 #expect(result.error == nil)
-                flushed.insert(result.device)
+                flushed.insert(device)
             }
             return flushed == Set(named.map(\.device)) ? true : nil
         }
@@ -338,12 +338,12 @@ struct EffectTests {
     }
 
     @Test func `record is in the history, the log and the status`() throws {
-        var record = RequestRecord(id: Bench.request, channel: .control, started: .now)
+        var record = RequestRecord(id: Bench.request, channel: .control, clock: .current())
         record.reason = "because"
         bench.perform(.record(record))
         #expect(coordinator.historyQueue.drain(atMost: .seconds(20)))
-        #expect(try coordinator.history.records(limit: 1).records.map(\.id) == [Bench.request.text])
-        #expect(coordinator.status.last?.id == Bench.request.text)
+        #expect(try coordinator.history.records(limit: 1).records.map(\.id) == [Bench.request])
+        #expect(coordinator.status.last?.id == Bench.request)
         try bench.eventually("the note") { bench.notes.contains("request \(Bench.request) of control failed") }
     }
 

@@ -12,13 +12,16 @@ import Testing
 @Suite(.needsRoot(toTest: "a program that only root can change")) struct FlushJobTests {
     /// The results of a flush.
     private final class Report: Sendable {
-        private let flushed = Mutex<[FlushResult]>([])
+        private let flushed = Mutex<[(device: DeviceNumber, error: Errno?)]>([])
         private let taken = Mutex<[String]>([])
 
-        var results: [FlushResult] { flushed.withLock { $0 } }
+        var results: [(device: DeviceNumber, error: Errno?)] { flushed.withLock { $0 } }
         var notes: [String] { taken.withLock { $0 } }
 
-        func add(_ result: FlushResult) { flushed.withLock { $0.append(result) } }
+        func add(_ device: DeviceNumber, _ result: TimedResult) {
+            flushed.withLock { $0.append((device, result.error)) }
+        }
+
         func add(_ note: String) { taken.withLock { $0.append(note) } }
 
         /// Waits for a number of results.
@@ -53,7 +56,8 @@ import Testing
         if isWithdrawn { opened.withdraw() }
         let report = Report()
         FlushJob.start(
-            plan.filesystems, in: opened, zpool: program, flushed: { report.add($0) }, takeNote: { report.add($0) }
+            plan.filesystems, in: opened, zpool: program, flushed: { report.add($0, $1) },
+            takeNote: { report.add($0) }
         )
         return report
     }
@@ -83,7 +87,7 @@ import Testing
             mountTables: try MountTables(.own), unreachable: [])
         let report = Report()
         FlushJob.start(
-            plan.filesystems, in: opened, flushed: { report.add($0) }, takeNote: { report.add($0) })
+            plan.filesystems, in: opened, flushed: { report.add($0, $1) }, takeNote: { report.add($0) })
         #expect(report.results.map(\.error) == [.badFileDescriptor])
     }
 

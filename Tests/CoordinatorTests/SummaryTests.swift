@@ -8,7 +8,8 @@ import Testing
 @Suite struct SummaryTests {
     private func record() -> RequestRecord {
         RequestRecord(
-            id: RequestID("00c0ffee00c0ffee"), channel: .hyperV, started: Moment(nanoseconds: 5_000_000_000))
+            id: RequestID("00c0ffee00c0ffee"), channel: .hyperV,
+            clock: WallClock(moment: Moment(nanoseconds: 5_000_000_000), wallTime: WallTime(milliseconds: 0)))
     }
 
     @Test func `a success names the level and how long writers waited`() {

@@ -155,10 +155,10 @@ extension EndToEnd {
             #expect(list.output.hasPrefix("ID                WHEN (UTC)           CHANNEL  RESULT"))
             expectFits(list.output)
             let json = try rig.control("history", "--json", "--limit", "1")
-            let records = try JSONDecoder().decode([HistoryRecord].self, from: Data(json.output.utf8))
+            let records = try JSONDecoder().decode([RequestRecord].self, from: Data(json.output.utf8))
             #expect(records == [try rig.record(number: 2)])
-            let shown = try rig.control("show", records[0].id)
-            #expect(shown.ending == .exited(0) && shown.output.contains(" \(records[0].id) from hyperv"))
+            let shown = try rig.control("show", records[0].id.text)
+            #expect(shown.ending == .exited(0) && shown.output.contains(" \(records[0].id.text) from hyperv"))
             #expect(try rig.control("show", "no-such-request").ending == .exited(1))
 
             let hooks = try rig.control("hooks", "list")

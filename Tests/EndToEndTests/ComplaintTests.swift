@@ -1,6 +1,7 @@
 import Channels
 import ControlProtocol
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage
@@ -71,7 +72,7 @@ extension EndToEnd {
             let record = try rig.record()
             #expect(
                 Set(record.filesystems.filter { $0.freeze != nil }.map(\.mountPoint))
-                    == ["/", filesystem.mountPoint.string])
+                    == ["/", filesystem.mountPoint])
             try rig.expectHealthy(freezing: [filesystem.mountPoint])
             try RunningProgram.output(of: "sh", ["-c", "umount /mnt/points/* && rm -r /mnt/points"])
             try filesystem.remove()
@@ -119,11 +120,11 @@ extension EndToEnd {
                     == [wanted.mountPoint.string, "/"])
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            let frozen = record.filesystems.filter { $0.action == "freeze" }
-            #expect(Set(frozen.map(\.mountPoint)) == [wanted.mountPoint.string, "/"])
+            let frozen = record.filesystems.filter { $0.action == .freeze }
+            #expect(Set(frozen.map(\.mountPoint)) == [wanted.mountPoint, "/"])
             for filesystem in frozen {
-                #expect(filesystem.freeze?.error == nil && filesystem.freeze?.span.duration ?? 0 > 0)
-                #expect(filesystem.thaw?.error == nil && filesystem.thaw?.span.duration ?? 0 > 0)
+                #expect(filesystem.freeze?.error == nil && filesystem.freeze?.duration ?? .zero > .zero)
+                #expect(filesystem.thaw?.error == nil && filesystem.thaw?.duration ?? .zero > .zero)
             }
             let show = try rig.control("show")
             #expect(show.ending == .exited(0))

@@ -88,7 +88,7 @@ extension EndToEnd {
             try rig.waitUntil(.idle)
         }
 
-        private func expectOutcome(of leaver: Leaver, leaving state: RequestState, _ record: HistoryRecord) {
+        private func expectOutcome(of leaver: Leaver, leaving state: RequestState, _ record: RequestRecord) {
             switch (leaver, state) {
             case (.holder, .thawHooks):
                 // It had been told that everything is thawed, and its window whole.

@@ -1,6 +1,7 @@
 import Channels
 import ControlProtocol
 import Foundation
+import FreezeCore
 import History
 import SystemPackage
 import Testing
@@ -38,7 +39,7 @@ extension EndToEnd {
             #expect(thaw.output.contains("succeeded, level application"))
             #expect(try !FreezeProof.isFrozen(filesystem.mountPoint) && !FreezeProof.isFrozen("/"))
             #expect(try rig.traced() == ["freeze control", "thaw control ok"])
-            #expect(try rig.record().channel == "control")
+            #expect(try rig.record().channel == .control)
             try rig.waitUntilReleased()
             let good = try #require(try rig.status().lastGoodBackup)
             #expect(good.level == "application" && good.age < 60_000)
@@ -116,7 +117,7 @@ extension EndToEnd {
                 ["exec", "--rehearsal", "--config", rig.configuration.string, "--", "true"],
                 environment: rig.environment, within: .seconds(40))
             #expect(exec.ending == .exited(0), "\(exec)")
-            for number in [1, 2] { #expect(try rig.record(number: number).rehearsal == true) }
+            for number in [1, 2] { #expect(try rig.record(number: number).options.isRehearsal) }
             try rig.waitUntilReleased()
             #expect(try rig.status().lastGoodBackup == nil)
             #expect(try rig.control("history").output.contains("rehearsal"))
@@ -149,7 +150,7 @@ extension EndToEnd {
             #expect(try exec.waitForExit(within: .seconds(30)) == .exited(1))
             #expect(try rig.traced() == ["freeze", "thaw failed"], "it returns when the thaw hooks are done")
             let record = try rig.record()
-            #expect(record.reason == "cancelled by the caller" && record.channel == "exec")
+            #expect(record.reason == "cancelled by the caller" && record.channel.name == "exec")
             #expect(!FileManager.default.fileExists(atPath: "/run/was-run-though-cancelled"))
         }
 

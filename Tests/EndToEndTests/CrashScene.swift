@@ -102,7 +102,7 @@ final class CrashScene {
         let record = try rig.record()
         #expect(record.result == .failed)
         #expect(record.reason?.contains(reason) == true, "\(record.reason ?? "no reason")")
-        #expect(record.id == ledger.requestID)
+        #expect(record.id.text == ledger.requestID)
         try rig.waitForTrace("thaw failed")
         #expect(try rig.traced() == ["freeze", "thaw failed"])
     }

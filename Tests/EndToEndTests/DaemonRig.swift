@@ -154,12 +154,12 @@ final class DaemonRig {
     // MARK: What is left of a request
 
     /// The newest record of the history, once there are as many as expected: it is written after the answer.
-    func record(number: Int = 1, within limit: Duration = .seconds(10)) throws -> HistoryRecord {
+    func record(number: Int = 1, within limit: Duration = .seconds(10)) throws -> RequestRecord {
         let history = HistoryFile(inStateDirectory: stateDirectory, heldIn: runDirectory)
         let deadline = ContinuousClock.now + limit
         while true {
             if let page = try? history.records(), page.records.count >= number,
-                let newest = page.records.max(by: { $0.ended < $1.ended })
+                let newest = page.records.max(by: { $0.endedWallTime < $1.endedWallTime })
             {
                 return newest
             }

@@ -21,9 +21,9 @@ extension EndToEnd {
             #expect(record.listedHooks == ["10-first", "20-second"])
             #expect(record.hooks.isEmpty)
             #expect(
-                Set(record.filesystems.filter { $0.action == "freeze" }.map(\.mountPoint))
-                    == [filesystem.mountPoint.string, "/"])
-            #expect(record.filesystems.allSatisfy { $0.flushes == nil && $0.freeze == nil && $0.thaw == nil })
+                Set(record.filesystems.filter { $0.action == .freeze }.map(\.mountPoint))
+                    == [filesystem.mountPoint, "/"])
+            #expect(record.filesystems.allSatisfy { $0.flushes.isEmpty && $0.freeze == nil && $0.thaw == nil })
             try rig.daemon.waitForLine { $0.contains("dry run") && $0.contains("10-first, 20-second") }
             #expect(try rig.traced().isEmpty)
             #expect(try rig.stop() == .exited(0))

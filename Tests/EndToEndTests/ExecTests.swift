@@ -1,6 +1,7 @@
 import Channels
 import ControlProtocol
 import Foundation
+import FreezeCore
 import History
 import SystemPackage
 import Testing
@@ -116,7 +117,7 @@ extension EndToEnd {
             let reason = "the command ran longer than the window, freeze.max_window (1s)"
             #expect(errors.components(separatedBy: reason).count == 2, "it is told once: \(errors)")
             #expect(errors.contains("Do not trust what was taken in this window; begin again.\n"), "\(errors)")
-            #expect(errors.contains("quiescectl: request \(try rig.record().id): \(reason)"), "\(errors)")
+            #expect(errors.contains("quiescectl: request \(try rig.record().id.text): \(reason)"), "\(errors)")
             #expect(!errors.contains(".."), "\(errors)")
             #expect(try rig.record().reason?.hasPrefix(reason) == true)
         }

@@ -1,5 +1,6 @@
 import Channels
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage
@@ -26,8 +27,8 @@ extension EndToEnd {
             #expect(reason.contains(foreign.mountPoint.string), "\(reason)")
             #expect(reason.contains("frozen already, by somebody else") && reason.contains("fsfreeze -u"))
             let failed = record.filesystems.filter { $0.freeze?.error != nil }
-            #expect(failed.map(\.mountPoint) == [foreign.mountPoint.string])
-            #expect(failed.first?.freeze?.error?.errno == "EBUSY")
+            #expect(failed.map(\.mountPoint) == [foreign.mountPoint])
+            #expect(failed.first?.freeze?.error == .resourceBusy)
             #expect(failed.first?.thaw == nil)
             for frozen in record.filesystems where frozen.freeze != nil && frozen.freeze?.error == nil {
                 #expect(frozen.thaw != nil && frozen.thaw?.error == nil, "\(frozen.mountPoint)")
@@ -57,8 +58,8 @@ extension EndToEnd {
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
             let failed = record.filesystems.filter { $0.freeze?.error != nil }
-            #expect(failed.map(\.mountPoint) == [failing.mountPoint.string])
-            #expect(failed.first?.freeze?.error?.errno == "EIO")
+            #expect(failed.map(\.mountPoint) == [failing.mountPoint])
+            #expect(failed.first?.freeze?.error == .ioError)
             let reason = try #require(record.reason)
             #expect(reason.contains("\(failing.mountPoint): flushing it failed (EIO)"), "\(reason)")
             // The kernel says EINVAL to whoever thaws what is not frozen.
@@ -86,7 +87,7 @@ extension EndToEnd {
             print("MEASURED: FITHAW of \(kind) without its device: THAW is answered with \(answer.status)")
             #expect(answer.duration < .seconds(20))
             let record = try rig.record()
-            let thaw = try #require(record.filesystems.first { $0.mountPoint == failing.mountPoint.string }?.thaw)
+            let thaw = try #require(record.filesystems.first { $0.mountPoint == failing.mountPoint }?.thaw)
             #expect((answer.status == .success) == (thaw.error == nil))
             // The kernel says EINVAL to whoever thaws what is not frozen.
             #expect(throws: RunningProgram.Failure.self) { try failing.thaw() }
@@ -99,7 +100,7 @@ extension EndToEnd {
             #expect(try (rig.freeze().status == .failure) == (kind != .btrfs))
             #expect(try rig.thaw().status == .success)
             let next = try rig.record(number: 2)
-            let named = next.filesystems.first { $0.mountPoint == failing.mountPoint.string }?.reason ?? ""
+            let named = next.filesystems.first { $0.mountPoint == failing.mountPoint }?.reason ?? ""
             #expect(next.reason?.contains(failing.mountPoint.string) == true || named.contains("read-only"))
             try rig.waitUntilReleased()
             try failing.remove()
@@ -217,10 +218,10 @@ extension EndToEnd {
             let record = try rig.record()
             #expect(record.result == .succeeded)
             // The test holds a descriptor of the unmounted filesystem, so writes were possible.
-            #expect(record.level == "crash")
-            #expect(record.unreachable?.map(\.source) == [leaving.device.string])
+            #expect(record.level == .crash)
+            #expect(record.unreachable.map(\.source) == [leaving.device.string])
             let frozen = record.filesystems.filter { $0.freeze != nil }.map(\.mountPoint)
-            #expect(Set(frozen) == ["/", coming.mountPoint.string])
+            #expect(Set(frozen) == ["/", coming.mountPoint])
             #expect(try rig.traced() == ["freeze ", "thaw ok"])
             try rig.daemon.waitForLine { $0.contains("planning again") }
             try rig.waitUntilReleased()
@@ -289,8 +290,8 @@ extension EndToEnd {
             #expect(try !unwanted.isFrozen())
             try RunningProgram.output(of: "touch", [unwanted.mountPoint.appending("file").string])
             #expect(try rig.thaw().status == .success)
-            let left = try rig.record().filesystems.first { $0.mountPoint == unwanted.mountPoint.string }
-            #expect(left?.action == "skip")
+            let left = try rig.record().filesystems.first { $0.mountPoint == unwanted.mountPoint }
+            #expect(left?.action == .skip)
             #expect(left?.reason.contains(isIncluded ? "not in include" : "excluded by") == true)
             try rig.waitUntilReleased()
             try wanted.remove()
@@ -307,8 +308,8 @@ extension EndToEnd {
             #expect(try writable.isFrozen())
             #expect(try !readOnly.isFrozen())
             #expect(try rig.thaw().status == .success)
-            let skipped = try rig.record().filesystems.first { $0.mountPoint == readOnly.mountPoint.string }
-            #expect(skipped?.action == "skip" && skipped?.reason.contains("read-only") == true)
+            let skipped = try rig.record().filesystems.first { $0.mountPoint == readOnly.mountPoint }
+            #expect(skipped?.action == .skip && skipped?.reason.contains("read-only") == true)
             try rig.waitUntilReleased()
             try readOnly.remove()
             try writable.remove()

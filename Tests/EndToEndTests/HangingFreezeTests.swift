@@ -66,7 +66,7 @@ extension EndToEnd {
             let record = try rig.record()
             #expect(record.result == .failed)
             #expect(record.reason?.contains(inner.mountPoint.string) == true, "\(record.reason ?? "")")
-            #expect(record.filesystems.first { $0.mountPoint == inner.mountPoint.string }?.stuck == true)
+            #expect(record.filesystems.first { $0.mountPoint == inner.mountPoint }?.isStuck == true)
             try expectFreezeFailsAtOnce(number: 2)
         }
 

@@ -1,5 +1,6 @@
 import Channels
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage
@@ -86,13 +87,13 @@ extension EndToEnd {
                     == ["10 freeze"] + (fault.wasStarted ? ["20 freeze"] : []) + twentyThaws + ["10 thaw failed"])
 
             #expect(record.result == .failed)
-            #expect(record.freezeAnswer?.success == false)
+            #expect(!record.isAnsweredWithSuccess)
             let reason = try #require(record.reason)
             #expect(reason.contains("20-faulty") && reason.contains(fault.words), "\(reason)")
             if fault.wasStarted {
                 #expect(reason.contains("the database is gone"), "\(reason)")
-                let run = record.hooks.first { $0.name == "20-faulty" && $0.phase == "freeze" }
-                #expect(run?.output?.contains("the database is gone") == true)
+                let run = record.hooks.first { $0.name == "20-faulty" && $0.phase == .freeze }
+                #expect(run?.output.contains("the database is gone") == true)
             }
             // Nothing was frozen at any time.
             #expect(record.window == nil)
@@ -219,7 +220,7 @@ extension EndToEnd {
             ]
             #expect(try rig.traced() == (isRefused ? expected.filter { !$0.hasPrefix("20") } : expected))
             #expect(record.result == .succeeded)
-            #expect(record.level == "filesystem")
+            #expect(record.level == .filesystem)
             #expect(record.reason?.contains("20-faulty") == true)
         }
 
@@ -248,7 +249,7 @@ extension EndToEnd {
             #expect(try FreezeProof.isFrozen("/"))
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            #expect(record.result == .succeeded && record.level == "filesystem")
+            #expect(record.result == .succeeded && record.level == .filesystem)
             #expect(record.reason?.contains("failed hooks: 20-faulty") == true)
             #expect(record.hooks.filter { $0.name == "20-faulty" }.map(\.output) == ["1\n", "1\n"])
             // Alone, a failure is one.
@@ -288,7 +289,7 @@ extension EndToEnd {
                 #expect(try rig.freeze().status == (override.isEmpty ? .success : .failure), "\(rig.log)")
                 #expect(try rig.thaw().status == .success)
                 let record = try rig.record()
-                #expect(record.level == (override.isEmpty ? "filesystem" : nil))
+                #expect(record.level == (override.isEmpty ? .filesystem : nil))
                 #expect(record.reason?.contains("50-postgresql") == true)
             }
         }
@@ -317,11 +318,11 @@ extension EndToEnd {
             #expect(try rig.freeze().status == .success)
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            #expect(record.level == "application")
+            #expect(record.level == .application)
             for run in record.hooks {
-                #expect(run.succeeded)
-                #expect(run.outputTruncated == true)
-                #expect(try #require(run.output).utf8.count <= HistoryRecord.maximumOutputLength)
+                #expect(run.outcome.succeeded)
+                #expect(run.isOutputTruncated)
+                #expect(run.output.utf8.count <= RecordLimit.output)
             }
             #expect(record.hooks.count == 2)
         }
@@ -348,7 +349,7 @@ extension EndToEnd {
             let child = try RunningProgram.output(of: "cat", ["\(rig.trace).child"])
             try RunningProgram.output(of: "kill", [child])
             #expect(try rig.thaw().status == .success)
-            #expect(try rig.record().level == "application")
+            #expect(try rig.record().level == .application)
         }
 
         @Test(arguments: [
@@ -372,10 +373,10 @@ extension EndToEnd {
             let record = try rig.record()
             #expect(try rig.traced().suffix(3) == ["30 thaw ok", "20 thaw ok", "10 thaw ok"])
             try rig.daemon.waitForLine { $0.contains("thaw hook 20-faulty \(words)") }
-            let run = try #require(record.hooks.first { $0.name == "20-faulty" && $0.phase == "thaw" })
-            #expect(!run.succeeded && run.output?.contains("cannot restart") == true)
+            let run = try #require(record.hooks.first { $0.name == "20-faulty" && $0.phase == .thaw })
+            #expect(!run.outcome.succeeded && run.output.contains("cannot restart"))
             // The snapshot is as good as it was.
-            #expect(record.result == .succeeded && record.level == "application")
+            #expect(record.result == .succeeded && record.level == .application)
             try rig.waitUntilReleased()
         }
 
@@ -390,7 +391,7 @@ extension EndToEnd {
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
             #expect(try rig.traced().suffix(4) == ["40 thaw ok", "30 thaw ok", "20 thaw ok", "10 thaw ok"])
-            #expect(record.hooks.allSatisfy { $0.succeeded })
+            #expect(record.hooks.allSatisfy { $0.outcome.succeeded })
         }
 
         @Test func `P8 a FREEZE that comes during slow thaw hooks waits for them and succeeds`() throws {
@@ -430,7 +431,7 @@ extension EndToEnd {
             let record = try rig.record()
             #expect(try rig.traced() == ["10 freeze", "10 thaw \(isAbort ? "failed" : "ok")"])
             #expect((record.window == nil) == isAbort)
-            #expect(record.level == (isAbort ? nil : "filesystem"))
+            #expect(record.level == (isAbort ? nil : .filesystem))
             let reason = try #require(record.reason)
             #expect(reason.contains(isAbort ? "10-slow did not end" : "10-slow, 20-late"), "\(reason)")
         }

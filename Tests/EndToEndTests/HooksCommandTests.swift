@@ -1,6 +1,7 @@
 import Channels
 import ControlProtocol
 import Foundation
+import FreezeCore
 import History
 import SystemPackage
 import Testing
@@ -187,14 +188,14 @@ extension EndToEnd {
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
             #expect(try rig.traced() == freezes + thaws)
-            #expect(record.level == "application")
+            #expect(record.level == .application)
             #expect(record.hooks.prefix(3).map(\.name) == ["10-own", "qemu/a.session", "qemu/b"])
 
             // A script of VMware's that fails ends the backup; one of QEMU's does not.
             try install("b", in: qemu, tracing: rig.trace, "exit 1")
             #expect(try rig.freeze().status == .success)
             #expect(try rig.thaw().status == .success)
-            #expect(try rig.record(number: 2).level == "filesystem")
+            #expect(try rig.record(number: 2).level == .filesystem)
             try install("2", in: vmware, tracing: rig.trace, "[ $1 != freeze ]")
             #expect(try rig.freeze().status == .failure)
             #expect(try rig.thaw().status == .success)
@@ -256,8 +257,8 @@ extension EndToEnd {
             let nothing = try rig.control("hooks", "thaw")
             #expect(nothing.ending == .exited(1) && nothing.errors.contains("has frozen nothing"), "\(nothing)")
             let record = try rig.record()
-            #expect(record.freezeAnswer?.success == true)
-            #expect(record.result == .succeeded && record.hooksOnly == true && record.window == nil)
+            #expect(record.isAnsweredWithSuccess)
+            #expect(record.result == .succeeded && !record.options.freezes && record.window == nil)
             #expect(try rig.status().lastGoodBackup == nil, "quiesced has frozen nothing")
         }
 
@@ -270,7 +271,7 @@ extension EndToEnd {
                 freeze.ending == .exited(1) && freeze.errors.contains("30-bad.session exited with status 3"),
                 "\(freeze)")
             #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw failed"])
-            #expect(try rig.record().failedHook == "30-bad.session")
+            #expect(try rig.record().subject == .hook("30-bad.session"))
             #expect(try rig.control("hooks", "thaw").ending == .exited(1))
         }
 
@@ -316,7 +317,7 @@ extension EndToEnd {
             let thaw = try rig.control("hooks", "thaw", "--request", request)
             #expect(thaw.ending == .exited(5), "\(thaw)")
             let record = try rig.record()
-            #expect(record.result == .failed && record.hooksOnly == true, "\(record)")
+            #expect(record.result == .failed && !record.options.freezes, "\(record)")
         }
 
         @Test func `P3 thaw --force ends hooks freeze, and its hooks thaw fails`() throws {
@@ -397,7 +398,7 @@ extension EndToEnd {
                 #expect(try rig.traced() == ["10 freeze", "20 session"])
                 #expect(try agent.thaw())
                 #expect(try rig.traced() == ["10 freeze", "20 session", "20 released", "10 thaw ok"])
-                #expect(try rig.record().hooksOnly == true)
+                #expect(try !rig.record().options.freezes)
                 // A hook that fails keeps it from freezing.
                 try rig.install(hook: "10-plain", "exit 3")
                 #expect(try !agent.freeze())

@@ -37,7 +37,7 @@ extension EndToEnd {
             #expect(failed["MESSAGE_ID"] == MessageID.backupFailed.rawValue)
             #expect(failed["QUIESCE_HOOK"] == "10-fails")
             #expect(failed["QUIESCE_CHANNEL"] == "control")
-            #expect(try failed["QUIESCE_REQUEST_ID"] == rig.record().id)
+            #expect(try failed["QUIESCE_REQUEST_ID"] == rig.record().id.text)
 
             daemon.send(SIGTERM)
             #expect(try daemon.waitForExit() == .exited(0))

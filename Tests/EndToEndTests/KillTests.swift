@@ -47,7 +47,7 @@ extension EndToEnd {
             try wait(for: "the hook") { try rig.traced().count == 3 }
             #expect(try rig.traced().suffix(2) == ["thaw ok application", "thaw ok application"])
             let record = try rig.record()
-            #expect(record.result == .succeeded && record.level == "application")
+            #expect(record.result == .succeeded && record.level == .application)
             #expect(
                 record.reason
                     == "quiesced ended after the thaw, before the thaw hooks finished; "
@@ -55,7 +55,7 @@ extension EndToEnd {
             #expect(
                 try HistoryFile(inStateDirectory: rig.stateDirectory, heldIn: rig.runDirectory).records().records
                     .count == 1)
-            #expect(try rig.control("status").output.contains(record.id))
+            #expect(try rig.control("status").output.contains(record.id.text))
             try rig.waitUntilReleased()
             #expect(try rig.stop() == .exited(0))
         }

@@ -8,7 +8,7 @@ import Testing
 /// What the level of a backup rests on, and what its result names.
 extension EndToEnd {
     @Suite struct LevelTests {
-        private func backup(_ rig: DaemonRig, number: Int = 1) throws -> HistoryRecord {
+        private func backup(_ rig: DaemonRig, number: Int = 1) throws -> RequestRecord {
             #expect(try rig.freeze().status == .success, "\(rig.log)")
             #expect(try rig.thaw().status == .success)
             return try rig.record(number: number)
@@ -21,10 +21,10 @@ extension EndToEnd {
                 "20-idle.session": "echo SKIP no server", "30-some": "[ -e \(working) ] || echo SKIP",
             ])
             let idle = try backup(rig)
-            #expect(idle.level == "filesystem" && idle.workingHooks == nil)
+            #expect(idle.level == .filesystem && idle.workingHooks.isEmpty)
             #expect(
                 idle.reason == "no hook had work: 10-idle (nothing runs), 30-some, 20-idle.session (no server)")
-            let freezes = idle.hooks.filter { $0.phase == "freeze" }
+            let freezes = idle.hooks.filter { $0.phase == .freeze }
             #expect(freezes.allSatisfy { $0.outcome.isSkipped })
             // Called for thaw all the same (P4).
             #expect(try rig.traced() == ["10 freeze", "10 thaw"])
@@ -32,7 +32,7 @@ extension EndToEnd {
             try RunningProgram.output(of: "touch", [working])
             defer { unlink(working) }
             let good = try backup(rig, number: 2)
-            #expect(good.level == "application" && good.workingHooks == ["30-some"] && good.reason == nil)
+            #expect(good.level == .application && good.workingHooks == ["30-some"] && good.reason == nil)
             for command in ["history", "status", "show"] {
                 #expect(try rig.control(command).output.contains("hooks: 30-some"), "\(command)")
             }
@@ -50,7 +50,7 @@ extension EndToEnd {
         @Test func `P3 a session that says SKIP and READY is held`() throws {
             let rig = try DaemonRig(hooks: ["10-db.session": "echo SKIP; echo READY; cat >/dev/null; echo SKIP"])
             let record = try backup(rig)
-            #expect(record.level == "application" && record.workingHooks == ["10-db.session"])
+            #expect(record.level == .application && record.workingHooks == ["10-db.session"])
             #expect(!record.hooks.contains { $0.outcome.isSkipped })
         }
 
@@ -61,7 +61,7 @@ extension EndToEnd {
             let rig = try DaemonRig(hooks: ["10-app": "[ $1 = freeze ] || [ ! -e \(broken) ] || exit 4"])
             // The host is told success: the snapshot is good.
             let record = try backup(rig)
-            #expect(record.result == .succeeded && record.level == "application" && record.attention == ["10-app"])
+            #expect(record.result == .succeeded && record.level == .application && record.attention == ["10-app"])
             #expect(rig.log.contains("hook 10-app exited with status 4; its application may be down"))
             for restarts in [false, true] {
                 if restarts {
@@ -97,7 +97,7 @@ extension EndToEnd {
             _ = try backup(rig)
             #expect(try rig.control("status").output.contains("ATTENTION"))
             unlink(broken)
-            #expect(try backup(rig, number: 2).attention == nil)
+            #expect(try backup(rig, number: 2).attention.isEmpty)
             #expect(try !rig.control("status").output.contains("ATTENTION"))
             let kept = rig.stateDirectory.appending("attention.json").string
             #expect(!FileManager.default.fileExists(atPath: kept))
@@ -109,10 +109,10 @@ extension EndToEnd {
                 configuration: ["filesystems": "exclude = [\"\(filesystem.mountPoint)\"]"],
                 hooks: ["10-works": "true"])
             let record = try backup(rig)
-            #expect(record.level == "application")
+            #expect(record.level == .application)
             #expect(record.reason == "1 left out: \(filesystem.mountPoint)")
-            let leftOut = record.filesystems.filter { $0.leftOut == true }
-            #expect(leftOut.map(\.mountPoint) == [filesystem.mountPoint.string])
+            let leftOut = record.filesystems.filter { $0.isLeftOut }
+            #expect(leftOut.map(\.mountPoint) == [filesystem.mountPoint])
             try filesystem.remove()
         }
     }

@@ -1,5 +1,6 @@
 import Channels
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage
@@ -52,12 +53,13 @@ extension EndToEnd {
 
             let record = try rig.record()
             #expect(record.result == .succeeded)
-            #expect(record.level == "application")
+            #expect(record.level == .application)
             // P6, in what the kernel was asked: the inner one was frozen before the outer, and thawed after it.
-            let innerRecord = try #require(record.filesystems.first { $0.mountPoint == inner.mountPoint.string })
-            let outerRecord = try #require(record.filesystems.first { $0.mountPoint == outer.mountPoint.string })
-            #expect(try #require(innerRecord.freeze).span.end <= #require(outerRecord.freeze).offset)
-            #expect(try #require(outerRecord.thaw).span.end <= #require(innerRecord.thaw).offset + 0.5)
+            let innerRecord = try #require(record.filesystems.first { $0.mountPoint == inner.mountPoint })
+            let outerRecord = try #require(record.filesystems.first { $0.mountPoint == outer.mountPoint })
+            #expect(try #require(innerRecord.freeze).ended <= #require(outerRecord.freeze).started)
+            #expect(
+                try #require(outerRecord.thaw).ended <= #require(innerRecord.thaw).started + .microseconds(500))
             #expect(record.filesystems.count { $0.freeze != nil } == 5)
 
             try rig.waitUntilReleased()

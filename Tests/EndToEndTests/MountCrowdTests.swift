@@ -1,5 +1,6 @@
 import Channels
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage

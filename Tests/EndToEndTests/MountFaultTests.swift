@@ -37,9 +37,9 @@ extension EndToEnd {
             #expect(try FreezeProof.isFrozen("/"))
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            #expect(record.level == "application")
-            let action = record.filesystems.first { $0.mountPoint == filesystem.mountPoint.string }?.action
-            #expect(action == (option == "rw" ? "freeze" : "skip"))
+            #expect(record.level == .application)
+            let action = record.filesystems.first { $0.mountPoint == filesystem.mountPoint }?.action
+            #expect(action == (option == "rw" ? .freeze : .skip))
             try rig.waitUntilReleased()
             try filesystem.remove()
         }
@@ -81,7 +81,8 @@ extension EndToEnd {
                 let reason = record.reason ?? ""
                 #expect((record.result == .succeeded) == (isFrozen && isThawed), "\(reason)")
                 let isNamed = reason.contains(mountPoint.string) || reason.contains(device.string)
-                #expect(isNamed || record.level == "filesystem", "\(record.level ?? "no level"): \(reason)")
+                #expect(
+                    isNamed || record.level == .filesystem, "\(record.level?.rawValue ?? "no level"): \(reason)")
             }
             mounting.send(SIGKILL)
             try mounting.waitForExit()

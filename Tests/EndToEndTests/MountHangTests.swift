@@ -1,5 +1,6 @@
 import Channels
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage
@@ -32,9 +33,9 @@ extension EndToEnd {
             #expect(try FreezeProof.isFrozen("/"))
             #expect(try FreezeProof.isFrozen(container.path(filesystem.mountPoint)))
             #expect(try rig.thaw().status == .success)
-            let entry = try rig.record().filesystems.first { $0.mountPoint == mountPoint }
+            let entry = try rig.record().filesystems.first { $0.mountPoint == FilePath(mountPoint) }
             // A filesystem served from a disk is flushed through the disk.
-            #expect(entry?.action == (kind == .fuseblk ? "sync" : "skip"))
+            #expect(entry?.action == (kind == .fuseblk ? .sync : .skip))
             try rig.waitUntilReleased()
             try container.end()
             try filesystem.remove()
@@ -57,7 +58,9 @@ extension EndToEnd {
             #expect(answer.status == .success, "\(rig.log)")
             #expect(answer.duration < .seconds(5))
             #expect(try rig.thaw().status == .success)
-            let entry = try rig.record().filesystems.first { $0.action == "freeze" && $0.mountPoint == mountPoint }
+            let entry = try rig.record().filesystems.first {
+                $0.action == .freeze && $0.mountPoint == FilePath(mountPoint)
+            }
             #expect(entry?.freeze != nil && entry?.thaw != nil)
             try rig.waitUntilReleased()
             for server in [upper, lower] {

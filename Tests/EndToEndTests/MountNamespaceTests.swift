@@ -28,8 +28,8 @@ extension EndToEnd {
             #expect(try rig.thaw().status == .success)
             #expect(try !FreezeProof.isFrozen(inside))
             let record = try rig.record()
-            #expect(record.level == "application")
-            let entry = record.filesystems.first { $0.mountPoint == filesystem.mountPoint.string }
+            #expect(record.level == .application)
+            let entry = record.filesystems.first { $0.mountPoint == filesystem.mountPoint }
             #expect(entry?.freeze != nil && entry?.thaw != nil)
             #expect(
                 entry?.reason.hasSuffix(
@@ -51,7 +51,7 @@ extension EndToEnd {
             #expect(try rig.freeze().status == .success)
             #expect(try !FreezeProof.isFrozen(container.path(filesystem.mountPoint)))
             #expect(try rig.thaw().status == .success)
-            #expect(try !rig.record().filesystems.contains { $0.mountPoint == filesystem.mountPoint.string })
+            #expect(try !rig.record().filesystems.contains { $0.mountPoint == filesystem.mountPoint })
             try rig.waitUntilReleased()
             try container.end()
             try filesystem.remove()
@@ -76,8 +76,8 @@ extension EndToEnd {
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
             let inner = try #require(record.filesystems.first { $0.mountPoint == "/mnt/in-overlay" })
-            let outer = try #require(record.filesystems.first { $0.mountPoint == holder.mountPoint.string })
-            #expect(try #require(inner.freeze).span.end <= #require(outer.freeze).offset)
+            let outer = try #require(record.filesystems.first { $0.mountPoint == holder.mountPoint })
+            #expect(try #require(inner.freeze).ended <= #require(outer.freeze).started)
             try rig.waitUntilReleased()
             try container.run("umount", "/mnt/in-overlay")
             try RunningProgram.output(of: "sh", ["-c", "losetup --detach $(cat /tmp/in-overlay)"])
@@ -106,7 +106,7 @@ extension EndToEnd {
             #expect(try FreezeProof.isFrozen(inside))
             #expect(try rig.thaw().status == .success)
             try rig.daemon.waitForLine { $0.contains("planning again") }
-            #expect(try rig.record().filesystems.contains { $0.mountPoint == filesystem.mountPoint.string })
+            #expect(try rig.record().filesystems.contains { $0.mountPoint == filesystem.mountPoint })
             try rig.waitUntilReleased()
 
             // Its last process ends, but what is planned is open: frozen or not, it is no failure.

@@ -1,5 +1,6 @@
 import Channels
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage
@@ -47,17 +48,17 @@ extension EndToEnd {
             #expect(kill(process, 0) != 0)
 
             let record = try rig.record()
-            #expect(record.result == .succeeded && record.level == "application")
+            #expect(record.result == .succeeded && record.level == .application)
             #expect(
                 record.hooks.map { "\($0.name) \($0.phase)" } == [
                     "10-first freeze", "30-last freeze", "20-db.session freeze", "20-db.session thaw",
                     "30-last thaw",
                     "10-first thaw",
                 ])
-            #expect(record.hooks.allSatisfy { $0.succeeded })
-            let window = try #require(record.window)
-            let release = try #require(record.hooks.first { $0.name == "20-db.session" && $0.phase == "thaw" })
-            #expect(release.offset >= window.end - 0.001)
+            #expect(record.hooks.allSatisfy { $0.outcome.succeeded })
+            let windowClosed = try #require(record.windowClosed)
+            let release = try #require(record.hooks.first { $0.name == "20-db.session" && $0.phase == .thaw })
+            #expect(release.started >= windowClosed + .microseconds(-1))
             try rig.expectHealthy(freezing: [filesystem.mountPoint])
             try filesystem.remove()
         }
@@ -74,7 +75,7 @@ extension EndToEnd {
             ])
             #expect(try rig.freeze().status == .success)
             #expect(try rig.thaw().status == .success)
-            #expect(try rig.record().level == "application")
+            #expect(try rig.record().level == .application)
         }
 
         /// How a session fails before anything is frozen.
@@ -138,7 +139,7 @@ extension EndToEnd {
                 hooks: ["10-faulty.session": "exit 3", "20-good.session": Self.session("20")])
             #expect(try rig.freeze().status == .success)
             #expect(try rig.thaw().status == .success)
-            #expect(try rig.record().level == "filesystem")
+            #expect(try rig.record().level == .filesystem)
         }
 
         /// How a session ends while everything is frozen.
@@ -201,7 +202,7 @@ extension EndToEnd {
                 try rig.open(gate: "seen")
                 #expect(try freeze.value().status == .success)
                 #expect(try rig.thaw().status == .success)
-                #expect(try rig.record().level == "filesystem")
+                #expect(try rig.record().level == .filesystem)
             }
         }
 

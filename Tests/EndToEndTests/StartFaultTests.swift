@@ -72,7 +72,7 @@ extension EndToEnd {
             try RunningProgram.output(of: "rm", ["-r", rig.hookDirectory.string])
             #expect(try rig.freeze().status == .success)
             #expect(try rig.thaw().status == .success)
-            #expect(try rig.record().level == "filesystem")
+            #expect(try rig.record().level == .filesystem)
             try RunningProgram.output(of: "touch", [rig.hookDirectory.string])
             #expect(try rig.freeze().status == .failure)
             #expect(try rig.thaw().status == .success)

@@ -1,5 +1,6 @@
 import Channels
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage
@@ -37,10 +38,10 @@ extension EndToEnd {
             #expect(try FreezeProof.isFrozen("/"))
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            #expect(record.level == "crash")
+            #expect(record.level == .crash)
             #expect(record.reason == "could only be flushed: \(mountPoint)")
-            let synced = try #require(record.filesystems.first { $0.mountPoint == mountPoint })
-            #expect(synced.action == "sync" && synced.flushes?.count == 2 && synced.freeze == nil)
+            let synced = try #require(record.filesystems.first { $0.mountPoint == FilePath(mountPoint) })
+            #expect(synced.action == .sync && synced.flushes.count == 2 && synced.freeze == nil)
             try remove(after: rig)
         }
 

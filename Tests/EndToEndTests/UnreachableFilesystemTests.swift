@@ -57,9 +57,9 @@ extension EndToEnd {
             #expect(try FreezeProof.isFrozen("/"))
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            #expect(record.level == "crash")
+            #expect(record.level == .crash)
             #expect(record.reason == "in no mount table, so not frozen: \(name)")
-            #expect(record.unreachable?.map(\.source) == [filesystem.device.string])
+            #expect(record.unreachable.map(\.source) == [filesystem.device.string])
             #expect(rig.log.contains("\(name) is in use and in no mount table"))
             try rig.waitUntilReleased()
 
@@ -77,7 +77,7 @@ extension EndToEnd {
             try filesystem.remove()
             #expect(try rig.freeze().status == .success, "\(rig.log)")
             #expect(try rig.thaw().status == .success)
-            #expect(try rig.record(number: 2).level == "application")
+            #expect(try rig.record(number: 2).level == .application)
             try rig.waitUntilReleased()
         }
 
@@ -117,7 +117,7 @@ extension EndToEnd {
             #expect(try rig.freeze().status == .success, "\(rig.log)")
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            #expect(record.level == "application" && record.unreachable == nil)
+            #expect(record.level == .application && record.unreachable.isEmpty)
             try rig.waitUntilReleased()
             try end()
             try filesystem.remove()
@@ -134,7 +134,7 @@ extension EndToEnd {
             #expect(try answer.value().status == .success, "\(rig.log)")
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            #expect(record.level == "application" && record.unreachable == nil)
+            #expect(record.level == .application && record.unreachable.isEmpty)
             try rig.waitUntilReleased()
             try filesystem.remove()
         }
@@ -157,7 +157,7 @@ extension EndToEnd {
             try rig.daemon.waitForLine {
                 $0.contains("ext4 on \(filesystem.device) is in no mount table any more")
             }
-            #expect(try rig.record().level == "crash")
+            #expect(try rig.record().level == .crash)
             try rig.waitUntilReleased()
             try RunningProgram.output(of: "sh", ["-c", "kill -KILL $(cat \(rig.trace).pid)"])
             try filesystem.remove()

@@ -1,5 +1,6 @@
 import Channels
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage
@@ -56,10 +57,10 @@ extension EndToEnd {
             #expect(try FreezeProof.isFrozen("/"))
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            #expect(record.level == "crash")
+            #expect(record.level == .crash)
             #expect(record.reason == "could only be flushed: \(mountPoint)")
-            let synced = try #require(record.filesystems.first { $0.mountPoint == mountPoint })
-            #expect(synced.action == "sync" && synced.flushes?.count == 2 && synced.freeze == nil)
+            let synced = try #require(record.filesystems.first { $0.mountPoint == FilePath(mountPoint) })
+            #expect(synced.action == .sync && synced.flushes.count == 2 && synced.freeze == nil)
             try remove(after: rig)
         }
 
@@ -73,7 +74,7 @@ extension EndToEnd {
             #expect(try !FreezeProof.isFrozen("/"))
             #expect(try rig.thaw().status == .success)
             let record = try rig.record()
-            #expect(record.level == "crash")
+            #expect(record.level == .crash)
             #expect(record.reason == "could only be flushed: \(mountPoint); 1 left out: /")
             #expect(try rig.control("plan").ending == .exited(0))
             try remove(after: rig)
@@ -87,7 +88,7 @@ extension EndToEnd {
             #expect(answer.status == .success, "\(rig.log)")
             #expect(answer.duration < .seconds(5))
             #expect(try rig.thaw().status == .success)
-            #expect(try rig.record().level == "crash")
+            #expect(try rig.record().level == .crash)
             try RunningProgram.output(of: "kill", ["-CONT", server])
             try remove(after: rig)
         }
@@ -108,7 +109,7 @@ extension EndToEnd {
             let rig = try DaemonRig(configuration: ["filesystems": "unfreezable = \"fail\""])
             #expect(try rig.freeze().status == .success, "\(rig.log)")
             #expect(try rig.thaw().status == .success)
-            #expect(try rig.record().level == "filesystem")
+            #expect(try rig.record().level == .filesystem)
             try remove(after: rig)
         }
     }

@@ -91,7 +91,7 @@ struct ControlFuzz: ParserFuzz {
                     ]))
             case 4:
                 try? ReplyMessage(
-                    parameters: HistoryReply(records: random.list(atMost: 2) { HistoryRecord.random(&$0) }),
+                    parameters: HistoryReply(records: random.list(atMost: 2) { RequestRecord.random(&$0) }),
                     continues: false)
             case 5:
                 try? ReplyMessage(
@@ -114,7 +114,7 @@ struct ControlFuzz: ParserFuzz {
         event.state = random.maybe { $0.one(of: ControlState.allCases) }
         event.hooks = random.maybe { $0.list(atMost: 3) { "\($0.below(99))-hook" } }
         event.duration = random.maybe { Double($0.oddNumber()) }
-        event.record = random.maybe { HistoryRecord.random(&$0) }
+        event.record = random.maybe { RequestRecord.random(&$0) }
         return event
     }
 

@@ -1,15 +1,16 @@
 import FreezeCore
 import Glibc
-import History
+import LinuxCalls
 import SystemPackage
 import Testing
 
-/// Moments count from here.
-let start = Moment(nanoseconds: 5_000_000_000_000)
+@testable import History
+
+/// Moments count from here, as in a record from a file.
+let start = Moment(nanoseconds: 0)
 
 /// 2026-11-21T10:36:45.123Z at the start.
-let clock = WallClock(
-    moment: start + .seconds(60), wallTime: WallTime(milliseconds: 1_795_257_465_123))
+let startClock = WallClock(moment: start, wallTime: WallTime(milliseconds: 1_795_257_405_123))
 
 func at(_ milliseconds: Double) -> Moment {
     start + .microseconds(Int64(milliseconds * 1000))
@@ -34,32 +35,31 @@ func planned(
 
 extension RequestRecord {
     static func make(_ id: String = "20261121T103645-1", channel: ChannelID = .hyperV) -> RequestRecord {
-        RequestRecord(id: RequestID(id), channel: channel, started: start)
+        RequestRecord(id: RequestID(id), channel: channel, clock: startClock)
     }
 
     /// Two steps of filesystems, two hooks, all well.
-    static func success() -> RequestRecord {
-        var record = make()
+    static func success(
+        _ id: String = "20261121T103645-1", channel: ChannelID = .hyperV
+    ) -> RequestRecord {
+        var record = make(id, channel: channel)
         record.filesystems = [
-            FilesystemRecord(planned: planned("/srv/images/guest", minor: 17, step: 0)),
-            FilesystemRecord(planned: planned("/", minor: 1, step: 1, others: ["/mnt/bind"])),
+            FilesystemRecord(planned("/srv/images/guest", minor: 17, step: 0)),
+            FilesystemRecord(planned("/", minor: 1, step: 1, others: ["/mnt/bind"])),
             FilesystemRecord(
-                planned: planned(
+                planned(
                     "/mnt/usb", minor: 33, action: .sync, reason: "vfat has no freeze", type: "vfat")),
         ]
         for (index, pair) in [("/proc", "proc"), ("/sys", "sysfs"), ("/dev", "devtmpfs")].enumerated() {
             record.filesystems.append(
                 FilesystemRecord(
-                    planned: planned(
+                    planned(
                         FilePath(pair.0), minor: UInt32(100 + index), action: .skip, reason: "pseudo filesystem",
                         type: pair.1)))
         }
         for index in 0..<3 {
-            let device = record.filesystems[index].planned.device
             record.filesystems[index].flushes = [
-                FlushResult(
-                    device: device, error: nil, started: at(12.5), duration: .microseconds(84_125 + index * 9_000)),
-                FlushResult(device: device, error: nil, started: at(620), duration: .microseconds(3_250)),
+                timed(12.5, 84.125 + Double(index) * 9), timed(620, 3.25),
             ]
         }
         record.hooks = [
@@ -78,7 +78,7 @@ extension RequestRecord {
         record.result = .succeeded
         record.level = .crash
         record.reason = "could only be flushed: /mnt/usb"
-        return record
+        return record.finished
     }
 
     static func hook(
@@ -91,10 +91,16 @@ extension RequestRecord {
     }
 }
 
-extension HistoryRecord {
-    init(_ record: RequestRecord) {
-        self.init(record, clock: clock)
+extension RequestRecord {
+    /// The lists that the machine makes at the end of a request.
+    var finished: RequestRecord {
+        var record = self
+        (record.workingHooks, record.attention) = (hooks.working, hooks.failedThaws)
+        return record
     }
+
+    /// As a reader of the history gets the record.
+    func read() throws -> RequestRecord { try RequestRecord(line: line()) }
 }
 
 /// A directory of its own for a test.

@@ -16,10 +16,8 @@ import Testing
         path = directory.path.appending("state").appending("history.jsonl")
     }
 
-    private func record(_ id: String) -> HistoryRecord {
-        var record = HistoryRecord(.success())
-        record.id = id
-        return record
+    private func record(_ id: String) -> RequestRecord {
+        RequestRecord.success(id)
     }
 
     private func mode(_ path: FilePath) -> mode_t {
@@ -54,8 +52,8 @@ import Testing
         #expect(try file.last().record == record("b"))
         #expect(try file.record(id: "a").record == record("a"))
         #expect(try file.record(id: "c").record == nil)
-        #expect(try file.records().records.map(\.id) == ["b", "a"])
-        #expect(try file.records(limit: 1).records.map(\.id) == ["b"])
+        #expect(try file.records().records.map(\.id.text) == ["b", "a"])
+        #expect(try file.records(limit: 1).records.map(\.id.text) == ["b"])
     }
 
     @Test func tornLastLineIsPassedOverAndSwallowsNothing() throws {
@@ -93,13 +91,13 @@ import Testing
     @Test func keepsTheNewestHalfWhenThereAreTooMany() throws {
         let file = HistoryFile(path, limits: limits(records: 10))
         for number in 1...11 { try file.append(record("\(number)")) }
-        #expect(try file.records().records.map(\.id) == ["11", "10", "9", "8", "7"])
+        #expect(try file.records().records.map(\.id.text) == ["11", "10", "9", "8", "7"])
         // Another life of the daemon has to count them first.
         let next = HistoryFile(path, limits: limits(records: 10))
         for number in 12...16 { try next.append(record("\(number)")) }
         #expect(try next.records().records.count == 10)
         try next.append(record("17"))
-        #expect(try next.records().records.map(\.id) == ["17", "16", "15", "14", "13"])
+        #expect(try next.records().records.map(\.id.text) == ["17", "16", "15", "14", "13"])
         #expect(mode(path) == S_IFREG | 0o600)
     }
 
@@ -107,11 +105,11 @@ import Testing
         let length = Int64(record("100").line().count + 1)
         let file = HistoryFile(path, limits: limits(bytes: length * 10))
         for number in 100..<111 { try file.append(record("\(number)")) }
-        #expect(try file.records().records.map(\.id) == ["110", "109", "108", "107", "106"])
+        #expect(try file.records().records.map(\.id.text) == ["110", "109", "108", "107", "106"])
         // One record that is longer than all that may be kept is still kept.
         let tiny = HistoryFile(path, limits: limits(bytes: 10))
         try tiny.append(record("111"))
-        #expect(try tiny.records().records.map(\.id) == ["111"])
+        #expect(try tiny.records().records.map(\.id.text) == ["111"])
     }
 
     @Test func whatACrashLeftOfTrimmingHarmsNothing() throws {
@@ -119,7 +117,7 @@ import Testing
         for number in 1...3 { try file.append(record("\(number)")) }
         let new = FilePath(path.string + ".new")
         try put("half of a li", at: new)
-        #expect(try file.records().records.map(\.id) == ["3", "2", "1"])
+        #expect(try file.records().records.map(\.id.text) == ["3", "2", "1"])
         try file.append(record("4"))
         #expect(try file.records() == HistoryPage(records: [record("4")], unreadableLines: 0))
         #expect(mode(new) == 0)
@@ -133,7 +131,7 @@ import Testing
         symlink(victim.string, path.string + ".new")
         try file.append(record("2"))
         #expect(try readWholeFile(victim) == Array("precious".utf8))
-        #expect(try file.records().records.map(\.id) == ["2"])
+        #expect(try file.records().records.map(\.id.text) == ["2"])
     }
 
     // MARK: What can go wrong
@@ -173,10 +171,10 @@ import Testing
         try file.append(record("2"))
         let error = #expect(throws: HistoryError.self) { try file.append(record("3")) }
         #expect(error?.code == .notTrimmed)
-        #expect(try file.records().records.map(\.id) == ["3", "2", "1"])
+        #expect(try file.records().records.map(\.id.text) == ["3", "2", "1"])
         #expect(mode(FilePath(path.string + ".new")) == 0)
         try file.append(record("4"))
-        #expect(try file.records().records.map(\.id) == ["4"])
+        #expect(try file.records().records.map(\.id.text) == ["4"])
     }
 
     @Test func stateDirectoryThatCannotBeMadeIsNamed() throws {

@@ -1,16 +1,18 @@
 import FreezeCore
 import Presentation
+import SystemPackage
 import Testing
 
 @testable import History
 
 @Suite struct HistoryTableTests {
-    private var dryRun: HistoryRecord {
-        var record = HistoryRecord(.success())
-        record.id = "a1b2c3d4e5f60718"
-        record.channel = "control"
-        record.dryRun = true
-        record.window = nil
+    private var dryRun: RequestRecord { dryRun("a1b2c3d4e5f60718", channel: .control) }
+
+    private func dryRun(_ id: String, channel: ChannelID) -> RequestRecord {
+        var record = RequestRecord.success(id, channel: channel)
+        record.isDryRun = true
+        (record.windowOpened, record.windowClosed) = (nil, nil)
+        record.workingHooks = []
         record.hooks = []
         record.listedHooks = ["10-postgresql", "20-app"]
         return record
@@ -19,9 +21,7 @@ import Testing
     @Test func theTableOfSomeDays() {
         let records =
             [dryRun]
-            + [RequestRecord.success(), TimelineExamples.failedHook, TimelineExamples.lost].map {
-                HistoryRecord($0)
-            }
+            + [RequestRecord.success(), TimelineExamples.failedHook, TimelineExamples.lost]
         let lines = HistoryTable(records).lines
         #expect(
             lines.joined(separator: "\n") == """
@@ -42,16 +42,15 @@ import Testing
 
     @Test(arguments: TextStyle.allCases)
     func isNeverWiderThanATerminalAndNeverControlsIt(_ style: TextStyle) {
-        var record = dryRun
-        record.id = String(repeating: "日/", count: 40)
-        record.channel = String(repeating: "channel", count: 9)
-        record.level = String(repeating: "level ", count: 9)
+        var record = dryRun(
+            String(repeating: "日/", count: 40), channel: ChannelID(name: String(repeating: "channel", count: 9)))
         record.reason = String(repeating: "why \u{1B}[2J" + String(repeating: "x", count: 90), count: 50)
-        record.window = .init(offset: 0, duration: 1e12)
-        for result in [HistoryRecord.Result.succeeded, .failed] {
+        record.windowOpened = at(0)
+        record.windowClosed = at(1e12)
+        for result in [RequestRecord.Result.succeeded, .failed] {
             for isDryRun in [true, false] {
                 record.result = result
-                record.dryRun = isDryRun
+                record.isDryRun = isDryRun
                 let lines = HistoryTable([record], style: style).lines
                 #expect(lines.count < 50)
                 for line in lines {
@@ -75,16 +74,17 @@ import Testing
 
     /// Other programs read these.
     @Test func theKeysOfLaterAdditionsAreStable() throws {
-        var record = dryRun
-        record.failedFilesystem = "/srv"
-        record.failedHook = "10-postgresql"
-        let line = String(decoding: record.line(), as: UTF8.self)
+        var (record, text) = (dryRun, "")
+        for subject in [FailureSubject.filesystem("/srv"), .hook("10-postgresql")] {
+            record.subject = subject
+            text += String(decoding: record.line(), as: UTF8.self)
+            #expect(try record.read() == record)
+        }
         for member in [
             #""dry_run":true"#, #""failed_filesystem":"/srv""#, #""failed_hook":"10-postgresql""#,
             #""listed_hooks":["10-postgresql","20-app"]"#,
         ] {
-            #expect(line.contains(member))
+            #expect(text.contains(member))
         }
-        #expect(try HistoryRecord(line: record.line()) == record)
     }
 }

@@ -79,16 +79,12 @@ enum TimelineExamples {
     static var many: RequestRecord {
         var record = RequestRecord.make()
         for index in 0..<300 {
-            let device = DeviceNumber(major: 8, minor: UInt32(index + 1))
             var filesystem = FilesystemRecord(
-                planned: planned(
+                planned(
                     FilePath("/srv/tenants/customer-\(index)/production/database"), minor: UInt32(index + 1)))
             let slowness = Double(index * 37 % 300)
             filesystem.flushes = [
-                FlushResult(
-                    device: device, error: nil, started: at(2), duration: .microseconds(Int64(slowness * 100))),
-                FlushResult(
-                    device: device, error: nil, started: at(40), duration: .microseconds(Int64(slowness * 3))),
+                timed(2, slowness / 10), timed(40, slowness * 3 / 1000),
             ]
             filesystem.freeze = timed(45 + slowness / 100, slowness / 20)
             filesystem.thaw = timed(265 + slowness / 100, 0.1)
@@ -110,6 +106,6 @@ enum TimelineExamples {
         record.result = .failed
         record.level = nil
         record.reason = reason
-        return record
+        return record.finished
     }
 }

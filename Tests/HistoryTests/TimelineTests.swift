@@ -9,23 +9,23 @@ import Testing
     @Test(arguments: TimelineExamples.all.map(\.name))
     func drawsTheWholeRequest(_ name: String) throws {
         let record = try #require(TimelineExamples.all.first { $0.name == name }?.record)
-        let lines = Timeline(HistoryRecord(record)).lines
+        let lines = Timeline(record).lines
         #expect(
             lines.joined(separator: "\n") == TimelineGolden.texts[name], "is:\n\(lines.joined(separator: "\n"))")
     }
 
     @Test func isPlainASCIIWhereTheLocaleIsNotUTF8() {
         var record = RequestRecord.success()
-        record.filesystems[1] = FilesystemRecord(planned: planned("/srv/Büro", minor: 9))
+        record.filesystems[1] = FilesystemRecord(planned("/srv/Büro", minor: 9))
         record.filesystems[1].freeze = timed(626, 4)
-        let text = Timeline(HistoryRecord(record), style: .ascii).lines.joined(separator: "\n")
+        let text = Timeline(record, style: .ascii).lines.joined(separator: "\n")
         #expect(text.utf8.allSatisfy { $0 == 0x0A || (0x20..<0x7F).contains($0) })
         #expect(text.contains("freeze /srv/B\\303\\274ro"))
         #expect(text.contains("|      ############| FROZEN"))
     }
 
     @Test func everyStepHasAtLeastOneMark() {
-        for line in Timeline(HistoryRecord(TimelineExamples.lost)).lines where line.contains("│") {
+        for line in Timeline(TimelineExamples.lost).lines where line.contains("│") {
             #expect(line.contains("━") || line.contains("█") || line.contains("Outcome"))
         }
     }
@@ -37,7 +37,7 @@ import Testing
             "10-\u{7}bell", .freeze, 103, 1, .exited(status: 1),
             output: "a\u{1B}]0;title\u{7}\r\nb\u{85}c\u{2028}d")
         for style in TextStyle.allCases {
-            for scalar in Timeline(HistoryRecord(record), style: style).lines.joined().unicodeScalars {
+            for scalar in Timeline(record, style: style).lines.joined().unicodeScalars {
                 #expect(scalar.value >= 0x20 && scalar.properties.generalCategory != .control)
                 #expect(scalar.properties.generalCategory != .format)
             }
@@ -48,20 +48,22 @@ import Testing
     @Test func drawsAbsurdNumbers() throws {
         let line = """
             {"version":1,"id":"x","channel":"c","started":"2026-11-21T10:36:45.123Z",\
-            "ended":"2026-11-21T10:36:45.123Z","duration_ms":-1e300,"result":"failed","refused_hooks":[],\
-            "freeze_answer":{"offset_ms":1e300,"success":true},"window":{"offset_ms":-5,"duration_ms":1e308},\
-            "hooks":[{"name":"h","phase":"freeze","offset_ms":1e308,"duration_ms":1e308,"outcome":"exited"}],\
+            "ended":"2026-11-21T10:36:45.123Z","duration_ms":-1e12,"result":"failed","refused_hooks":[],\
+            "freeze_answer":{"offset_ms":1e12,"success":true},"window":{"offset_ms":-5,"duration_ms":1e12},\
+            "hooks":[{"name":"h","phase":"freeze","offset_ms":1e12,"duration_ms":1e12,"outcome":"exited"}],\
             "filesystems":[{"mount_point":"/","device":"8:1","source":"s","type":"t","action":"freeze","reason":"",\
-            "freeze":{"offset_ms":-1e308,"duration_ms":-1},"thaw":{"offset_ms":1e12,"duration_ms":123456789.5}}]}
+            "freeze":{"offset_ms":-1e12,"duration_ms":-1},"thaw":{"offset_ms":1e12,"duration_ms":123456789.5}}]}
             """
-        let record = try HistoryRecord(line: Array(line.utf8))
+        let record = try RequestRecord(line: Array(line.utf8))
         for line in Timeline(record).lines { #expect(line.displayWidth <= TextLayout.width) }
+        let tooLong = line.replacing("\"duration_ms\":-1e12", with: "\"duration_ms\":1e300")
+        #expect(throws: DecodingError.self) { try RequestRecord(line: Array(tooLong.utf8)) }
     }
 
     @Test(arguments: 0..<100)
     func neverWiderThan80(seed: UInt64) {
         var random = RandomRecord(seed: seed)
-        let record = HistoryRecord(random.make())
+        let record = random.make()
         for style in TextStyle.allCases {
             for line in Timeline(record, style: style).lines {
                 #expect(line.displayWidth <= TextLayout.width, "seed \(seed): \(line)")
@@ -107,12 +109,10 @@ private struct RandomRecord {
                 FilePath("/" + text(chance(20) ? 200 : 12)), minor: UInt32(index), action: action,
                 step: number(0...2),
                 reason: text(90), type: text(10))
-            var filesystem = FilesystemRecord(planned: item)
+            var filesystem = FilesystemRecord(item)
             for _ in 0..<number(0...2) {
                 filesystem.flushes.append(
-                    FlushResult(
-                        device: item.device, error: chance(20) ? .ioError : nil, started: at(offset()),
-                        duration: .microseconds(number(0...100_000_000))))
+                    timed(offset(), Double(number(0...100_000)), chance(20) ? .ioError : nil))
             }
             if chance(70) { filesystem.freeze = result() }
             if chance(70) { filesystem.thaw = result() }
@@ -140,6 +140,6 @@ private struct RandomRecord {
         record.result = chance(50) ? .succeeded : .failed
         record.level = ConsistencyLevel.allCases[number(0...2)]
         record.reason = chance(80) ? text(500) : nil
-        return record
+        return record.finished
     }
 }

@@ -183,9 +183,9 @@ extension Simulation {
             let chances = scenario.policy.flushTimeout > .seconds(60) ? 2 : 12
             let delay = fails(.workHangs, chances) ? hangs(30, 310) : random.milliseconds(0, 2000)
             let error: Errno? = fails(.workFails, 15) ? .ioError : nil
-            let flushed = FlushResult(
-                device: filesystem.device, error: error, started: Moment(nanoseconds: now), duration: .zero)
-            schedule(at: now + delay, .daemon(.flushed(work, flushed), life: life))
+            let moment = Moment(nanoseconds: now)
+            let result = TimedResult(error: error, started: moment, ended: moment)
+            schedule(at: now + delay, .daemon(.flushed(work, filesystem.device, result), life: life))
         }
     }
 

@@ -197,7 +197,7 @@ extension Simulation {
         case .hotBackup: deliver(.hotBackup(channel, id))
         case .freeze:
             noteFreeze(operation)
-            deliver(.freeze(channel, id, RequestID("\(number)"), freezeOptions()))
+            deliver(.freeze(channel, id, RequestID("\(number)"), freezeOptions(), WallTime(milliseconds: 0)))
         case .thaw:
             noteForce(operation)
             if operation.mayWait, hosts[index].role == .hold, fails(.channelLost, 2) {

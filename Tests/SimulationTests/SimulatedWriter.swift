@@ -105,8 +105,8 @@ extension Simulation {
             violate("P9", "the record does not wait for the names of who keeps a filesystem stuck")
         }
         for filesystem in stuck
-        where check.namedHolders.contains(filesystem.planned.mountPoint) && filesystem.holders.isEmpty {
-            violate("P9", "the record does not name who keeps \(filesystem.planned.mountPoint) stuck")
+        where check.namedHolders.contains(filesystem.mountPoint) && filesystem.holders.isEmpty {
+            violate("P9", "the record does not name who keeps \(filesystem.mountPoint) stuck")
         }
     }
 }

@@ -56,8 +56,8 @@ extension RequestEvent {
         case .hookFinished(let work, let run):
             "hookFinished(\(work.number), \(run.name) \(run.phase) \(run.outcome))"
         case .sessionEnded(let index, let run): "sessionEnded(\(index), \(run.outcome))"
-        case .flushed(let work, let result):
-            "flushed(\(work.number), \(result.device), \(result.error.map { "\($0)" } ?? "done"))"
+        case .flushed(let work, let device, let result):
+            "flushed(\(work.number), \(device), \(result.error.map { "\($0)" } ?? "done"))"
         case .froze(let index, let result): "froze(\(index), \(result.error.map { "\($0)" } ?? "done"))"
         case .thawed(let index, let result): "thawed(\(index), \(result.error.map { "\($0)" } ?? "done"))"
         default: "\(self)"

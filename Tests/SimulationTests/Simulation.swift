@@ -367,6 +367,7 @@ final class Simulation {
     // MARK: The daemon's lives
 
     private func startDaemon() {
+        let clock = WallClock(moment: Moment(nanoseconds: now), wallTime: WallTime(milliseconds: 0))
         life += 1
         isDaemonUp = true
         isRecovered = false
@@ -376,7 +377,7 @@ final class Simulation {
         machine = RequestMachine(policy: scenario.policy)
         timer = nil
         deadline = nil
-        for effect in machine.start(at: Moment(nanoseconds: now)) { perform(effect) }
+        for effect in machine.start(at: clock) { perform(effect) }
         deliver(.attentionRecalled(keptAttention))
     }
 

@@ -20,7 +20,7 @@ import Testing
     }
 
     private static func record(_ change: (inout RequestRecord) -> Void) -> RequestRecord {
-        var record = RequestRecord(id: request, channel: .hyperV, started: .now)
+        var record = RequestRecord(id: request, channel: .hyperV, clock: .current())
         change(&record)
         return record
     }

@@ -127,6 +127,7 @@ int clinux_eventfd(void);
 int clinux_boot_timer(void);
 int clinux_boot_timer_arm(int timer, int64_t nanoseconds_since_boot);  // 0 disarms
 int64_t clinux_boot_clock(void);                                        // CLOCK_BOOTTIME, nanoseconds
+int64_t clinux_wall_clock(void);                                        // CLOCK_REALTIME, nanoseconds
 
 // Files that come and go (inotify(7)): what is put into a directory, and the end of the directory itself.
 int clinux_watch_directory(const char *path);

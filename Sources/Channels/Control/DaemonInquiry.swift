@@ -6,5 +6,5 @@ public protocol DaemonInquiry: Sendable {
     /// At once, frozen or not (P9).
     func status(_ reply: @escaping @Sendable (DaemonStatus) -> Void)
     /// The newest first. Not while anything is frozen, because a file is read for it (P7).
-    func history(limit: Int, _ reply: @escaping @Sendable (Result<[HistoryRecord], HistoryError>) -> Void)
+    func history(limit: Int, _ reply: @escaping @Sendable (Result<[RequestRecord], HistoryError>) -> Void)
 }

@@ -29,7 +29,7 @@ struct WaitingFreeze: Hashable, Sendable {
     let operation: OperationID
     let id: RequestID
     let options: FreezeOptions
-    let received: Moment
+    let received: WallClock
 }
 
 /// The request that is being served.

@@ -20,13 +20,14 @@ public struct DaemonStatus: Hashable, Sendable {
     public let isFreezerReady: Bool
     public let channels: [Channel]
     /// The last request, whatever came of it, a dry run too; nil until one was made, or the history is read.
-    public let last: PastRequest?
-    /// The last that succeeded.
-    public let lastGood: PastRequest?
+    public let last: RequestRecord?
+    /// The last good backup.
+    public let lastGood: RequestRecord?
 
     public init(
-        overview: RequestOverview, started: Moment, isFreezerReady: Bool, channels: [Channel], last: PastRequest?,
-        lastGood: PastRequest?
+        overview: RequestOverview, started: Moment, isFreezerReady: Bool, channels: [Channel],
+        last: RequestRecord?,
+        lastGood: RequestRecord?
     ) {
         self.overview = overview
         self.started = started
@@ -34,36 +35,5 @@ public struct DaemonStatus: Hashable, Sendable {
         self.channels = channels
         self.last = last
         self.lastGood = lastGood
-    }
-}
-
-/// A request that is over, in short.
-public struct PastRequest: Hashable, Sendable {
-    public let id: String
-    public let channel: String
-    /// Before this boot it may lie below zero.
-    public let ended: Moment
-    public let succeeded: Bool
-    public let level: String?
-    /// The hooks that did their work before the freeze.
-    public let workingHooks: [String]
-    public let reason: String?
-    public let isDryRun: Bool
-    /// What the request was besides a backup of the whole machine, in a few words; nil for such a backup.
-    public let purpose: String?
-
-    public init(
-        id: String, channel: String, ended: Moment, succeeded: Bool, level: String?,
-        workingHooks: [String], reason: String?, isDryRun: Bool, purpose: String? = nil
-    ) {
-        self.id = id
-        self.channel = channel
-        self.ended = ended
-        self.succeeded = succeeded
-        self.level = level
-        self.workingHooks = workingHooks
-        self.reason = reason
-        self.isDryRun = isDryRun
-        self.purpose = purpose
     }
 }

@@ -16,7 +16,8 @@ public enum RequestEvent: Hashable, Sendable {
     /// The host can reach the channel. `isStandIn` if the device is not the kernel's: its requests are rehearsals.
     case registered(ChannelID, isStandIn: Bool)
     case hotBackup(ChannelID, OperationID)
-    case freeze(ChannelID, OperationID, RequestID, FreezeOptions = FreezeOptions())
+    /// With the time of the calendar.
+    case freeze(ChannelID, OperationID, RequestID, FreezeOptions = FreezeOptions(), WallTime)
     /// With findings about the window, if `RequestMachine.endsWindow` says that the THAW ends a window.
     case thaw(ChannelID, OperationID, ThawWish = .own, WindowFindings = .none)
     case channelLost(ChannelID, reason: String)
@@ -32,7 +33,7 @@ public enum RequestEvent: Hashable, Sendable {
     /// `freezerEnded` follows then.
     case handOverFailed(WorkID, reason: String)
     /// The answer to `flush`, once for each filesystem.
-    case flushed(WorkID, FlushResult)
+    case flushed(WorkID, DeviceNumber, TimedResult)
     case memoryRead(DirtyMemory)
     case writeHoldersFound(WorkID, [WriteHolder])
     /// `allFrozen`: every word of the ledger says "frozen by this freezer". Only after `verify`.

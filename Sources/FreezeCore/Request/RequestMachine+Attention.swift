@@ -19,7 +19,7 @@ extension RequestMachine {
         guard let request else { return }
         let others = attention.filter { $0.hook != run.name }
         guard let clause = run.outcome.failureClause else {
-            let didWork = request.record.workingHooks.contains(run.name)
+            let didWork = request.record.hooks.working.contains(run.name)
             return didWork && others.count < attention.count ? keep(others) : ()
         }
         let isOwed = if case .notStarted = run.outcome { true } else { false }

@@ -18,12 +18,13 @@ extension RequestMachine {
     }
 
     mutating func freezeAsked(
-        _ channel: ChannelID, _ operation: OperationID, _ id: RequestID, _ options: FreezeOptions
+        _ channel: ChannelID, _ operation: OperationID, _ id: RequestID, _ options: FreezeOptions,
+        _ clock: WallClock
     ) {
         if state == .recovering || state == .stopped || shutdownReason != nil {
             return refuse(channel, operation, "quiesced is \(state == .recovering ? "recovering" : "stopping")")
         }
-        guard let request else { return begin(channel, operation, id, options, received: now) }
+        guard let request else { return begin(channel, operation, id, options, received: clock) }
         if request.channel == channel, isThawAwaited {
             switch rules(of: channel).secondFreeze {
             case .losesWindow: return loseWindow(to: "FREEZE", channel, operation)
@@ -36,7 +37,7 @@ extension RequestMachine {
                 channel, operation, "busy: request \(request.id) of \(request.channel) is \(state.rawValue)", .busy
             )
         }
-        let wait = WaitingFreeze(channel: channel, operation: operation, id: id, options: options, received: now)
+        let wait = WaitingFreeze(channel: channel, operation: operation, id: id, options: options, received: clock)
         if let limit = waitingLimit(wait), now >= limit {
             return refuse(channel, operation, "it could not be answered in time")
         }
@@ -221,7 +222,7 @@ extension RequestMachine {
 
     /// How long a FREEZE may wait for the thaw hooks before it, so that it can still be answered in time.
     func waitingLimit(_ waiting: WaitingFreeze) -> Moment? {
-        rules(of: waiting.channel).freezeAnswerLimit.map { waiting.received + ($0 - policy.longestFreeze) }
+        rules(of: waiting.channel).freezeAnswerLimit.map { waiting.received.moment + ($0 - policy.longestFreeze) }
     }
 
     /// When a FREEZE that is still being worked on is given up, so that its failure can be answered in time. Each state

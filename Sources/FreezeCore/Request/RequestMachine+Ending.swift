@@ -20,7 +20,7 @@ extension RequestMachine {
                     .messageID: MessageID.filesystemStuck.rawValue, .filesystem: target.mountPoint.string,
                     .requestID: request.id.text,
                 ])
-            if let record = request.record.filesystems.firstIndex(where: { $0.planned.device == target.device }) {
+            if let record = request.record.filesystems.firstIndex(where: { $0.device == target.device }) {
                 self.request?.record.filesystems[record].isStuck = true
             }
         }
@@ -183,6 +183,8 @@ extension RequestMachine {
         record.level = request?.failure == nil ? consistencyLevel : nil
         record.reason = request?.failure ?? levelReason
         record.subject = request?.failureSubject
+        record.workingHooks = record.hooks.working
+        record.attention = record.hooks.failedThaws
         emit(.record(record))
         report(.finished(record))
         request = nil
@@ -211,7 +213,7 @@ extension RequestMachine {
         }
         if planned.plan.lowersLevel { return .crash }
         // In a dry run the level is the best that a backup could reach.
-        let working = request.record.isDryRun ? request.record.listedHooks : request.record.workingHooks
+        let working = request.record.isDryRun ? request.record.listedHooks : request.record.hooks.working
         return working.isEmpty || !request.failedHooks.isEmpty ? .filesystem : .application
     }
 
@@ -245,7 +247,7 @@ extension RequestMachine {
         if !request.failedHooks.isEmpty {
             return "failed hooks: " + request.failedHooks.map(escapedControlCharacters).joined(separator: ", ")
         }
-        guard request.record.workingHooks.isEmpty else { return nil }
+        guard request.record.hooks.working.isEmpty else { return nil }
         let skipped = request.record.hooks.compactMap { run in
             guard case .skipped(let reason) = run.outcome else { return nil as String? }
             return escapedControlCharacters(reason.isEmpty ? run.name : "\(run.name) (\(reason))")
@@ -309,7 +311,7 @@ extension RequestMachine {
         leftoverStuck = leftover.stuck
         var crashed = ActiveRequest(
             id: leftover.requestID, channel: leftover.channel, maxWindow: policy.maxWindow, hooksDeadline: now,
-            record: RequestRecord(id: leftover.requestID, channel: leftover.channel, started: now))
+            record: RequestRecord(id: leftover.requestID, channel: leftover.channel, clock: startClock.at(now)))
         crashed.record.options = leftover.options
         crashed.hooksOwedThaw = leftover.hooksOwedThaw.reversed().map(HookReference.leftover)
         crashed.leftoverOutcome = leftover.outcome

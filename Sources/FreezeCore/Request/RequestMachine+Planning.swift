@@ -20,7 +20,8 @@ enum Preparation: Hashable, Sendable {
 /// ```
 extension RequestMachine {
     mutating func begin(
-        _ channel: ChannelID, _ operation: OperationID, _ id: RequestID, _ options: FreezeOptions, received: Moment
+        _ channel: ChannelID, _ operation: OperationID, _ id: RequestID, _ options: FreezeOptions,
+        received: WallClock
     ) {
         debts[channel] = nil
         var options = options
@@ -29,7 +30,7 @@ extension RequestMachine {
         var new = ActiveRequest(
             id: id, channel: channel, maxWindow: maxWindow(of: channel, options),
             freezeOperation: operation, hooksDeadline: now,
-            record: RequestRecord(id: id, channel: channel, started: received))
+            record: RequestRecord(id: id, channel: channel, clock: received))
         new.record.isDryRun = policy.isDryRun
         new.record.options = options
         if isStuck {
@@ -96,7 +97,7 @@ extension RequestMachine {
     }
 
     private mutating func record(_ plan: FreezePlan) {
-        request?.record.filesystems = plan.filesystems.map(FilesystemRecord.init(planned:))
+        request?.record.filesystems = plan.filesystems.map { FilesystemRecord($0) }
         request?.record.unreachable = plan.unreachable
     }
 

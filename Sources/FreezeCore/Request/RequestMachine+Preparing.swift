@@ -25,12 +25,11 @@ extension RequestMachine {
         if filesystems.isEmpty { everythingIsFlushed() }
     }
 
-    mutating func flushed(_ result: FlushResult) {
-        guard let index = request?.record.filesystems.firstIndex(where: { $0.planned.device == result.device })
-        else { return }
+    mutating func flushed(_ device: DeviceNumber, _ result: TimedResult) {
+        guard let index = request?.record.filesystems.firstIndex(where: { $0.device == device }) else { return }
         request?.record.filesystems[index].flushes.append(result)
-        request?.unflushed.removeAll { $0.device == result.device }
-        guard let mountPoint = request?.record.filesystems[index].planned.mountPoint else { return }
+        request?.unflushed.removeAll { $0.device == device }
+        guard let mountPoint = request?.record.filesystems[index].mountPoint else { return }
         report(.flushed(mountPoint, result))
         if let error = result.error {
             fail(

@@ -231,7 +231,7 @@ extension RequestMachine {
 
     private mutating func recordTarget(_ index: Int, _ change: (inout FilesystemRecord) -> Void) {
         guard let device = request?.targets[index].device,
-            let record = request?.record.filesystems.firstIndex(where: { $0.planned.device == device })
+            let record = request?.record.filesystems.firstIndex(where: { $0.device == device })
         else { return }
         if var changed = request?.record.filesystems[record] {
             change(&changed)

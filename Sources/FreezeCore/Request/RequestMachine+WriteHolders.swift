@@ -113,9 +113,9 @@ extension RequestMachine {
 
     private mutating func record(_ holders: [WriteHolder]) {
         guard let filesystems = request?.record.filesystems else { return }
-        for index in filesystems.indices where filesystems[index].planned.action == .freeze {
+        for index in filesystems.indices where filesystems[index].action == .freeze {
             let own = holders.filter {
-                $0.mountPoint == nil || $0.mountPoint == filesystems[index].planned.mountPoint
+                $0.mountPoint == nil || $0.mountPoint == filesystems[index].mountPoint
             }
             if !own.isEmpty { request?.record.filesystems[index].holders = own }
         }

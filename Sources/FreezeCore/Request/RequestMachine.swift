@@ -54,6 +54,8 @@ public struct RequestMachine: Sendable {
     /// The deadline of the present state.
     var deadline: Moment?
     var now = Moment(nanoseconds: 0)
+    /// For the record of a previous instance, whose own clock is not known.
+    var startClock = WallClock(moment: Moment(nanoseconds: 0), wallTime: WallTime(milliseconds: 0))
     var effects: [RequestEffect] = []
 
     public init(policy: RequestPolicy) {
@@ -61,9 +63,10 @@ public struct RequestMachine: Sendable {
     }
 
     /// The first effects. Call before the first event.
-    public mutating func start(at moment: Moment) -> [RequestEffect] {
-        now = moment
-        stateSince = moment
+    public mutating func start(at clock: WallClock) -> [RequestEffect] {
+        now = clock.moment
+        stateSince = now
+        startClock = clock
         return [.startFreezer, .recover]
     }
 
@@ -147,8 +150,8 @@ public struct RequestMachine: Sendable {
 
         case .registered(let channel, let isStandIn): registered(channel, isStandIn: isStandIn)
         case .hotBackup(let channel, let operation): hotBackup(channel, operation)
-        case .freeze(let channel, let operation, let id, let options):
-            freezeAsked(channel, operation, id, options)
+        case .freeze(let channel, let operation, let id, let options, let wallTime):
+            freezeAsked(channel, operation, id, options, WallClock(moment: now, wallTime: wallTime))
         case .thaw(let channel, let operation, let wish, let findings):
             thawAsked(channel, operation, wish, findings)
         case .channelLost(let channel, let reason): channelLost(channel, reason)
@@ -159,7 +162,7 @@ public struct RequestMachine: Sendable {
         case .openingFailed(let work, let reason, let plan, let mountPoint):
             if work == self.work { openingFailed(reason, plan, mountPoint) }
         case .handOverFailed(let work, let reason): if work == self.work { handOverFailed(reason) }
-        case .flushed(let work, let result): if work == self.work { flushed(result) }
+        case .flushed(let work, let device, let result): if work == self.work { flushed(device, result) }
         case .memoryRead(let memory): request?.memory = memory
         case .writeHoldersFound(let work, let holders): if work == search?.id { writeHoldersFound(holders) }
         case .mountsChecked(let work, let change, let allFrozen):

@@ -6,7 +6,7 @@ public struct RequestProgress: Hashable, Sendable {
         case entered(RequestState)
         /// The plan is made and everything opened.
         case planned(FreezePlan, [PlannedHook])
-        case flushed(FilePath, FlushResult)
+        case flushed(FilePath, TimedResult)
         case hookStarted(String, HookPhase)
         case hookEnded(HookRun)
         case froze(FilePath, TimedResult)

@@ -1,36 +1,34 @@
 import SystemPackage
 
-/// What became of one filesystem in a request.
-public struct FilesystemRecord: Hashable, Sendable {
-    public let planned: PlannedFilesystem
-    public var flushes: [FlushResult] = []
-    public var freeze: TimedResult?
-    public var thaw: TimedResult?
-    /// Its FIFREEZE outlived the request.
-    public var isStuck = false
-    /// Tasks that sleep inside a write to it, for which its FIFREEZE would wait, or waits.
-    public var holders: [WriteHolder] = []
-
-    public init(planned: PlannedFilesystem) {
-        self.planned = planned
-    }
-}
-
-/// Everything a request did, for the history and the log.
+/// Everything that one request did: written by the state machine, kept in the history, sent over the control socket, and
+/// drawn as a timeline.
 public struct RequestRecord: Hashable, Sendable {
     public enum Result: String, Hashable, Sendable {
         case succeeded
         case failed
     }
 
+    /// What a bounded record leaves out.
+    public struct Omission: Codable, Hashable, Sendable {
+        public var filesystems: Int
+        public var hooks: Int
+
+        public init(filesystems: Int, hooks: Int) {
+            self.filesystems = filesystems
+            self.hooks = hooks
+        }
+    }
+
     public let id: RequestID
     public let channel: ChannelID
-    public let started: Moment
+    /// Both clocks when FREEZE came. Of a record from a file, the moments count from FREEZE.
+    public let clock: WallClock
     public var ended: Moment
+    /// Frozen ones by step and mount point, then the synced, then the skipped.
     public var filesystems: [FilesystemRecord] = []
     /// Filesystems that were not frozen because they are in no mount table.
     public var unreachable: [UnreachableFilesystem] = []
-    /// The order in which hooks were called.
+    /// Every call, in order.
     public var hooks: [HookRun] = []
     /// Hooks that were not run because they are not trusted: name and why.
     public var refusedHooks: [PlannedHook] = []
@@ -45,6 +43,10 @@ public struct RequestRecord: Hashable, Sendable {
     public var result = Result.failed
     /// How good the snapshot is; nil for a failed request.
     public var level: ConsistencyLevel?
+    /// The hooks that did their work before the freeze, in the order of their calls: the level `application` rests on them.
+    public var workingHooks: [String] = []
+    /// The hooks whose last call for thaw failed, so that their applications may be down.
+    public var attention: [String] = []
     /// Why it failed; or why the level is not the highest, and what was left out of the plan.
     public var reason: String?
     /// What a failure is about, if that has a name.
@@ -55,26 +57,52 @@ public struct RequestRecord: Hashable, Sendable {
     public var isDryRun = false
     /// The hooks that a dry run would have called, in the order of freeze.
     public var listedHooks: [String] = []
+    /// Nil for a whole record.
+    public var omitted: Omission?
 
-    /// The hooks that did their work before the freeze, in the order of their calls: the level `application` rests on them.
-    public var workingHooks: [String] {
-        hooks.filter { $0.phase == .freeze && $0.outcome.didWork }.map(\.name)
-    }
-
-    /// True for a backup of the whole machine, at whatever level.
-    public var isBackup: Bool { !isDryRun && options.purpose == nil }
-
-    /// The hooks whose last call for thaw failed, so that their applications may be down.
-    public var attention: [String] {
-        let calls = hooks.filter { $0.phase == .thaw && HookKind(hookName: $0.name) == .plain }
-        let last = Dictionary(calls.map { ($0.name, $0.outcome) }) { _, last in last }
-        return last.filter { !$0.value.succeeded }.keys.sorted()
-    }
-
-    public init(id: RequestID, channel: ChannelID, started: Moment) {
+    public init(id: RequestID, channel: ChannelID, clock: WallClock) {
         self.id = id
         self.channel = channel
-        self.started = started
-        self.ended = started
+        self.clock = clock
+        self.ended = clock.moment
+    }
+
+    public var started: Moment { clock.moment }
+    public var duration: Duration { ended - started }
+    /// The moments of two records from a file cannot be compared; these can.
+    public var endedWallTime: WallTime { clock.wallTime(of: ended) }
+
+    /// Nil if no filesystem was frozen.
+    public var window: Duration? { windowOpened.map { (windowClosed ?? ended) - $0 } }
+
+    /// Success was told to the host, and the window failed afterwards: a snapshot taken in the window is not to be trusted.
+    public var isLost: Bool { result == .failed && isAnsweredWithSuccess && !isDryRun }
+
+    /// What the request was besides a backup of the whole machine, in a few words; nil for such a backup.
+    public var purpose: String? {
+        let words = [isDryRun ? "dry run" : nil, options.purpose].compactMap(\.self)
+        return words.isEmpty ? nil : words.joined(separator: ", ")
+    }
+
+    /// True for a backup of the whole machine that can be relied on, at its level.
+    public var isGoodBackup: Bool { result == .succeeded && purpose == nil }
+
+    /// What `status` shows of a request of the past.
+    public var withoutDetails: RequestRecord {
+        var record = self
+        (record.filesystems, record.unreachable, record.hooks, record.refusedHooks) = ([], [], [], [])
+        return record
+    }
+}
+
+extension [HookRun] {
+    /// The hooks that did their work before the freeze, in the order of their calls.
+    public var working: [String] { filter { $0.phase == .freeze && $0.outcome.didWork }.map(\.name) }
+
+    /// The hooks whose last call for thaw failed, in the order of their names.
+    public var failedThaws: [String] {
+        let calls = filter { $0.phase == .thaw && HookKind(hookName: $0.name) == .plain }
+        let last = Dictionary(calls.map { ($0.name, $0.outcome) }) { _, last in last }
+        return last.filter { !$0.value.succeeded }.keys.sorted()
     }
 }

@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// When an ioctl was issued and how it ended.
+/// When an operation on a filesystem was begun, and how the operation ended.
 public struct TimedResult: Hashable, Sendable {
     /// Nil for success.
     public let error: Errno?
@@ -14,19 +14,4 @@ public struct TimedResult: Hashable, Sendable {
     }
 
     public var duration: Duration { ended - started }
-}
-
-/// How the flush of one filesystem ended.
-public struct FlushResult: Hashable, Sendable {
-    public let device: DeviceNumber
-    public let error: Errno?
-    public let started: Moment
-    public let duration: Duration
-
-    public init(device: DeviceNumber, error: Errno?, started: Moment, duration: Duration) {
-        self.device = device
-        self.error = error
-        self.started = started
-        self.duration = duration
-    }
 }

@@ -28,21 +28,36 @@ public struct WriteHolder: Hashable, Sendable {
     public let file: FilePath?
     /// The planned filesystem that is written to; nil if any may be meant, since the mount is in no table.
     public let mountPoint: FilePath?
-    /// The FUSE connection that the task waits for, if any: a killed task still waits for its server.
-    public let connection: UInt32?
-    public let write: Write
+    /// How to end the process, as a sentence.
+    public let remedy: String
+    /// Nil in a record from a file.
+    public let write: Write?
 
     public init(
-        processID: Int32, command: String, userID: UInt32, file: FilePath?, mountPoint: FilePath?,
-        connection: UInt32? = nil, write: Write
+        processID: Int32, command: String, userID: UInt32, file: FilePath?, mountPoint: FilePath?, remedy: String,
+        write: Write?
     ) {
         self.processID = processID
         self.command = command
         self.userID = userID
         self.file = file
         self.mountPoint = mountPoint
-        self.connection = connection
+        self.remedy = remedy
         self.write = write
+    }
+
+    /// - Parameter connection: The FUSE connection that the task waits for, if any: a killed task still waits for its
+    ///   server.
+    public init(
+        processID: Int32, command: String, userID: UInt32, file: FilePath?, mountPoint: FilePath?,
+        connection: UInt32? = nil, write: Write
+    ) {
+        let abort = connection.map {
+            ", and if it stays, end its FUSE server with `echo 1 >/sys/fs/fuse/connections/\($0)/abort`"
+        }
+        self.init(
+            processID: processID, command: command, userID: userID, file: file, mountPoint: mountPoint,
+            remedy: "Run `kill \(processID)`\(abort ?? "").", write: write)
     }
 
     /// A clause, safe to show.
@@ -50,13 +65,5 @@ public struct WriteHolder: Hashable, Sendable {
         let target = file.map { " to \($0.escaped)" } ?? ""
         return
             "process \(processID) (\(escapedControlCharacters(command))) of user \(userID) sleeps in a write\(target)"
-    }
-
-    /// A sentence.
-    public var remedy: String {
-        let abort = connection.map {
-            ", and if it stays, end its FUSE server with `echo 1 >/sys/fs/fuse/connections/\($0)/abort`"
-        }
-        return "Run `kill \(processID)`\(abort ?? "")."
     }
 }

@@ -9,13 +9,14 @@ public struct UnreachableFilesystem: Hashable, Sendable {
     /// The kernel's name of the device; the first device of a btrfs on several.
     public let source: String
     public let devices: [DeviceNumber]
-    /// The number of the superblock's life: no other superblock gets the number before the next boot.
-    public let life: UInt64
+    /// The number of the superblock's life: no other superblock gets the number before the next boot. Nil in a record from
+    /// a file.
+    public let life: UInt64?
     public var identity = FilesystemIdentity()
     /// All names of the devices.
     public var devicePaths: Set<String>
 
-    public init(type: String, source: String, devices: [DeviceNumber], life: UInt64) {
+    public init(type: String, source: String, devices: [DeviceNumber], life: UInt64?) {
         self.type = type
         self.source = source
         self.devices = devices

@@ -100,10 +100,10 @@ struct ExecCommand: ParsableCommand {
 
     /// Tells how it went, now that nothing is frozen any more.
     private func conclude(
-        _ reply: FreezeReply, _ record: HistoryRecord?, _ child: ChildCommand.Outcome, _ lost: ControlFailure?
+        _ reply: FreezeReply, _ record: RequestRecord?, _ child: ChildCommand.Outcome, _ lost: ControlFailure?
     ) -> ExitCode {
         if let problem = child.problem { printError(problem) }
-        let isAttention = child.status == .success && record?.attention != nil
+        let isAttention = child.status == .success && record?.attention.isEmpty == false
         let done = isAttention ? ExitCode.attention : child.status
         let status = telling(lost == nil ? done : .consistencyLost) {
             guard let record else {

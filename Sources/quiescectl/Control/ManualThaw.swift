@@ -1,5 +1,6 @@
 import ArgumentParser
 import ControlProtocol
+import FreezeCore
 import History
 import Presentation
 import SystemPackage
@@ -31,7 +32,7 @@ struct ManualThaw {
         }
         // A caller who reports a failure knows that the window was lost.
         let isLost = record.isLost && parameters.failure == nil
-        let status: ExitCode = isLost ? .consistencyLost : record.attention == nil ? .success : .attention
+        let status: ExitCode = isLost ? .consistencyLost : record.attention.isEmpty ? .success : .attention
         throw telling(status) {
             try output.write(record, orLines: RequestSummary(record).lines)
         }

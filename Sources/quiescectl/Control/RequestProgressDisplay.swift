@@ -15,7 +15,7 @@ final class RequestProgressDisplay: Sendable {
         /// The command that runs in the window.
         var command: String?
         var isWindowLost = false
-        var records: [String: HistoryRecord] = [:]
+        var records: [String: RequestRecord] = [:]
         /// The subscription has ended.
         var isOver = false
         /// Output has ended.
@@ -57,7 +57,7 @@ final class RequestProgressDisplay: Sendable {
     var current: String? { state.update(\.current) }
 
     /// The record of the request; nil if the daemon ends first.
-    func finished(_ request: String?) -> HistoryRecord? {
+    func finished(_ request: String?) -> RequestRecord? {
         guard let request else { return nil }
         wait { $0.records[request] != nil }
         stop()

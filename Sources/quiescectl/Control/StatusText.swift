@@ -46,10 +46,10 @@ struct StatusText {
             + "may be down. When you have seen to it: quiescectl acknowledge"
     }
 
-    private func holder(_ holder: ControlStatus.Holder) -> String {
-        let file = (holder.file ?? holder.mountPoint).map { " to \($0)" } ?? ""
-        return "process \(holder.pid) (\(holder.command)) of user \(holder.uid), which sleeps in a write\(file). "
-            + holder.remedy
+    private func holder(_ holder: WriteHolder) -> String {
+        let file = (holder.file ?? holder.mountPoint).map { " to \($0.escaped)" } ?? ""
+        return "process \(holder.processID) (\(holder.command)) of user \(holder.userID), which sleeps in a "
+            + "write\(file). \(holder.remedy)"
     }
 
     private var state: String {
@@ -64,7 +64,9 @@ struct StatusText {
 
     private func backup(_ backup: ControlStatus.Backup) -> String {
         let purpose = backup.dryRun == true ? "dry run" : backup.purpose
-        let level = backup.level.map { levelText($0, workingHooks: backup.workingHooks) }
+        let level = backup.level.map {
+            levelText(ConsistencyLevel(rawValue: $0), workingHooks: backup.workingHooks ?? [])
+        }
         let words =
             backup.result == .succeeded ? [purpose, backup.dryRun == true ? nil : level] : [purpose, "FAILED"]
         let result = words.compactMap(\.self).joined(separator: ", ")

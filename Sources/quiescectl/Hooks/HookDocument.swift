@@ -64,9 +64,8 @@ struct HookDocument: Encodable {
 extension HookDocument {
     /// The calls of one hook in the last request that called it; each in the shape of the history.
     struct Last: Encodable {
-        let requestID: String
-        let started: WallTime
-        let calls: [HistoryRecord.Hook]
+        private let record: RequestRecord
+        private let calls: [HookRun]
 
         private enum CodingKeys: String, CodingKey {
             case requestID = "request_id"
@@ -74,29 +73,36 @@ extension HookDocument {
         }
 
         /// - Parameter records: the newest first.
-        init?(of name: String, in records: [HistoryRecord]) {
+        init?(of name: String, in records: [RequestRecord]) {
+            // Names are escaped in the file.
             let escaped = escapedControlCharacters(name)
             guard let record = records.first(where: { $0.hooks.contains { $0.name == escaped } }) else {
                 return nil
             }
-            requestID = record.id
-            started = record.started
+            self.record = record
             calls = record.hooks.filter { $0.name == escaped }
         }
 
-        /// The call that tells most: the first that failed, else the one for freeze.
-        private var telling: HistoryRecord.Hook? {
-            calls.first { !$0.succeeded } ?? calls.first { $0.phase == HookPhase.freeze.rawValue } ?? calls.first
+        func encode(to encoder: any Encoder) throws {
+            var members = encoder.container(keyedBy: CodingKeys.self)
+            try members.encode(record.id.text, forKey: .requestID)
+            try members.encode(record.clock.wallTime, forKey: .started)
+            try members.encode(calls, forKey: .calls, since: record.started)
         }
 
-        var duration: Double { telling?.duration ?? 0 }
+        /// The call that tells most: the first that failed, else the one for freeze.
+        private var telling: HookRun? {
+            calls.first { !$0.outcome.succeeded } ?? calls.first { $0.phase == .freeze } ?? calls.first
+        }
+
+        var duration: Duration { telling?.duration ?? .zero }
 
         /// In a word or two.
         var summary: String {
-            guard let failure = telling?.failure else {
+            guard let failure = telling?.outcome.failureWord else {
                 return telling?.outcome.isSkipped == true ? "skipped" : "ok"
             }
-            return telling?.phase == HookPhase.thaw.rawValue ? "thaw: \(failure)" : failure
+            return telling?.phase == .thaw ? "thaw: \(failure)" : failure
         }
     }
 }

@@ -40,7 +40,7 @@ struct HooksListCommand: ParsableCommand {
     }
 
     /// The newest first. Who cannot read the history can list the hooks all the same.
-    private func pastRequests(_ configuration: Configuration) -> [HistoryRecord] {
+    private func pastRequests(_ configuration: Configuration) -> [RequestRecord] {
         do throws(HistoryError) {
             return try HistoryFile(configuration.paths).records(limit: 100).records
         } catch {
@@ -63,7 +63,7 @@ struct HooksListCommand: ParsableCommand {
                         "\(hook.order)", style.safe(hook.name), hook.kind, hook.trusted ? "trusted" : "REFUSED",
                         DurationText.text(.milliseconds(hook.timeout)), hook.onFailure,
                         style.safe(hook.last?.summary ?? "-"),
-                        hook.last.map { fixedPoint($0.duration) } ?? "-",
+                        hook.last.map { fixedPoint($0.duration.milliseconds) } ?? "-",
                     ], note: style.safe(hook.reason ?? ""))
             }
         ).lines

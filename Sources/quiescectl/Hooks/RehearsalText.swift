@@ -59,7 +59,7 @@ struct RehearsalDocument: Encodable {
     let requestID: String
     let succeeded: Bool
     let interrupted: Bool
-    let calls: [HistoryRecord.Hook]
+    private let calls: [HookRun]
 
     private enum CodingKeys: String, CodingKey {
         case hook
@@ -72,7 +72,15 @@ struct RehearsalDocument: Encodable {
         requestID = result.requestID.text
         succeeded = result.succeeded
         interrupted = result.wasInterrupted
-        let start = result.calls.first?.started ?? .now
-        calls = result.calls.map { HistoryRecord.Hook($0, start: start) }
+        calls = result.calls
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var members = encoder.container(keyedBy: CodingKeys.self)
+        try members.encode(hook, forKey: .hook)
+        try members.encode(requestID, forKey: .requestID)
+        try members.encode(succeeded, forKey: .succeeded)
+        try members.encode(interrupted, forKey: .interrupted)
+        try members.encode(calls, forKey: .calls, since: calls.first?.started ?? .now)
     }
 }

@@ -64,8 +64,8 @@ extension EndToEnd {
             #expect(try rig.thaw().status == .success)
             #expect(try !FreezeProof.isFrozen(holder.path))
             let record = try rig.record()
-            #expect(record.level == "application")
-            let entry = record.filesystems.first { $0.mountPoint == filesystem.mountPoint.string }
+            #expect(record.level == .application)
+            let entry = record.filesystems.first { $0.mountPoint == filesystem.mountPoint }
             #expect(entry?.freeze != nil && entry?.thaw != nil)
             #expect(entry?.reason.hasSuffix("; reached below the mount that covers it") == true)
             // The covered path would lead a hook into the user's mount.

@@ -58,12 +58,12 @@ extension EndToEnd {
             #expect(reason.contains("Run `kill \(process)`"), "\(reason)")
             #expect(reason.contains("/sys/fs/fuse/connections/") == kind.waitsForServer, "\(reason)")
             if kind != .overlay && kind != .detached {
-                #expect(record.failedFilesystem == held.mountPoint.string)
+                #expect(record.subject == .filesystem(held.mountPoint))
                 #expect(reason.hasPrefix("\(held.mountPoint): "), "\(reason)")
             }
             #expect(record.window == nil)
             #expect(
-                record.filesystems.first { $0.mountPoint == held.mountPoint.string }?.holders?.first?.pid
+                record.filesystems.first { $0.mountPoint == held.mountPoint }?.holders.first?.processID
                     == process)
             #expect(try rig.traced() == [])
             #expect(try rig.status().stuck == [])
@@ -131,16 +131,16 @@ extension EndToEnd {
             let file = holder.directory.appending("held").string
             let sentence = "process \(process) (write-holder) of user \(WriteHolderProgram.user)"
             let record = try rig.record()
-            let filesystem = try #require(record.filesystems.first { $0.mountPoint == held.mountPoint.string })
-            #expect(filesystem.stuck == true)
-            #expect(filesystem.holders?.map(\.pid) == [process])
-            #expect(filesystem.holders?.first?.file == file)
+            let filesystem = try #require(record.filesystems.first { $0.mountPoint == held.mountPoint })
+            #expect(filesystem.isStuck)
+            #expect(filesystem.holders.map(\.processID) == [process])
+            #expect(filesystem.holders.first?.file == FilePath(file))
             let status = try rig.status()
             #expect(status.stuck == [held.mountPoint.string])
-            #expect(status.holders?.map(\.pid) == [process])
-            #expect(status.holders?.first?.uid == UInt32(WriteHolderProgram.user))
+            #expect(status.holders?.map(\.processID) == [process])
+            #expect(status.holders?.first?.userID == UInt32(WriteHolderProgram.user))
             for text in [
-                try rig.control("status").output, try rig.control("show", record.id).output, rig.log,
+                try rig.control("status").output, try rig.control("show", record.id.text).output, rig.log,
             ] {
                 let words = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
                 #expect(words.contains(sentence) && words.contains("Run `kill \(process)`"), "\(text)")

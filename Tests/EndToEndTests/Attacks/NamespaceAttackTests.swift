@@ -19,7 +19,7 @@ extension EndToEnd {
             #expect(try FreezeProof.isFrozen(thread.path(filesystem.mountPoint)))
             #expect(try rig.thaw().status == .success)
             #expect(try !FreezeProof.isFrozen(thread.path(filesystem.mountPoint)))
-            let entry = try rig.record().filesystems.first { $0.mountPoint == filesystem.mountPoint.string }
+            let entry = try rig.record().filesystems.first { $0.mountPoint == filesystem.mountPoint }
             #expect(
                 entry?.reason.contains(
                     "mounted only in the mount namespace of thread \(thread.threadID) of process \(getpid())")
@@ -46,7 +46,7 @@ extension EndToEnd {
             let rig = try DaemonRig()
             #expect(try rig.freeze().status == .success, "\(rig.log)")
             #expect(try rig.thaw().status == .success)
-            let entry = try rig.record().filesystems.first { $0.mountPoint == filesystem.mountPoint.string }
+            let entry = try rig.record().filesystems.first { $0.mountPoint == filesystem.mountPoint }
             #expect(entry?.freeze != nil && entry?.thaw != nil, "it is not in the plan")
             try rig.waitUntilReleased()
             process.end()

@@ -1,5 +1,6 @@
 import Channels
 import Foundation
+import FreezeCore
 import History
 import LinuxCalls
 import SystemPackage
@@ -23,8 +24,8 @@ extension EndToEnd {
             #expect(try rig.freeze().status == .success, "\(rig.log)")
             #expect(try FreezeProof.isFrozen(mountPoint))
             #expect(try rig.thaw().status == .success)
-            let entry = try #require(try rig.record().filesystems.first { $0.mountPoint == mountPoint.string })
-            #expect(entry.action == "freeze")
+            let entry = try #require(try rig.record().filesystems.first { $0.mountPoint == mountPoint })
+            #expect(entry.action == .freeze)
             try rig.waitUntilReleased()
             let end = "umount \(mountPoint); losetup --detach \(device); rm \(image)"
             try RunningProgram.output(of: "sh", ["-ec", end])

@@ -116,7 +116,7 @@ extension EndToEnd {
             try scene.waitForThaw(since: .now, "the FIFREEZE's return")
             try scene.rig.start()
             let record = try scene.rig.record()
-            #expect(record.id == scene.ledger.requestID)
+            #expect(record.id.text == scene.ledger.requestID)
             #expect(
                 record.reason?.contains("/: not frozen within freeze.timeout") == true, "\(record.reason ?? "")")
             let history = try scene.rig.control("history", "--json")

@@ -5,10 +5,11 @@ import Testing
 /// A failure is looked for by the name of what it is about.
 @Suite("What a failure names")
 struct FailureSubjectTests {
-    private func flush(_ index: Int, _ error: Errno?) -> FlushResult {
-        FlushResult(
-            device: DeviceNumber(major: 8, minor: UInt32(index)), error: error, started: Moment(nanoseconds: 1),
-            duration: .zero)
+    private func flushed(_ work: WorkID, _ index: Int, _ error: Errno?) -> RequestEvent {
+        let moment = Moment(nanoseconds: 1)
+        return .flushed(
+            work, DeviceNumber(major: 8, minor: UInt32(index)),
+            TimedResult(error: error, started: moment, ended: moment))
     }
 
     @Test(
@@ -16,10 +17,10 @@ struct FailureSubjectTests {
     func flushFails(state: RequestState) throws {
         var (bench, _) = WindowTests.bench(in: state)
         let work = try #require(bench.work)
-        bench.send(.flushed(work, flush(2, nil)))
-        bench.send(.flushed(work, flush(1, .ioError)))
+        bench.send(flushed(work, 2, nil))
+        bench.send(flushed(work, 1, .ioError))
         let pending = bench.effects
-        bench.send(.flushed(work, flush(0, .ioError)))
+        bench.send(flushed(work, 0, .ioError))
         bench.effects = pending
         bench.goOn(to: .idle)
         #expect(bench.lastRecord?.subject == .filesystem("/1"))
@@ -29,7 +30,7 @@ struct FailureSubjectTests {
     @Test("A filesystem whose flush takes too long")
     func flushHangs() throws {
         var (bench, _) = WindowTests.bench(in: .flushing)
-        bench.send(.flushed(try #require(bench.work), flush(0, nil)))
+        bench.send(flushed(try #require(bench.work), 0, nil))
         bench.waitForDeadline()
         #expect(bench.lastRecord?.subject == .filesystem("/1"))
     }

@@ -46,10 +46,10 @@ import Testing
 
     // MARK: ZFS
 
-    private func flushed(_ device: String, _ error: Errno? = nil) throws -> FlushResult {
-        FlushResult(
-            device: try #require(DeviceNumber(device)), error: error, started: Moment(nanoseconds: 2),
-            duration: .zero)
+    private func flushed(_ work: WorkID, _ device: String, _ error: Errno? = nil) throws -> RequestEvent {
+        let moment = Moment(nanoseconds: 1)
+        return .flushed(
+            work, try #require(DeviceNumber(device)), TimedResult(error: error, started: moment, ended: moment))
     }
 
     @Test func `P2 a filesystem of type zfs lowers the level, and a flush that fails or hangs fails the request`()
@@ -62,16 +62,16 @@ import Testing
         let good = record(of: plan)
         #expect(good?.level == .crash && good?.reason == "could only be flushed: /tank/data")
 
-        for (result, words) in [
-            (try flushed("0:50", .ioError), "flushing it failed"),
-            (try flushed("8:1"), "flushing took longer than flush_timeout"),
+        for (device, error, words) in [
+            ("0:50", Errno.ioError, "flushing it failed"),
+            ("8:1", nil, "flushing took longer than flush_timeout"),
         ] {
             var bench = MachineBench()
             bench.plan = plan
             let freeze = bench.freeze()
             bench.hooks = []
             bench.goOn(to: .flushing)
-            bench.send(.flushed(try #require(bench.work), result))
+            bench.send(try flushed(try #require(bench.work), device, error))
             bench.waitForDeadline()
             #expect(bench.told(freeze)?.verdict == .failure)
             #expect(bench.told(freeze)?.detail.reason?.hasPrefix("/tank/data: \(words)") == true)

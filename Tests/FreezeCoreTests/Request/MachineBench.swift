@@ -17,6 +17,9 @@ struct MachineBench {
     var plan = MachineBench.plan(steps: [0, 0, 1])
     var hooks = MachineBench.hooks
     private var operations: UInt64 = 0
+    /// When every request comes.
+    static let wallTime = WallTime(milliseconds: 1_795_257_405_123)
+
     /// Whether every search for sleeping writers ends at once without a finding.
     var findsNoWriteHolders = true
     /// Whether every freezer that is started again is ready at once.
@@ -27,14 +30,14 @@ struct MachineBench {
     /// A recovered machine with a ready freezer.
     init(policy: RequestPolicy = RequestPolicy(), recovered leftover: Leftover? = nil) {
         machine = RequestMachine(policy: policy)
-        effects = machine.start(at: now)
+        effects = machine.start(at: WallClock(moment: now, wallTime: Self.wallTime))
         send(.freezerReady)
         send(.recovered(leftover))
     }
 
     init(recovering policy: RequestPolicy) {
         machine = RequestMachine(policy: policy)
-        effects = machine.start(at: now)
+        effects = machine.start(at: WallClock(moment: now, wallTime: Self.wallTime))
     }
 
     /// A request in a state, without a fault so far.
@@ -97,7 +100,7 @@ struct MachineBench {
         _ channel: ChannelID = host, _ options: FreezeOptions = FreezeOptions()
     ) -> OperationID {
         let operation = newOperation()
-        send(.freeze(channel, operation, RequestID("request \(operation.number)"), options))
+        send(.freeze(channel, operation, RequestID("request \(operation.number)"), options, Self.wallTime))
         return operation
     }
 
@@ -135,7 +138,7 @@ struct MachineBench {
         for _ in 0..<40 where machine.state != state {
             guard let event = answer() else { return false }
             switch event {
-            case .flushed(let work, _): flushAll(work)
+            case .flushed(let work, _, _): flushAll(work)
             case .froze(let step, let result):
                 for index in indices(step) { send(.froze(index, result)) }
             case .thawed(_, let result):
@@ -151,12 +154,8 @@ struct MachineBench {
     /// Reports every filesystem of a flush as flushed.
     mutating func flushAll(_ work: WorkID) {
         for case .flush(work, let filesystems) in history {
-            for filesystem in filesystems { send(.flushed(work, flush(filesystem))) }
+            for filesystem in filesystems { send(.flushed(work, filesystem.device, result())) }
         }
-    }
-
-    private func flush(_ filesystem: PlannedFilesystem) -> FlushResult {
-        FlushResult(device: filesystem.device, error: nil, started: now, duration: .zero)
     }
 
     /// The plain answer; for a flush, a step and the thaw, that of all filesystems.
@@ -166,7 +165,7 @@ struct MachineBench {
             case .open(let work, _, _, _), .openAgain(let work):
                 return .opened(work, PlannedRequest(plan: plan, hooks: hooks))
             case .handOver: return .freezerPrepared
-            case .flush(let work, let filesystems): return .flushed(work, flush(filesystems[0]))
+            case .flush(let work, let filesystems): return .flushed(work, filesystems[0].device, result())
             case .checkMounts(let work), .pollMounts(let work), .verify(let work):
                 return .mountsChecked(work, change: nil, allFrozen: true)
             case .runHook(let work, let index, let phase, _, _, _): return .hookFinished(work, run(index, phase))

@@ -1,27 +1,28 @@
 import FreezeCore
+import LinuxCalls
 import SystemPackage
 import Testing
 
 @testable import History
 
-@Suite struct HistoryRecordTests {
+@Suite struct RecordFormatTests {
     @Test(arguments: TimelineExamples.all.map(\.name))
     func survivesTheFile(_ name: String) throws {
-        let record = HistoryRecord(try #require(TimelineExamples.all.first { $0.name == name }?.record))
-        #expect(try HistoryRecord(line: record.line()) == record)
+        let record = try #require(TimelineExamples.all.first { $0.name == name }?.record)
+        let read = try record.read()
+        #expect(read.line() == record.line())
+        #expect(Timeline(read).lines == Timeline(record).lines)
     }
 
     /// Other programs read this: a difference here is a new version.
     @Test func shapeIsStable() {
         var request = RequestRecord.make()
         request.filesystems = [
-            FilesystemRecord(planned: planned("/my data", minor: 17, step: 0, others: ["/mnt/bind"])),
-            FilesystemRecord(planned: planned("/proc", minor: 18, action: .skip, reason: "pseudo", type: "proc")),
+            FilesystemRecord(planned("/my data", minor: 17, step: 0, others: ["/mnt/bind"])),
+            FilesystemRecord(planned("/proc", minor: 18, action: .skip, reason: "pseudo", type: "proc")),
         ]
         request.filesystems[0].flushes = [
-            FlushResult(
-                device: DeviceNumber(major: 8, minor: 17), error: nil, started: at(1),
-                duration: .microseconds(1234))
+            timed(1, 1.234)
         ]
         request.filesystems[0].freeze = timed(12.5, 0.125, .resourceBusy)
         request.hooks = [
@@ -36,7 +37,7 @@ import Testing
         request.ended = at(45)
         request.reason = "/my data: it is frozen already"
         #expect(
-            String(decoding: HistoryRecord(request).line(), as: UTF8.self) == """
+            String(decoding: request.finished.line(), as: UTF8.self) == """
                 {"attention":["10-db"],"channel":"hyperv","duration_ms":45,"ended":"2026-11-21T10:36:45.168Z",\
                 "filesystems":[{"action":"freeze","device":"8:17","flushes":[{"duration_ms":1.234,"offset_ms":1}],\
                 "freeze":{"duration_ms":0.125,"error":{"errno":"EBUSY","message":"Device or resource busy"},\
@@ -55,26 +56,26 @@ import Testing
 
     @Test func filesystemsInNoMountTableAreKept() throws {
         var request = RequestRecord.success()
-        #expect(HistoryRecord(request).unreachable == nil)
+        #expect(!String(decoding: request.line(), as: UTF8.self).contains("unreachable"))
         var lost = UnreachableFilesystem(
-            type: "xfs", source: "/dev/sdb1", devices: [DeviceNumber(major: 8, minor: 17)], life: 77)
+            type: "xfs", source: "/dev/sdb1", devices: [DeviceNumber(major: 8, minor: 17)], life: nil)
         lost.identity.uuid = "5a7b"
         request.unreachable = [lost]
-        let record = HistoryRecord(request)
+        let record = request
         let line = String(decoding: record.line(), as: UTF8.self)
         #expect(
             line.contains(
                 #""unreachable":[{"devices":["8:17"],"source":"/dev/sdb1","type":"xfs","uuid":"5a7b"}]"#))
-        #expect(try HistoryRecord(line: record.line()) == record)
+        #expect(try RequestRecord(line: record.line()) == record)
         #expect(Timeline(record).lines.contains("In no mount table, so not frozen:"))
     }
 
     @Test func keysOfLaterMinorChangesAreIgnoredAndOtherVersionsRefused() throws {
-        let line = String(decoding: HistoryRecord(.success()).line(), as: UTF8.self)
+        let line = String(decoding: RequestRecord.success().line(), as: UTF8.self)
         let more = line.dropLast() + ",\"new_key\":{\"a\":[1]}}"
-        #expect(try HistoryRecord(line: Array(more.utf8)) == HistoryRecord(.success()))
+        #expect(try RequestRecord(line: Array(more.utf8)) == RequestRecord.success())
         let newer = line.replacing("\"version\":1", with: "\"version\":2")
-        #expect(throws: (any Error).self) { try HistoryRecord(line: Array(newer.utf8)) }
+        #expect(throws: (any Error).self) { try RequestRecord(line: Array(newer.utf8)) }
     }
 
     @Test func pathThatIsNotUTF8KeepsEveryByte() throws {
@@ -83,18 +84,19 @@ import Testing
             buffer.baseAddress.map { FilePath(platformString: $0) } ?? "/"
         }
         var request = RequestRecord.make()
-        request.filesystems = [FilesystemRecord(planned: planned(path))]
-        let record = try HistoryRecord(line: HistoryRecord(request).line())
-        #expect(record.filesystems.first?.mountPoint == "/srv/b\\377\\012")
+        request.filesystems = [FilesystemRecord(planned(path))]
+        let record = try RequestRecord(line: request.line())
+        #expect(record.filesystems.first?.mountPoint == path)
+        #expect(String(decoding: record.line(), as: UTF8.self).contains(#""mount_point":"/srv/b\\377\\012""#))
     }
 
     @Test func answerIsASuccessOnlyInsideTheWindow() {
-        #expect(HistoryRecord(.success()).freezeAnswer?.success == true)
-        #expect(HistoryRecord(TimelineExamples.busy).freezeAnswer?.success == false)
-        #expect(HistoryRecord(TimelineExamples.failedHook).freezeAnswer?.success == false)
-        #expect(HistoryRecord(TimelineExamples.stuck).freezeAnswer?.success == false)
-        #expect(HistoryRecord(TimelineExamples.lost).isLost)
-        #expect(!HistoryRecord(TimelineExamples.busy).isLost)
+        #expect(RequestRecord.success().isAnsweredWithSuccess)
+        #expect(!TimelineExamples.busy.isAnsweredWithSuccess)
+        #expect(!TimelineExamples.failedHook.isAnsweredWithSuccess)
+        #expect(!TimelineExamples.stuck.isAnsweredWithSuccess)
+        #expect(TimelineExamples.lost.isLost)
+        #expect(!TimelineExamples.busy.isLost)
     }
 
     // MARK: Bounds
@@ -116,17 +118,17 @@ import Testing
             let action: FilesystemAction = index % 2 == 0 ? .freeze : .skip
             request.filesystems.append(
                 FilesystemRecord(
-                    planned: planned(FilePath("/\(long)/\(index)"), minor: UInt32(index), action: action)))
+                    planned(FilePath("/\(long)/\(index)"), minor: UInt32(index), action: action)))
         }
         request.filesystems[3000].freeze = timed(1, 1, .resourceBusy)
         let output = String(repeating: "x", count: 65_536)
         request.hooks = (0..<300).map { RequestRecord.hook("hook-\($0)", .freeze, 0, 1, output: output) }
         request.hooks.append(RequestRecord.hook("bad", .freeze, 0, 1, .exited(status: 1), output: output))
-        let line = HistoryRecord(request).line()
-        #expect(line.count <= HistoryRecord.maximumLineLength)
-        let record = try HistoryRecord(line: line)
-        #expect(record.filesystems.contains { $0.freeze?.error?.errno == "EBUSY" })
-        #expect(record.filesystems.allSatisfy { $0.action == "freeze" })
+        let line = request.line()
+        #expect(line.count <= RecordLimit.line)
+        let record = try RequestRecord(line: line)
+        #expect(record.filesystems.contains { $0.freeze?.error == .resourceBusy })
+        #expect(record.filesystems.allSatisfy { $0.action == .freeze })
         #expect(record.hooks.contains { $0.name == "bad" })
         #expect(record.omitted?.filesystems == 4000 - record.filesystems.count)
         #expect(record.omitted?.hooks == 301 - record.hooks.count)

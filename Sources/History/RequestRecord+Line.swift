@@ -1,24 +1,19 @@
 import FoundationEssentials
+import FreezeCore
 
 /// The record as a line of JSON, never longer than a bound.
-extension HistoryRecord {
-    /// No line is longer, whatever the request was: 1 MiB.
-    public static let maximumLineLength = 1 << 20
-
-    struct UnknownVersion: Error {}
-
+extension RequestRecord {
     /// Reads a line; throws for anything that is not a whole record of a version known here.
     init(line: some Collection<UInt8>) throws {
-        self = try JSONDecoder().decode(HistoryRecord.self, from: Data(line))
-        guard version == Self.currentVersion else { throw UnknownVersion() }
+        self = try JSONDecoder().decode(RequestRecord.self, from: Data(line))
     }
 
     /// The line without its newline, with sorted keys. Drops what tells least until it fits.
-    func line(limit: Int = maximumLineLength) -> [UInt8] {
+    func line(limit: Int = RecordLimit.line) -> [UInt8] {
         var record = self
         var line = record.encoded()
         var count = max(
-            filesystems.count, hooks.count, refusedHooks.count, listedHooks?.count ?? 0, unreachable?.count ?? 0)
+            filesystems.count, hooks.count, refusedHooks.count, listedHooks.count, unreachable.count)
         guard line.count > limit else { return line }
         record.cutLongTexts()
         line = record.encoded()
@@ -39,15 +34,15 @@ extension HistoryRecord {
     }
 
     private mutating func cutLongTexts() {
-        for index in hooks.indices {
-            guard let output = hooks[index].output else { continue }
-            let (tail, isCut) = outputTail(output, limit: 512)
-            hooks[index].output = tail
-            if isCut { hooks[index].outputTruncated = true }
+        hooks = hooks.map { run in
+            let (tail, isCut) = outputTail(run.output, limit: 512)
+            return HookRun(
+                name: run.name, phase: run.phase, outcome: run.outcome, output: tail,
+                isOutputTruncated: isCut || run.isOutputTruncated, started: run.started, duration: run.duration)
         }
-        for index in filesystems.indices { filesystems[index].otherMountPoints = nil }
-        for index in refusedHooks.indices {
-            refusedHooks[index].reason = String(refusedHooks[index].reason.prefix(512))
+        for index in filesystems.indices { filesystems[index].otherMountPoints = [] }
+        refusedHooks = refusedHooks.map {
+            PlannedHook(name: $0.name, refusal: $0.refusal.map { String($0.prefix(512)) })
         }
     }
 
@@ -56,26 +51,25 @@ extension HistoryRecord {
         var omission = omitted ?? Omission(filesystems: 0, hooks: 0)
         let before = (filesystems.count, hooks.count)
         filesystems = filesystems.mostTelling(count) { $0.weight }
-        hooks = hooks.mostTelling(count) { $0.succeeded ? $0.duration : .infinity }
+        hooks = hooks.mostTelling(count) { $0.outcome.succeeded ? $0.duration.milliseconds : .infinity }
         refusedHooks = Array(refusedHooks.prefix(count))
-        unreachable = unreachable.map { Array($0.prefix(count)) }
-        listedHooks = listedHooks.map { Array($0.prefix(count)) }
+        unreachable = Array(unreachable.prefix(count))
+        listedHooks = Array(listedHooks.prefix(count))
         omission.filesystems += before.0 - filesystems.count
         omission.hooks += before.1 - hooks.count
         omitted = omission
     }
 }
 
-extension HistoryRecord.Filesystem {
+extension FilesystemRecord {
     /// How much it tells: what failed, then what was frozen, the slowest first, then what was synced.
     fileprivate var weight: Double {
         if hasFailed { return .infinity }
-        let spent =
-            (freeze?.duration ?? 0) + (thaw?.duration ?? 0) + (flushes ?? []).reduce(0) { $0 + $1.duration }
+        let spent = ([freeze, thaw].compactMap(\.self) + flushes).reduce(Duration.zero) { $0 + $1.duration }
         return switch action {
-        case "freeze": 1e15 + spent
-        case "sync": 1e12 + spent
-        default: 0
+        case .freeze: 1e15 + spent.milliseconds
+        case .sync: 1e12 + spent.milliseconds
+        case .skip: 0
         }
     }
 }
