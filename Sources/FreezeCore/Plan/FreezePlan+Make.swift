@@ -15,7 +15,8 @@ extension FreezePlan {
         }
         let frozen = verdicts.filter { $0.1.action == .freeze }.map(\.0.device)
         let graph = try graph(of: superblocks, stored: inventory.storedOn, frozen: frozen)
-        let order = try order(of: superblocks.filter { Set(frozen).contains($0.device) }, inventory, graph, policy)
+        let devices = Set(frozen)
+        let order = try order(of: superblocks.filter { devices.contains($0.device) }, inventory, graph, policy)
         let names = Dictionary(superblocks.map { ($0.device, $0.firstMount.place) }) { first, _ in first }
         let tree = MountTree(inventory.mounts)
 
