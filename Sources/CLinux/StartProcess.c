@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -111,8 +112,11 @@ static _Noreturn void run(const struct clinux_program *program, int *descriptors
     if (fresh && fresh->has_descriptor_limits
         && !set_descriptor_limits(fresh->soft_descriptor_limit, fresh->hard_descriptor_limit))
         goto failed;
-    // After close_others: the copy of another child's report would hide the end of the parent.
+    // After close_others: the copy of another child's report would hide the end of the parent. The signal ends the wait
+    // where a thread of the dead parent hangs in the kernel and keeps the parent's report open.
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (!may_begin(report)) _exit(127);
+    prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
     step = clinux_start_program;
     execve(program->path, program->arguments, program->environment);
 failed:;

@@ -18,10 +18,10 @@ extension ControlEvent {
             }
         self.init(
             time: clock.wallTime, request: progress.request?.text, channel: progress.channel?.name, kind: kind)
-        fill(from: progress.event, clock: clock)
+        fill(from: progress.event)
     }
 
-    private mutating func fill(from event: RequestProgress.Event, clock: WallClock) {
+    private mutating func fill(from event: RequestProgress.Event) {
         switch event {
         case .entered(let state):
             self.state = ControlState(state)

@@ -59,14 +59,15 @@ extension ControlStatus.Request {
 
 extension ControlStatus.Backup {
     fileprivate init(_ record: RequestRecord, clock: WallClock) {
-        id = record.id.text
-        channel = record.channel.name
+        id = escapedControlCharacters(record.id.text)
+        channel = escapedControlCharacters(record.channel.name)
         ended = record.endedWallTime
-        age = Double(clock.wallTime.milliseconds - ended.milliseconds)
+        age = (clock.moment - record.ended).milliseconds
         result = record.result
         level = record.level?.rawValue
-        workingHooks = record.workingHooks.isEmpty ? nil : record.workingHooks.map { escapedControlCharacters($0) }
-        reason = record.reason.map { escapedControlCharacters($0) }
+        let hooks = record.workingHooks.prefix(RecordLimit.hookNames).map { escapedControlCharacters($0) }
+        workingHooks = hooks.isEmpty ? nil : hooks
+        reason = record.reason.map { String(escapedControlCharacters($0).prefix(RecordLimit.reason)) }
         dryRun = record.isDryRun ? true : nil
         purpose = record.purpose
     }

@@ -25,7 +25,10 @@ extension Coordinator {
                     // A hook that cannot be called for thaw keeps the ledger: then an earlier start has recorded the
                     // request.
                     let newest = try? history.records(limit: 10).records
-                    if newest?.contains(where: { $0.id == record.id }) == true { return }
+                    if newest?.contains(where: { $0.id.text == escapedControlCharacters(record.id.text) }) == true
+                    {
+                        return
+                    }
                     mailbox.post(.recorded(record))
                 }
                 if isHeld { try history.hold(record) } else { try history.append(record) }
@@ -69,6 +72,7 @@ extension Coordinator {
         for ledger in [resources?.ledger, leftoverLedger].compactMap(\.self) where ledger.hooksOwedThaw.isEmpty {
             runDirectory.remove(ledger)
         }
+        // A flush that still hangs keeps the object: see OpenedRequest.withdraw.
         resources?.opened = nil
         resources = nil
         leftoverLedger = nil

@@ -52,7 +52,11 @@ extension Coordinator {
             }
             let last = (try? history.last())?.record
             let lastGood = (try? history.lastGood())?.record
-            mailbox.post(.lastRequestsRead(last: last?.withoutDetails, lastGood: lastGood?.withoutDetails))
+            let now = WallClock.current()
+            mailbox.post(
+                .lastRequestsRead(
+                    last: last?.withoutDetails(fromFileAt: now),
+                    lastGood: lastGood?.withoutDetails(fromFileAt: now)))
         }
     }
 
@@ -63,7 +67,7 @@ extension Coordinator {
     }
 
     func remember(_ record: RequestRecord) {
-        last = record.withoutDetails
+        last = record.withoutDetails()
         if record.isGoodBackup { lastGood = last }
     }
 }

@@ -47,7 +47,7 @@ extension Coordinator {
             handle(.registered(channel, isStandIn: isStandIn))
         case .hotBackup(let operation): handle(.hotBackup(channel, operation))
         case .freeze(let operation, let options):
-            handle(.freeze(channel, operation, .unique(), options, WallClock.current().wallTime))
+            handle(.freeze(channel, operation, .unique(), options, .current()))
         case .thaw(let operation, let wish):
             // First the reports of the freezer: after the freezer's own thaw a write is no sign of another agent.
             receiveFreezerNews()

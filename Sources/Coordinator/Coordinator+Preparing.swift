@@ -172,7 +172,7 @@ extension Coordinator {
         let hook = resources.hooks[index].hook
         ledger.setHookProgress(index, .started)
         let mailbox = mailbox
-        // After a crash it ends with its standard input; what does not is ended by the next life.
+        // After a crash the hook ends with its standard input, or is ended by the next instance.
         self.resources?.runningHook = hookRunner.call(hook, context: context) { process in
             ledger.setHookProcess(index, process)
         } sessionEnded: { run in
@@ -190,7 +190,7 @@ extension Coordinator {
     ) -> HookCall? {
         let mailbox = mailbox
         return hookRunner.call(hook, context: context) { process in
-            // After a crash the next life has to end it.
+            // After a crash the next instance ends the hook.
             if let index { ledger?.setHookProcess(index, process) }
         } completion: { run, _ in
             if let ledger, let index {

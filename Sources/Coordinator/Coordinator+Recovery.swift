@@ -5,7 +5,7 @@ import Hooks
 import LinuxCalls
 import SystemPackage
 
-/// Before anybody is served: what an earlier life left is thawed, and its hooks are called. Then the channels open.
+/// At the start: thaws filesystems that the previous instance left frozen, and calls its hooks. Then the channels open.
 extension Coordinator {
     func recover() {
         let recovery = Recovery(runDirectory: runDirectory, me: me)
@@ -26,7 +26,7 @@ extension Coordinator {
         }
     }
 
-    /// Ends the hooks that an earlier life has started and that still run: each is about to be called for thaw.
+    /// Ends running hooks of the previous instance: each is about to be called for thaw.
     private static func endHooks(of ledger: Ledger) -> [LogNote] {
         ledger.hooks.indices.compactMap { index in
             guard let process = (try? ledger.hookProcess(index)?.openStored()) ?? nil else { return nil }

@@ -50,7 +50,7 @@ public final class Coordinator: @unchecked Sendable {
     var freezer: FreezerSupervisor
     var machine: RequestMachine
     var resources: ActiveResources?
-    /// What an earlier life left and is not thawed yet: kept open until it is.
+    /// The ledger of the previous instance, kept open until everything in it is thawed.
     var leftoverLedger: Ledger?
     var isDone = false
     private let lock: FileDescriptor

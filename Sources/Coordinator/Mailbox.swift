@@ -22,7 +22,7 @@ enum CoordinatorMessage: Sendable {
     /// Time to try again what there was no thread for.
     case takeOverDue(RequestID)
     case recoveryDue
-    /// What an earlier life left.
+    /// The unfinished request of the previous instance.
     case leftover(RecoveryResult)
     case recoveryFailed(RecoveryError)
     case note(LogNote)

@@ -11,7 +11,7 @@ import SystemPackage
 /// ```
 enum LedgerLayout {
     /// "QUIESCE" and the layout's version.
-    static let magic: UInt64 = 0x5155_4945_5343_4504
+    static let magic: UInt64 = 0x5155_4945_5343_4505
 
     /// In the place of the outcome. Readers that do not know the number take it for no outcome.
     static let endedByHand = UInt64.max

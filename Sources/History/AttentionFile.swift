@@ -55,7 +55,7 @@ public struct AttentionFile: Sendable {
             if entries.isEmpty, !isHeld {
                 try remove(path)
             } else {
-                try replace(target, by: Array(data) + [newline])
+                try replaceFile(target, by: Array(data) + [newline])
             }
             // Older than what is written now.
             if !isHeld { try remove(held) }
@@ -102,23 +102,4 @@ public struct AttentionFile: Sendable {
     }
 
     /// A crash leaves the old file or the new one.
-    private func replace(_ path: FilePath, by bytes: [UInt8]) throws(Errno) {
-        let temporary = FilePath(path.string + ".new")
-        unlink(temporary.string)
-        let file = try openDescriptor(
-            temporary, .writeOnly, options: [.create, .exclusiveCreate, .noFollow], permissions: .ownerReadWrite)
-        do throws(Errno) {
-            defer { try? file.close() }
-            try writeAll(bytes, to: file)
-            guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
-        } catch {
-            unlink(temporary.string)
-            throw error
-        }
-        guard rename(temporary.string, path.string) == 0 else {
-            let error = Errno(rawValue: errno)
-            unlink(temporary.string)
-            throw error
-        }
-    }
 }

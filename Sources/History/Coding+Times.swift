@@ -8,7 +8,7 @@ public protocol TimedPart {
 }
 
 extension KeyedEncodingContainer {
-    mutating func encode(_ part: (some TimedPart)?, forKey key: Key, since start: Moment) throws {
+    mutating func encodeIfPresent(_ part: (some TimedPart)?, forKey key: Key, since start: Moment) throws {
         if let part { try part.encode(to: superEncoder(forKey: key), since: start) }
     }
 
@@ -27,8 +27,11 @@ extension KeyedEncodingContainer {
 }
 
 extension KeyedDecodingContainer {
+    /// Whether a member is there, and not null.
+    func has(_ key: Key) -> Bool { contains(key) && (try? decodeNil(forKey: key)) == false }
+
     func decodePart<Part: TimedPart>(forKey key: Key, since start: Moment) throws -> Part? {
-        guard contains(key), try !decodeNil(forKey: key) else { return nil }
+        guard has(key) else { return nil }
         return try Part(from: superDecoder(forKey: key), since: start)
     }
 

@@ -30,8 +30,8 @@ extension FilesystemRecord: TimedPart {
         try members.encodeIfTrue(isHarmless, forKey: .harmless)
         try members.encodeIfTrue(isLeftOut, forKey: .leftOut)
         if !flushes.isEmpty { try members.encode(flushes, forKey: .flushes, since: start) }
-        try members.encode(freeze, forKey: .freeze, since: start)
-        try members.encode(thaw, forKey: .thaw, since: start)
+        try members.encodeIfPresent(freeze, forKey: .freeze, since: start)
+        try members.encodeIfPresent(thaw, forKey: .thaw, since: start)
         try members.encodeIfTrue(isStuck, forKey: .stuck)
         if !holders.isEmpty {
             let first = holders.prefix(RecordLimit.writeHolders)
@@ -57,7 +57,7 @@ extension FilesystemRecord: TimedPart {
         storedOn = try members.decodeDevices(forKey: .storedOn)
         isHarmless = try members.decodeFlag(forKey: .harmless)
         isLeftOut = try members.decodeFlag(forKey: .leftOut)
-        if members.contains(.flushes) {
+        if members.has(.flushes) {
             flushes = try members.decode([TimedResult].self, forKey: .flushes, since: start)
         }
         freeze = try members.decodePart(forKey: .freeze, since: start)
@@ -95,7 +95,7 @@ extension TimedResult: TimedPart {
         let members = try decoder.container(keyedBy: CodingKeys.self)
         let started = start + (try members.decodeDuration(forKey: .offset))
         var error: Errno?
-        if members.contains(.error) {
+        if members.has(.error) {
             let failure = try members.nestedContainer(keyedBy: ErrorKeys.self, forKey: .error)
             error = Errno(symbolicName: try failure.decode(String.self, forKey: .errno))
             guard error != nil else { throw failure.corrupted(.errno, "an unknown error") }

@@ -139,12 +139,12 @@ extension RequestRecord: Codable {
     }
 
     private mutating func decodeWindow(from members: KeyedDecodingContainer<CodingKeys>) throws {
-        if members.contains(.freezeAnswer) {
+        if members.has(.freezeAnswer) {
             let answer = try members.nestedContainer(keyedBy: OffsetKeys.self, forKey: .freezeAnswer)
             answered = started + (try answer.decodeDuration(forKey: .offset))
             isAnsweredWithSuccess = try answer.decode(Bool.self, forKey: .success)
         }
-        if members.contains(.window) {
+        if members.has(.window) {
             let span = try members.nestedContainer(keyedBy: OffsetKeys.self, forKey: .window)
             let opened = started + (try span.decodeDuration(forKey: .offset))
             (windowOpened, windowClosed) = (opened, opened + (try span.decodeDuration(forKey: .duration)))
@@ -169,10 +169,10 @@ extension RequestRecord.Result: Codable {}
 public enum RecordLimit {
     /// Of a filesystem's other mount points: containers make thousands of bind mounts.
     public static let otherMountPoints = 8
-    /// Bytes of each call's output, from its end: the reason for a failure stands there.
+    /// Bytes of each call's output, from the end of the output, which has the reason for a failure.
     public static let output = 4096
     /// Characters.
-    static let reason = 4096
+    public static let reason = 4096
     public static let writeHolders = 8
     /// Of the mount points that a request selected.
     public static let selection = 100

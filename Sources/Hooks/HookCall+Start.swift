@@ -79,8 +79,13 @@ extension HookCall {
                     hasOwnSession: true, inheritance: .nothing),
                 descriptors: [streams.input, streams.output.writeEnd, streams.output.writeEnd], until: deadline,
                 cancellation: cancellation
-            ) { process in
-                if let identity = ProcessIdentity(of: process) { onStart(identity) }
+            ) { process throws(StartFailure) in
+                do throws(Errno) {
+                    guard let identity = try ProcessIdentity.lookUp(process) else { throw .noSuchProcess }
+                    onStart(identity)
+                } catch {
+                    throw StartFailure(.process, error)
+                }
                 StopPoint.reach("starting a hook")
             }
         } catch {

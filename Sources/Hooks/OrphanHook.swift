@@ -2,7 +2,7 @@ import FreezeCore
 import Glibc
 import LinuxCalls
 
-/// A hook that an earlier life of the daemon has started, and that still runs.
+/// A running hook that a previous instance of the daemon has started.
 ///
 /// Called for thaw while its freeze goes on, it could end up frozen: it is ended first.
 public struct OrphanHook: Sendable {

@@ -15,8 +15,9 @@ public struct ChildProcess: Sendable {
         case signalled(CInt)
     }
 
-    /// A program whose own parent ignored SIGCHLD inherits that, and its children leave no exit status (wait(2)).
-    private static let keepsExitStatuses: Void = { _ = signal(SIGCHLD, SIG_DFL) }()
+    /// A program inherits an ignored SIGCHLD from its parent, and the children of such a program leave no exit status
+    /// (wait(2)).
+    private static let sigchldReset: Void = { _ = signal(SIGCHLD, SIG_DFL) }()
 
     /// Starts a program, with default dispositions for all signals and no blocked signal. Returns after execve(2).
     ///
@@ -27,16 +28,22 @@ public struct ChildProcess: Sendable {
     ///   - descriptors: The child's descriptors 0, 1, …; 16 at most. The child inherits no other descriptor.
     ///   - deadline: nil for no limit.
     ///   - cancellation: Borrowed; nil for none.
-    ///   - beforeProgram: Called with the number of the process, before execve(2). If the caller dies during the call, the
-    ///     program does not begin.
+    ///   - beforeProgram: Called with the number of the process, before execve(2). The program does not begin if the call
+    ///     throws, or if the caller dies during the call.
     public static func start(
         _ program: Program, descriptors: [FileDescriptor], until deadline: Moment? = nil,
-        cancellation: WakeUp? = nil, beforeProgram: (pid_t) -> Void = { _ in }
+        cancellation: WakeUp? = nil, beforeProgram: (pid_t) throws(StartFailure) -> Void = { _ in }
     ) throws(StartFailure) -> ChildProcess {
-        _ = keepsExitStatuses
+        _ = sigchldReset
         let (child, report) = try make(program, descriptors)
         defer { try? report.close() }
-        beforeProgram(child.processID)
+        do throws(StartFailure) {
+            try beforeProgram(child.processID)
+        } catch {
+            child.send(signal: SIGKILL)
+            _ = child.waitForEnd()
+            throw error
+        }
         clinux_start_begin(report.rawValue)
         let interests: [(descriptor: FileDescriptor?, events: PollEvents)] = [
             (report, .readable), (cancellation?.descriptor, .readable),
@@ -220,7 +227,7 @@ public struct StartFailure: Error, Hashable, Sendable, CustomStringConvertible {
     public let step: Step
     public let errno: Errno
 
-    init(_ step: Step, _ errno: Errno) {
+    public init(_ step: Step, _ errno: Errno) {
         self.step = step
         self.errno = errno
     }

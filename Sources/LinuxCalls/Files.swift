@@ -32,6 +32,22 @@ public func writeAll(_ bytes: [UInt8], to descriptor: FileDescriptor) throws(Err
     }
 }
 
+/// Replaces a file as a whole: readers find the old content or the new one, also after a crash. The file is private.
+public func replaceFile(_ path: FilePath, by bytes: [UInt8]) throws(Errno) {
+    let new = FilePath(path.string + ".new")
+    unlink(new.string)
+    let file = try openDescriptor(
+        new, .writeOnly, options: [.create, .exclusiveCreate, .noFollow], permissions: .ownerReadWrite)
+    do throws(Errno) {
+        defer { try? file.close() }
+        try writeAll(bytes, to: file)
+        guard fsync(file.rawValue) == 0, rename(new.string, path.string) == 0 else { throw Errno(rawValue: errno) }
+    } catch {
+        unlink(new.string)
+        throw error
+    }
+}
+
 /// Opens a path, always close-on-exec.
 public func openDescriptor(
     _ path: FilePath, _ mode: FileDescriptor.AccessMode, options: FileDescriptor.OpenOptions = [],

@@ -9,13 +9,16 @@ struct BlockDevices: Sendable {
     let paths: SystemPaths
 
     /// `/sys/dev/block/M:m`, a link to the device's directory.
-    func directory(of device: DeviceNumber) -> FilePath {
-        paths.sysfs.appending("dev/block").appending(device.description)
+    func directory(of device: DeviceNumber) -> FilePath { FilePath("\(paths.sysfs)/dev/block/\(device)") }
+
+    /// A file of the device's directory. Made as one text: `appending` would normalise the path for each part.
+    func file(_ name: String, of device: DeviceNumber) -> FilePath {
+        FilePath("\(paths.sysfs)/dev/block/\(device)/\(name)")
     }
 
     /// The kernel's name, such as `vda1` or `dm-0`.
     func kernelName(of device: DeviceNumber) -> String? {
-        let uevent = SmallFile.text(directory(of: device).appending("uevent")) ?? ""
+        let uevent = SmallFile.text(file("uevent", of: device)) ?? ""
         for line in uevent.split(separator: "\n") where line.hasPrefix("DEVNAME=") {
             return String(line.dropFirst("DEVNAME=".count))
         }
@@ -24,7 +27,7 @@ struct BlockDevices: Sendable {
 
     /// The name of a device-mapper device.
     func mapperName(of device: DeviceNumber) -> String? {
-        SmallFile.text(directory(of: device).appending("dm/name"))
+        SmallFile.text(file("dm/name", of: device))
     }
 
     /// All names known without asking the device.
@@ -57,7 +60,7 @@ struct BlockDevices: Sendable {
 
     /// The device that has the name in sysfs.
     func device(kernelName name: String) -> DeviceNumber? {
-        number(at: paths.sysfs.appending("class/block").appending(name).appending("dev"))
+        number(at: FilePath("\(paths.sysfs)/class/block/\(name)/dev"))
     }
 
     /// Opens a device's node for reading, and verifies the device number of the node.
@@ -81,20 +84,19 @@ struct BlockDevices: Sendable {
 
     /// The devices this one is directly made of: a partition's disk, a mapping's or array's members.
     func parts(of device: DeviceNumber) -> [DeviceNumber] {
-        let directory = directory(of: device)
         var parts: [DeviceNumber] = []
-        if SmallFile.read(directory.appending("partition")) != nil,
+        if SmallFile.read(file("partition", of: device)) != nil,
             // Not lexically: the kernel resolves the link first, and the directory above it is the disk's.
-            let disk = number(at: FilePath(directory.string + "/../dev"))
+            let disk = number(at: file("../dev", of: device))
         {
             parts.append(disk)
         }
-        let members = directory.appending("slaves")
+        let members = file("slaves", of: device)
         for name in entries(members) {
             if let member = number(at: members.appending(name).appending("dev")) { parts.append(member) }
         }
         // zram can keep cold pages on a device (Documentation/admin-guide/blockdev/zram.rst).
-        if let backing = SmallFile.text(directory.appending("backing_dev")),
+        if let backing = SmallFile.text(file("backing_dev", of: device)),
             let device = self.device(named: backing)
         {
             parts.append(device)
@@ -104,7 +106,7 @@ struct BlockDevices: Sendable {
 
     /// The path of a loop device's backing file, as it was when the file was opened.
     func loopBackingFile(of device: DeviceNumber) -> FilePath? {
-        guard var text = SmallFile.text(directory(of: device).appending("loop/backing_file")) else { return nil }
+        guard var text = SmallFile.text(file("loop/backing_file", of: device)) else { return nil }
         let deleted = " (deleted)"
         if text.hasSuffix(deleted) { text.removeLast(deleted.count) }
         return FilePath(text)

@@ -24,7 +24,7 @@ struct LiveSuperblocks {
                 // Other entries are no filesystems ("features", "stats"). A superblock without an inode number has
                 // just ended.
                 guard let device = devices.device(kernelName: entry.string),
-                    let life = SuperblockLife.inode(directory.appending(entry))
+                    let life = SuperblockLife.inode(FilePath("\(directory)/\(entry)"))
                 else { return nil }
                 return UnreachableFilesystem(type: type, source: name(of: device), devices: [device], life: life)
             }
@@ -58,14 +58,14 @@ struct LiveSuperblocks {
     /// writes.
     private func isReadOnly(_ filesystem: UnreachableFilesystem) -> Bool {
         let areDevices = filesystem.devices.allSatisfy {
-            SmallFile.text(devices.directory(of: $0).appending("ro")) == "1"
+            SmallFile.text(devices.file("ro", of: $0)) == "1"
         }
         if areDevices { return true }
         guard filesystem.type == "ext4", let name = filesystem.devices.first.flatMap(devices.kernelName) else {
             return false
         }
         let entry = String(name.map { $0 == "/" ? "!" : $0 })
-        let options = SmallFile.text(devices.paths.proc.appending("fs/ext4").appending(entry).appending("options"))
+        let options = SmallFile.text(FilePath("\(devices.paths.proc)/fs/ext4/\(entry)/options"))
         return options?.split(separator: "\n").first == "ro"
     }
 }

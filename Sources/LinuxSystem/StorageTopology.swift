@@ -145,11 +145,10 @@ struct StorageTopology: Sendable {
     private func externalJournal(of mount: MountEntry) -> DeviceNumber? {
         guard mount.filesystemType == "ext4" || mount.filesystemType == "ext3",
             let name = devices.kernelName(of: mount.device),
-            let task = SmallFile.text(
-                devices.paths.sysfs.appending("fs/ext4").appending(name).appending("journal_task")),
+            let task = SmallFile.text(FilePath("\(devices.paths.sysfs)/fs/ext4/\(name)/journal_task")),
             // "<none>" without a journal.
             UInt32(task) != nil,
-            let thread = SmallFile.text(devices.paths.proc.appending(task).appending("comm")),
+            let thread = SmallFile.text(FilePath("\(devices.paths.proc)/\(task)/comm")),
             thread.hasPrefix("jbd2/")
         else { return nil }
         let journal = thread.dropFirst("jbd2/".count)

@@ -24,7 +24,7 @@ public enum SuperblockLife {
     public static func number(on device: DeviceNumber, paths: SystemPaths = .live) -> UInt64? {
         guard let name = BlockDevices(paths: paths).kernelName(of: device) else { return nil }
         let entry = String(name.map { $0 == "/" ? "!" : $0 })
-        return named.lazy.compactMap { inode(paths.sysfs.appending("fs/\($0)").appending(entry)) }.first
+        return named.lazy.compactMap { inode(FilePath("\(paths.sysfs)/fs/\($0)/\(entry)")) }.first
     }
 
     /// The devices of a btrfs; empty if that superblock lives no more.

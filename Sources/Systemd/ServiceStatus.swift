@@ -2,7 +2,7 @@ import FreezeCore
 
 /// The line that `systemctl status` shows of the daemon. Pure.
 struct ServiceStatus {
-    private var state = "Starting; what an earlier life left is thawed first."
+    private var state = "Starting: thawing filesystems that the previous instance left frozen."
     private var lastEnd: String?
 
     var text: String { [state, lastEnd].compactMap(\.self).joined(separator: " ") }
@@ -20,7 +20,7 @@ struct ServiceStatus {
 
     private static func words(for state: RequestState, _ progress: RequestProgress) -> String {
         switch state {
-        case .recovering: return "Thawing what an earlier life left."
+        case .recovering: return "Thawing filesystems that the previous instance left frozen."
         case .idle: return "Waiting for a request."
         case .stopped: return "Stopped."
         case .planning, .flushing, .freezeHooks, .flushingAgain, .checking, .sessionHooks,

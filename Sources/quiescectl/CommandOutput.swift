@@ -8,17 +8,11 @@ import SystemPackage
 
 /// Writes to standard output, at once: neither a pipe's reader nor a full disk is told of it later, or never.
 ///
-/// - Throws: `OutputError`: whoever gets half of the output must not see success. (A pipe that nobody reads any more
-///   ends the program by SIGPIPE, as usual.)
+/// - Throws: `OutputError`: whoever gets half of the output must not see success.
 func printText(_ text: String) throws(OutputError) {
     do throws(Errno) {
         try writeAll(Array(text.utf8), to: .standardOutput)
     } catch {
-        // SwiftNIO has SIGPIPE ignored; a reader that has had enough (head) is no error.
-        if error == .brokenPipe {
-            signal(SIGPIPE, SIG_DFL)
-            raise(SIGPIPE)
-        }
         throw OutputError(errno: error)
     }
 }
@@ -36,6 +30,7 @@ func telling(_ status: ExitCode, _ tell: () throws -> Void) -> ExitCode {
         try tell()
         return status
     } catch let error as any ActionableError {
+        OutputError.endIfBrokenPipe(error)
         printError(error)
     } catch {
         printError("quiescectl: \("\(error)".asSentence)")
@@ -50,6 +45,14 @@ struct OutputError: ActionableError {
     var subject: String { "standard output" }
     var problem: String { "it cannot be written: \(errno)" }
     var remedy: String? { "Write to another place." }
+
+    /// Ends the program by SIGPIPE, as usual, after the reader of a pipe has ended: `head` is no error. Call when no other
+    /// work is left.
+    static func endIfBrokenPipe(_ error: any Error) {
+        guard (error as? OutputError)?.errno == .brokenPipe else { return }
+        signal(SIGPIPE, SIG_DFL)
+        raise(SIGPIPE)
+    }
 }
 
 /// `--json`, as every command that prints data has it.

@@ -37,6 +37,8 @@ struct QuiesceControl: ParsableCommand {
 
     static func main() {
         openStandardDescriptors()
+        // A thaw does not end with the reader of the output: see OutputError.endIfBrokenPipe.
+        signal(SIGPIPE, SIG_IGN)
         // One connection or two need no thread for each processor.
         NIOSingletons.groupLoopCountSuggestion = 1
         do {
@@ -52,6 +54,7 @@ struct QuiesceControl: ParsableCommand {
     /// ArgumentParser's own way has status 64 for wrong usage (sysexits.h), and does not notice when its text cannot be
     /// written.
     private static func conclude(_ error: any Error) -> ExitCode {
+        OutputError.endIfBrokenPipe(error)
         if let error = error as? any ActionableError {
             printError(error)
             return ExitCode(for: error)
@@ -65,6 +68,7 @@ struct QuiesceControl: ParsableCommand {
                 printError(escapedLines(text))
             }
         } catch {
+            OutputError.endIfBrokenPipe(error)
             printError(error)
             return .failed
         }

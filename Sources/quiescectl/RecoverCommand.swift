@@ -62,8 +62,6 @@ struct RecoverCommand: ParsableCommand {
     private func runAsChild() {
         // What a terminal sends to the one that waits must not end the one that thaws.
         setsid()
-        // A reader of the output that has gone must not end it either: what hangs is still to be thawed (P1).
-        _ = signal(SIGPIPE, SIG_IGN)
         var result: RecoveryResult?
         do {
             result = try recover()

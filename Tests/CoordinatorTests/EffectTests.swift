@@ -178,9 +178,9 @@ struct EffectTests {
     }
 
     @Test func `openAgain lets go of the last plan, and keeps the hooks`() throws {
-        try bench.open(hooks: [Hook(name: "10-a", path: "/nowhere", kind: .plain)])
+        let opened = try bench.open(hooks: [Hook(name: "10-a", path: "/nowhere", kind: .plain)])
         bench.perform(.openAgain(work))
-        #expect(coordinator.resources?.opened == nil)
+        #expect(coordinator.resources?.opened == nil && opened.isWithdrawn)
         #expect(coordinator.resources?.hooks.map(\.hook.name) == ["10-a"])
         _ = try bench.wait(for: "the plan") { message in
             if case .opened(work, _) = message { true } else { nil }
@@ -299,7 +299,7 @@ struct EffectTests {
         #expect(end.outcome == .exited(status: 0))
     }
 
-    @Test func `runLeftoverHook calls a hook of an earlier life by its name`() throws {
+    @Test func `runLeftoverHook calls a hook of the previous instance by its name`() throws {
         _ = try bench.hook("10-a", "test $QUIESCE_PHASE = thaw")
         bench.perform(
             .runLeftoverHook(work, name: "10-a", Bench.request, .control, outcome: nil, timeout: .seconds(20)))
@@ -324,13 +324,13 @@ struct EffectTests {
         try bench.eventually("the note") { bench.notes.contains(#"warning: two\012lines"#) }
     }
 
-    @Test func `keepOutcome is in the ledger for the next life`() throws {
+    @Test func `keepOutcome is in the ledger for the next instance`() throws {
         let ledger = try bench.openWithLedger()
         bench.perform(.keepOutcome(.snapshot(.application)))
         #expect(ledger.outcome == .snapshot(.application))
     }
 
-    @Test func `keepAttention is in the state directory for the next life`() throws {
+    @Test func `keepAttention is in the state directory for the next instance`() throws {
         let attention = Attention(hook: "10-a", request: Bench.request, problem: "failed", since: .now)
         bench.perform(.keepAttention([attention]))
         #expect(coordinator.historyQueue.drain(atMost: .seconds(20)))
@@ -350,8 +350,9 @@ struct EffectTests {
     @Test func `P4 release removes the ledger, unless a hook is owed its thaw`() throws {
         var ledger = try bench.openWithLedger(hooks: [Hook(name: "10-a", path: "/nowhere", kind: .plain)])
         ledger.setHookProgress(0, .started)
+        let opened = try #require(coordinator.resources?.opened)
         bench.perform(.release)
-        #expect(coordinator.resources == nil)
+        #expect(coordinator.resources == nil && opened.isWithdrawn)
         #expect(coordinator.runDirectory.holds(ledger))
         ledger = try bench.openWithLedger(hooks: [Hook(name: "10-a", path: "/nowhere", kind: .plain)])
         bench.perform(.release)

@@ -27,6 +27,34 @@ import Testing
                 + "(there are no hooks)")
     }
 
+    @Test(arguments: [
+        (FreezeOptions(), MessageID.backupSucceeded, "level application"),
+        (FreezeOptions(isRehearsal: true), nil, "level application (rehearsal)"),
+        (FreezeOptions(mountPoints: ["/srv"]), nil, "level application (1 filesystem selected)"),
+        (FreezeOptions(freezes: false), nil, "hooks were called, and nothing was frozen"),
+    ])
+    func `P2 only a backup of the whole machine has the message of a backup`(
+        options: FreezeOptions, message: MessageID?, end: String
+    ) {
+        var record = record()
+        (record.result, record.level, record.options) = (.succeeded, .application, options)
+        let note = LogNote(summary: record)
+        #expect(note.fields[.messageID] == message?.rawValue)
+        #expect(note.message.hasSuffix(end), "\(note.message)")
+    }
+
+    @Test(arguments: [
+        (FreezeOptions(), MessageID.backupFailed), (FreezeOptions(isRehearsal: true), nil),
+        (FreezeOptions(mountPoints: ["/srv"]), .backupFailed), (FreezeOptions(freezes: false), .backupFailed),
+    ])
+    func `a failed request has the message of a failed backup, but a rehearsal has not`(
+        options: FreezeOptions, message: MessageID?
+    ) {
+        var record = record()
+        record.options = options
+        #expect(LogNote(summary: record).fields[.messageID] == message?.rawValue)
+    }
+
     @Test func `a failure is an error and says why, on one line that no terminal obeys`() {
         var record = record()
         record.reason = "hook 10-db exited with status 1: \u{1B}[31mno\nway"

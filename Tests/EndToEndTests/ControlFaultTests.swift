@@ -47,7 +47,7 @@ extension EndToEnd {
                 return (try? program.waitForExit(within: .milliseconds(50))) != nil
             }
             #expect(try program.waitForExit() == .exited(1))
-            #expect(program.text(of: .errors).contains("quiesced: has not said that the request is cancelled"))
+            #expect(program.text(of: .errors).contains("quiesced: has not confirmed the cancellation"))
         }
 
         @Test(arguments: [false, true])
@@ -57,7 +57,7 @@ extension EndToEnd {
             let program = try isForced ? rig.controlling("thaw", "--force") : rig.controlling("thaw")
             #expect(try program.waitForExit() == .exited(isForced ? 5 : 1))
             #expect(program.text(of: .output).isEmpty)
-            #expect(program.text(of: .errors).contains("request r1: it is thawed, but quiesced was gone"))
+            #expect(program.text(of: .errors).contains("request r1: quiesced ended before it reported"))
         }
 
         @Test func `a request that never began has nothing to show`() throws {

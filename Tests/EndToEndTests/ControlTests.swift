@@ -137,7 +137,7 @@ extension EndToEnd {
             #expect(record.reason == "cancelled by the caller")
             let errors = freeze.text(of: .errors)
             #expect(
-                errors.contains("request \(record.id): cancelled before everything was frozen.\n"), "\(errors)")
+                errors.contains("request \(record.id): cancelled before FREEZE was complete.\n"), "\(errors)")
         }
 
         @Test func `Ctrl-C in exec before the freeze cancels, and the hooks are called for thaw`() throws {
@@ -278,7 +278,7 @@ extension EndToEnd {
             let told = lines.filter { $0.contains("20-bad exited with status 3") }
             #expect(told.count == 1 && told[0].hasPrefix("quiescectl: request "), "\(lines)")
             #expect(
-                told.first?.hasSuffix("What it did: quiescectl show \(try rig.record().id).") == true, "\(lines)")
+                told.first?.hasSuffix("See quiescectl show \(try rig.record().id).") == true, "\(lines)")
         }
 
         @Test func `without a daemon the status is 3, and the error says what to do`() throws {

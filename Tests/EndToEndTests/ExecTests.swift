@@ -116,7 +116,7 @@ extension EndToEnd {
                 errors.contains("the window has ended before the command; waiting for sh (process "), "\(errors)")
             let reason = "the command ran longer than the window, freeze.max_window (1s)"
             #expect(errors.components(separatedBy: reason).count == 2, "it is told once: \(errors)")
-            #expect(errors.contains("Do not trust what was taken in this window; begin again.\n"), "\(errors)")
+            #expect(errors.contains("Do not trust a snapshot of this window; begin again.\n"), "\(errors)")
             #expect(errors.contains("quiescectl: request \(try rig.record().id.text): \(reason)"), "\(errors)")
             #expect(!errors.contains(".."), "\(errors)")
             #expect(try rig.record().reason?.hasPrefix(reason) == true)

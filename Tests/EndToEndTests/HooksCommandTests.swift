@@ -428,6 +428,39 @@ extension EndToEnd {
         }
 
         @Test(arguments: ["qemu-guest-agent", "vmware-tools"])
+        func `P3 a thaw that does not reach quiesced keeps the request for another try`(name: String) throws {
+            let rig = try DaemonRig(hooks: Self.hooks())
+            let adapter = Self.shipped.appending("adapters").appending(name)
+            func run(_ word: String) throws -> RunningProgram.Ending {
+                try RunningProgram.run(adapter, [word], within: .seconds(30)).ending
+            }
+            try withDefaults(rig) {
+                #expect(try run("freeze") == .exited(0))
+                try rig.killBoth()
+                #expect(try run("thaw") == .exited(3))
+                try rig.start()
+                try rig.waitForSocket()
+                #expect(try run("thaw") == .exited(5))
+                #expect(try run("thaw") == .exited(name == "vmware-tools" ? 1 : 0), "the request is forgotten")
+            }
+        }
+
+        @Test func `a file that does not hold the id of a request is refused, and nothing is thawed`() throws {
+            let rig = try DaemonRig(hooks: Self.hooks())
+            #expect(try rig.control("hooks", "freeze").ending == .exited(0))
+            let file: FilePath = "/run/request-file"
+            for content in ["", "two words", String(repeating: "x", count: 300)] {
+                try Data(content.utf8).write(to: URL(fileURLWithPath: file.string))
+                let thaw = try rig.control("hooks", "thaw", "--request-file", file.string)
+                #expect(thaw.ending == .exited(1) && thaw.errors.contains("\(file): "), "\(thaw)")
+            }
+            #expect(try rig.control("hooks", "thaw").ending == .exited(0))
+            let freeze = try rig.control("hooks", "freeze", "--request-file", "/no/such/directory/file")
+            #expect(freeze.ending == .exited(1) && freeze.errors.contains("cannot be written"), "\(freeze)")
+            try rig.waitForTrace("10 thaw failed")
+        }
+
+        @Test(arguments: ["qemu-guest-agent", "vmware-tools"])
         func `P4 an agent that ends its adapter ends the freeze`(name: String) throws {
             let rig = try DaemonRig(hooks: [
                 "10-slow": "echo \"10 $1\" >> $TRACE; [ $1 = thaw ] || exec sleep 1000"

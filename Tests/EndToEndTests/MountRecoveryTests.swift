@@ -6,7 +6,7 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// P1 for filesystems that the next life of quiesce does not find in its own mount table.
+/// P1 for filesystems that the next instance of quiesced does not find in its own mount table.
 extension EndToEnd {
     @Suite struct MountRecoveryTests {
         private let filesystem: UnheldFilesystem

@@ -56,7 +56,7 @@ extension EndToEnd {
             try filesystem.remove()
         }
 
-        @Test func `P1 it is ready only after an earlier life's filesystems are thawed`() throws {
+        @Test func `P1 it is ready only after filesystems of the previous instance are thawed`() throws {
             try rig.start()
             #expect(try rig.freeze().status == .success)
             try rig.killBoth()
@@ -66,7 +66,9 @@ extension EndToEnd {
             try rig.launch()
             try rig.waitForStop(of: rig.daemon.processIdentifier, at: "recovering")
             #expect(try FreezeProof.isFrozen(filesystem.mountPoint))
-            #expect(try systemd.next() == "STATUS=Starting; what an earlier life left is thawed first.")
+            #expect(
+                try systemd.next()
+                    == "STATUS=Starting: thawing filesystems that the previous instance left frozen.")
             #expect(try systemd.next(within: .zero) == nil)
             rig.daemon.send(SIGCONT)
             _ = try messages(until: "READY=1")

@@ -272,7 +272,8 @@ extension EndToEnd {
             try rig.expectHealthy(freezing: [])
         }
 
-        @Test func `P4 a session that does not let go when its daemon is killed is ended by the next life`() throws
+        @Test func `P4 a session that does not let go when its daemon is killed is ended by the next instance`()
+            throws
         {
             let rig = try DaemonRig(hooks: [
                 "20-db.session": Self.session("20", released: "trap '' TERM; while :; do sleep 86392; done")

@@ -65,6 +65,14 @@ import Testing
         #expect(!good.isEndedByHand && good.outcome == .snapshot(.application))
     }
 
+    @Test(arguments: ConsistencyLevel.allCases.map(WindowOutcome.snapshot) + [.hooksHeld])
+    func `P3 the outcome is kept over a crash`(outcome: WindowOutcome) throws {
+        let made = try directory.createLedger(.sample(superblocks: 1)).ledger
+        #expect(made.outcome == nil)
+        made.setOutcome(outcome)
+        #expect(try directory.openLedger()?.outcome == outcome)
+    }
+
     @Test(arguments: [
         FreezeOptions(), FreezeOptions(freezes: false), FreezeOptions(isRehearsal: true),
         FreezeOptions(mountPoints: ["/mnt/0"]), FreezeOptions(mountPoints: ["/srv", "/mnt/ü b"], freezes: false),

@@ -55,6 +55,10 @@ struct HistoryFuzz: ParserFuzz {
         let page = try history.records()
         try checkAgainstForwardReading(page, input.bytes)
         try require(!input.isValid || page.unreadableLines == 0, "a line of ours cannot be read")
+        if input.isValid {
+            let lines = input.bytes.split(separator: newline).map { Array($0) }
+            try require(page.records.reversed().map { $0.line() } == lines, "a member is lost")
+        }
         for record in page.records { try checkRecord(record) }
         var random = SplitMix64(of: input.bytes)
         if random.oneIn(4) { try checkQueries(page) }

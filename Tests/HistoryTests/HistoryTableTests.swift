@@ -61,6 +61,25 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        (FreezeOptions(isRehearsal: true), "rehearsal", "rehearsal"),
+        (FreezeOptions(freezes: false), "hooks only", "hooks only"),
+        (FreezeOptions(mountPoints: ["/srv"]), "crash", "1 filesystem selected"),
+    ])
+    func `P2 a request that is no backup of the whole machine is named, also after it was read`(
+        options: FreezeOptions, summary: String, purpose: String
+    ) throws {
+        var written = RequestRecord.success()
+        written.options = options
+        for record in [written, try written.read()] {
+            #expect(!record.isGoodBackup && record.purpose == purpose)
+            let table = HistoryTable([record]).lines.joined(separator: "\n")
+            #expect(table.contains(" \(summary) ") && table.contains("\(purpose);"), "\(table)")
+            let timeline = Timeline(record).lines
+            #expect(timeline.contains { $0.hasPrefix("Purpose  \(purpose): not counted as a backup") })
+        }
+    }
+
     @Test func aDryRunIsNamedInItsTimeline() {
         let lines = Timeline(dryRun).lines
         #expect(lines.contains("Result   dry run succeeded: nothing was frozen; level at best crash"))

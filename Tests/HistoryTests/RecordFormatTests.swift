@@ -54,6 +54,49 @@ import Testing
                 """)
     }
 
+    @Test func momentsOfAnyBootAreWrittenAsOffsets() throws {
+        func record(at moment: Moment) -> RequestRecord {
+            func timed(_ offset: Int) -> TimedResult {
+                TimedResult(
+                    error: nil, started: moment + .milliseconds(offset), ended: moment + .milliseconds(offset + 1))
+            }
+            var record = RequestRecord(
+                id: RequestID("r"), channel: .hyperV,
+                clock: WallClock(moment: moment, wallTime: startClock.wallTime))
+            var filesystem = FilesystemRecord(planned("/srv"))
+            (filesystem.flushes, filesystem.freeze, filesystem.thaw) = ([timed(1)], timed(5), timed(20))
+            record.filesystems = [filesystem]
+            record.hooks = [
+                HookRun(
+                    name: "10-a", phase: .freeze, outcome: .ready, output: "", isOutputTruncated: false,
+                    started: moment + .milliseconds(2), duration: .milliseconds(1))
+            ]
+            (record.windowOpened, record.windowClosed) = (timed(5).started, timed(20).ended)
+            (record.answered, record.ended) = (timed(7).started, timed(30).ended)
+            return record
+        }
+        let boot = record(at: Moment(nanoseconds: 0))
+        #expect(record(at: Moment(nanoseconds: 5_000_000_000_000)).line() == boot.line())
+        #expect(try boot.read() == boot)
+    }
+
+    @Test func nullIsNoMember() throws {
+        let nulls = [
+            "freeze_answer", "window", "reason", "level", "selection", "unreachable", "working_hooks", "attention",
+            "dry_run", "omitted",
+        ].map { "\"\($0)\":null" }.joined(separator: ",")
+        let filesystem = #"{"mount_point":"/","device":"8:1","source":"s","type":"t","action":"skip","reason":""#
+        let members = #"","flushes":null,"freeze":null,"thaw":null,"stuck":null,"holders":null}"#
+        let small = """
+            {"version":1,"id":"x","channel":"c","started":"2026-11-21T10:36:45.123Z",\
+            "ended":"2026-11-21T10:36:45.123Z","duration_ms":1,"result":"failed","refused_hooks":[],\(nulls),\
+            "hooks":[],"filesystems":[\(filesystem)\(members)]}
+            """
+        let record = try RequestRecord(line: Array(small.utf8))
+        #expect(
+            record.answered == nil && record.window == nil && record.filesystems.first?.flushes.isEmpty == true)
+    }
+
     @Test func filesystemsInNoMountTableAreKept() throws {
         var request = RequestRecord.success()
         #expect(!String(decoding: request.line(), as: UTF8.self).contains("unreachable"))

@@ -63,6 +63,18 @@ extension RunningHooksTests {
             #expect(access(trace.string, F_OK) == 0)
         }
 
+        @Test func `P4 a program does not begin if its process cannot be recorded`() throws {
+            let trace = scratch.hooks.appending("trace")
+            let error = #expect(throws: StartFailure.self) {
+                try ChildProcess.start(
+                    program("/bin/sh", ["-c", "echo begun > \(trace)"]),
+                    descriptors: [.standardInput, .standardOutput, .standardError]
+                ) { _ throws(StartFailure) in throw StartFailure(.process, .tooManyOpenFiles) }
+            }
+            #expect(error?.errno == .tooManyOpenFiles)
+            #expect(access(trace.string, F_OK) != 0)
+        }
+
         // MARK: Failed steps
 
         private func failure(

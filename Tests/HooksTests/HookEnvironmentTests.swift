@@ -71,7 +71,7 @@ extension RunningHooksTests {
             #expect(await eventually { rmdir(scratch.run.string) == 0 }, "the run directory is not empty")
         }
 
-        @Test func `what an earlier life has left is removed, and nothing else`() throws {
+        @Test func `files of the previous instance are removed, and nothing else`() throws {
             let left = scratch.run.appending("hook-mountpoints.17.1")
             let other = scratch.run.appending("ledger")
             for file in [left, other] {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Hooks
 
-/// P4: what an earlier life has started is ended before it is called for thaw.
+/// P4: a hook of the previous instance is ended before it is called for thaw.
 extension RunningHooksTests {
     @Suite struct OrphanHookTests {
         private let scratch: HookScratch
@@ -15,7 +15,7 @@ extension RunningHooksTests {
             scratch = try HookScratch()
         }
 
-        /// Starts a hook that runs until it is ended, and has a child; ends it as the next life of the daemon does.
+        /// Starts a hook that runs until it is ended, and has a child; ends it as the next instance of the daemon does.
         private func end(afterSetting trap: String) async throws -> (isGone: Bool, run: HookRun, took: Duration) {
             let pids = scratch.run.appending("pids")
             let hook = try scratch.hook(

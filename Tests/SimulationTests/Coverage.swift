@@ -3,7 +3,8 @@ import FreezeCore
 /// What schedules went through, so that a generator that has become too tame is noticed.
 struct Coverage {
     enum Milestone: Int, CaseIterable {
-        case hotBackup, frozen, held, thawed, freezeFailed, thawFailed, harmlessThaw, thawOverdue, refused,
+        case hotBackup, frozen, held, thawed, freezeFailed, thawFailed, harmlessThaw, thawOfNothing,
+            secondFreezeIsError, thawOverdue, refused,
             startedAnew
         case secondStep, replanned, servedAfterWaiting, cancelledWhileWaiting
         case tookOver, stuck, lost, frozenByForeigner, thawedByForeigner

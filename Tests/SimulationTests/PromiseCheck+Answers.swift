@@ -64,9 +64,11 @@ extension Simulation {
 
     /// P8: that another asks does nothing to the request that is served.
     private func inspectBusy(_ operation: SimulatedOperation, _ detail: AnswerDetail) {
-        if detail.refusal != .busy, machine.shutdownReason == nil {
-            violate("P8", "a second FREEZE is refused, but not told to be busy")
+        let expected: AnswerDetail.Refusal = operation.isError ? .failed : .busy
+        if detail.refusal != expected, machine.shutdownReason == nil {
+            violate("P8", "a second FREEZE is refused, but not as \(expected)")
         }
+        if operation.isError { coverage.note(.secondFreezeIsError) }
         if operation.state != machine.state { violate("P8", "a second FREEZE leads to \(machine.state)") }
         coverage.note(machine.owner == operation.channel ? .busyWithOwn : .busyWithForeign)
     }
@@ -136,8 +138,11 @@ extension Simulation {
     }
 
     private func inspectHarmless(_ operation: SimulatedOperation) {
-        coverage.note(.harmlessThaw)
         let host = hosts[operation.host]
+        if machine.policy.rules(of: operation.channel).thawWithoutWindow == .success {
+            return inspectThawOfNothing(host)
+        }
+        coverage.note(.harmlessThaw)
         if host.lastFreeze != .failed {
             violate("P3", "THAW succeeds, but no FREEZE was frozen, or answered with failure")
         }
@@ -146,6 +151,25 @@ extension Simulation {
         if host.role == .control, !operation.mayWait {
             violate("P3", "THAW succeeds without having ended anything")
         }
+    }
+
+    /// Success says that nothing is frozen, and not that a window was whole.
+    private func inspectThawOfNothing(_ host: SimulatedHost) {
+        coverage.note(.thawOfNothing)
+        if host.isThawAnswered || hasThawVerdict(host) { return }
+        if host.isForcedOut { violate("P3", "THAW succeeds, but its window was ended by force") }
+        if host.isCutOff { violate("P3", "THAW succeeds, but quiesced died in its window") }
+        if host.lastFreeze == .succeeded {
+            violate("P3", "THAW succeeds, but its window ended early")
+        }
+    }
+
+    /// Whether an earlier THAW of the same window has an answer, which may be on its way to the host, or lost with the
+    /// channel.
+    private func hasThawVerdict(_ host: SimulatedHost) -> Bool {
+        let own = operations.filter { $0.channel == host.channel && $0.verdict != nil }
+        guard let freeze = own.lastIndex(where: { $0.kind == .freeze && !$0.isBesides }) else { return false }
+        return own[freeze...].count { $0.kind == .thaw && !$0.isForced } > 1
     }
 
     private func inspectThawFailed(_ operation: SimulatedOperation, _ detail: AnswerDetail) {

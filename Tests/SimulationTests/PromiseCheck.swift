@@ -15,7 +15,7 @@ struct PromiseCheck {
     var hooksSucceeded: [String] = []
     /// Hooks that did their work before the freeze.
     var hooksWorked: Set<String> = []
-    /// The request is one of an earlier life.
+    /// The request is one of a previous instance.
     var isLeftover = false
     /// A hook that has just been thawed well, after its work.
     var attentionEnds: String?
@@ -197,8 +197,11 @@ extension Simulation {
             inspectQuiet(effect)
             inspect(record)
         case .freeze(let step, _, let windowDeadline):
-            if let window = served?.options.window, windowDeadline.nanoseconds > now + window.nanoseconds {
-                violate("P1", "the window is longer than the request asked for")
+            let limits = [
+                served?.options.window, served.flatMap { machine.policy.rules(of: $0.channel).maxWindow },
+            ]
+            if let limit = limits.compactMap(\.self).min(), windowDeadline.nanoseconds > now + limit.nanoseconds {
+                violate("P1", "the window is longer than the request, or its channel, allows")
             }
             inspectFreeze(step)
         case .takeOverThaw: coverage.note(.tookOver)

@@ -60,8 +60,11 @@ struct Scenario {
             let kinds = 1 + random.below(4)
             for _ in 0..<kinds { faults.insert(Faults(rawValue: 1 << UInt32(random.below(Int(Faults.count))))) }
         }
-        // A host behind another device, with the rules of Hyper-V.
-        policy.channels["agent"] = ChannelRules()
+        // A host behind another device, with the rules of Hyper-V or with others.
+        policy.channels["agent"] = ChannelRules(
+            secondFreeze: random.oneIn(3) ? .error : .losesWindow,
+            thawWithoutWindow: random.oneIn(3) ? .success : .failure,
+            maxWindow: random.oneIn(4) ? .seconds(5 + random.below(20)) : nil)
         policy.isDryRun = random.oneIn(15)
         policy.onHookFailure = random.oneIn(2) ? .abort : .proceed
         // A window that is not longer than the freeze, and one that ends after the host would have lost patience.

@@ -1,7 +1,7 @@
 import FreezeCore
 import SystemPackage
 
-/// The daemon in the freezer's place (`OrphanThaw`): after `takeOverThaw`, and at the start of its next life.
+/// The daemon in the freezer's place (`OrphanThaw`): after `takeOverThaw`, and at the start of the next instance.
 struct SimulatedGuard {
     /// At the start of a life: `recovered` is still to be sent.
     var isRecovering: Bool
@@ -73,7 +73,7 @@ extension Simulation {
         schedule(at: now + random.milliseconds(0, 3), .daemon(event, life: life))
     }
 
-    // MARK: The next life
+    // MARK: The next instance
 
     /// The daemon has begun, and there is a ledger: the freezer of the life before gets a moment to thaw by itself.
     func recover() {

@@ -27,6 +27,8 @@ struct SimulatedOperation {
     var isSecond = false
     /// A second FREEZE beside one that goes on: what it is told changes nothing for that.
     var isBesides = false
+    /// A second FREEZE that the rules of the channel call an error.
+    var isError = false
     /// A THAW by hand of somebody else's request.
     var isForced = false
     /// A FREEZE that may wait, or an operation that ends somebody's window first.
@@ -75,6 +77,8 @@ struct SimulatedHost {
     var isThawAnswered = false
     /// Its window was ended by force, and nothing was begun since.
     var isForcedOut = false
+    /// The daemon died in its window, and nothing was begun, or answered to a THAW, since.
+    var isCutOff = false
     /// A caller who holds has got what he came for: his connection ends.
     var isLeaving = false
 
@@ -110,7 +114,9 @@ struct SimulatedHost {
         isLeaving = false
     }
 
-    mutating func daemonEnded() {
+    /// - Parameter isOpen: Whether its window was open.
+    mutating func daemonEnded(inWindow isOpen: Bool) {
+        isCutOff = isCutOff || isOpen && lastFreeze == .succeeded
         connectionEnded()
         lastFreeze = .none
         isForcedOut = false
@@ -197,7 +203,8 @@ extension Simulation {
         case .hotBackup: deliver(.hotBackup(channel, id))
         case .freeze:
             noteFreeze(operation)
-            deliver(.freeze(channel, id, RequestID("\(number)"), freezeOptions(), WallTime(milliseconds: 0)))
+            let clock = WallClock(moment: Moment(nanoseconds: now), wallTime: WallTime(milliseconds: 0))
+            deliver(.freeze(channel, id, RequestID("\(number)"), freezeOptions(), clock))
         case .thaw:
             noteForce(operation)
             if operation.mayWait, hosts[index].role == .hold, fails(.channelLost, 2) {
@@ -230,7 +237,8 @@ extension Simulation {
         let isOwner = machine.owner == host.channel
         let isHeld = isOwner && [.frozen, .holding, .rehearsing].contains(machine.state)
         // Only a host that begins anew has given its window up.
-        let losesWindow = isHeld && host.hasDevice
+        let secondFreeze = machine.policy.rules(of: host.channel).secondFreeze
+        let losesWindow = isHeld && secondFreeze == .losesWindow
         let isEnding = [.thawing, .releasing, .thawHooks].contains(machine.state)
         let isActive = machine.requestID != nil && machine.state != .thawHooks
         operation.endsWindow = kind == .thaw && isHeld && host.lastFreeze == .succeeded && !isThawedEarly
@@ -238,7 +246,9 @@ extension Simulation {
         operation.isSecond =
             kind == .freeze && machine.requestID != nil && !losesWindow
             && !(isOwner && isEnding && machine.waiting == nil)
-        operation.isBesides = operation.isSecond && (host.role == .control || isOwner && host.role == .hold)
+        operation.isError = operation.isSecond && isHeld && secondFreeze == .error
+        operation.isBesides =
+            operation.isSecond && (host.role == .control || isOwner && host.role == .hold || operation.isError)
         operation.mayWait =
             switch kind {
             case .hotBackup: losesWindow
@@ -254,6 +264,7 @@ extension Simulation {
         hosts[index].lastFreeze = .unanswered
         hosts[index].isThawAnswered = false
         hosts[index].isForcedOut = false
+        hosts[index].isCutOff = false
         // It is cancelled while it waits for the thaw before.
         if operation.state == .thawing, fails(.disorder, 2) {
             schedule(at: now + random.milliseconds(0, 5), .hostActs(index))
@@ -292,7 +303,10 @@ extension Simulation {
         guard mayWriteAnswer(to: Int(id.number)) else { return }
         hosts[index].outstanding -= 1
         let isOtherCaller = operation.isBesides || hosts[index].role == .control && operation.isForced
-        if operation.kind == .thaw, !isOtherCaller { hosts[index].isThawAnswered = true }
+        if operation.kind == .thaw, !isOtherCaller {
+            hosts[index].isThawAnswered = true
+            hosts[index].isCutOff = false
+        }
         if operation.kind == .freeze, !isOtherCaller { freezeAnswered(index, verdict) }
         if hosts[index].role == .hold, operation.kind == .thaw || verdict == .failure {
             hosts[index].isLeaving = !fails(.disorder, 2)

@@ -30,6 +30,12 @@ extension Simulation {
         queue.contains { if case .daemon(.freezerDue, life) = $0.happening { true } else { false } }
     }
 
+    /// A request without a freeze has its plan, and does not wait for a freezer.
+    private var isHoldNear: Bool {
+        let states: [RequestState] = [.flushing, .freezeHooks, .sessionHooks]
+        return served?.options.freezes == false && states.contains(machine.state)
+    }
+
     func startFreezer() {
         processCount += 1
         process = SimulatedProcess(number: processCount)
@@ -110,6 +116,7 @@ extension Simulation {
         case .startFreezer:
             if process != nil { violate("P9", "a freezer is started beside another") }
             if machine.isWindowOpen { violate("P7", "a freezer is started in \(machine.state)") }
+            if isHoldNear { violate("P7", "a freezer that loads when hooks may hold") }
         case .killFreezer:
             coverage.note(.freezerReplaced)
             let request = process?.request.map { freezers[$0] }
@@ -154,7 +161,7 @@ extension Simulation {
 
     func inspectPreparation(_ machine: RequestMachine) {
         guard isDaemonUp else { return }
-        if process == nil, !isFreezerPaused, !machine.isWindowOpen, machine.state != .stopped {
+        if process == nil, !isFreezerPaused, !isHoldNear, !machine.isWindowOpen, machine.state != .stopped {
             violate("P9", "no freezer is started in \(machine.state.rawValue)")
         }
         if isRecovered, hasFreezerReported, !areChannelsStarted, machine.shutdownReason == nil {

@@ -101,7 +101,7 @@ final class Simulation {
     var check = PromiseCheck()
     /// Hooks that failed at thaw, and have not done their work since.
     var failedThaws: Set<String> = []
-    /// As the state directory holds it, for the daemon's next life.
+    /// As the state directory holds it, for the next instance of the daemon.
     var keptAttention: [Attention] = []
     var progress = ProgressCheck()
     var coverage = Coverage()
@@ -398,7 +398,10 @@ final class Simulation {
         check.hooksWorked = worked
         check.thawSucceeded = hasSucceeded
         progress = ProgressCheck()
-        for index in hosts.indices { hosts[index].daemonEnded() }
+        for index in hosts.indices {
+            let isOpen = machine.isWindowOpen && machine.owner == hosts[index].channel && ledger != nil
+            hosts[index].daemonEnded(inWindow: isOpen && ledger?.outcome == nil)
+        }
         for index in operations.indices { operations[index].isLost = true }
         for index in superblocks.indices {
             if case .us(let until) = superblocks[index].holder {

@@ -26,8 +26,10 @@ import Testing
     }
 
     @Test func `it says what is done for whom`() {
-        #expect(ServiceStatus().text == "Starting; what an earlier life left is thawed first.")
-        #expect(Self.status(after: .entered(.recovering), of: nil).text == "Thawing what an earlier life left.")
+        #expect(ServiceStatus().text == "Starting: thawing filesystems that the previous instance left frozen.")
+        #expect(
+            Self.status(after: .entered(.recovering), of: nil).text
+                == "Thawing filesystems that the previous instance left frozen.")
         #expect(Self.status(after: .entered(.idle), of: nil).text == "Waiting for a request.")
         #expect(
             Self.status(after: .entered(.frozen)).text == "Frozen: request 20260102T030405-1 of hyperv.")
@@ -49,6 +51,19 @@ import Testing
         #expect(isNews)
         #expect(
             status.text == "Waiting for a request. Last: 20260102T030405-1 failed: /data: it broke\\012in two.")
+    }
+
+    @Test(arguments: [
+        (FreezeOptions(isRehearsal: true), "rehearsal"),
+        (FreezeOptions(mountPoints: ["/a", "/b"]), "2 filesystems selected"),
+        (FreezeOptions(freezes: false), "hooks only"),
+    ])
+    func `P2 a request that is no backup of the whole machine is named`(options: FreezeOptions, purpose: String) {
+        let record = Self.record {
+            $0.result = .succeeded
+            $0.options = options
+        }
+        #expect(Self.status(after: .finished(record)).text.hasSuffix("succeeded, \(purpose)."))
     }
 
     @Test func `what changes nothing is no news`() {

@@ -94,7 +94,7 @@ struct ActiveRequest: Sendable {
     var options: FreezeOptions { record.options }
 }
 
-/// A hook of this request, or one that an earlier life left.
+/// A hook of this request, or of the request that the previous instance left.
 enum HookReference: Hashable, Sendable {
     case planned(index: Int)
     case leftover(PlannedHook)

@@ -16,8 +16,8 @@ public enum RequestEvent: Hashable, Sendable {
     /// The host can reach the channel. `isStandIn` if the device is not the kernel's: its requests are rehearsals.
     case registered(ChannelID, isStandIn: Bool)
     case hotBackup(ChannelID, OperationID)
-    /// With the time of the calendar.
-    case freeze(ChannelID, OperationID, RequestID, FreezeOptions = FreezeOptions(), WallTime)
+    /// With both clocks, read when FREEZE came.
+    case freeze(ChannelID, OperationID, RequestID, FreezeOptions = FreezeOptions(), WallClock)
     /// With findings about the window, if `RequestMachine.endsWindow` says that the THAW ends a window.
     case thaw(ChannelID, OperationID, ThawWish = .own, WindowFindings = .none)
     case channelLost(ChannelID, reason: String)

@@ -57,9 +57,17 @@ extension RequestMachine {
     /// Starting a process opens paths: not in the window (P7). While a filesystem is stuck a successor may start, since
     /// every FREEZE fails until the filesystem is free.
     mutating func startWantedFreezer() {
-        guard isFreezerWanted, !isWindowOpen, state != .stopped else { return }
+        guard isFreezerWanted, !isWindowOpen, !mayHoldSoon, state != .stopped else { return }
         isFreezerWanted = false
         emit(.startFreezer)
+    }
+
+    /// Whether hooks may begin to hold while a freezer still loads. A request with a freeze waits for the freezer.
+    var mayHoldSoon: Bool {
+        switch state {
+        case .flushing, .freezeHooks, .sessionHooks: isHooksOnly
+        default: false
+        }
     }
 
     // MARK: Channels

@@ -150,8 +150,8 @@ public struct RequestMachine: Sendable {
 
         case .registered(let channel, let isStandIn): registered(channel, isStandIn: isStandIn)
         case .hotBackup(let channel, let operation): hotBackup(channel, operation)
-        case .freeze(let channel, let operation, let id, let options, let wallTime):
-            freezeAsked(channel, operation, id, options, WallClock(moment: now, wallTime: wallTime))
+        case .freeze(let channel, let operation, let id, let options, let clock):
+            freezeAsked(channel, operation, id, options, clock)
         case .thaw(let channel, let operation, let wish, let findings):
             thawAsked(channel, operation, wish, findings)
         case .channelLost(let channel, let reason): channelLost(channel, reason)

@@ -22,7 +22,7 @@ public struct RequestRecord: Hashable, Sendable {
     public let id: RequestID
     public let channel: ChannelID
     /// Both clocks when FREEZE came. Of a record from a file, the moments count from FREEZE.
-    public let clock: WallClock
+    public private(set) var clock: WallClock
     public var ended: Moment
     /// Frozen ones by step and mount point, then the synced, then the skipped.
     public var filesystems: [FilesystemRecord] = []
@@ -69,7 +69,7 @@ public struct RequestRecord: Hashable, Sendable {
 
     public var started: Moment { clock.moment }
     public var duration: Duration { ended - started }
-    /// The moments of two records from a file cannot be compared; these can.
+    /// Orders records from a file, whose moments count from FREEZE.
     public var endedWallTime: WallTime { clock.wallTime(of: ended) }
 
     /// Nil if no filesystem was frozen.
@@ -87,10 +87,19 @@ public struct RequestRecord: Hashable, Sendable {
     /// True for a backup of the whole machine that can be relied on, at its level.
     public var isGoodBackup: Bool { result == .succeeded && purpose == nil }
 
-    /// What `status` shows of a request of the past.
-    public var withoutDetails: RequestRecord {
+    /// The part of the record that `status` shows.
+    ///
+    /// - Parameter now: For a record from a file: moves the moments to this boot, as far as the wall clock tells. Before
+    ///   this boot they may lie below zero.
+    public func withoutDetails(fromFileAt now: WallClock? = nil) -> RequestRecord {
         var record = self
         (record.filesystems, record.unreachable, record.hooks, record.refusedHooks) = ([], [], [], [])
+        (record.answered, record.windowOpened, record.windowClosed) = (nil, nil, nil)
+        if let now {
+            let age = Duration.milliseconds(now.wallTime.milliseconds - clock.wallTime.milliseconds)
+            record.clock = WallClock(moment: now.moment + (.zero - age), wallTime: clock.wallTime)
+            record.ended = record.started + duration
+        }
         return record
     }
 }

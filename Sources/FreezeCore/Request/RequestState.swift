@@ -1,6 +1,6 @@
 /// Where the coordinator is; shown by `status`.
 public enum RequestState: String, Sendable, Hashable, CaseIterable {
-    /// Thawing what an earlier life left; nobody is served yet.
+    /// Thawing filesystems that the previous instance left frozen. Requests are refused.
     case recovering
     case idle
     case planning

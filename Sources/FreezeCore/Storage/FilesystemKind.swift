@@ -62,11 +62,13 @@ extension MountEntry {
     /// True if nothing can write to the superblock, through whichever mount.
     public var isSuperblockReadOnly: Bool { superblockOptions.isReadOnly }
 
+    private static let wholeFilesystem: FilePath = "/"
+
     /// True if the mount shows the whole filesystem, and therefore a directory. For btrfs, the top level.
     public var showsWholeFilesystem: Bool {
         // 5 is the top level's number (BTRFS_FS_TREE_OBJECTID). Before Linux 4.2, the root of the default subvolume was
         // shown as / too.
-        root == "/" && (superblockOptions.subvolumeID ?? 5) == 5
+        root == Self.wholeFilesystem && (superblockOptions.subvolumeID ?? 5) == 5
     }
 }
 

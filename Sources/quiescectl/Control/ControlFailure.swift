@@ -4,25 +4,25 @@ import FreezeCore
 import Presentation
 import SystemPackage
 
-/// Why the daemon did not do what it was asked.
+/// Why a call to the daemon failed.
 enum ControlFailure: ActionableError {
-    /// Nobody answers on the socket.
+    /// No daemon listens on the socket.
     case notReachable(FilePath, problem: String)
-    /// It talks to root only.
+    /// The caller is not root.
     case denied(FilePath)
-    /// It answered before, and is gone.
+    /// The daemon ended during the call.
     case lost(FilePath, problem: String)
-    /// It said no.
+    /// The daemon has answered with an error.
     case refused(ControlErrorName, ControlErrorParameters)
-    /// The user did not want it any more. The request is nil if it never began.
+    /// A signal has cancelled FREEZE. The request is nil if it never began.
     case cancelled(request: String?)
-    /// It listens, but does not answer.
+    /// The daemon listens, but does not answer.
     case silent(FilePath, Duration)
-    /// The user would not wait for the end of what he had cancelled.
+    /// A second signal has ended the wait for a cancellation.
     case abandoned
-    /// It was gone before it told how the request ended that it has thawed.
+    /// The daemon ended between the answer to THAW and the record of the request.
     case endUnknown(request: String, isForced: Bool)
-    /// It speaks another language.
+    /// The answer is no message of this version.
     case misunderstood(FilePath, problem: String)
 
     var subject: String {
@@ -54,36 +54,40 @@ enum ControlFailure: ActionableError {
     var problem: String {
         switch self {
         case .notReachable(_, let problem): "quiesced cannot be reached: \(problem)"
-        case .denied: "quiesced talks to root only"
-        case .lost(_, let problem): "quiesced is gone: \(problem)"
+        case .denied: "only root may use this socket"
+        case .lost(_, let problem): "quiesced ended during the call: \(problem)"
         case .misunderstood(_, let problem):
-            "quiesced answers what quiescectl does not understand: \(escapedControlCharacters(problem))"
+            "quiescectl cannot read the answer of quiesced: \(escapedControlCharacters(problem))"
         case .silent(_, let patience):
             "quiesced does not answer within \(readableDuration(milliseconds: patience.milliseconds))"
-        case .abandoned: "has not said that the request is cancelled"
-        case .endUnknown: "it is thawed, but quiesced was gone before it told how the request ended"
-        case .cancelled: "cancelled before everything was frozen"
+        case .abandoned: "has not confirmed the cancellation"
+        case .endUnknown: "quiesced ended before it reported the result of the thaw"
+        case .cancelled: "cancelled before FREEZE was complete"
         case .refused(_, let parameters): escapedControlCharacters(parameters.reason)
         }
     }
 
     var remedy: String? {
         switch self {
-        case .notReachable: "Start it (systemctl start quiesced), or see why it ended (journalctl -u quiesced)."
+        case .notReachable:
+            "Start quiesced (systemctl start quiesced), or see why it ended (journalctl -u quiesced)."
         case .denied: "Run as root: sudo quiescectl …"
-        case .lost: "What was frozen is thawed by its freezer. See why it ended: journalctl -u quiesced."
-        case .silent: "See what it waits for: journalctl -u quiesced. A window that is open ends all the same."
-        case .abandoned: "The request may go on, and freeze: see quiescectl status."
-        case .endUnknown(_, isForced: true): "Its backup is lost. See why it ended: journalctl -u quiesced."
-        case .endUnknown(_, isForced: false): "See why it ended: journalctl -u quiesced."
-        case .misunderstood: "Let both be of one version."
-        case .refused(.busy, _): "Try again later; quiescectl status tells what it does."
+        case .lost:
+            "The freezer thaws frozen filesystems, and the next start calls the hooks for thaw. See why quiesced ended: "
+                + "journalctl -u quiesced."
+        case .silent:
+            "See what quiesced waits for: journalctl -u quiesced. An open window ends in time all the same."
+        case .abandoned: "The request may still go on: see quiescectl status."
+        case .endUnknown(_, isForced: true): "Its backup is lost. See why quiesced ended: journalctl -u quiesced."
+        case .endUnknown(_, isForced: false): "See why quiesced ended: journalctl -u quiesced."
+        case .misunderstood: "Restart quiesced after an update: both programs must have one version."
+        case .refused(.busy, _): "Try again later; quiescectl status shows the other request."
         case .refused(.notOwner, _):
-            "To end it all the same, and lose that backup: quiescectl thaw --force. A request of hooks freeze ends with "
-                + "quiescectl hooks thaw."
-        case .refused(.consistencyLost, _): "Do not trust what was taken in this window; begin again."
+            "To end the request all the same, and lose its backup: quiescectl thaw --force. A request of hooks freeze ends "
+                + "with quiescectl hooks thaw."
+        case .refused(.consistencyLost, _): "Do not trust a snapshot of this window; begin again."
         case .refused(.nothingFrozen, _), .cancelled: nil
-        case .refused(.failed, let parameters): parameters.request.map { "What it did: quiescectl show \($0)." }
+        case .refused(.failed, let parameters): parameters.request.map { "See quiescectl show \($0)." }
         }
     }
 
@@ -92,6 +96,14 @@ enum ControlFailure: ActionableError {
         guard case .refused(let name, var parameters) = self, parameters.request == nil else { return self }
         parameters.request = request
         return .refused(name, parameters)
+    }
+
+    /// Whether the daemon has decided about the request.
+    var isFinal: Bool {
+        switch self {
+        case .refused, .endUnknown: true
+        case .notReachable, .denied, .lost, .cancelled, .silent, .abandoned, .misunderstood: false
+        }
     }
 
     var exitCode: ExitCode {

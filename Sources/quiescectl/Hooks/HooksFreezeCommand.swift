@@ -23,7 +23,7 @@ struct HooksFreezeCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Write the request's id to this file, for `hooks thaw --request-file`. A directory on a tmpfs, such as /run.",
+            "Write the request's id to this file, on a tmpfs such as /run, for `hooks thaw --request-file`.",
             valueName: "path"), completion: .file())
     var requestFile: RequestFile?
 

@@ -31,7 +31,7 @@ struct HooksThawCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Thaw only the request that `hooks freeze --request-file` has written to this file, and remove the file.",
+            "Thaw only the request in this file of `hooks freeze --request-file`, and then remove the file.",
             valueName: "path"), completion: .file())
     var requestFile: RequestFile?
 
@@ -40,14 +40,34 @@ struct HooksThawCommand: ParsableCommand {
 
     func validate() throws {
         if request != nil, requestFile != nil {
-            throw ValidationError("Use either --request or --request-file.")
+            throw ValidationError("Name the request by --request or by --request-file, not by both.")
         }
     }
 
     func run() throws {
-        let request = try requestFile?.remove() ?? request
+        let request = try requestFile?.read() ?? request
         let failure = failed ? "the other agent has no snapshot" : nil
         let parameters = ThawParameters(request: request, failure: failure, hooksOnly: true)
-        try ManualThaw(socket: try options.path(), parameters: parameters, output: output).run()
+        let thaw = ManualThaw(socket: try options.path(), parameters: parameters, output: output)
+        do {
+            try thaw.run()
+        } catch let failure as ControlFailure where !failure.isFinal {
+            // The request may still be open: the file names the request for another try.
+            throw failure
+        } catch {
+            forget(request)
+            throw error
+        }
+        forget(request)
+    }
+
+    /// An error changes nothing of the thaw.
+    private func forget(_ request: String?) {
+        guard let requestFile, let request else { return }
+        do throws(RequestFileError) {
+            try requestFile.remove(naming: request)
+        } catch {
+            printError(error)
+        }
     }
 }

@@ -15,36 +15,31 @@ struct RequestFile: ExpressibleByArgument {
         path = FilePath(argument)
     }
 
-    /// Replaces the file as a whole: a request of an earlier call stays named until then.
+    /// Replaces the file as a whole, so that the file names the request of an earlier call until then.
     func write(_ id: String) throws(RequestFileError) {
-        let new = FilePath(path.string + ".new")
         do throws(Errno) {
-            let file = try openDescriptor(
-                new, .writeOnly, options: [.create, .truncate, .noFollow], permissions: .ownerReadWrite)
-            defer { try? file.close() }
-            try writeAll(Array("\(id)\n".utf8), to: file)
+            try replaceFile(path, by: Array("\(id)\n".utf8))
         } catch {
             throw RequestFileError(path, .cannotWrite, error)
         }
-        guard rename(new.string, path.string) == 0 else {
-            throw RequestFileError(path, .cannotWrite, Errno(rawValue: errno))
-        }
     }
 
-    /// Reads the file, and removes it.
-    func remove() throws(RequestFileError) -> String {
+    func read() throws(RequestFileError) -> String {
         let bytes: [UInt8]
         do throws(Errno) {
             bytes = try readWholeFile(path, limit: Self.longestID)
         } catch {
             throw RequestFileError(path, error == .noSuchFileOrDirectory ? .missing : .cannotRead, error)
         }
-        let id = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
-        guard id.count == 1 else { throw RequestFileError(path, .malformed, .invalidArgument) }
-        guard unlink(path.string) == 0 else {
-            throw RequestFileError(path, .cannotRemove, Errno(rawValue: errno))
-        }
-        return String(id[0])
+        let words = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+        guard words.count == 1 else { throw RequestFileError(path, .malformed, .invalidArgument) }
+        return String(words[0])
+    }
+
+    /// Removes the file, unless a later call has replaced it.
+    func remove(naming id: String) throws(RequestFileError) {
+        guard try read() == id else { return }
+        guard unlink(path.string) == 0 else { throw RequestFileError(path, .cannotRemove, Errno(rawValue: errno)) }
     }
 }
 
@@ -69,9 +64,9 @@ struct RequestFileError: ActionableError {
     var problem: String {
         switch cause {
         case .missing:
-            "no request is named here: `hooks freeze` has not succeeded, or `hooks thaw` has run already"
+            "there is no request in it: `hooks freeze` has not succeeded, or `hooks thaw` has run already"
         case .cannotRead: "the request cannot be read: \(errno)"
-        case .malformed: "this is not the id of one request"
+        case .malformed: "the file does not hold the id of a request"
         case .cannotRemove: "the file cannot be removed: \(errno)"
         case .cannotWrite: "the request cannot be written: \(errno)"
         }

@@ -142,7 +142,7 @@ final class KillScene {
         #expect(recovery.ending == .exited(0), "\(recovery.output) \(recovery.errors)")
     }
 
-    /// As systemd does: ExecStopPost, then the next life.
+    /// As systemd does: ExecStopPost, then the next instance.
     private func startAgain(_ injury: KillInjury) throws {
         if injury != .killsBoth { try recover() }
         try rig.start()

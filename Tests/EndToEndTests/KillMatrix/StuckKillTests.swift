@@ -58,6 +58,21 @@ extension EndToEnd {
             try scene.expectHealthyAndRemove()
         }
 
+        @Test func `P1 recover thaws / after the FIFREEZE's return, though the reader of its output has ended`()
+            throws
+        {
+            let scene = try StuckRoot()
+            scene.rig.daemon.send(SIGKILL)
+            try scene.freezer.send(signal: SIGKILL)
+            _ = try scene.rig.daemon.waitForExit(within: .seconds(10))
+            let recover = "\(ScratchWorld.programs)/quiescectl recover --config \(scene.rig.configuration)"
+            _ = try RunningProgram.run("sh", ["-c", "\(recover) | true"], within: .seconds(40))
+            scene.release()
+            try scene.waitForThaw(since: .now, "the FIFREEZE's return")
+            try scene.rig.start()
+            try scene.expectHealthyAndRemove()
+        }
+
         @Test func `P1 the freezer is killed while / is stuck`() throws {
             let scene = try StuckRoot()
             try scene.freezer.send(signal: SIGKILL)

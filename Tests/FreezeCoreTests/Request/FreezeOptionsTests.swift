@@ -219,10 +219,12 @@ struct FreezeOptionsTests {
         let pending = bench.effects
         bench.send(.freezerEnded(how: "killed"))
         #expect(bench.effects == [.pauseBeforeFreezer])
-        bench.effects = pending
-        bench.goOn(to: .holding)
+        // A freezer that loads could still do so when the hooks hold.
         bench.send(.freezerDue)
         #expect(bench.effects.isEmpty)
+        bench.effects = pending
+        bench.goOn(to: .holding)
+        #expect(!bench.contains(.startFreezer))
         let thaw = bench.thaw(.hooks)
         #expect(bench.told(thaw)?.verdict == .success)
         #expect(bench.effects.contains(.startFreezer))

@@ -100,7 +100,8 @@ struct MachineBench {
         _ channel: ChannelID = host, _ options: FreezeOptions = FreezeOptions()
     ) -> OperationID {
         let operation = newOperation()
-        send(.freeze(channel, operation, RequestID("request \(operation.number)"), options, Self.wallTime))
+        let clock = WallClock(moment: now + .milliseconds(1), wallTime: Self.wallTime)
+        send(.freeze(channel, operation, RequestID("request \(operation.number)"), options, clock))
         return operation
     }
 
