@@ -31,9 +31,9 @@ public enum ControlInterface {
         # added: ignore unknown ones.
         interface org.quiesce.Control1
 
-        # What quiesced is doing. `recovering`: thawing filesystems that the previous instance left frozen. `rehearsing`: a dry run that has
-        # answered FREEZE. `holding`: hooks hold their applications for another agent, which freezes. In `frozen` and the
-        # states around it filesystems stand still.
+        # What quiesced is doing. `recovering`: thawing filesystems that the previous instance left frozen. `rehearsing`: a
+        # dry run that has answered FREEZE. `holding`: hooks hold their applications for another agent, which freezes. In
+        # `frozen` and the states around it filesystems stand still.
         type State (recovering, idle, planning, flushing, freeze_hooks, flushing_again, checking, session_hooks,
           flushing_last, freezing, verifying, frozen, rehearsing, holding, thawing, releasing, thaw_hooks, stopped)
 

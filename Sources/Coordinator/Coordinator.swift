@@ -50,7 +50,7 @@ public final class Coordinator: @unchecked Sendable {
     var freezer: FreezerSupervisor
     var machine: RequestMachine
     var resources: ActiveResources?
-    /// The ledger of the previous instance, kept open until everything in it is thawed.
+    /// The ledger of the previous instance, kept open until the thaw of its last filesystem.
     var leftoverLedger: Ledger?
     var isDone = false
     private let lock: FileDescriptor

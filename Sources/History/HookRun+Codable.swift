@@ -88,7 +88,7 @@ extension HookRun: TimedPart {
     }
 }
 
-/// The last part of what a hook wrote, its lines escaped, in at most `limit` bytes of UTF-8.
+/// The end of the output of a hook, with escaped lines, in at most `limit` bytes of UTF-8.
 func outputTail(_ output: String, limit: Int) -> (text: String, isCut: Bool) {
     // Escaping only lengthens, so nothing before this can be kept. A scalar that is cut becomes a mark of its own.
     let raw = String(decoding: output.utf8.suffix(limit), as: UTF8.self)

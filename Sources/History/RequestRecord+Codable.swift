@@ -4,7 +4,7 @@ import SystemPackage
 /// A record as one line of `history.jsonl`, and as the control socket sends it.
 ///
 /// The keys are stable: within a version keys are added, never renamed, removed or given another meaning, and an unknown
-/// key is ignored. What is absent did not happen or is not known. Times of the calendar are RFC 3339 UTC with
+/// key is ignored. An absent member did not happen or is not known. Times of the calendar are RFC 3339 UTC with
 /// milliseconds; `…_ms` are milliseconds with fraction; `offset_ms` counts from `started`. Paths, names and output are
 /// escaped (octal, as in mountinfo), so that the file can be shown on a terminal and a path that is not UTF-8 keeps every
 /// byte.
@@ -165,7 +165,7 @@ extension RequestRecord: Codable {
 
 extension RequestRecord.Result: Codable {}
 
-/// What is kept of one record.
+/// The limits of one record.
 public enum RecordLimit {
     /// Of a filesystem's other mount points: containers make thousands of bind mounts.
     public static let otherMountPoints = 8

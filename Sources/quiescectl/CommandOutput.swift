@@ -8,7 +8,7 @@ import SystemPackage
 
 /// Writes to standard output, at once: neither a pipe's reader nor a full disk is told of it later, or never.
 ///
-/// - Throws: `OutputError`: whoever gets half of the output must not see success.
+/// - Throws: `OutputError`: a reader of half of the output must not see success.
 func printText(_ text: String) throws(OutputError) {
     do throws(Errno) {
         try writeAll(Array(text.utf8), to: .standardOutput)

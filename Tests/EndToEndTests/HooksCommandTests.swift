@@ -406,13 +406,16 @@ extension EndToEnd {
             }
         }
 
+        /// Calls an adapter as its agent does.
+        private func call(_ adapter: String, _ word: String) throws -> RunningProgram.Ending {
+            let path = Self.shipped.appending("adapters").appending(adapter)
+            return try RunningProgram.run(path, [word], within: .seconds(30)).ending
+        }
+
         @Test(arguments: ["qemu-guest-agent", "vmware-tools"])
         func `P3 a freeze that is refused keeps no adapter from ending the window before`(name: String) throws {
             let rig = try DaemonRig(hooks: Self.hooks())
-            let adapter = Self.shipped.appending("adapters").appending(name)
-            func run(_ word: String) throws -> RunningProgram.Ending {
-                try RunningProgram.run(adapter, [word], within: .seconds(30)).ending
-            }
+            func run(_ word: String) throws -> RunningProgram.Ending { try call(name, word) }
             try withDefaults(rig) { () throws in
                 #expect(try run("freeze") == .exited(0))
                 #expect(try run("freeze") == .exited(4))
@@ -430,10 +433,7 @@ extension EndToEnd {
         @Test(arguments: ["qemu-guest-agent", "vmware-tools"])
         func `P3 a thaw that does not reach quiesced keeps the request for another try`(name: String) throws {
             let rig = try DaemonRig(hooks: Self.hooks())
-            let adapter = Self.shipped.appending("adapters").appending(name)
-            func run(_ word: String) throws -> RunningProgram.Ending {
-                try RunningProgram.run(adapter, [word], within: .seconds(30)).ending
-            }
+            func run(_ word: String) throws -> RunningProgram.Ending { try call(name, word) }
             try withDefaults(rig) {
                 #expect(try run("freeze") == .exited(0))
                 try rig.killBoth()

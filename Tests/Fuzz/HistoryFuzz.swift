@@ -87,7 +87,7 @@ struct HistoryFuzz: ParserFuzz {
         let line = record.line()
         try require(line.count <= RecordLimit.line, "a line is too long")
         try require(!line.contains(newline), "a record has two lines")
-        // Not the record: an edited file may have what is escaped in a line of ours.
+        // Lines are compared, and not records: an edited file may have characters that quiesced escapes.
         try require(try RequestRecord(line: line).line() == line, "a record does not come back")
         let isWhole = record.result == .succeeded && !record.isDryRun && record.options == FreezeOptions()
         try require(record.isGoodBackup == isWhole, "a request that is no backup counts as one")

@@ -35,13 +35,33 @@ struct PrivateNamespace: Sendable {
         }
         let result = AbandonableWork.run([work], until: Moment.now + .seconds(120)).first.flatMap { $0 }
         try #require(result, "it hangs").get()
+        try waitUntilUnmounted(directory)
         try FileManager.default.removeItem(atPath: directory.string)
     }
 
-    /// Kills what was started here and waits until it is gone, before the directory is removed: one that is a mount
-    /// point in a namespace that lives is unmounted there with all that is mounted below, in one piece. In that piece
-    /// a loop device and the filesystem that its image lies on hold each other for ever (fs/namespace.c:
-    /// __detach_mounts, UMOUNT_CONNECTED).
+    /// Waits until no mount namespace has the directory as a mount point, also no copy that another test or a daemon
+    /// made. The kernel unmounts the mount point of a removed directory in every namespace, with all mounts below, in one
+    /// piece. In such a piece a loop device and the filesystem of its image hold each other until the next boot
+    /// (fs/namespace.c: __detach_mounts, UMOUNT_CONNECTED).
+    private static func waitUntilUnmounted(_ directory: FilePath) throws {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while try isMounted(directory) {
+            try #require(ContinuousClock.now < deadline, "\(directory) is mounted in another namespace, and stays")
+            usleep(10_000)
+        }
+    }
+
+    private static func isMounted(_ directory: FilePath) throws -> Bool {
+        try ProcessTable().processIDs().contains { process in
+            let tasks = "/proc/\(process)/task"
+            return ((try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []).contains { task in
+                let table = (try? readWholeFile(FilePath("\(tasks)/\(task)/mountinfo"), limit: 64 << 20)) ?? []
+                return String(decoding: table, as: UTF8.self).contains(" \(directory)")
+            }
+        }
+    }
+
+    /// Kills the processes of the namespace, and waits for their end.
     private func endProcesses() throws {
         let deadline = ContinuousClock.now + .seconds(10)
         while true {

@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// One filesystem of a request: how the filesystem was planned, and what became of it.
+/// One filesystem of a request: the plan for the filesystem, and the results.
 public struct FilesystemRecord: Hashable, Sendable {
     public let device: DeviceNumber
     public let mountPoint: FilePath
@@ -13,7 +13,7 @@ public struct FilesystemRecord: Hashable, Sendable {
     public let reason: String
     /// Freeze order, for the action freeze: 0 is frozen first and thawed last.
     public var step: Int?
-    /// The devices of the filesystems it is stored on.
+    /// The devices of the filesystems below.
     public var storedOn: [DeviceNumber] = []
     /// True for a sync that does not lower the level of the result.
     public var isHarmless = false
@@ -23,7 +23,7 @@ public struct FilesystemRecord: Hashable, Sendable {
     public var flushes: [TimedResult] = []
     public var freeze: TimedResult?
     public var thaw: TimedResult?
-    /// True if its FIFREEZE, or FITHAW, had not returned when the record was written.
+    /// True if FIFREEZE or FITHAW had not returned when the record was written.
     public var isStuck = false
     /// Tasks that sleep inside a write to the filesystem. FIFREEZE would wait, or waits, for the tasks.
     public var holders: [WriteHolder] = []
@@ -52,7 +52,7 @@ public struct FilesystemRecord: Hashable, Sendable {
         isLeftOut = planned.isLeftOut
     }
 
-    /// Something of it went wrong.
+    /// True after any failure, or with a write holder.
     public var hasFailed: Bool {
         isStuck || !holders.isEmpty || freeze?.error != nil || thaw?.error != nil
             || flushes.contains { $0.error != nil }

@@ -8,7 +8,7 @@ public struct RequestRecord: Hashable, Sendable {
         case failed
     }
 
-    /// What a bounded record leaves out.
+    /// The number of items that a bounded record leaves out.
     public struct Omission: Codable, Hashable, Sendable {
         public var filesystems: Int
         public var hooks: Int
@@ -43,7 +43,7 @@ public struct RequestRecord: Hashable, Sendable {
     public var result = Result.failed
     /// How good the snapshot is; nil for a failed request.
     public var level: ConsistencyLevel?
-    /// The hooks that did their work before the freeze, in the order of their calls: the level `application` rests on them.
+    /// The hooks that did their work before the freeze, in the order of the calls: the base of the level `application`.
     public var workingHooks: [String] = []
     /// The hooks whose last call for thaw failed, so that their applications may be down.
     public var attention: [String] = []
@@ -78,19 +78,19 @@ public struct RequestRecord: Hashable, Sendable {
     /// Success was told to the host, and the window failed afterwards: a snapshot taken in the window is not to be trusted.
     public var isLost: Bool { result == .failed && isAnsweredWithSuccess && !isDryRun }
 
-    /// What the request was besides a backup of the whole machine, in a few words; nil for such a backup.
+    /// The purpose in a few words; nil for a backup of the whole machine.
     public var purpose: String? {
         let words = [isDryRun ? "dry run" : nil, options.purpose].compactMap(\.self)
         return words.isEmpty ? nil : words.joined(separator: ", ")
     }
 
-    /// True for a backup of the whole machine that can be relied on, at its level.
+    /// True for a reliable backup of the whole machine, at whatever level.
     public var isGoodBackup: Bool { result == .succeeded && purpose == nil }
 
     /// The part of the record that `status` shows.
     ///
-    /// - Parameter now: For a record from a file: moves the moments to this boot, as far as the wall clock tells. Before
-    ///   this boot they may lie below zero.
+    /// - Parameter now: For a record from a file: moves the moments to this boot, by the wall clock. Moments before
+    ///   this boot are negative.
     public func withoutDetails(fromFileAt now: WallClock? = nil) -> RequestRecord {
         var record = self
         (record.filesystems, record.unreachable, record.hooks, record.refusedHooks) = ([], [], [], [])
