@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 struct failure {
-    int step;
+    int stage;
     int error;
 };
 
@@ -89,26 +89,26 @@ static bool may_begin(int report) {
 // system calls only (signal-safety(7)), and allocates nothing.
 static _Noreturn void run(const struct clinux_program *program, int *descriptors, int report) {
     const struct clinux_inheritance *fresh = program->fresh;
-    int step = clinux_start_session;
+    int stage = clinux_start_session;
     if (program->has_own_session && setsid() < 0) goto failed;
-    step = clinux_start_signals;
+    stage = clinux_start_signals;
     if (!reset_signals()) goto failed;
     if (fresh) {
-        step = clinux_start_scheduler;
+        stage = clinux_start_scheduler;
         if (!set_scheduler()) goto failed;
-        step = clinux_start_priority;
+        stage = clinux_start_priority;
         if (setpriority(PRIO_PROCESS, 0, fresh->nice) && !is_denied()) goto failed;
-        step = clinux_start_oom_score;
+        stage = clinux_start_oom_score;
         if (!set_oom_score(fresh->oom_score_adjustment)) goto failed;
         umask(fresh->file_mode_mask);
     }
-    step = clinux_start_directory;
+    stage = clinux_start_directory;
     if (program->directory && chdir(program->directory)) goto failed;
-    step = clinux_start_descriptors;
+    stage = clinux_start_descriptors;
     if (!set_descriptors(descriptors, program->descriptor_count)) goto failed;
     if (!close_others(program->descriptor_count, report)) goto failed;
-    // After the last step that needs a free descriptor.
-    step = clinux_start_descriptor_limit;
+    // After the last stage that needs a free descriptor.
+    stage = clinux_start_descriptor_limit;
     if (fresh && fresh->has_descriptor_limits
         && !set_descriptor_limits(fresh->soft_descriptor_limit, fresh->hard_descriptor_limit))
         goto failed;
@@ -117,10 +117,10 @@ static _Noreturn void run(const struct clinux_program *program, int *descriptors
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (!may_begin(report)) _exit(127);
     prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
-    step = clinux_start_program;
+    stage = clinux_start_program;
     execve(program->path, program->arguments, program->environment);
 failed:;
-    struct failure failure = {.step = step, .error = errno};
+    struct failure failure = {.stage = stage, .error = errno};
     // Fails only without a reader.
     ssize_t written = send(report, &failure, sizeof failure, MSG_NOSIGNAL);
     (void)written;
@@ -169,13 +169,13 @@ void clinux_start_begin(int report) {
     (void)sent;
 }
 
-int clinux_start_result(int report, int *step) {
+int clinux_start_result(int report, int *stage) {
     struct failure failure;
     ssize_t count;
     do count = read(report, &failure, sizeof failure);
     while (count < 0 && errno == EINTR);
     if (count != sizeof failure) return 0;
-    *step = failure.step;
+    *stage = failure.stage;
     return -failure.error;
 }
 

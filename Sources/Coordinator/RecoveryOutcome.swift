@@ -39,7 +39,7 @@ final class RecoveryOutcomes: Sendable {
 
     func add(_ index: Int, _ outcome: RecoveryOutcome) {
         outcomes.withLock { $0[index] = outcome }
-        _ = remaining?.step()
+        _ = remaining?.countDown()
     }
 
     var soFar: [Int: RecoveryOutcome] { outcomes.withLock { $0 } }

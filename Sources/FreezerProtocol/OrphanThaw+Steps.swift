@@ -25,7 +25,7 @@ extension OrphanThaw {
             do throws(Errno) {
                 try OperatingSystemThread.start("thaw \(index)") {
                     thawOne(index)
-                    _ = done?.step()
+                    _ = done?.countDown()
                 }
             } catch {
                 withoutThread.append(index)
@@ -34,7 +34,7 @@ extension OrphanThaw {
         // When the system has no threads to give, one after the other is better than not at all.
         for index in withoutThread {
             thawOne(index)
-            _ = done?.step()
+            _ = done?.countDown()
         }
         _ = done?.wait(until: Moment.now + patience)
     }

@@ -7,7 +7,7 @@ import SystemPackage
 /// key is ignored. An absent member did not happen or is not known. Times of the calendar are RFC 3339 UTC with
 /// milliseconds; `…_ms` are milliseconds with fraction; `offset_ms` counts from `started`. Paths, names and output are
 /// escaped (octal, as in mountinfo), so that the file can be shown on a terminal and a path that is not UTF-8 keeps every
-/// byte.
+/// byte. docs/control-socket.md describes every key.
 extension RequestRecord: Codable {
     /// The version that is written and read here.
     public static let currentVersion = 1

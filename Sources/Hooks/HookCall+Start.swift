@@ -96,7 +96,7 @@ extension HookCall {
 
     private func refusal(_ failure: StartFailure) -> StartRefusal {
         let clause =
-            switch (failure.step, failure.errno) {
+            switch (failure.stage, failure.errno) {
             case (.program, .execFormatError):
                 "the kernel does not know how to run it. Its first line must name an interpreter: #!/bin/sh"
             case (.program, .noSuchFileOrDirectory): "the interpreter that its first line names does not exist"

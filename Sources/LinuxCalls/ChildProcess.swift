@@ -53,11 +53,11 @@ public struct ChildProcess: Sendable {
             child.send(signal: SIGKILL)
             return child
         }
-        var step: CInt = 0
-        let result = clinux_start_result(report.rawValue, &step)
+        var stage: CInt = 0
+        let result = clinux_start_result(report.rawValue, &stage)
         guard result < 0 else { return child }
         _ = child.waitForEnd()
-        throw StartFailure(StartFailure.Step(rawValue: step) ?? .program, Errno(rawValue: -result))
+        throw StartFailure(StartFailure.Stage(rawValue: stage) ?? .program, Errno(rawValue: -result))
     }
 
     private static func make(
@@ -193,8 +193,8 @@ extension ChildProcess {
 
 /// Why a program could not be started.
 public struct StartFailure: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The steps of a start, in order.
-    public enum Step: CInt, Sendable {
+    /// The stages of a start, in order.
+    public enum Stage: CInt, Sendable {
         /// EAGAIN, ENOMEM, EMFILE, ENFILE.
         case process = -1
         case session
@@ -224,19 +224,19 @@ public struct StartFailure: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    public let step: Step
+    public let stage: Stage
     public let errno: Errno
 
-    public init(_ step: Step, _ errno: Errno) {
-        self.step = step
+    public init(_ stage: Stage, _ errno: Errno) {
+        self.stage = stage
         self.errno = errno
     }
 
     public var description: String {
-        switch step {
+        switch stage {
         case .process: "no process can be made: \(errno)"
         case .program: "\(errno)"
-        default: "its \(step.name) cannot be set: \(errno)"
+        default: "its \(stage.name) cannot be set: \(errno)"
         }
     }
 }

@@ -12,8 +12,8 @@ public final class Countdown: Sendable {
         wakeUp = try WakeUp()
     }
 
-    /// One is done; true if it was the last.
-    public func step() -> Bool {
+    /// Counts one thread as done; true for the last thread.
+    public func countDown() -> Bool {
         let isLast = remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0
         if isLast { wakeUp.signal() }
         return isLast

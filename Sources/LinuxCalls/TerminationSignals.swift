@@ -7,6 +7,9 @@ import SystemPackage
 ///
 /// The signals are caught, not blocked and waited for: libraries may have threads that block no signal.
 public enum TerminationSignals {
+    /// The signals that end a command of a user: Ctrl-C, `kill`, and a terminal that is closed.
+    public static let ofCommands = [SIGINT, SIGTERM, SIGHUP]
+
     private static let handler = Mutex<@Sendable (CInt) -> Void>({ _ in })
     private static let pipe = Mutex<OutputPipe?>(nil)
 

@@ -13,7 +13,7 @@ final class Interruption: Sendable {
     private let state = Monitor(State())
 
     init() throws(Errno) {
-        try TerminationSignals.handle([SIGINT, SIGTERM, SIGHUP]) { [state] _ in
+        try TerminationSignals.handle(TerminationSignals.ofCommands) { [state] _ in
             let handler = state.update { state in
                 state.hasHappened = true
                 return state.handler

@@ -61,7 +61,7 @@ struct SimulateHostCommand: ParsableCommand {
         let host = try HyperVHostSimulator(at: device.map { FilePath($0) })
         defer { host.close() }
         // No link is left behind when this is interrupted.
-        try TerminationSignals.handle([SIGINT, SIGTERM, SIGHUP]) { number in
+        try TerminationSignals.handle(TerminationSignals.ofCommands) { number in
             host.close()
             // The shell's convention for a death by signal.
             Glibc.exit(128 + number)

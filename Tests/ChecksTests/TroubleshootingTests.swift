@@ -39,7 +39,6 @@ import Testing
         "the hooks were called for thaw": "part of an error",
         "the snapshot may be torn": "part of an error",
         "the request's window": "part of an error",
-        "the window, freeze.max_window": "part of an error",
         "no reason is recorded": "stands for the reason in a record without one",
         "a date or time": "part of an error: a type",
         "a duration such as \"10s\" or \"2m\"": "part of a remedy: a type",

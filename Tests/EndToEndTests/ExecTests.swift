@@ -114,7 +114,7 @@ extension EndToEnd {
             let errors = program.text(of: .errors)
             #expect(
                 errors.contains("the window has ended before the command; waiting for sh (process "), "\(errors)")
-            let reason = "the command ran longer than the window, freeze.max_window (1s)"
+            let reason = "the command ran longer than freeze.max_window (1s)"
             #expect(errors.components(separatedBy: reason).count == 2, "it is told once: \(errors)")
             #expect(errors.contains("Do not trust a snapshot of this window; begin again.\n"), "\(errors)")
             #expect(errors.contains("quiescectl: request \(try rig.record().id.text): \(reason)"), "\(errors)")

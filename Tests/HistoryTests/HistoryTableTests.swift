@@ -34,8 +34,8 @@ import Testing
                                    ATTENTION, failed at thaw: 10-postgresql; hook 10-postgresql
                                    exited with status 3: psql: error: connection refused
                 20261121T103645-1  2026-11-21 10:36:45  hyperv   LOST       60001.00
-                                   the host did not send THAW within max_window (60s):
-                                   everything was thawed, the snapshot may be torn
+                                   THAW did not come within freeze.max_window (60s): everything
+                                   was thawed, the snapshot may be torn
                 """, "is:\n\(lines.joined(separator: "\n"))")
         #expect(HistoryTable([]).lines.isEmpty)
     }

@@ -56,7 +56,7 @@ enum TimelineExamples {
         record.ended = at(60_626)
         return failed(
             record,
-            "the host did not send THAW within max_window (60s): everything was thawed, the snapshot may be "
+            "THAW did not come within freeze.max_window (60s): everything was thawed, the snapshot may be "
                 + "torn")
     }
 

@@ -110,7 +110,7 @@ enum TimelineGolden {
         Started  2026-11-21T10:36:45.123Z, took 1 min 1 s
         Result   FAILED after it was frozen: do not trust the snapshot
         Window   1 min 0 s from the first freeze to the last thaw
-        Reason   the host did not send THAW within max_window (60s): everything was
+        Reason   THAW did not come within freeze.max_window (60s): everything was
                  thawed, the snapshot may be torn
 
            At, ms  Took, ms │                  │ Step                         Outcome

@@ -76,7 +76,7 @@ void clinux_name_thread(const char *name);  // cut to 15 bytes
 
 // A new process; see ChildProcess.
 enum { clinux_start_most_descriptors = 16 };
-// The steps of a start in the child, in order.
+// The stages of a start in the child, in order.
 enum {
     clinux_start_session,
     clinux_start_signals,
@@ -111,8 +111,8 @@ struct clinux_program {
 int clinux_start(const struct clinux_program *program, pid_t *process, int *pidfd, int *report);
 // Lets the child call execve(2). Without the call the child ends at the close of the report, or with the caller.
 void clinux_start_begin(int report);
-// Waits for the report: 0, or the negated errno of the step that failed. 0 also if the child was killed meanwhile.
-int clinux_start_result(int report, int *step);
+// Waits for the report: 0, or the negated errno of the stage that failed. 0 also if the child was killed meanwhile.
+int clinux_start_result(int report, int *stage);
 // Waits for the end of a child: its exit status, or the signal that ended it (waitpid(2)).
 int clinux_reap(pid_t process, int *status, bool *was_signalled);
 

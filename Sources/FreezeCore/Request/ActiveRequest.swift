@@ -32,12 +32,19 @@ struct WaitingFreeze: Hashable, Sendable {
     let received: WallClock
 }
 
+/// The longest window of a request.
+struct WindowLimit: Hashable, Sendable {
+    /// The setting that holds, for messages.
+    let name: String
+    /// From the first FIFREEZE, or from the answer to FREEZE without a freeze, to the end of the window.
+    let duration: Duration
+}
+
 /// The request that is being served.
 struct ActiveRequest: Sendable {
     let id: RequestID
     let channel: ChannelID
-    /// From the first FIFREEZE, or from the answer to FREEZE without a freeze, to the end of the window.
-    var maxWindow: Duration
+    let windowLimit: WindowLimit
     /// The FREEZE, until it is answered.
     var freezeOperation: OperationID?
     /// Operations that are answered when everything is thawed.

@@ -4,7 +4,7 @@
 /// come first. The default rules are for a host that reads no reasons, such as Hyper-V.
 public struct ChannelRules: Hashable, Sendable {
     /// The meaning of a FREEZE while everything is frozen for the same channel.
-    public enum SecondFreeze: Hashable, Sendable, CaseIterable {
+    public enum SecondFreeze: Hashable, Sendable {
         /// The host has given up the first snapshot: the window ends, and FREEZE fails.
         case losesWindow
         /// Another caller: FREEZE fails with `busy`, and the window goes on.
@@ -14,7 +14,7 @@ public struct ChannelRules: Hashable, Sendable {
     }
 
     /// The answer to a THAW without a window.
-    public enum ThawWithoutWindow: Hashable, Sendable, CaseIterable {
+    public enum ThawWithoutWindow: Hashable, Sendable {
         /// Failure, and an error in the log: the snapshot of the host may be torn. After a failed FREEZE, success.
         case failure
         /// Failure with the reason: nothing is frozen, or the window belongs to another channel.

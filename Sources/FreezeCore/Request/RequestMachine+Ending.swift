@@ -310,7 +310,8 @@ extension RequestMachine {
         }
         leftoverStuck = leftover.stuck
         var crashed = ActiveRequest(
-            id: leftover.requestID, channel: leftover.channel, maxWindow: policy.maxWindow, hooksDeadline: now,
+            id: leftover.requestID, channel: leftover.channel, windowLimit: configuredWindowLimit,
+            hooksDeadline: now,
             record: RequestRecord(id: leftover.requestID, channel: leftover.channel, clock: startClock.at(now)))
         crashed.record.options = leftover.options
         crashed.hooksOwedThaw = leftover.hooksOwedThaw.reversed().map(HookReference.leftover)

@@ -28,7 +28,7 @@ extension RequestMachine {
         // The host behind a stand-in takes no snapshots.
         if standIns.contains(channel) { options.isRehearsal = true }
         var new = ActiveRequest(
-            id: id, channel: channel, maxWindow: maxWindow(of: channel, options),
+            id: id, channel: channel, windowLimit: windowLimit(of: channel, options),
             freezeOperation: operation, hooksDeadline: now,
             record: RequestRecord(id: id, channel: channel, clock: received))
         new.record.isDryRun = policy.isDryRun
@@ -47,9 +47,20 @@ extension RequestMachine {
         emit(.open(nextWork(for: policy.planTimeout), id, channel, options))
     }
 
-    private func maxWindow(of channel: ChannelID, _ options: FreezeOptions) -> Duration {
-        let limits = [policy.maxWindow, rules(of: channel).maxWindow, options.window].compactMap(\.self)
-        return limits.min() ?? policy.maxWindow
+    /// The shortest of the limits that the configuration, the channel and the request set.
+    private func windowLimit(of channel: ChannelID, _ options: FreezeOptions) -> WindowLimit {
+        var limit = configuredWindowLimit
+        if let duration = rules(of: channel).maxWindow, duration < limit.duration {
+            limit = WindowLimit(name: "\(channel.name).max_window", duration: duration)
+        }
+        if let duration = options.window, duration < limit.duration {
+            limit = WindowLimit(name: "the request's window", duration: duration)
+        }
+        return limit
+    }
+
+    var configuredWindowLimit: WindowLimit {
+        WindowLimit(name: "freeze.max_window", duration: policy.maxWindow)
     }
 
     /// After a change since the last plan. The hooks of the first plan stay the hooks of the request.
@@ -114,7 +125,7 @@ extension RequestMachine {
             return fail("this quiesced is started with --dry-run, and freezes nothing for a real host")
         }
         state = .rehearsing
-        _ = nextWork(for: request.maxWindow)
+        _ = nextWork(for: request.windowLimit.duration)
         succeed(operation)
     }
 

@@ -102,7 +102,7 @@ extension RequestMachine {
     private mutating func hold() {
         guard let request, let operation = request.freezeOperation else { return }
         state = .holding
-        _ = nextWork(for: request.maxWindow)
+        _ = nextWork(for: request.windowLimit.duration)
         self.request?.windowDeadline = deadline
         succeed(operation)
     }

@@ -9,7 +9,7 @@ extension RequestMachine {
     mutating func startFreezing() {
         state = .freezing
         request?.record.windowOpened = now
-        let maxWindow = request?.maxWindow ?? policy.maxWindow
+        let maxWindow = windowLimit.duration
         request?.windowDeadline = now + maxWindow
         _ = nextWork(for: min(policy.freezeTimeout, maxWindow))
         // A plan may leave steps out, or have only filesystems to flush.

@@ -210,7 +210,7 @@ public struct RequestMachine: Sendable {
         case .freezing: freezeTimedOut()
         case .frozen, .holding: fail(windowExpired)
         case .rehearsing:
-            fail("THAW did not come within " + (hasShorterWindow ? "the request's window" : "freeze.max_window"))
+            fail("THAW did not come within \(windowLimit.name)")
         case .thawing: thawTimedOut()
         case .releasing: releaseTimedOut()
         case .recovering, .idle, .stopped: break
@@ -253,20 +253,17 @@ public struct RequestMachine: Sendable {
         emit(.note(LogNote(level, message, fields)))
     }
 
+    var windowLimit: WindowLimit { request?.windowLimit ?? configuredWindowLimit }
+
     /// The failure of a window that ended at its deadline.
     var windowExpired: String {
-        let limit = DurationText.text(request?.maxWindow ?? policy.maxWindow)
+        let (name, limit) = (windowLimit.name, DurationText.text(windowLimit.duration))
         let end = isHooksOnly ? "the hooks were called for thaw" : "everything was thawed"
         let consequence = "\(end), the snapshot may be torn"
         // A window held by a connection is that of `quiescectl exec`, or of a similar program.
         if let owner, rules(of: owner).endsWindowWithConnection {
-            let name = hasShorterWindow ? "the request's window" : "the window, freeze.max_window"
             return "the command ran longer than \(name) (\(limit)): \(consequence)"
         }
-        let name = hasShorterWindow ? "the request's window" : "max_window"
         return "THAW did not come within \(name) (\(limit)): \(consequence)"
     }
-
-    /// Whether the request or the rules of its channel shorten `freeze.max_window`.
-    private var hasShorterWindow: Bool { request.map { $0.maxWindow < policy.maxWindow } ?? false }
 }

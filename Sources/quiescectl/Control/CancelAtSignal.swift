@@ -11,7 +11,6 @@ import SystemPackage
 final class CancelAtSignal: Sendable {
     /// What is on record of a request that was cancelled.
     static let reason = "cancelled by the caller"
-    static let signals = [SIGINT, SIGTERM, SIGHUP]
 
     private let asked = Atomic(false)
 
@@ -25,7 +24,7 @@ final class CancelAtSignal: Sendable {
         _ socket: FilePath, _ progress: RequestProgressDisplay, isHeld: Bool, hooksOnly: Bool = false,
         notBegun: @escaping @Sendable () -> Void = {}
     ) throws(Errno) {
-        try TerminationSignals.handle(Self.signals) { [self] _ in
+        try TerminationSignals.handle(TerminationSignals.ofCommands) { [self] _ in
             guard !asked.exchange(true, ordering: .relaxed) else { Self.abandon() }
             // A second signal is heard meanwhile.
             do throws(Errno) {

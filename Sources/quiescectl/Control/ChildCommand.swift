@@ -42,7 +42,7 @@ struct ChildCommand {
     func run(_ request: String, started: (Int32) -> Void) -> Outcome {
         let signals = PassedSignals()
         do {
-            try TerminationSignals.handle(CancelAtSignal.signals) { signals.pass($0) }
+            try TerminationSignals.handle(TerminationSignals.ofCommands) { signals.pass($0) }
             let child = try start(request)
             signals.passOn(to: child)
             started(child.processID)

@@ -67,6 +67,16 @@ struct ChannelRulesTests {
         #expect(waiting.told(freeze) == nil)
     }
 
+    @Test func `a window that its channel shortens names the setting of the channel`() {
+        var bench = Self.frozen(ChannelRules(maxWindow: .seconds(7)))
+        let thawed = bench.now + .seconds(8)
+        bench.waitForDeadline()
+        #expect(bench.now < thawed)
+        bench.goOn(to: .idle)
+        let reason = bench.lastRecord?.reason ?? ""
+        #expect(reason.hasPrefix("THAW did not come within agent.max_window (7s): everything was"), "\(reason)")
+    }
+
     @Test func `a channel without rules of its own is a host that relies on the answers`() {
         #expect(RequestPolicy().rules(of: Self.agent) == .hyperV)
     }

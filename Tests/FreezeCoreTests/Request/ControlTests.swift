@@ -154,7 +154,8 @@ struct ControlTests {
         #expect(bench.told(late)?.detail.refusal == .lost)
         #expect(
             bench.told(late)?.detail.reason
-                == "THAW did not come within max_window (60s): everything was thawed, the snapshot may be torn")
+                == "THAW did not come within freeze.max_window (60s): everything was thawed, the snapshot may be torn"
+        )
         let later = bench.thaw(.control)
         #expect(bench.told(later)?.detail.refusal == .nothingFrozen)
     }
@@ -166,7 +167,7 @@ struct ControlTests {
         bench.goOn(to: .idle)
         #expect(
             bench.lastRecord?.reason
-                == "the command ran longer than the window, freeze.max_window (60s): everything was thawed, the "
+                == "the command ran longer than freeze.max_window (60s): everything was thawed, the "
                 + "snapshot may be torn")
     }
 

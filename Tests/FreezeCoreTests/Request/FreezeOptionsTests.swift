@@ -184,11 +184,11 @@ struct FreezeOptionsTests {
     }
 
     @Test(arguments: [
-        (FreezeOptions(), "THAW did not come within max_window (60s): everything was thawed"),
+        (FreezeOptions(), "THAW did not come within freeze.max_window (60s): everything was thawed"),
         (FreezeOptions(window: .seconds(5)), "THAW did not come within the request's window (5s): everything was"),
         (
             FreezeOptions(freezes: false),
-            "THAW did not come within max_window (60s): the hooks were called for thaw"
+            "THAW did not come within freeze.max_window (60s): the hooks were called for thaw"
         ),
     ])
     func `an expired window names its limit, and what was ended`(options: FreezeOptions, reason: String) {

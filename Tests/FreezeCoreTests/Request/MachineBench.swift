@@ -17,8 +17,10 @@ struct MachineBench {
     var plan = MachineBench.plan(steps: [0, 0, 1])
     var hooks = MachineBench.hooks
     private var operations: UInt64 = 0
-    /// When every request comes.
+    /// The wall time at the start of the machine.
     static let wallTime = WallTime(milliseconds: 1_795_257_405_123)
+    /// The wall time of the next FREEZE.
+    var wallTime = MachineBench.wallTime
 
     /// Whether every search for sleeping writers ends at once without a finding.
     var findsNoWriteHolders = true
@@ -100,7 +102,7 @@ struct MachineBench {
         _ channel: ChannelID = host, _ options: FreezeOptions = FreezeOptions()
     ) -> OperationID {
         let operation = newOperation()
-        let clock = WallClock(moment: now + .milliseconds(1), wallTime: Self.wallTime)
+        let clock = WallClock(moment: now + .milliseconds(1), wallTime: wallTime)
         send(.freeze(channel, operation, RequestID("request \(operation.number)"), options, clock))
         return operation
     }

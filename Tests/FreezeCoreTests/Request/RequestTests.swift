@@ -131,6 +131,22 @@ struct RequestTests {
         #expect(bench.verdict(of: thaw) == .failure)
     }
 
+    @Test func `the record has the wall time of its FREEZE, also of a FREEZE that waited`() {
+        var (bench, _) = MachineBench.request(of: MachineBench.host, in: .thawHooks)
+        let hookCall = bench.effects
+        bench.wallTime = WallTime(milliseconds: 7_000)
+        _ = bench.freeze()
+        bench.effects = hookCall
+        bench.wallTime = WallTime(milliseconds: 9_000)
+        let arrival = bench.now
+        bench.goOn(to: .idle)
+        #expect(bench.lastRecord?.clock.wallTime == MachineBench.wallTime)
+        bench.goOn(to: .frozen)
+        _ = bench.thaw()
+        bench.goOn(to: .idle)
+        #expect(bench.lastRecord?.clock == WallClock(moment: arrival, wallTime: WallTime(milliseconds: 7_000)))
+    }
+
     // MARK: P8
 
     @Test("P8: busy at once, whoever asks", arguments: WindowTests.active)
