@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/inotify.h>
@@ -337,6 +338,20 @@ int clinux_pipe(int *read_end, int *write_end) {
     *read_end = ends[0];
     *write_end = ends[1];
     return 0;
+}
+
+int clinux_epoll(void) { return negated(epoll_create1(EPOLL_CLOEXEC)); }
+
+int clinux_epoll_add(int epoll, int descriptor) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.fd = descriptor};
+    return negated(epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event));
+}
+
+int clinux_epoll_wait(int epoll, int *ready, int capacity, int timeout) {
+    struct epoll_event events[8];
+    int count = epoll_wait(epoll, events, capacity < 8 ? capacity : 8, timeout);
+    for (int i = 0; i < count; i++) ready[i] = events[i].data.fd;
+    return count;
 }
 
 int clinux_eventfd(void) { return negated(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }

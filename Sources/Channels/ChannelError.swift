@@ -32,4 +32,10 @@ public struct ChannelError: ActionableError, Hashable {
             .malformedMessage, subject: "Hyper-V message", problem: problem,
             remedy: "Report it with the kernel's version: the driver speaks another protocol")
     }
+
+    static func cannotStart(_ channel: String, _ error: Errno) -> ChannelError {
+        ChannelError(
+            .systemCall, subject: channel, problem: "it cannot start: \(error)",
+            remedy: "Raise LimitNOFILE and TasksMax of the service", underlyingError: error)
+    }
 }

@@ -47,6 +47,15 @@ extension Configuration {
                     """,
                 remedy: "Raise freeze.max_window or lower freeze.timeout")
         }
+        guard qemu.maxWindow > freeze.timeout else {
+            throw document.error(
+                "qemu.max_window",
+                problem: """
+                    \(DurationText.text(qemu.maxWindow)) is not longer than freeze.timeout \
+                    (\(DurationText.text(freeze.timeout))), so the window could end before everything is frozen
+                    """,
+                remedy: "Raise qemu.max_window or lower freeze.timeout")
+        }
     }
 
     func checkSocket(in document: ConfigurationDocument) throws(ConfigurationError) {

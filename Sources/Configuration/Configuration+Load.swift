@@ -114,7 +114,7 @@ extension Configuration {
         for path in [hooks.directory, paths.run, paths.state] {
             try TrustCheck.verify(path, mayBeMissing: true)
         }
-        for path in [control.socket, hyperv.device] {
+        for path in [control.socket, hyperv.device, qemu.device] {
             try TrustCheck.verify(path.removingLastComponent(), mayBeMissing: true)
         }
     }

@@ -10,6 +10,7 @@ extension RequestPolicy {
         hookTimeout = configuration.hooks.timeout
         hooksTotalTimeout = configuration.hooks.totalTimeout
         onHookFailure = configuration.hooks.onFailure
+        channels[ChannelID.qemu.name]?.maxWindow = configuration.qemu.maxWindow
     }
 }
 

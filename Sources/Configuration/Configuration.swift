@@ -9,6 +9,7 @@ public struct Configuration: Hashable, Sendable {
     public var filesystems = Filesystems()
     public var hooks = Hooks()
     public var hyperv = HyperV()
+    public var qemu = QEMU()
     public var control = Control()
     public var paths = Paths()
 
@@ -64,6 +65,16 @@ public struct Configuration: Hashable, Sendable {
     public struct HyperV: Hashable, Sendable {
         public var enabled = ChannelSwitch.auto
         public var device: FilePath = "/dev/vmbus/hv_vss"
+
+        public init() {}
+    }
+
+    /// `[qemu]`
+    public struct QEMU: Hashable, Sendable {
+        public var enabled = ChannelSwitch.auto
+        public var device: FilePath = "/dev/virtio-ports/org.qemu.guest_agent.0"
+        /// The longest window of this channel, within ``Freeze/maxWindow``.
+        public var maxWindow = Configuration.longestWindow
 
         public init() {}
     }

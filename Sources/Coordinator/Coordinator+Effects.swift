@@ -46,6 +46,7 @@ extension Coordinator {
         case .reopenChannels: for channel in channels { channel.reopen() }
         case .keepOutcome(let outcome): resources?.ledger?.setOutcome(outcome)
         case .keepAttention(let attention): keep(attention)
+        case .keepLost(let lost): keepLost(lost)
         case .note(let note): log(note)
         case .progress(let progress): for observer in observers { observer.observe(progress) }
         case .record(let record): write(record)

@@ -50,6 +50,15 @@ extension Coordinator {
         }
     }
 
+    /// In the run directory, on a tmpfs.
+    func keepLost(_ channels: [ChannelID: String]) {
+        do throws(Errno) {
+            try runDirectory.keepLost(channels)
+        } catch {
+            log(LogNote(.error, "\(runDirectory.path): the lost windows cannot be kept for a restart: \(error)"))
+        }
+    }
+
     /// Once files may be written to.
     func writeHeldRecords() {
         let (history, attentionFile, mailbox) = (history, attentionFile, mailbox)

@@ -92,7 +92,7 @@ public final class Coordinator: @unchecked Sendable {
         freezer = FreezerSupervisor(executable: freezerExecutable, mailbox: mailbox)
         var policy = RequestPolicy(configuration)
         policy.isDryRun = isDryRun
-        machine = RequestMachine(policy: policy)
+        machine = RequestMachine(policy: policy, lost: runDirectory.lostChannels)
     }
 
     /// Adds a channel before `run`. What it delivers goes to the coordinator's thread.

@@ -43,14 +43,13 @@ public struct RecoveryResult: Sendable {
 
     public var isEverythingThawed: Bool { lines.allSatisfy(\.outcome.isSettled) }
 
-    /// Removes the ledger, unless it is still needed: to thaw what hangs, or to call the hooks at the next start. A
-    /// daemon that is alive removes it at the end of the request; if the daemon dies first, its successor records the
-    /// request.
+    /// Removes the ledger of a good request without outstanding hooks. A daemon that is alive removes the ledger at the end
+    /// of the request; if the daemon dies first, its successor records the request.
     public func removeLedgerIfDone() {
         if ledger.daemon.isAlive { return }
-        // A lost request without a freeze: the next start records the failure.
-        let isOver = ledger.options.freezes || ledger.outcome != nil
-        if isEverythingThawed && hooksOwedThaw.isEmpty && isOver { runDirectory.remove(ledger) }
+        // The next start records a lost request, and answers the THAW of its channel with failure.
+        let wasGood = ledger.outcome != nil
+        if isEverythingThawed && hooksOwedThaw.isEmpty && wasGood { runDirectory.remove(ledger) }
     }
 
     /// For the state machine.

@@ -1,3 +1,4 @@
+import CLinux
 import FreezeCore
 import Glibc
 import SystemPackage
@@ -63,5 +64,13 @@ extension FileDescriptor {
         let number = socket(AF_UNIX, CInt(kind.rawValue | flags), 0)
         guard number >= 0 else { throw Errno(rawValue: errno) }
         return FileDescriptor(rawValue: number)
+    }
+
+    /// Sends a message, and a descriptor with the message (unix(7): SCM_RIGHTS). Does not block.
+    ///
+    /// - Throws: EAGAIN when the peer does not read, ECONNREFUSED when the peer is gone.
+    public func send(_ message: [UInt8], with other: FileDescriptor) throws(Errno) {
+        var number = other.rawValue
+        try Errno.check(clinux_send(rawValue, message, message.count, &number, 1))
     }
 }

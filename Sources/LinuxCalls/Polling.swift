@@ -77,7 +77,7 @@ extension FileDescriptor {
 }
 
 /// Milliseconds until the moment, rounded up so that a deadline is never found not quite reached.
-private func pollTimeout(until deadline: Moment) -> CInt {
+func pollTimeout(until deadline: Moment) -> CInt {
     let nanoseconds = max(0, (deadline - Moment.now).nanoseconds)
     return CInt(clamping: nanoseconds / 1_000_000 + (nanoseconds % 1_000_000 == 0 ? 0 : 1))
 }

@@ -34,4 +34,9 @@ final class NotificationSocket: Sendable {
         _ = Glibc.send(
             descriptor.rawValue, bytes, bytes.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
     }
+
+    /// The same, with a descriptor.
+    func send(_ message: String, _ other: FileDescriptor) {
+        try? descriptor.send(Array(message.utf8), with: other)
+    }
 }

@@ -72,7 +72,7 @@ struct QuiesceDaemon: ParsableCommand {
             let coordinator = try Coordinator(
                 configuration: configuration, freezerExecutable: try findFreezer(), isDryRun: dryRun,
                 logger: logger, isLogFile: destination.isFile)
-            try addChannels(to: coordinator, configuration)
+            try addChannels(to: coordinator, configuration, serviceManager)
             if let serviceManager {
                 coordinator.add(lifeObserver: serviceManager)
                 coordinator.add(observer: serviceManager)
@@ -129,7 +129,9 @@ struct QuiesceDaemon: ParsableCommand {
         return configuration
     }
 
-    private func addChannels(to coordinator: Coordinator, _ configuration: Configuration) throws {
+    private func addChannels(
+        to coordinator: Coordinator, _ configuration: Configuration, _ serviceManager: ServiceManager?
+    ) throws {
         let hyperv = configuration.hyperv
         if hyperv.enabled != .off {
             let delivery = coordinator.delivery
@@ -137,6 +139,20 @@ struct QuiesceDaemon: ParsableCommand {
                 try HyperVChannel(device: hyperv.device, isRequired: hyperv.enabled == .on) { event in
                     delivery(.hyperV, event)
                 })
+        }
+        let qemu = configuration.qemu
+        let stored = serviceManager?.takeStoredDescriptor()
+        if qemu.enabled != .off {
+            let delivery = coordinator.delivery
+            var setup = QEMUChannel.Setup(
+                device: qemu.device, isRequired: qemu.enabled == .on,
+                unanswered: configuration.paths.run.appending("unanswered"), stored: stored)
+            if let serviceManager { setup.keep = { serviceManager.store($0) } }
+            let channel = try QEMUChannel(setup) { event in delivery(.qemu, event) }
+            coordinator.add(channel)
+            coordinator.add(observer: channel)
+        } else {
+            serviceManager?.store(nil)
         }
         let control = ControlChannel(
             socket: configuration.control.socket,

@@ -116,7 +116,7 @@ struct HyperVOpeningTests {
     }
 
     @Test func thePausesDoubleUpToTheLongest() {
-        var pauses = RetryPauses(HyperVChannelLimits())
+        var pauses = RetryPauses(first: .milliseconds(100), longest: .seconds(30))
         let seconds = (0..<10).map { _ in pauses.takeNext() }
         #expect(seconds.prefix(3) == [.milliseconds(100), .milliseconds(200), .milliseconds(400)])
         #expect(seconds.suffix(1) == [.seconds(30)])

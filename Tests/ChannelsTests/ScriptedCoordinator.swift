@@ -35,7 +35,7 @@ final class ScriptedCoordinator: Sendable {
     private let seen = Monitor<[ChannelEvent]>([])
     /// It holds this coordinator, so it is not held in return.
     private struct Link {
-        weak var channel: HyperVChannel?
+        weak var channel: (any RequestChannel & AnyObject)?
     }
 
     private let link = Mutex(Link())
@@ -65,10 +65,19 @@ final class ScriptedCoordinator: Sendable {
         return channel
     }
 
+    /// A started guest agent channel that talks to this coordinator.
+    func startChannel(_ setup: QEMUChannel.Setup) throws -> QEMUChannel {
+        let channel = try QEMUChannel(setup) { [self] in receive($0) }
+        link.withLock { $0.channel = channel }
+        try channel.start()
+        return channel
+    }
+
     private func receive(_ event: ChannelEvent) {
         seen.update { $0.append(event) }
         guard let operation = event.operation, let verdict = script(event) else { return }
-        link.withLock(\.channel)?.answer(operation, verdict, before: limit)
+        link.withLock(\.channel)?.answer(
+            operation, verdict, AnswerDetail(request: RequestID("r")), before: limit)
     }
 
     var events: [ChannelEvent] { seen.update(\.self) }

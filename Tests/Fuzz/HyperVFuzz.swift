@@ -9,7 +9,7 @@ import SystemPackage
 struct HyperVFuzz: ParserFuzz {
     static let name = "hyperv"
     static let sources = [
-        "Channels/HyperV/HyperVMessage.swift", "Channels/HyperV/HyperVMailbox.swift",
+        "Channels/HyperV/HyperVMessage.swift", "Channels/ChannelMailbox.swift",
         "Channels/HyperV/HyperVDevice.swift", "Channels/HyperV/HyperVChannel.swift",
         "Channels/HyperV/HyperVChannelLoop.swift",
     ]

@@ -189,7 +189,7 @@ extension Simulation {
                 violate("P4", "a leftover thaw hook is told \(String(describing: outcome)), the host is not")
             }
             inspectThawHook(name)
-        case .assess, .reopenChannels, .release: inspectQuiet(effect)
+        case .assess, .reopenChannels, .release, .keepLost: inspectQuiet(effect)
         case .keepOutcome:
             inspectQuiet(effect)
             if !check.thawSucceeded { violate("P3", "success is kept, but the host is not told") }

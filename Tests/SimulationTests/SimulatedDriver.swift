@@ -59,6 +59,7 @@ extension Simulation {
         case .answer(_, let operation, let verdict, _): answered(operation, verdict)
         case .keepOutcome(let outcome): ledger?.outcome = outcome
         case .keepAttention(let attention): keptAttention = attention
+        case .keepLost(let lost): keptLost = lost
         case .record: break
         case .release: release()
         case .exit: stopDaemon(restartsIn: random.milliseconds(10, 5000))

@@ -103,6 +103,7 @@ final class Simulation {
     var failedThaws: Set<String> = []
     /// As the state directory holds it, for the next instance of the daemon.
     var keptAttention: [Attention] = []
+    var keptLost: [ChannelID: String] = [:]
     var progress = ProgressCheck()
     var coverage = Coverage()
     var windowLimit: Int64 = 0
@@ -374,7 +375,7 @@ final class Simulation {
         areChannelsStarted = false
         hasFreezerReported = false
         stoppedUntil = 0
-        machine = RequestMachine(policy: scenario.policy)
+        machine = RequestMachine(policy: scenario.policy, lost: keptLost)
         timer = nil
         deadline = nil
         for effect in machine.start(at: clock) { perform(effect) }
@@ -400,7 +401,8 @@ final class Simulation {
         progress = ProgressCheck()
         for index in hosts.indices {
             let isOpen = machine.isWindowOpen && machine.owner == hosts[index].channel && ledger != nil
-            hosts[index].daemonEnded(inWindow: isOpen && ledger?.outcome == nil)
+            let isLost = machine.lostChannels[hosts[index].channel] != nil
+            hosts[index].daemonEnded(inWindow: isLost || isOpen && ledger?.outcome == nil)
         }
         for index in operations.indices { operations[index].isLost = true }
         for index in superblocks.indices {

@@ -123,6 +123,10 @@ int clinux_pipe(int *read_end, int *write_end);
 const char *clinux_error_name(int error);  // "EBUSY"; NULL for a number without a name
 
 // Waking up.
+int clinux_epoll(void);
+int clinux_epoll_add(int epoll, int descriptor);  // EPOLLIN, EPOLLOUT, EPOLLET
+// The descriptors with events; 8 at most. Milliseconds, -1 for no limit. As epoll_wait(2): -1 and errno for an error.
+int clinux_epoll_wait(int epoll, int *ready, int capacity, int timeout);
 int clinux_eventfd(void);
 int clinux_boot_timer(void);
 int clinux_boot_timer_arm(int timer, int64_t nanoseconds_since_boot);  // 0 disarms

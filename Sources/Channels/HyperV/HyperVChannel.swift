@@ -19,7 +19,7 @@ public final class HyperVChannel: RequestChannel {
     private let limits: HyperVChannelLimits
     private let opening: any HyperVDeviceOpening
     private let deliver: @Sendable (ChannelEvent) -> Void
-    private let mailbox: HyperVMailbox
+    private let mailbox: ChannelMailbox
 
     /// - Parameters:
     ///   - device: `/dev/vmbus/hv_vss`, or a pty in its place.
@@ -47,9 +47,9 @@ public final class HyperVChannel: RequestChannel {
         self.opening = opening
         self.deliver = deliver
         do throws(Errno) {
-            mailbox = try HyperVMailbox()
+            mailbox = try ChannelMailbox()
         } catch {
-            throw .channelCannotStart(error)
+            throw .cannotStart("Hyper-V channel", error)
         }
     }
 
@@ -77,7 +77,7 @@ public final class HyperVChannel: RequestChannel {
                 mailbox.ended.signal()
             }
         } catch {
-            throw .channelCannotStart(error)
+            throw .cannotStart("Hyper-V channel", error)
         }
     }
 
@@ -85,7 +85,8 @@ public final class HyperVChannel: RequestChannel {
         _ operation: OperationID, _ answer: OperationAnswer, _ detail: AnswerDetail = AnswerDetail(),
         before limit: Moment? = nil
     ) {
-        mailbox.post(HyperVMailbox.Answer(operation: operation, verdict: answer, limit: limit))
+        mailbox.post(
+            .answer(ChannelMailbox.Answer(operation: operation, answer: answer, detail: detail, limit: limit)))
     }
 
     public func holdOpening() {
@@ -105,13 +106,5 @@ public final class HyperVChannel: RequestChannel {
     @discardableResult
     func waitUntilEnded(_ deadline: Moment) -> Bool {
         !pollDescriptors([(mailbox.ended.descriptor, .readable)], until: deadline)[0].isEmpty
-    }
-}
-
-extension ChannelError {
-    fileprivate static func channelCannotStart(_ error: Errno) -> ChannelError {
-        ChannelError(
-            .systemCall, subject: "Hyper-V channel", problem: "it cannot start: \(error)",
-            remedy: "Raise LimitNOFILE and TasksMax of the service", underlyingError: error)
     }
 }

@@ -39,25 +39,3 @@ public struct HyperVChannelLimits: Hashable, Sendable {
         operation == .freeze ? freezeAge : otherAge
     }
 }
-
-/// The growing pauses between attempts to open the device.
-struct RetryPauses {
-    private let first: Duration
-    private let longest: Duration
-    private var next: Duration
-
-    init(_ limits: HyperVChannelLimits) {
-        first = limits.firstRetry
-        longest = limits.longestRetry
-        next = min(first, longest)
-    }
-
-    mutating func takeNext() -> Duration {
-        defer { next = min(next * 2, longest) }
-        return next
-    }
-
-    mutating func startOver() {
-        next = min(first, longest)
-    }
-}

@@ -10,7 +10,7 @@ struct HyperVChannelLoop {
     let limits: HyperVChannelLimits
     let opening: any HyperVDeviceOpening
     let deliver: @Sendable (ChannelEvent) -> Void
-    let mailbox: HyperVMailbox
+    let mailbox: ChannelMailbox
 
     private struct Outstanding {
         let id: OperationID
@@ -30,7 +30,7 @@ struct HyperVChannelLoop {
 
     init(
         path: FilePath, isRequired: Bool, limits: HyperVChannelLimits, opening: any HyperVDeviceOpening,
-        deliver: @escaping @Sendable (ChannelEvent) -> Void, mailbox: HyperVMailbox
+        deliver: @escaping @Sendable (ChannelEvent) -> Void, mailbox: ChannelMailbox
     ) {
         self.path = path
         self.isRequired = isRequired
@@ -38,7 +38,7 @@ struct HyperVChannelLoop {
         self.opening = opening
         self.deliver = deliver
         self.mailbox = mailbox
-        pauses = RetryPauses(limits)
+        pauses = RetryPauses(first: limits.firstRetry, longest: limits.longestRetry)
     }
 
     mutating func run() {
@@ -59,7 +59,7 @@ struct HyperVChannelLoop {
     private mutating func waitUntilDue() -> Bool {
         while true {
             // What was answered meanwhile belongs to operations that are lost.
-            if mailbox.takeAnswers().isStopping { return false }
+            if mailbox.takeMessages().isStopping { return false }
             let mayOpen = mailbox.mayOpen
             if mayOpen && .now >= nextAttempt { return true }
             let ready = pollDescriptors(
@@ -139,7 +139,7 @@ extension HyperVChannelLoop {
         let deadline = Moment.now + limits.handshake
         while true {
             if let bytes = device.takeBytes(HyperVVersion.length) { return try HyperVVersion(bytes) }
-            if mailbox.takeAnswers().isStopping { return nil }
+            if mailbox.takeMessages().isStopping { return nil }
             guard .now < deadline else {
                 throw device.unusable("no reply to the registration within \(limits.handshake)")
             }
@@ -172,8 +172,8 @@ extension HyperVChannelLoop {
     /// Passes operations on and answers back; returns when it is time to stop, throws when the host is lost.
     private mutating func serve(_ device: inout HyperVDevice) throws(ChannelError) {
         while true {
-            let (answers, isStopping) = mailbox.takeAnswers()
-            for answer in answers { try write(answer, to: device) }
+            let (messages, isStopping) = mailbox.takeMessages()
+            for case .answer(let answer) in messages { try write(answer, to: device) }
             if isStopping { return }
             if outstanding == nil, let bytes = device.takeBytes(HyperVMessage.length) {
                 try receive(try HyperVMessage(bytes), from: device)
@@ -206,7 +206,9 @@ extension HyperVChannelLoop {
         case .thaw: deliver(.thaw(id))
         default:
             // As the stock daemon does: an operation it need not understand is none of its business.
-            try write(HyperVMailbox.Answer(operation: id, verdict: .success, limit: nil), to: device)
+            try write(
+                ChannelMailbox.Answer(operation: id, answer: .success, detail: AnswerDetail(), limit: nil),
+                to: device)
             if saidUnknown.insert(operation).inserted {
                 note(
                     .warning,
@@ -216,7 +218,7 @@ extension HyperVChannelLoop {
     }
 
     /// Writes an answer if it is still in time: see `HyperVChannel`.
-    private mutating func write(_ answer: HyperVMailbox.Answer, to device: HyperVDevice) throws(ChannelError) {
+    private mutating func write(_ answer: ChannelMailbox.Answer, to device: HyperVDevice) throws(ChannelError) {
         guard let outstanding, outstanding.id == answer.operation else {
             return note(.debug, "\(path): the answer to \(answer.operation) came when nobody waited for it")
         }
@@ -225,7 +227,7 @@ extension HyperVChannelLoop {
             throw device.unusable("this process stood still until its answer was true no more")
         }
         guard try !device.hasInput() else { throw overtaken(outstanding, device) }
-        let status: HyperVStatus = answer.verdict == .success ? .success : .failure
+        let status: HyperVStatus = answer.answer == .success ? .success : .failure
         try device.write(outstanding.message.answered(with: status).bytes)
         self.outstanding = nil
         pauses.startOver()

@@ -11,6 +11,8 @@ public struct ChannelID: Hashable, Sendable, CustomStringConvertible {
 
     /// The Hyper-V VSS device.
     public static let hyperV = ChannelID(name: "hyperv")
+    /// The port of QEMU's guest agent.
+    public static let qemu = ChannelID(name: "qemu")
     /// The control socket, for requests by hand: whoever may speak there may end what another has begun.
     public static let control = ChannelID(name: "control")
 
@@ -69,6 +71,8 @@ public struct AnswerDetail: Hashable, Sendable {
     public var windowDeadline: Moment?
     /// For an operation that succeeded: the number of filesystems that are frozen, or were.
     public var filesystems: Int?
+    /// The number of filesystems that cannot be frozen, and were flushed.
+    public var flushed: Int?
     /// Nothing was frozen, because quiesced only rehearses.
     public var isDryRun = false
     /// For `acknowledge`: the hooks that needed attention.

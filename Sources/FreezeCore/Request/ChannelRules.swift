@@ -57,12 +57,17 @@ public struct ChannelRules: Hashable, Sendable {
 
     /// The rules of every channel, by its name.
     static let all = [
-        ChannelID.hyperV.name: hyperV, ChannelID.control.name: control, ChannelID.hold(0).name: hold,
-        ChannelID.hooks.name: hooks,
+        ChannelID.hyperV.name: hyperV, ChannelID.qemu.name: qemu, ChannelID.control.name: control,
+        ChannelID.hold(0).name: hold, ChannelID.hooks.name: hooks,
     ]
 
     /// Hyper-V's VSS device. The host times out 30 s after THAW: 10 s are kept free.
     public static let hyperV = ChannelRules()
+
+    /// QEMU's guest agent port. libvirt waits for answers without a limit, and thaws also where nothing is frozen: `0`
+    /// is success. A second FREEZE is refused.
+    public static let qemu = ChannelRules(
+        freezeAnswerLimit: nil, thawAnswerLimit: nil, secondFreeze: .error, thawWithoutWindow: .success)
 
     /// Calls of the control socket. Callers share the channel, and get the reason of a failure with the answer.
     public static let control = ChannelRules(secondFreeze: .busy, thawWithoutWindow: .refusal, tellsDryRun: true)

@@ -59,6 +59,8 @@ public enum RequestEffect: Hashable, Sendable {
     case keepOutcome(WindowOutcome)
     /// Replace the kept attention, for `status`, `check` and the next instance.
     case keepAttention([Attention])
+    /// Replace the kept lost channels and reasons, for the next instance.
+    case keepLost([ChannelID: String])
     case note(LogNote)
     /// For observers.
     case progress(RequestProgress)

@@ -120,6 +120,7 @@ extension RequestMachine {
         var detail = AnswerDetail(request: request.id, reason: levelReason)
         detail.windowDeadline = deadline
         detail.filesystems = policy.isDryRun ? 0 : request.targets.count
+        detail.flushed = request.planned?.plan.filesystems.count { $0.action == .sync }
         answer(request.channel, operation, .success, detail)
     }
 

@@ -58,8 +58,14 @@ public struct RequestMachine: Sendable {
     var startClock = WallClock(moment: Moment(nanoseconds: 0), wallTime: WallTime(milliseconds: 0))
     var effects: [RequestEffect] = []
 
-    public init(policy: RequestPolicy) {
+    /// The lost channels of the last `keepLost`.
+    private var keptLost: [ChannelID: String]
+
+    /// - Parameter lost: The lost channels that the previous instance kept.
+    public init(policy: RequestPolicy, lost: [ChannelID: String] = [:]) {
         self.policy = policy
+        keptLost = lost
+        debts = lost.mapValues { .lost(reason: $0) }
     }
 
     /// The first effects. Call before the first event.
@@ -76,7 +82,21 @@ public struct RequestMachine: Sendable {
         effects = []
         dispatch(event)
         startWantedFreezer()
+        keepLost()
         return effects
+    }
+
+    /// A restart must not turn the failure of the next THAW into success. Only a channel with success for a THAW without a
+    /// window needs the memory.
+    private mutating func keepLost() {
+        // Nothing is written in the window: the ledger has the request until then.
+        guard !isWindowOpen else { return }
+        let lost = lostChannels.filter { rules(of: $0.key).thawWithoutWindow == .success }
+        guard lost != keptLost else { return }
+        let isMore = lost.contains { keptLost[$0.key] != $0.value }
+        keptLost = lost
+        // A new loss is kept before the ledger is removed, and forgotten after the answer to THAW.
+        effects.insert(.keepLost(lost), at: isMore ? 0 : effects.count)
     }
 
     /// The moment for `timePassed`; nil for none.

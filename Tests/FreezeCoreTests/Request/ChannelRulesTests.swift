@@ -53,6 +53,30 @@ struct ChannelRulesTests {
         #expect(bench.told(next)?.verdict == .success)
     }
 
+    @Test func `P3 a restart does not forget a window that ended early`() {
+        var bench = Self.frozen(ChannelRules(thawWithoutWindow: .success))
+        bench.waitForDeadline()
+        bench.goOn(to: .idle)
+        var kept: [ChannelID: String]?
+        for case .keepLost(let lost) in bench.history { kept = lost }
+        let reason =
+            "THAW did not come within freeze.max_window (60s): everything was thawed, the snapshot may be torn"
+        #expect(kept == [Self.agent: reason])
+        // Before the ledger is removed.
+        let order = bench.history.compactMap { effect in
+            switch effect {
+            case .keepLost: "kept"
+            case .release: "removed"
+            default: nil
+            }
+        }
+        #expect(order == ["kept", "removed"])
+        var next = MachineBench(policy: Self.policy(ChannelRules(thawWithoutWindow: .success)), lost: kept ?? [:])
+        let late = next.thaw(Self.agent)
+        #expect(next.told(late)?.detail.refusal == .lost)
+        #expect(next.effects.last == .keepLost([:]))
+    }
+
     @Test func `without answer limits an operation waits as long as its request lasts`() {
         for limit in [nil, Duration.seconds(1)] {
             var bench = Self.frozen(ChannelRules(thawAnswerLimit: limit))

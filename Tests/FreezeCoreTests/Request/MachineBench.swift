@@ -30,8 +30,11 @@ struct MachineBench {
     var endsPauses = true
 
     /// A recovered machine with a ready freezer.
-    init(policy: RequestPolicy = RequestPolicy(), recovered leftover: Leftover? = nil) {
-        machine = RequestMachine(policy: policy)
+    init(
+        policy: RequestPolicy = RequestPolicy(), recovered leftover: Leftover? = nil,
+        lost: [ChannelID: String] = [:]
+    ) {
+        machine = RequestMachine(policy: policy, lost: lost)
         effects = machine.start(at: WallClock(moment: now, wallTime: Self.wallTime))
         send(.freezerReady)
         send(.recovered(leftover))

@@ -3,17 +3,24 @@ import LinuxCalls
 import Synchronization
 import SystemPackage
 
-/// What other threads have to say to the channel's thread.
-final class HyperVMailbox: Sendable {
+/// The messages of other threads for the thread of a channel.
+final class ChannelMailbox: Sendable {
     struct Answer: Sendable {
         let operation: OperationID
-        let verdict: OperationAnswer
-        /// When it stops being true.
+        let answer: OperationAnswer
+        let detail: AnswerDetail
+        /// The moment at which the answer ceases to be true; nil for never.
         let limit: Moment?
     }
 
+    /// In order, as the coordinator sent them.
+    enum Message: Sendable {
+        case answer(Answer)
+        case progress(RequestProgress)
+    }
+
     private struct State {
-        var answers: [Answer] = []
+        var messages: [Message] = []
         var mayOpen = true
         var isStopping = false
     }
@@ -29,8 +36,8 @@ final class HyperVMailbox: Sendable {
         ended = try WakeUp()
     }
 
-    func post(_ answer: Answer) {
-        state.withLock { $0.answers.append(answer) }
+    func post(_ message: Message) {
+        state.withLock { $0.messages.append(message) }
         wakeUp.signal()
     }
 
@@ -44,12 +51,12 @@ final class HyperVMailbox: Sendable {
         wakeUp.signal()
     }
 
-    /// The answers given until now, and whether to stop after them.
-    func takeAnswers() -> (answers: [Answer], isStopping: Bool) {
+    /// The messages until now, and whether to stop after them.
+    func takeMessages() -> (messages: [Message], isStopping: Bool) {
         wakeUp.clear()
         return state.withLock { state in
-            defer { state.answers = [] }
-            return (state.answers, state.isStopping)
+            defer { state.messages = [] }
+            return (state.messages, state.isStopping)
         }
     }
 

@@ -1,0 +1,139 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// The connection to the distribution's qemu-ga, which systemd starts for its socket. Used by one thread, and never
+/// blocks.
+struct QEMUAgentRelay {
+    enum News {
+        case result(tag: String, AgentSession.RelayResult)
+        /// The connection has ended; outstanding commands have no reply.
+        case lost
+    }
+
+    /// Bytes of a reply. libvirt refuses replies above 10 MB.
+    private static let longestReply = 16 << 20
+    private static let marker = 1_234_567_890
+
+    let socket: FilePath
+    private let program: FilePath
+    private(set) var connection: FileDescriptor?
+    /// False until the connection has synchronized: an earlier client can have left half a request.
+    private var isSynchronized = false
+    private var input: [UInt8] = []
+    private var output: [UInt8] = []
+    /// Tags of requests without a reply to success. A request that follows shows the success.
+    private var silentTags: Set<String> = []
+
+    /// - Parameters:
+    ///   - socket: Of systemd's socket unit.
+    ///   - program: qemu-ga. Its socket can be there without it.
+    init(socket: FilePath = "/run/quiesce-qemu-ga.sock", program: FilePath = "/usr/sbin/qemu-ga") {
+        self.socket = socket
+        self.program = program
+    }
+
+    /// Looks paths up: not while anything is frozen (P7).
+    var isInstalled: Bool { access(program.string, X_OK) == 0 && access(socket.string, F_OK) == 0 }
+
+    func close() {
+        try? connection?.close()
+    }
+
+    /// Sends a request, over a new connection if there is none.
+    ///
+    /// - Throws: The error of socket(2) or connect(2).
+    mutating func send(_ request: AgentRelayRequest) throws(Errno) {
+        if connection == nil { try connect() }
+        output += request.line
+        if !request.repliesToSuccess {
+            silentTags.insert(request.tag)
+            output +=
+                AgentRelayRequest(
+                    tag: Self.successTag(request.tag), command: AgentRequest.Command.ping.rawValue, arguments: nil,
+                    repliesToSuccess: true
+                ).line
+        }
+        write()
+    }
+
+    private static func successTag(_ tag: String) -> String { "\(tag)-done" }
+
+    private mutating func connect() throws(Errno) {
+        let descriptor = try FileDescriptor.localSocket(SOCK_STREAM)
+        let address = try LocalSocketAddress(path: socket)
+        if let error = address.connect(descriptor) {
+            try? descriptor.close()
+            throw error
+        }
+        connection = descriptor
+        (isSynchronized, input, silentTags) = (false, [], [])
+        output =
+            [0xFF]
+            + Array("{\"execute\": \"guest-sync-delimited\", \"arguments\": {\"id\": \(Self.marker)}}\n".utf8)
+    }
+
+    /// Reads and writes as much as is possible.
+    mutating func work() -> [News] {
+        write()
+        var news: [News] = []
+        while let connection {
+            do throws(Errno) {
+                let bytes = try readOnce(connection, atMost: 65_536)
+                guard !bytes.isEmpty else { throw .brokenPipe }
+                input += bytes
+                news += takeReplies()
+                guard input.count <= Self.longestReply else { throw .fileTooLarge }
+            } catch .resourceTemporarilyUnavailable {
+                return news
+            } catch .interrupted {
+                continue
+            } catch {
+                drop()
+                news.append(.lost)
+            }
+        }
+        return news
+    }
+
+    private mutating func write() {
+        guard let connection else { return }
+        while !output.isEmpty {
+            let count = output.withUnsafeBytes {
+                Glibc.send(connection.rawValue, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+            }
+            // The end of the connection is found by reading.
+            guard count > 0 || errno == EINTR else { return }
+            output.removeFirst(max(0, count))
+        }
+    }
+
+    private mutating func drop() {
+        close()
+        connection = nil
+        (input, output, silentTags) = ([], [], [])
+    }
+
+    private mutating func takeReplies() -> [News] {
+        var news: [News] = []
+        while let end = input.firstIndex(of: UInt8(ascii: "\n")) {
+            let line = Array(input[...end])
+            input.removeSubrange(...end)
+            if !isSynchronized {
+                isSynchronized = line == [0xFF] + Array("{\"return\": \(Self.marker)}\n".utf8)
+                continue
+            }
+            guard let id = AgentReplySplice.id(of: line) else { continue }
+            if let silent = silentTags.first(where: { Self.successTag($0) == id }) {
+                silentTags.remove(silent)
+                news.append(.result(tag: silent, .noReply))
+            } else {
+                // An error of a command without a reply to success.
+                silentTags.remove(id)
+                news.append(.result(tag: id, .reply(line)))
+            }
+        }
+        return news
+    }
+}

@@ -1,0 +1,112 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// QEMU's guest agent port as a source of requests, in place of qemu-ga. Commands that do not freeze or thaw are relayed
+/// to qemu-ga.
+///
+/// All work with the port happens on a separate thread (P9). The thread never logs: log records are delivered as
+/// `ChannelEvent.note`. After a loss the port is opened only when `reopen()` allows it, because nothing is opened while
+/// frozen (P7).
+public final class QEMUChannel: RequestChannel, RequestObserver {
+    public struct Setup: Sendable {
+        /// `/dev/virtio-ports/org.qemu.guest_agent.0`, or a terminal in its place.
+        public var device: FilePath
+        /// Whether a missing port is worth a warning.
+        public var isRequired: Bool
+        /// The file of unanswered requests; on a tmpfs.
+        public var unanswered: FilePath
+        /// The port that the previous instance had open, from the service manager.
+        public var stored: FileDescriptor?
+        /// Hands the open port to the service manager, so that a restart does not close it; nil takes it back.
+        public var keep: @Sendable (FileDescriptor?) -> Void
+        public var relaySocket: FilePath = "/run/quiesce-qemu-ga.sock"
+        public var relayProgram: FilePath = "/usr/sbin/qemu-ga"
+        public var limits = QEMUChannelLimits()
+
+        public init(
+            device: FilePath, isRequired: Bool, unanswered: FilePath, stored: FileDescriptor? = nil,
+            keep: @escaping @Sendable (FileDescriptor?) -> Void = { _ in }
+        ) {
+            self.device = device
+            self.isRequired = isRequired
+            self.unanswered = unanswered
+            self.stored = stored
+            self.keep = keep
+        }
+    }
+
+    public let names = [ChannelID.qemu.name]
+    private let setup: Setup
+    private let deliver: @Sendable (ChannelEvent) -> Void
+    private let mailbox: ChannelMailbox
+
+    /// - Parameter deliver: Called on the thread of the channel: must return at once.
+    /// - Throws: `.systemCall` when there are no more descriptors.
+    public init(_ setup: Setup, deliver: @escaping @Sendable (ChannelEvent) -> Void) throws(ChannelError) {
+        self.setup = setup
+        self.deliver = deliver
+        do throws(Errno) {
+            mailbox = try ChannelMailbox()
+        } catch {
+            throw .cannotStart("QEMU channel", error)
+        }
+    }
+
+    deinit {
+        mailbox.stop()
+    }
+
+    /// Starts the thread, which opens the port, and tries again for ever. Call it once.
+    ///
+    /// - Throws: `.systemCall` when there are no more threads or descriptors.
+    public func start() throws(ChannelError) {
+        do throws(Errno) {
+            // The loop belongs to the thread.
+            let loop = try QEMUChannelLoop(setup, mailbox: mailbox, deliver: deliver)
+            nonisolated(unsafe) var thread = loop
+            try OperatingSystemThread.start("qemu-channel") { [mailbox] in
+                var all = sigset_t()
+                sigfillset(&all)
+                pthread_sigmask(SIG_BLOCK, &all, nil)
+                // Writers wait while this thread reads a thaw.
+                ThreadPriority.set(ThreadPriority.raised)
+                thread.run()
+                mailbox.ended.signal()
+            }
+        } catch {
+            throw .cannotStart("QEMU channel", error)
+        }
+    }
+
+    public func answer(
+        _ operation: OperationID, _ answer: OperationAnswer, _ detail: AnswerDetail, before limit: Moment?
+    ) {
+        mailbox.post(
+            .answer(ChannelMailbox.Answer(operation: operation, answer: answer, detail: detail, limit: limit)))
+    }
+
+    /// The session learns of windows that end, and of windows of other channels.
+    public func observe(_ progress: RequestProgress) {
+        if case .entered = progress.event { mailbox.post(.progress(progress)) }
+    }
+
+    public func holdOpening() {
+        mailbox.setMayOpen(false)
+    }
+
+    public func reopen() {
+        mailbox.setMayOpen(true)
+    }
+
+    public func stop() {
+        mailbox.stop()
+    }
+
+    /// Waits until the thread has ended and the port is closed; false if the moment came first.
+    @discardableResult
+    func waitUntilEnded(_ deadline: Moment) -> Bool {
+        !pollDescriptors([(mailbox.ended.descriptor, .readable)], until: deadline)[0].isEmpty
+    }
+}

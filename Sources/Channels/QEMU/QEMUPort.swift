@@ -1,0 +1,107 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// The open guest agent port: a virtio-serial port, or a terminal in its place. Used by one thread.
+///
+/// drivers/char/virtio_console.c: without a client on the host, read(2) returns 0, write(2) fails with EAGAIN, and
+/// poll(2) tells POLLHUP. Data can arrive before POLLHUP ends.
+struct QEMUPort {
+    /// Replies that are not written yet; more requests are not read beyond that.
+    static let mostOutput = 1 << 20
+
+    let path: FilePath
+    let descriptor: FileDescriptor
+    /// True for a terminal in place of the port.
+    let isStandIn: Bool
+    private var output: [UInt8] = []
+
+    /// Takes the descriptor over.
+    init(path: FilePath, owning descriptor: FileDescriptor) throws(Errno) {
+        self.path = path
+        self.descriptor = descriptor
+        let flags = fcntl(descriptor.rawValue, F_GETFL)
+        _ = fcntl(descriptor.rawValue, F_SETFL, flags | O_NONBLOCK)
+        _ = fcntl(descriptor.rawValue, F_SETFD, FD_CLOEXEC)
+        isStandIn = RawTerminal.isTerminal(descriptor)
+        if isStandIn { try RawTerminal.makeRaw(descriptor) }
+    }
+
+    /// Opens the port, which only one process can have open.
+    ///
+    /// - Throws: EBUSY while another process has the port open, ENOENT or ENXIO without a port, ENODEV for a path that is
+    ///   no character device.
+    static func open(_ path: FilePath) throws(Errno) -> QEMUPort {
+        let noControllingTerminal = FileDescriptor.OpenOptions(rawValue: O_NOCTTY)
+        let descriptor = try openDescriptor(path, .readWrite, options: [noControllingTerminal, .nonBlocking])
+        do throws(Errno) {
+            var status = stat()
+            guard fstat(descriptor.rawValue, &status) == 0, status.st_mode & S_IFMT == S_IFCHR else {
+                throw .operationNotSupportedByDevice
+            }
+            return try QEMUPort(path: path, owning: descriptor)
+        } catch {
+            try? descriptor.close()
+            throw error
+        }
+    }
+
+    func close() {
+        try? descriptor.close()
+    }
+
+    /// Whether no client has the host's end open. Also true for a moment after a client has connected.
+    var isHungUp: Bool {
+        pollOne(descriptor, events: .readable, atMost: .zero).contains(.hangUp)
+    }
+
+    /// Reads what is there; empty for nothing.
+    ///
+    /// - Throws: `.deviceUnusable` when the port is unplugged.
+    func read() throws(ChannelError) -> [UInt8] {
+        do throws(Errno) {
+            return try readOnce(descriptor, atMost: 4096)
+        } catch .interrupted, .resourceTemporarilyUnavailable {
+            return []
+        } catch {
+            throw unusable("reading failed: \(error)", error)
+        }
+    }
+
+    // MARK: Output
+
+    var mayServe: Bool { output.count < Self.mostOutput }
+
+    mutating func add(_ bytes: [UInt8]) {
+        output += bytes
+    }
+
+    /// The client that they were for has gone.
+    mutating func dropOutput() {
+        output = []
+    }
+
+    /// Writes as much as there is room for.
+    ///
+    /// - Throws: `.deviceUnusable` when the port is unplugged.
+    mutating func writeOutput() throws(ChannelError) {
+        while !output.isEmpty {
+            // One write takes 32 KiB at most (fill_queue, port_fops_write).
+            let count = output.prefix(32_768).withUnsafeBytes {
+                Glibc.write(descriptor.rawValue, $0.baseAddress, $0.count)
+            }
+            if count > 0 {
+                output.removeFirst(count)
+                continue
+            }
+            let error = Errno(rawValue: errno)
+            if count == 0 || error == .resourceTemporarilyUnavailable { return }
+            if error != .interrupted { throw unusable("writing failed: \(error)", error) }
+        }
+    }
+
+    func unusable(_ problem: String, _ error: Errno? = nil) -> ChannelError {
+        ChannelError(.deviceUnusable, subject: path.string, problem: problem, underlyingError: error)
+    }
+}

@@ -1,0 +1,154 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Channels
+
+/// The guest agent channel, with one end of a pair of local sockets in place of the port. As with the port, reads without
+/// a client give nothing, and poll(2) tells POLLHUP.
+@Suite struct QEMUChannelTests {
+    /// A channel with an open port, and the client on the host.
+    private final class Scene {
+        let directory: TemporaryDirectory
+        let client: FileDescriptor
+        let coordinator: ScriptedCoordinator
+        let channel: QEMUChannel
+
+        init(
+            unanswered: String = "", adapt: (inout QEMUChannel.Setup) -> Void = { _ in },
+            answering script: @escaping @Sendable (ChannelEvent) -> OperationAnswer? = { _ in .success }
+        ) throws {
+            directory = try TemporaryDirectory()
+            var ends: [CInt] = [-1, -1]
+            try #require(socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &ends) == 0)
+            client = FileDescriptor(rawValue: ends[1])
+            let file = directory.path.appending("unanswered")
+            try replaceFile(file, by: Array(unanswered.utf8))
+            var setup = QEMUChannel.Setup(
+                device: directory.path.appending("port"), isRequired: false, unanswered: file,
+                stored: FileDescriptor(rawValue: ends[0]))
+            setup.relaySocket = directory.path.appending("relay")
+            adapt(&setup)
+            coordinator = ScriptedCoordinator(script)
+            channel = try coordinator.startChannel(setup)
+        }
+
+        func end() {
+            channel.stop()
+            _ = channel.waitUntilEnded(.now + patience)
+            try? client.close()
+        }
+
+        func send(_ text: String) throws { try client.writeAll(text.utf8) }
+
+        /// The next replies, one on each line.
+        func replies(_ count: Int) throws -> [String] {
+            var bytes: [UInt8] = []
+            while bytes.count(where: { $0 == UInt8(ascii: "\n") }) < count {
+                let events = pollOne(client, events: .readable, atMost: patience)
+                try #require(!events.isEmpty, "only \(String(decoding: bytes, as: UTF8.self)) came")
+                let more = try readOnce(client, atMost: 65_536)
+                try #require(!more.isEmpty, "the port was closed after \(String(decoding: bytes, as: UTF8.self))")
+                bytes += more
+            }
+            return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        }
+    }
+
+    @Test func `a backup in one write, as Proxmox VE sends it`() throws {
+        let scene = try Scene()
+        defer { scene.end() }
+        try scene.send(
+            "{\"execute\":\"guest-sync\",\"arguments\":{\"id\":5}}{\"arguments\":{},\"execute\":\"guest-fsfreeze-freeze\"}"
+        )
+        #expect(try scene.replies(2) == ["{\"return\": 5}", "{\"return\": 1}"])
+        try scene.send("{\"execute\":\"guest-fsfreeze-status\"}{\"execute\":\"guest-fsfreeze-thaw\"}")
+        #expect(try scene.replies(2) == ["{\"return\": \"frozen\"}", "{\"return\": 0}"])
+        #expect(scene.coordinator.events.compactMap(\.operation).count == 2)
+    }
+
+    @Test func `every request of the previous instance gets an error, so that libvirt does not wait for ever`()
+        throws
+    {
+        let scene = try Scene(unanswered: "{\"a\": 1}\n\n\"cut")
+        defer { scene.end() }
+        let error = "\"error\": {\"class\": \"GenericError\", \"desc\": \"quiesced ended before it had a reply\"}}"
+        #expect(try scene.replies(2) == ["{\"id\": {\"a\": 1}, \(error)", "{\(error)"])
+    }
+
+    @Test func `a request that waits is on file until it has a reply`() throws {
+        let scene = try Scene(answering: { if case .thaw = $0 { .success } else { nil } })
+        defer { scene.end() }
+        let file = scene.directory.path.appending("unanswered")
+        try scene.send(
+            "{\"execute\":\"guest-sync\",\"arguments\":{\"id\":5}}{\"execute\":\"guest-fsfreeze-freeze\",\"id\":7}{\"execute\":\"guest-ping\"}"
+        )
+        let freeze = try scene.coordinator.wait {
+            if case .freeze(let operation, _) = $0 { operation } else { nil }
+        }
+        #expect(try scene.replies(1) == ["{\"return\": 5}"])
+        #expect(try String(decoding: readWholeFile(file), as: UTF8.self) == "7\n\n")
+        scene.channel.answer(freeze, .failure, AnswerDetail(reason: "no"), before: nil)
+        #expect(try scene.replies(2).last == "{\"return\": {}}")
+        #expect(try readWholeFile(file).isEmpty)
+    }
+
+    @Test func `a port whose client stays away wakes nobody, and a stop ends the thread`() throws {
+        let scene = try Scene()
+        try scene.client.close()
+        scene.channel.stop()
+        #expect(scene.channel.waitUntilEnded(.now + patience))
+    }
+
+    @Test func `without a port the channel waits, and says so once`() throws {
+        let directory = try TemporaryDirectory()
+        let coordinator = ScriptedCoordinator()
+        var setup = QEMUChannel.Setup(
+            device: directory.path.appending("port"), isRequired: true,
+            unanswered: directory.path.appending("unanswered"))
+        setup.limits = QEMUChannelLimits(closed: .milliseconds(1), longestRetry: .milliseconds(5))
+        let channel = try coordinator.startChannel(setup)
+        let note = try coordinator.wait { $0.note }
+        #expect(note.level == .warning && note.message.contains("there is no such port. Add a channel"))
+        let (host, terminal) = try RawTerminal.makePair()
+        #expect(symlink(terminal.string, setup.device.string) == 0)
+        #expect(try coordinator.wait { $0.isRegistration ? $0 : nil } == .registered(isStandIn: true))
+        try host.close()
+        #expect(try coordinator.wait { $0.lossReason }.contains("hung up") == true)
+        channel.stop()
+        #expect(channel.waitUntilEnded(.now + patience))
+        #expect(coordinator.notes.count { $0.message.contains("there is no such port") } == 1)
+    }
+
+    @Test(.needsQemuAgent(toTest: "the relay to qemu-ga"))
+    func `other commands are relayed to qemu-ga, also after it was restarted`() throws {
+        var agent = try QemuAgent()
+        let scene = try Scene(adapt: { setup in
+            setup.relaySocket = agent.socket
+            setup.relayProgram = QemuAgent.path
+        })
+        defer { scene.end() }
+        try scene.send("{\"execute\":\"guest-get-osinfo\",\"id\":\"a\"}")
+        let info = try scene.replies(1)[0]
+        #expect(info.hasPrefix("{\"return\": {") && info.hasSuffix(", \"id\": \"a\"}"))
+        try scene.send("{\"execute\":\"guest-info\"}")
+        let commands = try scene.replies(1)[0]
+        #expect(commands.contains("\"name\": \"guest-get-osinfo\"") && commands.contains("\"version\": \"7."))
+        try scene.send("{\"execute\":\"guest-file-close\",\"arguments\":{\"handle\":77}}")
+        #expect(try scene.replies(1)[0].contains("handle '77' has not been found"))
+        // A command that qemu-ga blocks, and one without a reply to success.
+        try scene.send("{\"execute\":\"guest-shutdown\"}{\"execute\":\"guest-ping\"}")
+        let replies = try scene.replies(2)
+        #expect(replies[0].contains("guest-shutdown has been disabled") && replies[1] == "{\"return\": {}}")
+        agent.end()
+        try scene.send("{\"execute\":\"guest-get-time\"}")
+        #expect(try scene.replies(1)[0].contains("\"error\""))
+        agent = try QemuAgent(in: agent.directory)
+        try scene.send("{\"execute\":\"guest-get-time\"}")
+        #expect(try scene.replies(1)[0].hasPrefix("{\"return\": "))
+        agent.end()
+    }
+}

@@ -1,0 +1,91 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+import Testing
+
+/// A running qemu-ga.
+final class QemuAgent {
+    private static let program = "/usr/sbin/qemu-ga"
+    static var isInstalled: Bool { access(program, X_OK) == 0 }
+
+    static let path = FilePath(program)
+    let directory: TemporaryDirectory
+    private let process: ChildProcess
+    let socket: FilePath
+
+    convenience init() throws {
+        try self.init(in: try TemporaryDirectory())
+    }
+
+    /// - Parameter directory: Of the socket.
+    init(in directory: TemporaryDirectory) throws {
+        self.directory = directory
+        chmod(directory.path.string, 0o777)
+        socket = directory.path.appending("agent")
+        unlink(socket.string)
+        let null = try FileDescriptor.open("/dev/null", .readWrite)
+        defer { try? null.close() }
+        let freezing = ["status", "freeze", "freeze-list", "thaw"].map { "guest-fsfreeze-\($0)" }
+        let user = geteuid() == 0 ? ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"] : []
+        process = try ChildProcess.start(
+            ChildProcess.Program(
+                "/usr/bin/setpriv",
+                arguments: ["setpriv"] + user + [
+                    "--inh-caps=-all", "--bounding-set=-all", Self.program, "--method", "unix-listen", "--path",
+                    socket.string,
+                    "--statedir", directory.path.string, "--pidfile", directory.path.appending("pid").string,
+                    "--block-rpcs", (freezing + ["guest-shutdown"]).joined(separator: ","),
+                ], environment: []),
+            descriptors: [null, null, null])
+        let deadline = Moment.now + .seconds(10)
+        // qemu-ga serves one client at a time.
+        while (try connect()?.close()) == nil {
+            try #require(Moment.now < deadline, "qemu-ga does not listen")
+            _ = pollDescriptors([(process.descriptor, .readable)], until: .now + .milliseconds(20))
+        }
+    }
+
+    func end() {
+        process.send(signal: SIGKILL)
+        _ = process.waitForEnd()
+    }
+
+    private func connect() -> FileDescriptor? {
+        guard let socket = try? FileDescriptor.localSocket(SOCK_STREAM, isBlocking: true) else { return nil }
+        guard let address = try? LocalSocketAddress(path: self.socket), address.connect(socket) == nil else {
+            try? socket.close()
+            return nil
+        }
+        return socket
+    }
+
+    /// The replies up to that of the `guest-sync-delimited` with the marker.
+    func replies(to bytes: [UInt8], upTo marker: Int) throws -> [UInt8] {
+        let connection = try #require(connect())
+        defer { try? connection.close() }
+        try connection.writeAll(bytes)
+        let end = [0xFF] + Array("{\"return\": \(marker)}\n".utf8)
+        var replies: [UInt8] = []
+        while !replies.ends(with: end) {
+            try #require(
+                !pollOne(connection, events: .readable, atMost: .seconds(10)).isEmpty,
+                "no reply to \(bytes), but \(String(decoding: replies, as: UTF8.self))")
+            let more = try readOnce(connection, atMost: 65_536)
+            try #require(!more.isEmpty, "qemu-ga ended the connection")
+            replies += more
+        }
+        return replies
+    }
+}
+
+extension [UInt8] {
+    fileprivate func ends(with other: [UInt8]) -> Bool { suffix(other.count).elementsEqual(other) }
+}
+
+extension Trait where Self == ConditionTrait {
+    /// - Parameter subject: What is not tested without qemu-ga.
+    static func needsQemuAgent(toTest subject: String) -> Self {
+        .needs("qemu-ga (the package qemu-guest-agent)", toTest: subject) { QemuAgent.isInstalled }
+    }
+}
