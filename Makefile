@@ -88,6 +88,8 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's#/usr/\(s\?bin\|share\)/#$(PREFIX)/\1/#' packaging/quiesced.service \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/quiesced.service
+	install -m 644 packaging/quiesce-qemu-ga.socket packaging/quiesce-qemu-ga.service \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -d -m 755 $(DESTDIR)/etc/quiesced/hooks.d
 	# The admin's configuration is never overwritten.
 	if [ -e packaging/quiesced.toml ] && [ ! -e $(DESTDIR)/etc/quiesced/quiesced.toml ]; then \

@@ -111,7 +111,9 @@ import Testing
         Bad(text: "[wombat]", place: ":1:1: wombat", words: ["no such section", "freeze, hooks"]),
         Bad(text: "[hooks]\nmax_window = \"1m\"", place: ":2:1: hooks.max_window", words: ["freeze.max_window?"]),
         Bad(text: "[paths]\nwombat = 1", place: ":2:1: paths.wombat", words: ["paths.run, paths.state"]),
-        Bad(text: "flush_timeout = \"1m\"", place: ":1:1: flush_timeout", words: ["freeze.flush_timeout?", "[section]"]),
+        Bad(
+            text: "flush_timeout = \"1m\"", place: ":1:1: flush_timeout",
+            words: ["freeze.flush_timeout?", "[section]"]),
         Bad(text: "freeze = 1", place: ":1:1: freeze", words: ["is a section", "[freeze]"]),
         Bad(text: "freeze.timeout = 10", place: ":1:1: freeze.timeout", words: ["10 is a number"]),
         // Types.

@@ -23,6 +23,7 @@ class Group:
     # Whether the machine's disk already has the package on it.
     is_installed: ClassVar[bool] = True
     kernel_arguments: ClassVar[str] = ""
+    has_agent_port: ClassVar[bool] = False
 
     def __init__(self, machine: Machine, package: Path) -> None:
         self.machine = machine

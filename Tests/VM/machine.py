@@ -73,6 +73,8 @@ class Machine:
     extra_disks: dict[str, int] = field(default_factory=dict)
     # In addition to the arguments of every machine.
     kernel_arguments: str = ""
+    # Whether the machine has the port of QEMU's guest agent. The host's end is the socket `agent_port`.
+    has_agent_port: bool = False
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -110,7 +112,7 @@ class Machine:
         path.unlink(missing_ok=True)
         # A path of its own length may be too long for the kernel: by the directory's descriptor it never is.
         descriptor = os.open(self.directory, os.O_DIRECTORY)
-        short = f"/proc/{os.getpid()}/fd/{descriptor}/agent.sock"
+        short = self.short_path(descriptor, "agent.sock")
         listener.bind(short)
         listener.listen()
         arguments = [
@@ -126,6 +128,10 @@ class Machine:
             "-device", "virtio-rng-pci", "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=agent,path={short}", "-device", "virtserialport,chardev=agent,name=quiesce.test",
         ]
+        if self.has_agent_port:
+            arguments += [
+                "-chardev", f"socket,id=port,path={self.short_path(descriptor, 'port.sock')},server=on,wait=off",
+                "-device", "virtserialport,chardev=port,name=org.qemu.guest_agent.0"]
         for name in ["system", *self.extra_disks]:
             arguments += [
                 "-drive", f"file={self.disk(name)},format=raw,if=none,id={name},cache=unsafe",
@@ -147,6 +153,14 @@ class Machine:
             self._hello.get(timeout=180)
         except queue.Empty:
             raise Failure(f"the machine did not come up: see {self.console}") from None
+
+    @staticmethod
+    def short_path(descriptor: int, name: str) -> str:
+        return f"/proc/{os.getpid()}/fd/{descriptor}/{name}"
+
+    @property
+    def agent_port(self) -> Path:
+        return self.directory / "port.sock"
 
     def kill(self) -> None:
         if self.process:

@@ -106,11 +106,12 @@ struct QEMUChannelLoop {
     private mutating func note(_ error: Errno) {
         guard saidFailure != error else { return }
         saidFailure = error
-        let isMissing = error == .noSuchFileOrDirectory
-        if isMissing, !setup.isRequired {
-            return deliver(.note(LogNote(.info, "\(setup.device): there is no guest agent port")))
-        }
-        deliver(.note(LogNote(.warning, Self.explain(error, setup.device).description)))
+        // On most machines there is no port, or qemu-ga serves the port.
+        let isExpected = [.noSuchFileOrDirectory, .resourceBusy].contains(error) && !setup.isRequired
+        let text =
+            isExpected && error == .noSuchFileOrDirectory
+            ? "\(setup.device): there is no guest agent port" : Self.explain(error, setup.device).description
+        deliver(.note(LogNote(isExpected ? .info : .warning, text)))
     }
 
     private static func explain(_ error: Errno, _ device: FilePath) -> ChannelError {

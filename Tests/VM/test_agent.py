@@ -1,0 +1,223 @@
+"""The port of QEMU's guest agent, as the kernel and QEMU have it."""
+from __future__ import annotations
+
+import time
+
+from agent_client import AgentClient
+from case import Group, expect, expect_equal
+
+FILESYSTEMS = ["/", "/srv/xfs"]
+SLOW_HOOK = "#!/bin/sh\n[ $1 = thaw ] || sleep 20\n"
+
+
+class Agent(Group):
+    """quiesced answers at the port."""
+
+    disks = {"xfs": 400}
+    has_agent_port = True
+
+    def set_up(self) -> None:
+        # As docs/kvm.md says.
+        self.machine.run(
+            "systemctl mask --now qemu-guest-agent.service && systemctl enable --now quiesce-qemu-ga.socket")
+        self.machine.run(
+            "mkfs.xfs -q /dev/disk/by-id/virtio-xfs && mkdir -p /srv/xfs && mount /dev/disk/by-id/virtio-xfs /srv/xfs")
+        self.wait_for_registration()
+
+    def wait_for_registration(self) -> None:
+        self.machine.wait_until(
+            "quiescectl status --json | tr -d ' \\n' | grep -E '\"name\":\"qemu\",\"registered\":true'")
+
+    def client(self) -> AgentClient:
+        client = AgentClient(self.machine.agent_port)
+        client.synchronize()
+        return client
+
+    def freeze(self, success: bool = True) -> None:
+        with self.client() as client:
+            expect_equal(client.ask("guest-fsfreeze-freeze"), len(FILESYSTEMS), "the number of frozen filesystems")
+
+    def backup(self) -> None:
+        with self.client() as client:
+            expect_equal(client.ask("guest-fsfreeze-freeze"), len(FILESYSTEMS), "the number of frozen filesystems")
+            self.expect_frozen(FILESYSTEMS)
+            expect_equal(client.ask("guest-fsfreeze-status"), "frozen", "the status")
+            expect_equal(client.ask("guest-fsfreeze-thaw"), len(FILESYSTEMS), "the number of thawed filesystems")
+            expect_equal(client.ask("guest-fsfreeze-status"), "thawed", "the status")
+        self.expect_thawed(FILESYSTEMS)
+        self.wait_until_idle()
+
+    def expect_lost(self) -> None:
+        """The next thaw is an error, once."""
+        with self.client() as client:
+            expect_equal(client.ask("guest-fsfreeze-status"), "thawed", "the status")
+            expect_equal(client.error("guest-fsfreeze-thaw")["class"], "GenericError", "the thaw of a lost window")
+            expect_equal(client.ask("guest-fsfreeze-thaw"), 0, "the thaw after that")
+
+    # --- Clients ---
+
+    def case_backup(self) -> None:
+        """A backup, as libvirt asks for it: freeze, status, thaw."""
+        self.backup()
+        record = self.last_record()
+        expect_equal((record["channel"], record["result"]), ("qemu", "succeeded"), "the record")
+
+    def case_refusals(self) -> None:
+        """A second freeze and commands of qemu-ga are refused while frozen, as qemu-ga refuses them."""
+        with self.client() as client:
+            expect_equal(client.ask("guest-fsfreeze-thaw"), 0, "a thaw of nothing")
+            error = client.error("guest-fsfreeze-freeze-list", mountpoints=["/srv/none"])
+            expect("/srv/none" in error["desc"], f"the error is {error}")
+            expect_equal(client.ask("guest-fsfreeze-freeze-list", mountpoints=["/srv/xfs"]), 1, "one filesystem")
+            self.expect_frozen(["/srv/xfs"])
+            self.expect_thawed(["/"])
+            for command in ("guest-fsfreeze-freeze", "guest-exec", "guest-shutdown"):
+                expect_equal(client.error(command)["class"], "CommandNotFound", command)
+            names = {each["name"]: each["enabled"] for each in client.ask("guest-info")["supported_commands"]}
+            expect_equal(names["guest-fsfreeze-freeze"], False, "whether freeze is enabled while frozen")
+            expect_equal(client.ask("guest-fsfreeze-thaw"), 1, "the number of thawed filesystems")
+        self.wait_until_idle()
+
+    def case_connection_for_each_command(self) -> None:
+        """Proxmox VE: a connection for each command. The end of a connection thaws nothing."""
+        self.freeze()
+        self.expect_frozen(FILESYSTEMS)
+        with self.client() as client:
+            expect_equal(client.ask("guest-fsfreeze-status"), "frozen", "the status")
+        with self.client() as client:
+            expect_equal(client.ask("guest-fsfreeze-thaw"), len(FILESYSTEMS), "the number of thawed filesystems")
+        self.wait_until_idle()
+
+    def case_status_waits_for_freeze(self) -> None:
+        """A status of another connection is answered when the freeze is done; the first client has gone."""
+        self.machine.put("/etc/quiesced/hooks.d/10-slow", SLOW_HOOK.replace("20", "5"), "755")
+        with self.client() as client:
+            client.request("guest-fsfreeze-freeze")
+            self.machine.wait_until("quiescectl status --json | grep -q hook")
+        with AgentClient(self.machine.agent_port) as client:
+            client.send(b'\xff{"execute":"guest-sync-delimited","arguments":{"id":5}}{"execute":"guest-fsfreeze-status"}')
+            while client.line() != b'\xff{"return": 5}':
+                pass
+            expect_equal(client.reply(), {"return": "frozen"}, "the status")
+            expect_equal(client.ask("guest-fsfreeze-thaw"), len(FILESYSTEMS), "the number of thawed filesystems")
+        self.machine.run("rm /etc/quiesced/hooks.d/10-slow")
+        self.wait_until_idle()
+
+    def case_hasty_clients(self) -> None:
+        """A thousand connections with a request at once: none is lost."""
+        for number in range(1000):
+            with AgentClient(self.machine.agent_port) as client:
+                client.send(b'{"execute":"guest-sync","arguments":{"id":%d}}{"execute":"guest-ping"}' % number)
+                while client.reply(20) != {"return": number}:
+                    pass
+                expect_equal(client.reply(20), {"return": {}}, f"reply {number}")
+
+    # --- qemu-ga ---
+
+    def case_relay(self) -> None:
+        """Commands of qemu-ga are relayed; not while frozen; and not found without qemu-ga."""
+        with self.client() as client:
+            expect_equal(client.ask("guest-get-osinfo")["id"], "debian", "the system")
+            names = [each["name"] for each in client.ask("guest-info")["supported_commands"]]
+            expect("guest-get-fsinfo" in names and names.count("guest-fsfreeze-freeze") == 1, f"the commands: {names}")
+            expect("/srv/xfs" in str(client.ask("guest-get-fsinfo", timeout=20)), "the filesystems")
+            process = client.ask("guest-exec", path="/bin/echo", arg=["hello"], **{"capture-output": True})["pid"]
+            while not (status := client.ask("guest-exec-status", pid=process))["exited"]:
+                pass
+            expect_equal(status["out-data"], "aGVsbG8K", "the output of echo")
+            client.ask("guest-fsfreeze-freeze")
+            expect_equal(client.error("guest-get-osinfo")["class"], "CommandNotFound", "while frozen")
+            client.ask("guest-fsfreeze-thaw")
+            self.wait_until_idle()
+            self.machine.run("systemctl stop quiesce-qemu-ga.socket quiesce-qemu-ga.service")
+            expect_equal(client.error("guest-get-osinfo")["class"], "CommandNotFound", "without qemu-ga")
+            self.machine.run("systemctl start quiesce-qemu-ga.socket")
+            expect_equal(client.ask("guest-get-osinfo")["id"], "debian", "the system")
+
+    def case_kill_relayed(self) -> None:
+        """Five SIGKILLs of qemu-ga: a command that waits fails, the next ones work, and freezing is not touched."""
+        with self.client() as client:
+            for _ in range(5):
+                client.ask("guest-get-osinfo", timeout=20)
+                self.machine.run("kill -KILL $(pidof qemu-ga)")
+                expect_equal(client.ask("guest-ping"), {}, "a ping")
+                self.machine.wait_until("pidof qemu-ga || systemctl is-active quiesce-qemu-ga.socket")
+            self.machine.wait_until("pidof qemu-ga")
+        self.backup()
+
+    def case_hanging_command(self) -> None:
+        """A command that hangs delays a freeze by its deadline at most, and its late reply reaches nobody."""
+        with self.client() as client:
+            client.ask("guest-get-osinfo", timeout=20)
+            self.machine.run("kill -STOP $(pidof qemu-ga)")
+            began = time.monotonic()
+            client.request("guest-get-fsinfo")
+            client.request("guest-fsfreeze-freeze")
+            expect("did not finish" in client.reply()["error"]["desc"], "the hanging command")
+            expect_equal(client.reply(), {"return": len(FILESYSTEMS)}, "the freeze")
+            took = time.monotonic() - began
+            expect(8 <= took < 30, f"the freeze took {took:.1f} s")
+            self.say(f"a freeze behind a hanging command took {took:.1f} s")
+            client.ask("guest-fsfreeze-thaw")
+            self.wait_until_idle()
+            expect("has not finished" in client.error("guest-get-osinfo")["desc"], "while the command hangs")
+            self.machine.run("kill -CONT $(pidof qemu-ga)")
+            while "error" in (reply := self.ask(client, "guest-get-osinfo")):
+                expect("has not finished" in reply["error"]["desc"], f"the reply is {reply}")
+            expect_equal(reply["return"]["id"], "debian", "the system")
+
+    @staticmethod
+    def ask(client: AgentClient, command: str) -> dict:
+        client.request(command)
+        return client.reply()
+
+    # --- What becomes of a window ---
+
+    def case_window_ends_early(self) -> None:
+        """max_window: the next thaw is an error, also after a restart of the service."""
+        self.configure("[freeze]\nmax_window = \"11s\"\n")
+        for restarts in (False, True):
+            self.freeze()
+            self.expect_frozen(["/"])
+            self.expect_thawed(FILESYSTEMS, within=30)
+            self.wait_until_idle()
+            if restarts:
+                self.machine.run("systemctl restart quiesced")
+                self.wait_for_registration()
+            self.expect_lost()
+        self.configure_as_shipped()
+        self.backup()
+
+    def case_kill_daemon(self) -> None:
+        """SIGKILL of the daemon, and of daemon and freezer, in the window: thawed, and the next thaw is an error."""
+        for programs in ("quiesced", "quiesced quiesce-freezer"):
+            self.freeze()
+            self.expect_frozen(["/"])
+            self.machine.run(f"set -- $(pidof {programs}); kill -STOP $*; kill -KILL $*")
+            self.expect_thawed(FILESYSTEMS)
+            self.wait_for_registration()
+            self.expect_lost()
+            self.backup()
+
+    def case_kill_during_freeze(self) -> None:
+        """SIGKILL while a client waits for its freeze: the next instance replies with an error, on the same connection."""
+        self.machine.put("/etc/quiesced/hooks.d/10-slow", SLOW_HOOK, "755")
+        with self.client() as client:
+            client.request("guest-fsfreeze-freeze")
+            self.machine.wait_until("quiescectl status --json | grep -q hook")
+            self.machine.run("rm /etc/quiesced/hooks.d/10-slow; kill -KILL $(pidof quiesced)")
+            reply = client.reply()
+            expect("quiesced ended" in reply.get("error", {}).get("desc", ""), f"the reply is {reply}")
+            expect_equal(client.ask("guest-ping"), {}, "the next command of the same client")
+        self.wait_for_registration()
+        self.wait_until_idle()
+        self.backup()
+
+    def case_restart(self) -> None:
+        """A restart between backups: the client stays connected, and loses nothing."""
+        with self.client() as client:
+            self.machine.run("systemctl restart quiesced")
+            expect_equal(client.ask("guest-ping"), {}, "a ping after the restart")
+            self.machine.run("systemctl stop quiesced && sleep 1.2 && systemctl start quiesced")
+        self.wait_for_registration()
+        self.backup()
