@@ -112,6 +112,14 @@ class Agent(Group):
                     pass
                 expect_equal(client.reply(20), {"return": {}}, f"reply {number}")
 
+    def case_many_backups(self) -> None:
+        """A hundred backups, one after the other: no request and no reply is lost."""
+        for _ in range(100):
+            with self.client() as client:
+                for command in ("guest-ping", "guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw"):
+                    client.ask(command, timeout=20)
+        self.wait_until_idle()
+
     # --- qemu-ga ---
 
     def case_relay(self) -> None:

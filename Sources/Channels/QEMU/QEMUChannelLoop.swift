@@ -242,8 +242,9 @@ extension QEMUChannelLoop {
     }
 
     private mutating func lookForClient(_ port: inout QEMUPort) throws(ChannelError) {
-        let now = Moment.now
-        guard port.isHungUp else {
+        let (now, state) = (Moment.now, port.state)
+        if state.contains(.readable) { mayHaveInput = true }
+        guard state.contains(.hangUp) else {
             guard hungUpSince != nil else { return }
             (hungUpSince, isClientGone) = (nil, false)
             return perform(session.clientIsThere(at: now), &port)

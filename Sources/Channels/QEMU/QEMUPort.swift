@@ -51,9 +51,12 @@ struct QEMUPort {
         try? descriptor.close()
     }
 
-    /// Whether no client has the host's end open. Also true for a moment after a client has connected.
-    var isHungUp: Bool {
-        pollOne(descriptor, events: .readable, atMost: .zero).contains(.hangUp)
+    /// The present state: `.hangUp` without a client on the host, and for a moment after a client has connected.
+    ///
+    /// Read after `.readable`: poll(2) takes the buffer from the queue (port_has_data), and then the interrupt of that
+    /// buffer wakes no waiter (vring_interrupt).
+    var state: PollEvents {
+        pollOne(descriptor, events: .readable, atMost: .zero)
     }
 
     /// Reads what is there; empty for nothing.
