@@ -1,4 +1,5 @@
 import FreezeCore
+import Glibc
 import LinuxCalls
 import Synchronization
 import SystemPackage
@@ -28,7 +29,7 @@ final class ChannelMailbox: Sendable {
     /// Readable when there is something new.
     let wakeUp: WakeUp
     /// Readable for good once the thread has ended.
-    let ended: WakeUp
+    private let ended: WakeUp
     private let state = Mutex(State())
 
     init() throws(Errno) {
@@ -61,4 +62,27 @@ final class ChannelMailbox: Sendable {
     }
 
     var mayOpen: Bool { state.withLock(\.mayOpen) }
+
+    // MARK: The thread
+
+    /// Starts the thread of the channel. The main thread handles all signals. The priority is raised: the thread sleeps
+    /// until the host sends something, and then all writers wait.
+    ///
+    /// - Throws: EAGAIN when there are no more threads.
+    func startThread(_ name: String, _ run: @escaping @Sendable () -> Void) throws(Errno) {
+        let ended = ended
+        try OperatingSystemThread.start(name) {
+            var all = sigset_t()
+            sigfillset(&all)
+            pthread_sigmask(SIG_BLOCK, &all, nil)
+            ThreadPriority.set(ThreadPriority.raised)
+            run()
+            ended.signal()
+        }
+    }
+
+    /// Waits until the thread has ended; false if the moment came first.
+    func waitUntilEnded(_ deadline: Moment) -> Bool {
+        !pollDescriptors([(ended.descriptor, .readable)], until: deadline)[0].isEmpty
+    }
 }

@@ -9,7 +9,6 @@ final class QemuAgent {
     private static let program = "/usr/sbin/qemu-ga"
     static var isInstalled: Bool { access(program, X_OK) == 0 }
 
-    static let path = FilePath(program)
     let directory: TemporaryDirectory
     private let process: ChildProcess
     let socket: FilePath

@@ -62,19 +62,11 @@ public final class HyperVChannel: RequestChannel {
     /// - Throws: `.systemCall` when there are no more threads.
     public func start() throws(ChannelError) {
         do throws(Errno) {
-            try OperatingSystemThread.start("hyperv-channel") {
-                [device, isRequired, limits, opening, deliver, mailbox] in
-                // A signal is the main thread's business: here it would only interrupt a read.
-                var all = sigset_t()
-                sigfillset(&all)
-                pthread_sigmask(SIG_BLOCK, &all, nil)
-                // It sleeps until the host wants something, and then all that write wait for it.
-                ThreadPriority.set(ThreadPriority.raised)
+            try mailbox.startThread("hyperv-channel") { [device, isRequired, limits, opening, deliver, mailbox] in
                 var loop = HyperVChannelLoop(
                     path: device, isRequired: isRequired, limits: limits, opening: opening, deliver: deliver,
                     mailbox: mailbox)
                 loop.run()
-                mailbox.ended.signal()
             }
         } catch {
             throw .cannotStart("Hyper-V channel", error)
@@ -104,7 +96,5 @@ public final class HyperVChannel: RequestChannel {
     /// Waits until the thread has ended and the device is closed; false if the moment came first. Blocks: not for
     /// an event loop, nor for `deliver`.
     @discardableResult
-    func waitUntilEnded(_ deadline: Moment) -> Bool {
-        !pollDescriptors([(mailbox.ended.descriptor, .readable)], until: deadline)[0].isEmpty
-    }
+    func waitUntilEnded(_ deadline: Moment) -> Bool { mailbox.waitUntilEnded(deadline) }
 }

@@ -17,25 +17,23 @@ struct QEMUAgentRelay {
     private static let marker = 1_234_567_890
 
     let socket: FilePath
-    private let program: FilePath
     private(set) var connection: FileDescriptor?
     /// False until the connection has synchronized: an earlier client can have left half a request.
     private var isSynchronized = false
     private var input: [UInt8] = []
+    /// How much of the input was searched for the end of a line.
+    private var searchedCount = 0
     private var output: [UInt8] = []
     /// Tags of requests without a reply to success. A request that follows shows the success.
     private var silentTags: Set<String> = []
 
-    /// - Parameters:
-    ///   - socket: Of systemd's socket unit.
-    ///   - program: qemu-ga. Its socket can be there without it.
-    init(socket: FilePath = "/run/quiesce-qemu-ga.sock", program: FilePath = "/usr/sbin/qemu-ga") {
+    /// - Parameter socket: Of systemd's socket unit, on a tmpfs: the thread must not wait for a disk (P9).
+    init(socket: FilePath) {
         self.socket = socket
-        self.program = program
     }
 
-    /// Looks paths up: not while anything is frozen (P7).
-    var isInstalled: Bool { access(program.string, X_OK) == 0 && access(socket.string, F_OK) == 0 }
+    /// Whether systemd listens for qemu-ga. Looks a path up: not while anything is frozen (P7).
+    var isInstalled: Bool { access(socket.string, F_OK) == 0 }
 
     func close() {
         try? connection?.close()
@@ -68,7 +66,7 @@ struct QEMUAgentRelay {
             throw error
         }
         connection = descriptor
-        (isSynchronized, input, silentTags) = (false, [], [])
+        (isSynchronized, input, searchedCount, silentTags) = (false, [], 0, [])
         output =
             [0xFF]
             + Array("{\"execute\": \"guest-sync-delimited\", \"arguments\": {\"id\": \(Self.marker)}}\n".utf8)
@@ -112,14 +110,15 @@ struct QEMUAgentRelay {
     private mutating func drop() {
         close()
         connection = nil
-        (input, output, silentTags) = ([], [], [])
+        (input, searchedCount, output, silentTags) = ([], 0, [], [])
     }
 
     private mutating func takeReplies() -> [News] {
         var news: [News] = []
-        while let end = input.firstIndex(of: UInt8(ascii: "\n")) {
+        while let end = input[searchedCount...].firstIndex(of: UInt8(ascii: "\n")) {
             let line = Array(input[...end])
             input.removeSubrange(...end)
+            searchedCount = 0
             if !isSynchronized {
                 isSynchronized = line == [0xFF] + Array("{\"return\": \(Self.marker)}\n".utf8)
                 continue
@@ -134,6 +133,7 @@ struct QEMUAgentRelay {
                 news.append(.result(tag: id, .reply(line)))
             }
         }
+        searchedCount = input.count
         return news
     }
 }

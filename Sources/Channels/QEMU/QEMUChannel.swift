@@ -22,7 +22,6 @@ public final class QEMUChannel: RequestChannel, RequestObserver {
         /// Hands the open port to the service manager, so that a restart does not close it; nil takes it back.
         public var keep: @Sendable (FileDescriptor?) -> Void
         public var relaySocket: FilePath = "/run/quiesce-qemu-ga.sock"
-        public var relayProgram: FilePath = "/usr/sbin/qemu-ga"
         public var limits = QEMUChannelLimits()
 
         public init(
@@ -64,17 +63,8 @@ public final class QEMUChannel: RequestChannel, RequestObserver {
     public func start() throws(ChannelError) {
         do throws(Errno) {
             // The loop belongs to the thread.
-            let loop = try QEMUChannelLoop(setup, mailbox: mailbox, deliver: deliver)
-            nonisolated(unsafe) var thread = loop
-            try OperatingSystemThread.start("qemu-channel") { [mailbox] in
-                var all = sigset_t()
-                sigfillset(&all)
-                pthread_sigmask(SIG_BLOCK, &all, nil)
-                // Writers wait while this thread reads a thaw.
-                ThreadPriority.set(ThreadPriority.raised)
-                thread.run()
-                mailbox.ended.signal()
-            }
+            nonisolated(unsafe) var loop = try QEMUChannelLoop(setup, mailbox: mailbox, deliver: deliver)
+            try mailbox.startThread("qemu-channel") { loop.run() }
         } catch {
             throw .cannotStart("QEMU channel", error)
         }
@@ -106,7 +96,5 @@ public final class QEMUChannel: RequestChannel, RequestObserver {
 
     /// Waits until the thread has ended and the port is closed; false if the moment came first.
     @discardableResult
-    func waitUntilEnded(_ deadline: Moment) -> Bool {
-        !pollDescriptors([(mailbox.ended.descriptor, .readable)], until: deadline)[0].isEmpty
-    }
+    func waitUntilEnded(_ deadline: Moment) -> Bool { mailbox.waitUntilEnded(deadline) }
 }

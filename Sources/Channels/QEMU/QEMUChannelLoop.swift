@@ -21,7 +21,8 @@ struct QEMUChannelLoop {
     private var hungUpSince: Moment?
     private var isClientGone = false
     private var pauses: RetryPauses
-    private var nextAttempt: Moment
+    /// Nil to wait for the arrival of the port.
+    private var nextAttempt: Moment?
     private var saidFailure: Errno?
     /// Tells when the port comes, as long as there is none.
     private var arrival: PathArrival?
@@ -32,12 +33,13 @@ struct QEMUChannelLoop {
         self.setup = setup
         self.mailbox = mailbox
         self.deliver = deliver
-        relay = QEMUAgentRelay(socket: setup.relaySocket, program: setup.relayProgram)
+        relay = QEMUAgentRelay(socket: setup.relaySocket)
         poll = try EdgePoll()
         try poll.add(mailbox.wakeUp.descriptor)
         pauses = RetryPauses(first: setup.limits.closed, longest: setup.limits.longestRetry)
         // The previous instance may have closed the port just now.
-        nextAttempt = setup.stored == nil ? .now + setup.limits.closed : .now
+        let mayBeClosedJustNow = setup.stored == nil && access(setup.device.string, F_OK) == 0
+        nextAttempt = mayBeClosedJustNow ? .now + setup.limits.closed : .now
     }
 
     mutating func run() {
@@ -60,11 +62,20 @@ struct QEMUChannelLoop {
         while true {
             if mailbox.takeMessages().isStopping { return false }
             let mayOpen = mailbox.mayOpen
-            if mayOpen && .now >= nextAttempt { return true }
+            if mayOpen, let nextAttempt, .now >= nextAttempt { return true }
             let ready = pollDescriptors(
                 [(mailbox.wakeUp.descriptor, .readable), (mayOpen ? arrival?.descriptor : nil, .readable)],
                 until: mayOpen ? nextAttempt : nil)
-            if !ready[1].isEmpty, mailbox.mayOpen, (try? arrival?.hasComeNearer()) != false { nextAttempt = .now }
+            if !ready[1].isEmpty, mailbox.mayOpen { lookAtArrival() }
+        }
+    }
+
+    private mutating func lookAtArrival() {
+        do throws(Errno) {
+            if try arrival?.hasComeNearer() == true { nextAttempt = .now }
+        } catch {
+            // No more watches: the pauses remain.
+            (arrival, nextAttempt) = (nil, .now)
         }
     }
 
@@ -83,9 +94,10 @@ struct QEMUChannelLoop {
             return port
         } catch {
             note(error)
-            nextAttempt = .now + pauses.takeNext()
             let isMissing = error == .noSuchFileOrDirectory
             arrival = isMissing ? arrival ?? (try? PathArrival(at: setup.device)) : nil
+            nextAttempt = arrival == nil ? .now + pauses.takeNext() : nil
+            // The port may have come before the watch.
             if isMissing, access(setup.device.string, F_OK) == 0 { nextAttempt = .now }
             return nil
         }
@@ -93,7 +105,7 @@ struct QEMUChannelLoop {
 
     private mutating func begin(_ port: QEMUPort, isKept: Bool) {
         session = AgentSession(version: Version.current, isSynchronized: isKept)
-        relay = QEMUAgentRelay(socket: setup.relaySocket, program: setup.relayProgram)
+        relay = QEMUAgentRelay(socket: setup.relaySocket)
         unanswered = try? UnansweredRequests(setup.unanswered)
         (mayHaveInput, hungUpSince, isClientGone) = (true, nil, false)
         try? poll.add(port.descriptor)

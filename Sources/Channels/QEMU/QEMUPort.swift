@@ -16,6 +16,8 @@ struct QEMUPort {
     /// True for a terminal in place of the port.
     let isStandIn: Bool
     private var output: [UInt8] = []
+    /// How much of the output is written. A reply can have megabytes: removing each piece would move them all.
+    private var writtenCount = 0
 
     /// Takes the descriptor over.
     init(path: FilePath, owning descriptor: FileDescriptor) throws(Errno) {
@@ -74,7 +76,7 @@ struct QEMUPort {
 
     // MARK: Output
 
-    var mayServe: Bool { output.count < Self.mostOutput }
+    var mayServe: Bool { output.count - writtenCount < Self.mostOutput }
 
     mutating func add(_ bytes: [UInt8]) {
         output += bytes
@@ -82,26 +84,28 @@ struct QEMUPort {
 
     /// The client that they were for has gone.
     mutating func dropOutput() {
-        output = []
+        (output, writtenCount) = ([], 0)
     }
 
     /// Writes as much as there is room for.
     ///
     /// - Throws: `.deviceUnusable` when the port is unplugged.
     mutating func writeOutput() throws(ChannelError) {
-        while !output.isEmpty {
+        while writtenCount < output.count {
             // One write takes 32 KiB at most (fill_queue, port_fops_write).
-            let count = output.prefix(32_768).withUnsafeBytes {
+            let count = output[writtenCount...].prefix(32_768).withUnsafeBytes {
                 Glibc.write(descriptor.rawValue, $0.baseAddress, $0.count)
             }
-            if count > 0 {
-                output.removeFirst(count)
-                continue
-            }
             let error = Errno(rawValue: errno)
-            if count == 0 || error == .resourceTemporarilyUnavailable { return }
-            if error != .interrupted { throw unusable("writing failed: \(error)", error) }
+            if count > 0 {
+                writtenCount += count
+            } else if count == 0 || error == .resourceTemporarilyUnavailable {
+                return
+            } else if error != .interrupted {
+                throw unusable("writing failed: \(error)", error)
+            }
         }
+        dropOutput()
     }
 
     func unusable(_ problem: String, _ error: Errno? = nil) -> ChannelError {
