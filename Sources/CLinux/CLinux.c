@@ -347,6 +347,10 @@ int clinux_epoll_add(int epoll, int descriptor) {
     return negated(epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event));
 }
 
+int clinux_epoll_remove(int epoll, int descriptor) {
+    return negated(epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, NULL));
+}
+
 int clinux_epoll_wait(int epoll, int *ready, int capacity, int timeout) {
     struct epoll_event events[8];
     int count = epoll_wait(epoll, events, capacity < 8 ? capacity : 8, timeout);

@@ -17,11 +17,16 @@ public final class EdgePoll {
         try? descriptor.close()
     }
 
-    /// Adds a descriptor. The first event is the present state. Closing the descriptor removes it.
+    /// Adds a descriptor. The first event is the present state.
     ///
     /// - Throws: EPERM for a regular file, ENOMEM, ENOSPC (fs.epoll.max_user_watches).
     public func add(_ other: FileDescriptor) throws(Errno) {
         try Errno.check(clinux_epoll_add(descriptor.rawValue, other.rawValue))
+    }
+
+    /// Removes a descriptor. Call before close(2): an open copy in another process would keep the descriptor in the set.
+    public func remove(_ other: FileDescriptor) {
+        _ = clinux_epoll_remove(descriptor.rawValue, other.rawValue)
     }
 
     /// Waits for an event.

@@ -153,6 +153,7 @@ struct QuiesceDaemon: ParsableCommand {
             coordinator.add(observer: channel)
         } else {
             serviceManager?.store(nil)
+            try? stored?.close()
         }
         let control = ControlChannel(
             socket: configuration.control.socket,

@@ -76,6 +76,9 @@ import Testing
         #expect(read(deep + "]]]{}\n{}") == ["JSON nesting depth limit exceeded", "{}"])
         let long = "\"" + String(repeating: "x", count: AgentRequestReader.longestValue)
         #expect(read(long + "x\"{}\n{}") == ["JSON token size limit exceeded", "{}"])
+        // Also if the last byte is a bracket.
+        let full = "[\"" + String(repeating: "x", count: AgentRequestReader.longestValue - 4) + "\","
+        #expect(read(full + "{},[1]{}\n{}") == ["JSON token size limit exceeded", "{}"])
         let many = "[" + String(repeating: "1,", count: AgentRequestReader.mostTokens / 2)
         #expect(read(many + "1]\n{}") == ["JSON token count limit exceeded", "{}"])
     }

@@ -73,10 +73,46 @@ import Testing
     @Test func `every request of the previous instance gets an error, so that libvirt does not wait for ever`()
         throws
     {
-        let scene = try Scene(unanswered: "{\"a\": 1}\n\n\"cut")
+        let scene = try Scene(unanswered: "\n{\"a\": 1}\n\n\"cut")
         defer { scene.end() }
         let error = "\"error\": {\"class\": \"GenericError\", \"desc\": \"quiesced ended before it had a reply\"}}"
         #expect(try scene.replies(2) == ["{\"id\": {\"a\": 1}, \(error)", "{\(error)"])
+    }
+
+    @Test func `a port with half a reply of the previous instance is closed, so that libvirt notices`() throws {
+        let scene = try Scene(unanswered: "cut\n7\n")
+        defer { scene.end() }
+        #expect(!pollOne(scene.client, events: .readable, atMost: patience).isEmpty)
+        #expect(try readOnce(scene.client, atMost: 100).isEmpty)
+    }
+
+    @Test func `errors for the previous instance are sent once`() throws {
+        let scene = try Scene(unanswered: "\n7\n")
+        defer { scene.end() }
+        try scene.send("{\"execute\":\"guest-ping\"}")
+        #expect(try scene.replies(2).last == "{\"return\": {}}")
+        let file = scene.directory.path.appending("unanswered")
+        #expect(try String(decoding: readWholeFile(file), as: UTF8.self) == "\n")
+    }
+
+    @Test func `auto leaves the port to a stock agent that is not behind quiesced`() throws {
+        let directory = try TemporaryDirectory()
+        let coordinator = ScriptedCoordinator()
+        let (host, terminal) = try RawTerminal.makePair()
+        defer { try? host.close() }
+        var setup = QEMUChannel.Setup(
+            device: directory.path.appending("port"), isRequired: false,
+            unanswered: directory.path.appending("unanswered"))
+        #expect(symlink(terminal.string, setup.device.string) == 0)
+        setup.limits = QEMUChannelLimits(closed: .milliseconds(1), longestRetry: .milliseconds(5))
+        setup.qemuAgent = "/bin/true"
+        setup.relaySocket = directory.path.appending("relay")
+        let channel = try coordinator.startChannel(setup)
+        #expect(try coordinator.wait { $0.note }.message.contains("left to qemu-ga"))
+        try replaceFile(setup.relaySocket, by: [])
+        _ = try coordinator.wait { $0.isRegistration ? $0 : nil }
+        channel.stop()
+        #expect(channel.waitUntilEnded(.now + patience))
     }
 
     @Test func `a request that waits is on file until it has a reply`() throws {
@@ -90,10 +126,10 @@ import Testing
             if case .freeze(let operation, _) = $0 { operation } else { nil }
         }
         #expect(try scene.replies(1) == ["{\"return\": 5}"])
-        #expect(try String(decoding: readWholeFile(file), as: UTF8.self) == "7\n\n")
+        #expect(try String(decoding: readWholeFile(file), as: UTF8.self) == "\n7\n\n")
         scene.channel.answer(freeze, .failure, AnswerDetail(reason: "no"), before: nil)
         #expect(try scene.replies(2).last == "{\"return\": {}}")
-        #expect(try readWholeFile(file).isEmpty)
+        #expect(try String(decoding: readWholeFile(file), as: UTF8.self) == "\n")
     }
 
     @Test func `a port whose client stays away wakes nobody, and a stop ends the thread`() throws {

@@ -57,10 +57,13 @@ class Group:
 
     def configure(self, text: str) -> None:
         """Gives quiesced a configuration of its own, and has it start again with that."""
+        self.put_configuration(text)
+        self.restart()
+
+    def put_configuration(self, text: str) -> None:
         if self.machine.start("[ -e /run/quiesced.toml.shipped ]").done().status:
             self.machine.run("cp --archive /etc/quiesced/quiesced.toml /run/quiesced.toml.shipped")
         self.machine.put("/etc/quiesced/quiesced.toml", text)
-        self.restart()
 
     def configure_as_shipped(self) -> None:
         self.machine.run("cp --archive /run/quiesced.toml.shipped /etc/quiesced/quiesced.toml")

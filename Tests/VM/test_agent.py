@@ -17,11 +17,16 @@ class Agent(Group):
     has_agent_port = True
 
     def set_up(self) -> None:
-        # As docs/kvm.md says.
-        self.machine.run(
-            "systemctl mask --now qemu-guest-agent.service && systemctl enable --now quiesce-qemu-ga.socket")
         self.machine.run(
             "mkfs.xfs -q /dev/disk/by-id/virtio-xfs && mkdir -p /srv/xfs && mount /dev/disk/by-id/virtio-xfs /srv/xfs")
+        # The stock agent is installed: it has the port at first.
+        self.machine.wait_until("systemctl is-active qemu-guest-agent.service")
+        self.switch()
+
+    def switch(self) -> None:
+        """As docs/kvm.md says."""
+        self.machine.run(
+            "systemctl mask --now qemu-guest-agent.service && systemctl enable --now quiesce-qemu-ga.socket")
         self.wait_for_registration()
 
     def wait_for_registration(self) -> None:
@@ -228,4 +233,23 @@ class Agent(Group):
             expect_equal(client.ask("guest-ping"), {}, "a ping after the restart")
             self.machine.run("systemctl stop quiesced && sleep 1.2 && systemctl start quiesced")
         self.wait_for_registration()
+        self.backup()
+
+    # --- Which agent has the port ---
+
+    def case_back_and_forth(self) -> None:
+        """The way back to the stock agent, as docs/kvm.md says, and a stock agent that is stopped for a moment."""
+        self.put_configuration("[qemu]\nenabled = false\n")
+        self.machine.run("systemctl restart quiesced")
+        self.machine.run("systemctl disable --now quiesce-qemu-ga.socket quiesce-qemu-ga.service")
+        self.machine.run("systemctl unmask qemu-guest-agent.service && systemctl start qemu-guest-agent.service")
+        with self.client() as client:
+            expect_equal(client.ask("guest-get-osinfo")["id"], "debian", "the system, by the stock agent")
+            names = [each["name"] for each in client.ask("guest-info")["supported_commands"]]
+            expect_equal(names.count("guest-fsfreeze-freeze"), 1, "the stock agent's commands")
+        # Now as shipped, with `auto`: the stock agent keeps the port.
+        self.machine.run("cp --archive /run/quiesced.toml.shipped /etc/quiesced/quiesced.toml")
+        self.machine.run("systemctl stop qemu-guest-agent && systemctl restart quiesced && sleep 3")
+        self.machine.run("systemctl start qemu-guest-agent && sleep 1 && systemctl is-active qemu-guest-agent")
+        self.switch()
         self.backup()

@@ -125,6 +125,7 @@ const char *clinux_error_name(int error);  // "EBUSY"; NULL for a number without
 // Waking up.
 int clinux_epoll(void);
 int clinux_epoll_add(int epoll, int descriptor);  // EPOLLIN, EPOLLOUT, EPOLLET
+int clinux_epoll_remove(int epoll, int descriptor);
 // The descriptors with events; 8 at most. Milliseconds, -1 for no limit. As epoll_wait(2): -1 and errno for an error.
 int clinux_epoll_wait(int epoll, int *ready, int capacity, int timeout);
 int clinux_eventfd(void);

@@ -114,6 +114,7 @@ struct AgentRequestReader {
         tokenStart = value.text.count
         if let kind = Self.structural(byte) {
             add(byte, &results)
+            if state == .discarding { return }
             return end(kind, &results)
         }
         switch byte {

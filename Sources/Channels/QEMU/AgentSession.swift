@@ -25,6 +25,7 @@ struct AgentSession {
     }
 
     private struct Waiting {
+        let number: UInt64
         let request: AgentRequest
         let id: AgentValue?
         let received: Moment
@@ -70,6 +71,9 @@ struct AgentSession {
     private var isSynchronized: Bool
     private var otherAgent = OtherAgent()
     private var tags: UInt64 = 0
+    private var numbers: UInt64 = 0
+    /// The failure of a thaw whose reply did not reach a client: the answer to the next thaw (P3).
+    private var undelivered: (error: AgentError, isSent: Bool)?
     /// The command whose reply was given up: the other agent serves one command at a time.
     private var givenUp: (tag: String, command: String)?
 
@@ -108,8 +112,14 @@ struct AgentSession {
                 return .request(waiting)
             }
             session.serving?.waiting.isReplyWanted = false
+            session.undelivered?.isSent = false
             session.isClientInDoubt = false
         }
+    }
+
+    /// Every reply is written.
+    mutating func repliesAreWritten() {
+        if undelivered?.isSent == true { undelivered = nil }
     }
 
     mutating func answered(
@@ -129,7 +139,9 @@ struct AgentSession {
             session.givenUp = nil
             switch session.serving?.kind {
             case .relayed(let tag, _), .info(let tag, _):
-                session.relayed(tag, .failed(AgentError(.generic, "qemu-ga ended before it replied")))
+                let name = session.serving?.waiting.request.name ?? ""
+                let error = AgentError(.generic, "qemu-ga ended before it replied")
+                session.relayed(tag, session.otherAgent.repliesToSuccess(name) ? .failed(error) : .noReply)
             default: break
             }
         }
@@ -162,12 +174,16 @@ struct AgentSession {
     /// Whether more requests are wanted.
     var mayRead: Bool { queue.count < 32 }
 
-    /// The ids of the requests that were read and not replied to, in order.
-    var unanswered: [AgentValue?] {
-        var ids: [AgentValue?] = []
-        if let serving, serving.waiting.isReplyWanted { ids.append(serving.waiting.id) }
-        for case .request(let waiting) in queue where waiting.isReplyWanted { ids.append(waiting.id) }
-        return ids
+    /// The requests without a reply, in order.
+    var unanswered: [UnansweredRequests.Request] {
+        var requests: [UnansweredRequests.Request] = []
+        func add(_ waiting: Waiting) {
+            guard waiting.isReplyWanted else { return }
+            requests.append(UnansweredRequests.Request(number: waiting.number, id: waiting.id))
+        }
+        if let serving { add(serving.waiting) }
+        for case .request(let waiting) in queue { add(waiting) }
+        return requests
     }
 
     private mutating func handle(at now: Moment, _ event: (inout AgentSession) -> Void) -> [Effect] {
@@ -186,7 +202,8 @@ struct AgentSession {
         case .success(let value):
             let id = AgentRequest.id(of: value)
             do throws(AgentError) {
-                let waiting = Waiting(request: try AgentRequest(value), id: id, received: now)
+                numbers += 1
+                let waiting = Waiting(number: numbers, request: try AgentRequest(value), id: id, received: now)
                 if waiting.request.isSync { dropForgottenRequests() }
                 queue.append(.request(waiting))
             } catch {
@@ -250,6 +267,7 @@ struct AgentSession {
             try freeze(waiting, FreezeOptions(mountPoints: try paths?.map(Self.mountPoint)))
         case .thaw:
             try request.expectArguments([])
+            if let undelivered { return finishThaw(waiting, undelivered.error) }
             let operation = OperationID.next()
             serving = Serving(kind: .thaw(operation), waiting: waiting)
             effects.append(.thaw(operation))
@@ -307,14 +325,20 @@ struct AgentSession {
         if let limit, now >= limit {
             return finish(serving, .failure(AgentError(.generic, "the window ended before FREEZE was answered")))
         }
-        frozenRequest = detail.request
+        (frozenRequest, undelivered) = (detail.request, nil)
         // libvirt sends no thaw after 0.
         finish(serving, .success("\(max(1, (detail.filesystems ?? 0) + (detail.flushed ?? 0)))"))
     }
 
     private mutating func finishThaw(_ serving: Serving, _ answer: OperationAnswer, _ detail: AnswerDetail) {
         frozenRequest = nil
-        finish(serving, answer == .success ? .success("\(detail.filesystems ?? 0)") : .failure(.refused(detail)))
+        guard answer == .failure else { return finish(serving, .success("\(detail.filesystems ?? 0)")) }
+        finishThaw(serving.waiting, .refused(detail))
+    }
+
+    private mutating func finishThaw(_ waiting: Waiting, _ error: AgentError) {
+        undelivered = (error, isSent: waiting.isReplyWanted)
+        if waiting.isReplyWanted { reply(.failure(error), waiting.id) }
     }
 
     private mutating func finish(_ serving: Serving, _ result: Result<String, AgentError>) {
@@ -354,7 +378,12 @@ struct AgentSession {
     }
 
     private mutating func relayed(_ tag: String, _ result: RelayResult) {
-        if givenUp?.tag == tag { givenUp = nil }
+        if let given = givenUp, given.tag == tag {
+            givenUp = nil
+            if given.command == AgentRequest.Command.info.rawValue, case .reply(let line) = result {
+                otherAgent.learn(line)
+            }
+        }
         guard let serving else { return }
         switch serving.kind {
         case .relayed(tag, _):
@@ -423,10 +452,10 @@ extension AgentError {
 }
 
 extension RequestState {
-    /// Whether filesystems are frozen, or may be.
+    /// Whether filesystems are or may be frozen, by quiesced or by the agent behind `hooks freeze`.
     fileprivate var isWindow: Bool {
         switch self {
-        case .freezing, .verifying, .frozen, .thawing, .releasing: true
+        case .freezing, .verifying, .frozen, .holding, .thawing, .releasing: true
         default: false
         }
     }

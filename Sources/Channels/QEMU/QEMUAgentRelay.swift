@@ -26,6 +26,12 @@ struct QEMUAgentRelay {
     private var output: [UInt8] = []
     /// Tags of requests without a reply to success. A request that follows shows the success.
     private var silentTags: Set<String> = []
+    /// The ids that a reply can have.
+    private var awaited: Set<String> = []
+    /// Bytes of replies that nothing awaits. qemu-ga sends none.
+    private var unawaitedCount = 0
+    /// Whether the connection may have more to read.
+    private(set) var mayHaveInput = false
 
     /// - Parameter socket: Of systemd's socket unit, on a tmpfs: the thread must not wait for a disk (P9).
     init(socket: FilePath) {
@@ -45,8 +51,10 @@ struct QEMUAgentRelay {
     mutating func send(_ request: AgentRelayRequest) throws(Errno) {
         if connection == nil { try connect() }
         output += request.line
+        awaited.insert(request.tag)
         if !request.repliesToSuccess {
             silentTags.insert(request.tag)
+            awaited.insert(Self.successTag(request.tag))
             output +=
                 AgentRelayRequest(
                     tag: Self.successTag(request.tag), command: AgentRequest.Command.ping.rawValue, arguments: nil,
@@ -65,34 +73,39 @@ struct QEMUAgentRelay {
             try? descriptor.close()
             throw error
         }
-        connection = descriptor
-        (isSynchronized, input, searchedCount, silentTags) = (false, [], 0, [])
+        reset()
+        (connection, mayHaveInput) = (descriptor, true)
         output =
             [0xFF]
             + Array("{\"execute\": \"guest-sync-delimited\", \"arguments\": {\"id\": \(Self.marker)}}\n".utf8)
     }
 
-    /// Reads and writes as much as is possible.
+    /// The connection has changed.
+    mutating func mayRead() {
+        mayHaveInput = connection != nil
+    }
+
+    /// Writes as much as there is room for, and reads one piece: the thread must serve the port, whatever qemu-ga sends.
     mutating func work() -> [News] {
         write()
-        var news: [News] = []
-        while let connection {
-            do throws(Errno) {
-                let bytes = try readOnce(connection, atMost: 65_536)
-                guard !bytes.isEmpty else { throw .brokenPipe }
-                input += bytes
-                news += takeReplies()
-                guard input.count <= Self.longestReply else { throw .fileTooLarge }
-            } catch .resourceTemporarilyUnavailable {
-                return news
-            } catch .interrupted {
-                continue
-            } catch {
-                drop()
-                news.append(.lost)
+        guard mayHaveInput, let connection else { return [] }
+        do throws(Errno) {
+            let bytes = try readOnce(connection, atMost: 65_536)
+            guard !bytes.isEmpty else { throw .brokenPipe }
+            input += bytes
+            let news = takeReplies()
+            guard input.count <= Self.longestReply, unawaitedCount <= Self.longestReply else {
+                throw .fileTooLarge
             }
+            return news
+        } catch .resourceTemporarilyUnavailable {
+            mayHaveInput = false
+        } catch .interrupted {
+        } catch {
+            drop()
+            return [.lost]
         }
-        return news
+        return []
     }
 
     private mutating func write() {
@@ -107,10 +120,16 @@ struct QEMUAgentRelay {
         }
     }
 
-    private mutating func drop() {
+    /// Ends the connection. Outstanding commands have no reply.
+    mutating func drop() {
         close()
-        connection = nil
-        (input, searchedCount, output, silentTags) = ([], 0, [], [])
+        reset()
+    }
+
+    private mutating func reset() {
+        (connection, mayHaveInput, isSynchronized) = (nil, false, false)
+        (input, searchedCount, output) = ([], 0, [])
+        (silentTags, awaited, unawaitedCount) = ([], [], 0)
     }
 
     private mutating func takeReplies() -> [News] {
@@ -123,7 +142,10 @@ struct QEMUAgentRelay {
                 isSynchronized = line == [0xFF] + Array("{\"return\": \(Self.marker)}\n".utf8)
                 continue
             }
-            guard let id = AgentReplySplice.id(of: line) else { continue }
+            guard let id = AgentReplySplice.id(of: line), awaited.remove(id) != nil else {
+                unawaitedCount += line.count
+                continue
+            }
             if let silent = silentTags.first(where: { Self.successTag($0) == id }) {
                 silentTags.remove(silent)
                 news.append(.result(tag: silent, .noReply))

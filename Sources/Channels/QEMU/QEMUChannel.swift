@@ -22,6 +22,8 @@ public final class QEMUChannel: RequestChannel, RequestObserver {
         /// Hands the open port to the service manager, so that a restart does not close it; nil takes it back.
         public var keep: @Sendable (FileDescriptor?) -> Void
         public var relaySocket: FilePath = "/run/quiesce-qemu-ga.sock"
+        /// The stock agent. Where it is installed and not behind the relay, `auto` leaves the port to it.
+        public var qemuAgent: FilePath = "/usr/sbin/qemu-ga"
         public var limits = QEMUChannelLimits()
 
         public init(

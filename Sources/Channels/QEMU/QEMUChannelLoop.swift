@@ -21,10 +21,10 @@ struct QEMUChannelLoop {
     private var hungUpSince: Moment?
     private var isClientGone = false
     private var pauses: RetryPauses
-    /// Nil to wait for the arrival of the port.
+    /// Nil to wait for an arrival.
     private var nextAttempt: Moment?
-    private var saidFailure: Errno?
-    /// Tells when the port comes, as long as there is none.
+    private var lastNote: String?
+    /// Tells when the port comes, or the socket of qemu-ga.
     private var arrival: PathArrival?
 
     init(
@@ -37,9 +37,9 @@ struct QEMUChannelLoop {
         poll = try EdgePoll()
         try poll.add(mailbox.wakeUp.descriptor)
         pauses = RetryPauses(first: setup.limits.closed, longest: setup.limits.longestRetry)
-        // The previous instance may have closed the port just now.
-        let mayBeClosedJustNow = setup.stored == nil && access(setup.device.string, F_OK) == 0
-        nextAttempt = mayBeClosedJustNow ? .now + setup.limits.closed : .now
+        // The previous instance may have closed the port a moment ago.
+        let mayBeJustClosed = setup.stored == nil && access(setup.device.string, F_OK) == 0
+        nextAttempt = mayBeJustClosed ? .now + setup.limits.closed : .now
     }
 
     mutating func run() {
@@ -47,11 +47,9 @@ struct QEMUChannelLoop {
         while waitUntilDue() {
             guard var port = open(&stored) else { continue }
             let loss = serveUntilLost(&port)
-            port.close()
-            relay.close()
-            unanswered?.close()
+            close(port, isLost: loss != nil)
             guard let loss else { return }
-            lose(loss)
+            reportLoss(loss)
         }
     }
 
@@ -80,50 +78,119 @@ struct QEMUChannelLoop {
     }
 
     private mutating func open(_ stored: inout FileDescriptor?) -> QEMUPort? {
+        if let descriptor = stored {
+            stored = nil
+            if let port = adopt(descriptor) { return port }
+        }
+        if leavesPortToQemuAgent() { return nil }
         do throws(Errno) {
-            let isKept = stored != nil
-            let port: QEMUPort
-            if let descriptor = stored {
-                stored = nil
-                port = try QEMUPort(path: setup.device, owning: descriptor)
-            } else {
-                port = try QEMUPort.open(setup.device)
-            }
-            (arrival, saidFailure) = (nil, nil)
-            begin(port, isKept: isKept)
+            let port = try QEMUPort.open(setup.device)
+            try begin(port, isKept: false)
             return port
         } catch {
             note(error)
             let isMissing = error == .noSuchFileOrDirectory
-            arrival = isMissing ? arrival ?? (try? PathArrival(at: setup.device)) : nil
-            nextAttempt = arrival == nil ? .now + pauses.takeNext() : nil
-            // The port may have come before the watch.
-            if isMissing, access(setup.device.string, F_OK) == 0 { nextAttempt = .now }
+            awaitArrival(isMissing ? setup.device : nil)
             return nil
         }
     }
 
-    private mutating func begin(_ port: QEMUPort, isKept: Bool) {
+    /// Serves the port that the previous instance had open. Nil if that port is another one by now, or if the client has
+    /// half a reply: QEMU tells the client of a port that is closed.
+    private mutating func adopt(_ descriptor: FileDescriptor) -> QEMUPort? {
+        var (kept, present) = (stat(), stat())
+        let isSame =
+            fstat(descriptor.rawValue, &kept) == 0
+            && (stat(setup.device.string, &present) != 0 || kept.st_rdev == present.st_rdev)
+        let predecessor = (try? UnansweredRequests(setup.unanswered)).map { file in
+            defer { file.close() }
+            return file.readPredecessor()
+        }
+        do throws(Errno) {
+            guard isSame, predecessor?.isCut != true else { throw .brokenPipe }
+            var port = try QEMUPort(path: setup.device, owning: descriptor)
+            try begin(port, isKept: true)
+            let error = AgentError(.generic, "quiesced ended before it had a reply")
+            for id in predecessor?.ids ?? [] { port.add(AgentReply(.failure(error), id: id).line) }
+            return port
+        } catch {
+            setup.keep(nil)
+            try? descriptor.close()
+            nextAttempt = .now + setup.limits.closed
+            return nil
+        }
+    }
+
+    /// With `auto`, a stock agent that is stopped for a moment finds the port free when it comes back.
+    private mutating func leavesPortToQemuAgent() -> Bool {
+        guard !setup.isRequired, access(setup.qemuAgent.string, X_OK) == 0, !relay.isInstalled else {
+            return false
+        }
+        report("\(setup.device): left to qemu-ga; docs/kvm.md says how to switch to quiesced", .info)
+        awaitArrival(setup.relaySocket)
+        if relay.isInstalled { nextAttempt = .now }
+        return true
+    }
+
+    /// Waits for the path, or for a while without one.
+    private mutating func awaitArrival(_ path: FilePath?) {
+        arrival = path.flatMap { try? PathArrival(at: $0) }
+        nextAttempt = arrival == nil ? .now + pauses.takeNext() : nil
+        // The path may have come before the watch.
+        if let path, arrival != nil, access(path.string, F_OK) == 0 { nextAttempt = .now }
+    }
+
+    private mutating func begin(_ port: QEMUPort, isKept: Bool) throws(Errno) {
+        do throws(Errno) {
+            try poll.add(port.descriptor)
+        } catch {
+            port.close()
+            throw error
+        }
         session = AgentSession(version: Version.current, isSynchronized: isKept)
-        relay = QEMUAgentRelay(socket: setup.relaySocket)
+        session.otherAgentIsInstalled(relay.isInstalled)
         unanswered = try? UnansweredRequests(setup.unanswered)
         (mayHaveInput, hungUpSince, isClientGone) = (true, nil, false)
-        try? poll.add(port.descriptor)
+        (arrival, lastNote) = (nil, nil)
         setup.keep(port.descriptor)
         deliver(.note(LogNote(.info, "\(setup.device): serving the guest agent's port")))
         deliver(.registered(isStandIn: port.isStandIn))
     }
 
-    /// Once for each error.
+    /// At a stop, systemd keeps the port open, unless a reply is not written: the next instance cannot go on with it.
+    private mutating func close(_ port: QEMUPort, isLost: Bool) {
+        if port.hasOutput || isLost { setup.keep(nil) }
+        // The clients of a lost port have lost their connection.
+        if isLost { unanswered?.write([], isCut: false) }
+        poll.remove(port.descriptor)
+        port.close()
+        relay.drop()
+        unanswered?.close()
+        unanswered = nil
+    }
+
+    private mutating func reportLoss(_ error: ChannelError) {
+        mailbox.setMayOpen(false)
+        nextAttempt = .now + setup.limits.closed
+        pauses.startOver()
+        deliver(.lost(reason: error.description))
+    }
+
+    // MARK: Notes
+
     private mutating func note(_ error: Errno) {
-        guard saidFailure != error else { return }
-        saidFailure = error
-        // On most machines there is no port, or qemu-ga serves the port.
-        let isExpected = [.noSuchFileOrDirectory, .resourceBusy].contains(error) && !setup.isRequired
-        let text =
-            isExpected && error == .noSuchFileOrDirectory
-            ? "\(setup.device): there is no guest agent port" : Self.explain(error, setup.device).description
-        deliver(.note(LogNote(isExpected ? .info : .warning, text)))
+        // On most machines there is no port.
+        if error == .noSuchFileOrDirectory, !setup.isRequired {
+            return report("\(setup.device): there is no guest agent port", .info)
+        }
+        report(Self.explain(error, setup.device).description, .warning)
+    }
+
+    /// Once for each text.
+    private mutating func report(_ text: String, _ level: LogNote.Level) {
+        guard lastNote != text else { return }
+        lastNote = text
+        deliver(.note(LogNote(level, text)))
     }
 
     private static func explain(_ error: Errno, _ device: FilePath) -> ChannelError {
@@ -152,14 +219,6 @@ struct QEMUChannelLoop {
         guard !holders.isEmpty else { return nil }
         return holders.map(\.description).joined(separator: ", ") + " has it open"
     }
-
-    private mutating func lose(_ error: ChannelError) {
-        setup.keep(nil)
-        mailbox.setMayOpen(false)
-        nextAttempt = .now + setup.limits.closed
-        pauses.startOver()
-        deliver(.lost(reason: error.description))
-    }
 }
 
 // MARK: - Serving
@@ -176,7 +235,6 @@ extension QEMUChannelLoop {
     }
 
     private mutating func serve(_ port: inout QEMUPort) throws(ChannelError) {
-        answerForPredecessor(&port)
         while true {
             let (messages, isStopping) = mailbox.takeMessages()
             for message in messages { perform(effects(of: message), &port) }
@@ -184,25 +242,28 @@ extension QEMUChannelLoop {
             try readRequests(&port)
             for news in relay.work() { perform(effects(of: news), &port) }
             perform(session.timePassed(at: .now), &port)
-            unanswered?.write(session.unanswered)
             try port.writeOutput()
+            noteReplies(port)
             if isStopping { return }
-            if mayHaveInput, session.mayRead, port.mayServe { continue }
+            if relay.mayHaveInput || mayHaveInput && session.mayRead && port.mayServe { continue }
             let deadline = [
                 session.nextDeadline, isClientGone ? nil : hungUpSince.map { $0 + setup.limits.clientDoubt },
             ]
             let ready = poll.wait(until: deadline.compactMap(\.self).min())
             if ready.contains(port.descriptor) { mayHaveInput = true }
+            if let connection = relay.connection, ready.contains(connection) { relay.mayRead() }
         }
     }
 
-    /// A client may wait for the previous instance's reply.
-    private mutating func answerForPredecessor(_ port: inout QEMUPort) {
-        let error = AgentError(.generic, "quiesced ended before it had a reply")
-        if setup.stored != nil {
-            for id in unanswered?.left() ?? [] { port.add(AgentReply(.failure(error), id: id).line) }
+    /// A request leaves the file when its reply is written.
+    private mutating func noteReplies(_ port: QEMUPort) {
+        if port.hasOutput {
+            unanswered?.add(session.unanswered)
+            if port.isInsideReply { unanswered?.write(session.unanswered, isCut: true) }
+        } else {
+            session.repliesAreWritten()
+            unanswered?.write(session.unanswered, isCut: false)
         }
-        unanswered?.write([])
     }
 
     private mutating func effects(of message: ChannelMailbox.Message) -> [AgentSession.Effect] {
@@ -221,22 +282,34 @@ extension QEMUChannelLoop {
     }
 
     private mutating func perform(_ effects: [AgentSession.Effect], _ port: inout QEMUPort) {
+        if !effects.isEmpty { unanswered?.add(session.unanswered) }
         for effect in effects {
             switch effect {
             case .send(let bytes): port.add(bytes)
             case .freeze(let operation, let options): deliver(.freeze(operation, options))
             case .thaw(let operation): deliver(.thaw(operation))
-            case .relay(let request):
-                do throws(Errno) {
-                    let isNew = relay.connection == nil
-                    try relay.send(request)
-                    if isNew, let connection = relay.connection { try poll.add(connection) }
-                } catch {
-                    let failure = AgentError(.generic, "qemu-ga cannot be reached at \(relay.socket): \(error)")
-                    perform(session.relayed(request.tag, .failed(failure), at: .now), &port)
-                }
+            case .relay(let request): relay(request, &port)
             }
         }
+    }
+
+    private mutating func relay(_ request: AgentRelayRequest, _ port: inout QEMUPort) {
+        let failure: AgentError
+        // A connection looks a path up (P7).
+        if relay.connection == nil, !mailbox.mayOpen {
+            failure = AgentError(.generic, "a backup has begun: send \(request.command) again after the backup")
+        } else {
+            do throws(Errno) {
+                let isNew = relay.connection == nil
+                try relay.send(request)
+                if isNew, let connection = relay.connection { try poll.add(connection) }
+                return
+            } catch {
+                relay.drop()
+                failure = AgentError(.generic, "qemu-ga cannot be reached at \(relay.socket): \(error)")
+            }
+        }
+        perform(session.relayed(request.tag, .failed(failure), at: .now), &port)
     }
 
     private mutating func readRequests(_ port: inout QEMUPort) throws(ChannelError) {

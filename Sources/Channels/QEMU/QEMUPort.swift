@@ -13,7 +13,7 @@ struct QEMUPort {
 
     let path: FilePath
     let descriptor: FileDescriptor
-    /// True for a terminal in place of the port.
+    /// True for a pseudoterminal in place of the port.
     let isStandIn: Bool
     private var output: [UInt8] = []
     /// How much of the output is written. A reply can have megabytes: removing each piece would move them all.
@@ -26,8 +26,11 @@ struct QEMUPort {
         let flags = fcntl(descriptor.rawValue, F_GETFL)
         _ = fcntl(descriptor.rawValue, F_SETFL, flags | O_NONBLOCK)
         _ = fcntl(descriptor.rawValue, F_SETFD, FD_CLOEXEC)
-        isStandIn = RawTerminal.isTerminal(descriptor)
-        if isStandIn { try RawTerminal.makeRaw(descriptor) }
+        var status = stat()
+        // Unix98 pseudoterminals (Documentation/admin-guide/devices.txt). A serial line is a real port.
+        isStandIn =
+            fstat(descriptor.rawValue, &status) == 0 && 136...143 ~= DeviceNumber(deviceType: status.st_rdev).major
+        if RawTerminal.isTerminal(descriptor) { try RawTerminal.makeRaw(descriptor) }
     }
 
     /// Opens the port, which only one process can have open.
@@ -76,13 +79,18 @@ struct QEMUPort {
 
     // MARK: Output
 
+    var hasOutput: Bool { writtenCount < output.count }
+
+    /// Whether a reply is written in part.
+    var isInsideReply: Bool { hasOutput && writtenCount > 0 && output[writtenCount - 1] != UInt8(ascii: "\n") }
+
     var mayServe: Bool { output.count - writtenCount < Self.mostOutput }
 
     mutating func add(_ bytes: [UInt8]) {
         output += bytes
     }
 
-    /// The client that they were for has gone.
+    /// Drops the replies to a client that has gone.
     mutating func dropOutput() {
         (output, writtenCount) = ([], 0)
     }

@@ -6,10 +6,20 @@ import SystemPackage
 /// The file of the requests that a client waits for. libvirt waits for a reply without a limit, so the next instance
 /// replies in place of a daemon that died.
 ///
-/// The file is kept open: in the window no path is looked up (P7).
+/// The file is kept open: in the window no path is looked up (P7). The first line is empty, or says that a reply is cut:
+/// then nothing more can be written to the same client.
 struct UnansweredRequests {
+    /// A request without a reply.
+    struct Request: Hashable {
+        /// Counts requests, in order.
+        let number: UInt64
+        /// Nil without an id.
+        let id: AgentValue?
+    }
+
+    private static let cutMark = "cut"
     private let file: FileDescriptor
-    private var written: [AgentValue?] = []
+    private var written: (requests: [Request], isCut: Bool)?
 
     /// - Parameter path: On a tmpfs: the file is written while filesystems are frozen.
     init(_ path: FilePath) throws(Errno) {
@@ -21,8 +31,8 @@ struct UnansweredRequests {
         try? file.close()
     }
 
-    /// The ids of the requests that the previous instance left, in order; nil for a request without an id.
-    func left() -> [AgentValue?] {
+    /// The ids of the requests that the previous instance did not reply to, in order, and whether a reply is cut.
+    func readPredecessor() -> (ids: [AgentValue?], isCut: Bool) {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while bytes.count < 1 << 22 {
@@ -30,19 +40,30 @@ struct UnansweredRequests {
             guard count > 0 else { break }
             bytes += buffer[..<count]
         }
-        // The last line may be cut.
-        guard let end = bytes.lastIndex(of: UInt8(ascii: "\n")) else { return [] }
-        return bytes[..<end].split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { line in
+        // The last line can be incomplete.
+        guard let end = bytes.lastIndex(of: UInt8(ascii: "\n")) else { return ([], false) }
+        let lines = bytes[..<end].split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let ids = lines.dropFirst().map { line -> AgentValue? in
             var reader = AgentRequestReader()
             return try? reader.read(line + [UInt8(ascii: "\n")]).first?.get()
         }
+        return (ids, lines[0].elementsEqual(Self.cutMark.utf8))
     }
 
-    mutating func write(_ ids: [AgentValue?]) {
-        guard ids != written else { return }
-        written = ids
-        let bytes = Array(ids.map { ($0?.encoded ?? "") + "\n" }.joined().utf8)
-        // Whatever fails: only the next instance reads the file.
+    /// Adds requests before the work for them begins.
+    mutating func add(_ requests: [Request]) {
+        let old = written?.requests ?? []
+        let last = old.last?.number ?? 0
+        write(old + requests.filter { $0.number > last }, isCut: written?.isCut ?? false)
+    }
+
+    /// - Parameter isCut: Whether a reply is written in part.
+    mutating func write(_ requests: [Request], isCut: Bool) {
+        if let written, written == (requests, isCut) { return }
+        written = (requests, isCut)
+        let lines = [isCut ? Self.cutMark : ""] + requests.map { $0.id?.encoded ?? "" }
+        let bytes = Array(lines.map { "\($0)\n" }.joined().utf8)
+        // An error has no consequence but for the next instance.
         _ = ftruncate(file.rawValue, 0)
         _ = pwrite(file.rawValue, bytes, bytes.count, 0)
     }
