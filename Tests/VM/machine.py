@@ -291,7 +291,7 @@ def accelerator(built: Path) -> str:
     said = b""
     deadline = time.monotonic() + 5
     while b"Run /init" not in said and time.monotonic() < deadline:
-        if select.select([attempt.stdout], [], [], deadline - time.monotonic())[0]:
+        if select.select([attempt.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
             said += os.read(attempt.stdout.fileno(), 4096)
     attempt.kill()
     attempt.wait()
