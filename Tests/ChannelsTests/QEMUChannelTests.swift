@@ -42,6 +42,16 @@ import Testing
             try? client.close()
         }
 
+        /// The file follows the replies.
+        func waitForUnanswered(_ text: String) throws {
+            let file = directory.path.appending("unanswered")
+            let deadline = Moment.now + patience
+            while try String(decoding: readWholeFile(file), as: UTF8.self) != text {
+                try #require(Moment.now < deadline, "the file has not become \(text)")
+                _ = pollDescriptors([], until: .now + .milliseconds(5))
+            }
+        }
+
         func send(_ text: String) throws { try client.writeAll(text.utf8) }
 
         /// The next replies, one on each line.
@@ -91,8 +101,7 @@ import Testing
         defer { scene.end() }
         try scene.send("{\"execute\":\"guest-ping\"}")
         #expect(try scene.replies(2).last == "{\"return\": {}}")
-        let file = scene.directory.path.appending("unanswered")
-        #expect(try String(decoding: readWholeFile(file), as: UTF8.self) == "\n")
+        try scene.waitForUnanswered("\n")
     }
 
     @Test func `auto leaves the port to a stock agent that is not behind quiesced`() throws {
@@ -118,7 +127,6 @@ import Testing
     @Test func `a request that waits is on file until it has a reply`() throws {
         let scene = try Scene(answering: { if case .thaw = $0 { .success } else { nil } })
         defer { scene.end() }
-        let file = scene.directory.path.appending("unanswered")
         try scene.send(
             "{\"execute\":\"guest-sync\",\"arguments\":{\"id\":5}}{\"execute\":\"guest-fsfreeze-freeze\",\"id\":7}{\"execute\":\"guest-ping\"}"
         )
@@ -126,10 +134,10 @@ import Testing
             if case .freeze(let operation, _) = $0 { operation } else { nil }
         }
         #expect(try scene.replies(1) == ["{\"return\": 5}"])
-        #expect(try String(decoding: readWholeFile(file), as: UTF8.self) == "\n7\n\n")
+        try scene.waitForUnanswered("\n7\n\n")
         scene.channel.answer(freeze, .failure, AnswerDetail(reason: "no"), before: nil)
         #expect(try scene.replies(2).last == "{\"return\": {}}")
-        #expect(try String(decoding: readWholeFile(file), as: UTF8.self) == "\n")
+        try scene.waitForUnanswered("\n")
     }
 
     @Test func `a port whose client stays away wakes nobody, and a stop ends the thread`() throws {
