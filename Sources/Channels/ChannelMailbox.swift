@@ -10,11 +10,11 @@ final class ChannelMailbox: Sendable {
         let operation: OperationID
         let answer: OperationAnswer
         let detail: AnswerDetail
-        /// The moment at which the answer ceases to be true; nil for never.
+        /// The end of the truth of the answer: "frozen" is true until the end of the window. Nil for no end.
         let limit: Moment?
     }
 
-    /// In order, as the coordinator sent them.
+    /// In the order of the coordinator.
     enum Message: Sendable {
         case answer(Answer)
         case progress(RequestProgress)
@@ -26,7 +26,7 @@ final class ChannelMailbox: Sendable {
         var isStopping = false
     }
 
-    /// Readable when there is something new.
+    /// Readable when a message has come, or the thread is to stop.
     let wakeUp: WakeUp
     /// Readable for good once the thread has ended.
     private let ended: WakeUp
@@ -52,7 +52,7 @@ final class ChannelMailbox: Sendable {
         wakeUp.signal()
     }
 
-    /// The messages until now, and whether to stop after them.
+    /// The new messages, and whether the thread is to stop afterwards.
     func takeMessages() -> (messages: [Message], isStopping: Bool) {
         wakeUp.clear()
         return state.withLock { state in
@@ -65,8 +65,8 @@ final class ChannelMailbox: Sendable {
 
     // MARK: The thread
 
-    /// Starts the thread of the channel. The main thread handles all signals. The priority is raised: the thread sleeps
-    /// until the host sends something, and then all writers wait.
+    /// Starts the thread of the channel. The main thread handles all signals. The priority is raised, because all writers
+    /// wait while the thread reads a THAW.
     ///
     /// - Throws: EAGAIN when there are no more threads.
     func startThread(_ name: String, _ run: @escaping @Sendable () -> Void) throws(Errno) {

@@ -38,23 +38,15 @@ extension Configuration {
                 remedy: "Write at most \"\(DurationText.text(Self.longestWindow))\"")
         }
         // The window begins with the first freeze, so it has to hold the freezing of all of them and the snapshot.
-        guard freeze.maxWindow > freeze.timeout else {
+        let windows = [("freeze.max_window", freeze.maxWindow), ("qemu.max_window", qemu.maxWindow)]
+        for (key, window) in windows where window <= freeze.timeout {
             throw document.error(
-                "freeze.max_window",
+                key,
                 problem: """
-                    \(DurationText.text(freeze.maxWindow)) is not longer than freeze.timeout \
+                    \(DurationText.text(window)) is not longer than freeze.timeout \
                     (\(DurationText.text(freeze.timeout))), so the window could end before everything is frozen
                     """,
-                remedy: "Raise freeze.max_window or lower freeze.timeout")
-        }
-        guard qemu.maxWindow > freeze.timeout else {
-            throw document.error(
-                "qemu.max_window",
-                problem: """
-                    \(DurationText.text(qemu.maxWindow)) is not longer than freeze.timeout \
-                    (\(DurationText.text(freeze.timeout))), so the window could end before everything is frozen
-                    """,
-                remedy: "Raise qemu.max_window or lower freeze.timeout")
+                remedy: "Raise \(key) or lower freeze.timeout")
         }
     }
 

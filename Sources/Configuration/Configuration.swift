@@ -73,7 +73,7 @@ public struct Configuration: Hashable, Sendable {
     public struct QEMU: Hashable, Sendable {
         public var enabled = ChannelSwitch.auto
         public var device: FilePath = "/dev/virtio-ports/org.qemu.guest_agent.0"
-        /// The longest window of this channel, within ``Freeze/maxWindow``.
+        /// The longest window of the channel, within ``Freeze/maxWindow``.
         public var maxWindow = Configuration.longestWindow
 
         public init() {}

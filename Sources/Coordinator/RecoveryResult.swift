@@ -43,11 +43,11 @@ public struct RecoveryResult: Sendable {
 
     public var isEverythingThawed: Bool { lines.allSatisfy(\.outcome.isSettled) }
 
-    /// Removes the ledger of a good request without outstanding hooks. A daemon that is alive removes the ledger at the end
-    /// of the request; if the daemon dies first, its successor records the request.
+    /// Removes the ledger of a good request without outstanding hooks. A living daemon removes the ledger at the end of the
+    /// request; if the daemon dies first, the next instance records the request.
     public func removeLedgerIfDone() {
         if ledger.daemon.isAlive { return }
-        // The next start records a lost request, and answers the THAW of its channel with failure.
+        // The next start records a lost request, and answers the THAW of the channel with failure.
         let wasGood = ledger.outcome != nil
         if isEverythingThawed && hooksOwedThaw.isEmpty && wasGood { runDirectory.remove(ledger) }
     }

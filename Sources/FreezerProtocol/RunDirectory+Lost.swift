@@ -2,11 +2,11 @@ import FreezeCore
 import LinuxCalls
 import SystemPackage
 
-/// The channels whose next THAW fails, because their window ended early. A restart must not turn the failure into success.
+/// The channels with a lost window: the next THAW fails, also after a restart.
 extension RunDirectory {
     private var lostFile: FilePath { path.appending("lost") }
 
-    /// The channels and reasons that the previous instance kept. A file that cannot be read has none.
+    /// The kept channels and reasons of the previous instance; none from an unreadable file.
     public var lostChannels: [ChannelID: String] {
         let bytes = (try? readWholeFile(lostFile)) ?? []
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")

@@ -64,7 +64,7 @@ struct AgentDifferentialTests {
     }
 }
 
-/// Streams of requests, many of them damaged.
+/// Streams of requests, often damaged.
 private struct AgentStreams: RandomNumberGenerator {
     private var state: UInt64
 
@@ -127,7 +127,7 @@ private struct AgentStreams: RandomNumberGenerator {
             ])
         case 3: "\(Int64.random(in: .min ... .max, using: &self))"
         case 4: "[\(list(depth).joined(separator: ", "))]"
-        // One member: qemu-ga sorts by its hash of the names.
+        // A single member: qemu-ga orders members by a hash of the names.
         default: "{\(list(depth).prefix(1).map { "\"a\": \($0)" }.joined())}"
         }
     }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Channels
 
-/// The JSON dialect of QEMU's guest agent. `AgentDifferentialTests` compares the reader with qemu-ga itself.
+/// The JSON dialect of QEMU's guest agent. `AgentDifferentialTests` compares the reader with qemu-ga.
 @Suite struct AgentRequestReaderTests {
     private func read(_ text: String) -> [String] {
         var reader = AgentRequestReader()

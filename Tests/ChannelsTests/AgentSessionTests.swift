@@ -4,9 +4,9 @@ import Testing
 
 @testable import Channels
 
-/// What the client of a guest agent is sent, and in which order.
+/// The replies to the client of a guest agent, and the order of the replies.
 @Suite struct AgentSessionTests {
-    /// A session with a clock, and the effects that have not been looked at.
+    /// A session with a clock, and the collected effects.
     private struct Bench {
         var session = AgentSession(version: "1.2")
         var now = Moment(nanoseconds: 1_000_000_000)
@@ -16,7 +16,7 @@ import Testing
         var relayed: [AgentRelayRequest] = []
 
         init(isSynchronized: Bool = true, hasOtherAgent: Bool = true) {
-            session.otherAgentIsInstalled(hasOtherAgent)
+            session.setOtherAgentInstalled(hasOtherAgent)
             if isSynchronized {
                 send("{'execute':'guest-sync','arguments':{'id':7}}")
                 sent = []
@@ -46,7 +46,7 @@ import Testing
             carryOut(session.answered(try #require(operation), answer, detail, before: limit, at: now))
         }
 
-        /// Freezes two filesystems, and flushes one.
+        /// Freezes two filesystems, and flushes a third.
         mutating func freeze() throws {
             send("{'execute':'guest-fsfreeze-freeze'}")
             var detail = AnswerDetail(request: RequestID("r"))
@@ -71,7 +71,7 @@ import Testing
             carryOut(session.timePassed(at: now))
         }
 
-        /// What was sent since the last call.
+        /// The replies since the last call.
         mutating func newReplies() -> [String] {
             defer { sent = [] }
             return sent
@@ -184,7 +184,7 @@ import Testing
         #expect(bench.newReplies().first?.contains("send guest-sync first") == true)
     }
 
-    // MARK: Clients that go
+    // MARK: The end of a client
 
     @Test func `a client that goes thaws nothing, and loses its waiting requests but the thaw`() throws {
         var bench = Bench()
@@ -196,7 +196,7 @@ import Testing
         #expect(bench.thaws.count == 1)
         bench.send("{'execute':'guest-ping'}")
         try bench.answer(bench.thaws.last, .success)
-        // The replies of the client before are nobody's.
+        // The replies to the first client are dropped.
         #expect(bench.newReplies() == ["{\"return\": {}}\n"])
     }
 
@@ -223,7 +223,7 @@ import Testing
         bench.session.repliesAreWritten()
         bench.send("{'execute':'guest-fsfreeze-thaw'}")
         #expect(bench.newReplies().first?.contains("the window ended early") == true)
-        // Dropped before it was written.
+        // The reply is dropped before the write.
         bench.carryOut(bench.session.clientIsGone(at: bench.now))
         bench.session.repliesAreWritten()
         bench.send("{'execute':'guest-fsfreeze-thaw'}")
@@ -320,7 +320,7 @@ import Testing
         bench.carryOut(bench.session.relayLost(at: bench.now))
         let replies = bench.newReplies()
         #expect(replies.count == 2 && replies[0].contains("qemu-ga ended before it replied"))
-        // qemu-ga replies to its errors only.
+        // The command has no reply to success.
         bench.send("{'execute':'guest-shutdown'}")
         bench.carryOut(bench.session.relayLost(at: bench.now))
         #expect(bench.newReplies().isEmpty)
@@ -343,7 +343,7 @@ import Testing
         bench.send("{'execute':'guest-halt'}")
         #expect(bench.relayed.last?.repliesToSuccess == false)
         bench.carryOut(bench.session.relayed(try #require(bench.relayed.last).tag, .noReply, at: bench.now))
-        // While frozen: only what works, and qemu-ga is not asked.
+        // While frozen, without a request to qemu-ga.
         try bench.freeze()
         bench.enter(.frozen)
         let relayed = bench.relayed.count

@@ -7,8 +7,8 @@ import Testing
 
 @testable import Channels
 
-/// The guest agent channel, with one end of a pair of local sockets in place of the port. As with the port, reads without
-/// a client give nothing, and poll(2) tells POLLHUP.
+/// The guest agent channel over a pair of local sockets instead of the port. As with the port, read(2) without a client
+/// returns 0, and poll(2) reports POLLHUP.
 @Suite struct QEMUChannelTests {
     /// A channel with an open port, and the client on the host.
     private final class Scene {
@@ -54,7 +54,7 @@ import Testing
 
         func send(_ text: String) throws { try client.writeAll(text.utf8) }
 
-        /// The next replies, one on each line.
+        /// The next replies, a line each.
         func replies(_ count: Int) throws -> [String] {
             var bytes: [UInt8] = []
             while bytes.count(where: { $0 == UInt8(ascii: "\n") }) < count {
@@ -85,7 +85,8 @@ import Testing
     {
         let scene = try Scene(unanswered: "\n{\"a\": 1}\n\n\"cut")
         defer { scene.end() }
-        let error = "\"error\": {\"class\": \"GenericError\", \"desc\": \"quiesced ended before it had a reply\"}}"
+        let error =
+            "\"error\": {\"class\": \"GenericError\", \"desc\": \"quiesced ended before the reply was ready\"}}"
         #expect(try scene.replies(2) == ["{\"id\": {\"a\": 1}, \(error)", "{\(error)"])
     }
 
@@ -140,7 +141,7 @@ import Testing
         try scene.waitForUnanswered("\n")
     }
 
-    @Test func `a port whose client stays away wakes nobody, and a stop ends the thread`() throws {
+    @Test func `a stop ends the thread while no client is connected`() throws {
         let scene = try Scene()
         try scene.client.close()
         scene.channel.stop()
@@ -165,6 +166,29 @@ import Testing
         channel.stop()
         #expect(channel.waitUntilEnded(.now + patience))
         #expect(coordinator.notes.count { $0.message.contains("there is no such port") } == 1)
+    }
+
+    @Test func `P9 a flood of qemu-ga does not hold up a thaw, and ends the connection to qemu-ga`() throws {
+        let scene = try Scene()
+        defer { scene.end() }
+        let listener = try FileDescriptor.localSocket(SOCK_STREAM, isBlocking: true)
+        defer { try? listener.close() }
+        let address = try LocalSocketAddress(path: scene.directory.path.appending("relay"))
+        try #require(address.bind(listener) == nil && listen(listener.rawValue, 1) == 0)
+        try scene.send("{\"execute\":\"guest-get-time\",\"id\":1}{\"execute\":\"guest-fsfreeze-thaw\",\"id\":2}")
+        let flooder = FileDescriptor(rawValue: accept(listener.rawValue, nil, nil))
+        let ended = try WakeUp()
+        try OperatingSystemThread.start("flood") {
+            let lines = Array(String(repeating: "{\"return\": {}, \"id\": \"quiesce-7\"}\n", count: 2000).utf8)
+            var rest = [0xFF] + Array("{\"return\": 1234567890}\n".utf8)
+            while send(flooder.rawValue, rest, rest.count, CInt(MSG_NOSIGNAL)) > 0 { rest = lines }
+            ended.signal()
+        }
+        // The command fails with the connection, or at its deadline; then the thaw is served.
+        let replies = try scene.replies(2)
+        #expect(replies[0].contains("\"id\": 1, \"error\"") && replies[1] == "{\"return\": 0, \"id\": 2}")
+        #expect(!pollOne(ended.descriptor, events: .readable, atMost: patience).isEmpty)
+        try flooder.close()
     }
 
     @Test(.needsQemuAgent(toTest: "the relay to qemu-ga"))
@@ -204,7 +228,7 @@ import Testing
         #expect(commands.contains("\"name\": \"guest-get-osinfo\"") && commands.contains("\"version\": \"7."))
         try scene.send("{\"execute\":\"guest-file-close\",\"arguments\":{\"handle\":77}}")
         #expect(try scene.replies(1)[0].contains("handle '77' has not been found"))
-        // A command that qemu-ga blocks, and one without a reply to success.
+        // A blocked command without a reply to success.
         try scene.send("{\"execute\":\"guest-shutdown\"}{\"execute\":\"guest-ping\"}")
         let replies = try scene.replies(2)
         #expect(replies[0].contains("guest-shutdown has been disabled") && replies[1] == "{\"return\": {}}")

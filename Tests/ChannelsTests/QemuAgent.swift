@@ -38,7 +38,7 @@ final class QemuAgent {
                 ], environment: []),
             descriptors: [null, null, null])
         let deadline = Moment.now + .seconds(10)
-        // qemu-ga serves one client at a time.
+        // qemu-ga serves clients in sequence.
         while (try connect()?.close()) == nil {
             try #require(Moment.now < deadline, "qemu-ga does not listen")
             _ = pollDescriptors([(process.descriptor, .readable)], until: .now + .milliseconds(20))
@@ -59,7 +59,7 @@ final class QemuAgent {
         return socket
     }
 
-    /// The replies up to that of the `guest-sync-delimited` with the marker.
+    /// The replies up to the reply to `guest-sync-delimited` with the marker.
     func replies(to bytes: [UInt8], upTo marker: Int) throws -> [UInt8] {
         let connection = try #require(connect())
         defer { try? connection.close() }
@@ -83,7 +83,7 @@ extension [UInt8] {
 }
 
 extension Trait where Self == ConditionTrait {
-    /// - Parameter subject: What is not tested without qemu-ga.
+    /// - Parameter subject: The subject of the test, for the message without qemu-ga.
     static func needsQemuAgent(toTest subject: String) -> Self {
         .needs("qemu-ga (the package qemu-guest-agent)", toTest: subject) { QemuAgent.isInstalled }
     }

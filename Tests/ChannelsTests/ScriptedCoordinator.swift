@@ -65,7 +65,7 @@ final class ScriptedCoordinator: Sendable {
         return channel
     }
 
-    /// A started guest agent channel that talks to this coordinator.
+    /// A started guest agent channel with this coordinator.
     func startChannel(_ setup: QEMUChannel.Setup) throws -> QEMUChannel {
         let channel = try QEMUChannel(setup) { [self] in receive($0) }
         link.withLock { $0.channel = channel }

@@ -123,7 +123,7 @@ struct AgentFuzz: ParserFuzz {
         }
     }
 
-    /// One line of ASCII that is JSON.
+    /// A line of JSON in ASCII.
     private func checkReply(_ reply: AgentReply) throws {
         let line = reply.line
         try require(line.dropLast().allSatisfy { 0x20...0x7E ~= $0 }, "a reply is not one line of ASCII")

@@ -10,7 +10,7 @@ from machine import PATIENCE, Failure
 
 
 class AgentClient:
-    """One connection to the host's end of the port. A context."""
+    """A connection to the host's end of the port. A context."""
 
     def __init__(self, path: Path) -> None:
         # The path of the socket may be too long for the kernel.
@@ -32,14 +32,14 @@ class AgentClient:
         self._socket.sendall(data)
 
     def request(self, command: str, **arguments: object) -> None:
-        """Sends a request, as libvirt writes it."""
+        """Sends a request, in the notation of libvirt."""
         message: dict[str, object] = {"execute": command}
         if arguments:
             message["arguments"] = arguments
         self.send(json.dumps(message).encode() + b"\n")
 
     def line(self, timeout: float = PATIENCE) -> bytes:
-        """The next line that the guest sends."""
+        """The next line from the guest."""
         self._socket.settimeout(timeout)
         while b"\n" not in self._received:
             try:
@@ -56,7 +56,7 @@ class AgentClient:
         return json.loads(self.line(timeout).lstrip(b"\xff"))
 
     def ask(self, command: str, timeout: float = PATIENCE, **arguments: object) -> object:
-        """The value that the command returns. An error fails the case."""
+        """The result of the command. An error fails the case."""
         self.request(command, **arguments)
         reply = self.reply(timeout)
         if "return" not in reply:

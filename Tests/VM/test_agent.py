@@ -1,4 +1,4 @@
-"""The port of QEMU's guest agent, as the kernel and QEMU have it."""
+"""The port of QEMU's guest agent, with the real kernel and the real QEMU."""
 from __future__ import annotations
 
 import time
@@ -19,7 +19,7 @@ class Agent(Group):
     def set_up(self) -> None:
         self.machine.run(
             "mkfs.xfs -q /dev/disk/by-id/virtio-xfs && mkdir -p /srv/xfs && mount /dev/disk/by-id/virtio-xfs /srv/xfs")
-        # The stock agent is installed: it has the port at first.
+        # The installed stock agent has the port at first.
         self.machine.wait_until("systemctl is-active qemu-guest-agent.service")
         self.switch()
 
@@ -62,13 +62,13 @@ class Agent(Group):
     # --- Clients ---
 
     def case_backup(self) -> None:
-        """A backup, as libvirt asks for it: freeze, status, thaw."""
+        """A backup with the commands of libvirt: freeze, status, thaw."""
         self.backup()
         record = self.last_record()
         expect_equal((record["channel"], record["result"]), ("qemu", "succeeded"), "the record")
 
     def case_refusals(self) -> None:
-        """A second freeze and commands of qemu-ga are refused while frozen, as qemu-ga refuses them."""
+        """A second freeze and commands of qemu-ga are refused while frozen, as by qemu-ga."""
         with self.client() as client:
             expect_equal(client.ask("guest-fsfreeze-thaw"), 0, "a thaw of nothing")
             error = client.error("guest-fsfreeze-freeze-list", mountpoints=["/srv/none"])
@@ -84,7 +84,7 @@ class Agent(Group):
         self.wait_until_idle()
 
     def case_connection_for_each_command(self) -> None:
-        """Proxmox VE: a connection for each command. The end of a connection thaws nothing."""
+        """Proxmox VE: a connection for each command. The end of a connection is no thaw."""
         self.freeze()
         self.expect_frozen(FILESYSTEMS)
         with self.client() as client:
@@ -118,7 +118,7 @@ class Agent(Group):
                 expect_equal(client.reply(20), {"return": {}}, f"reply {number}")
 
     def case_many_backups(self) -> None:
-        """A hundred backups, one after the other: no request and no reply is lost."""
+        """A hundred backups in sequence: no request and no reply is lost."""
         for _ in range(100):
             with self.client() as client:
                 for command in ("guest-ping", "guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw"):
@@ -148,7 +148,7 @@ class Agent(Group):
             expect_equal(client.ask("guest-get-osinfo")["id"], "debian", "the system")
 
     def case_kill_relayed(self) -> None:
-        """Five SIGKILLs of qemu-ga: a command that waits fails, the next ones work, and freezing is not touched."""
+        """Five SIGKILLs of qemu-ga: later commands work, and so does freezing."""
         with self.client() as client:
             for _ in range(5):
                 client.ask("guest-get-osinfo", timeout=20)
@@ -159,7 +159,7 @@ class Agent(Group):
         self.backup()
 
     def case_hanging_command(self) -> None:
-        """A command that hangs delays a freeze by its deadline at most, and its late reply reaches nobody."""
+        """A hanging command delays a freeze by the deadline at most, and the late reply is dropped."""
         with self.client() as client:
             client.ask("guest-get-osinfo", timeout=20)
             self.machine.run("kill -STOP $(pidof qemu-ga)")
@@ -184,7 +184,7 @@ class Agent(Group):
         client.request(command)
         return client.reply()
 
-    # --- What becomes of a window ---
+    # --- The end of a window ---
 
     def case_window_ends_early(self) -> None:
         """max_window: the next thaw is an error, also after a restart of the service."""
@@ -213,21 +213,21 @@ class Agent(Group):
             self.backup()
 
     def case_kill_during_freeze(self) -> None:
-        """SIGKILL while a client waits for its freeze: the next instance replies with an error, on the same connection."""
+        """SIGKILL during a freeze: the next instance replies with an error, on the same connection."""
         self.machine.put("/etc/quiesced/hooks.d/10-slow", SLOW_HOOK, "755")
         with self.client() as client:
             client.request("guest-fsfreeze-freeze")
             self.machine.wait_until("quiescectl status --json | grep -q hook")
             self.machine.run("rm /etc/quiesced/hooks.d/10-slow; kill -KILL $(pidof quiesced)")
             reply = client.reply()
-            expect("quiesced ended" in reply.get("error", {}).get("desc", ""), f"the reply is {reply}")
+            expect("quiesced ended before" in reply.get("error", {}).get("desc", ""), f"the reply is {reply}")
             expect_equal(client.ask("guest-ping"), {}, "the next command of the same client")
         self.wait_for_registration()
         self.wait_until_idle()
         self.backup()
 
     def case_restart(self) -> None:
-        """A restart between backups: the client stays connected, and loses nothing."""
+        """A restart between backups: the client stays connected, without a lost reply."""
         with self.client() as client:
             self.machine.run("systemctl restart quiesced")
             expect_equal(client.ask("guest-ping"), {}, "a ping after the restart")
@@ -235,10 +235,10 @@ class Agent(Group):
         self.wait_for_registration()
         self.backup()
 
-    # --- Which agent has the port ---
+    # --- The stock agent at the port ---
 
     def case_back_and_forth(self) -> None:
-        """The way back to the stock agent, as docs/kvm.md says, and a stock agent that is stopped for a moment."""
+        """The way back to the stock agent (docs/kvm.md), and a restart of the stock agent beside `auto`."""
         self.put_configuration("[qemu]\nenabled = false\n")
         self.machine.run("systemctl restart quiesced")
         self.machine.run("systemctl disable --now quiesce-qemu-ga.socket quiesce-qemu-ga.service")

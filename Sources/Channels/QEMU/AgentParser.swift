@@ -1,4 +1,4 @@
-/// Makes a value of its tokens. The texts of errors are those of QEMU (qobject/json-parser.c).
+/// Makes a value of tokens, with the error texts of QEMU (qobject/json-parser.c).
 struct AgentParser {
     private let tokens: AgentTokens
     private var next = 0
@@ -127,7 +127,7 @@ struct AgentParser {
         return UInt16(String(decoding: digits, as: UTF8.self), radix: 16)
     }
 
-    /// One character of modified UTF-8: 0xC0 0x80 is NUL. Nil for an invalid sequence and for a noncharacter.
+    /// A character of modified UTF-8, where 0xC0 0x80 is NUL. Nil for an invalid sequence and for a noncharacter.
     private static func scalar(_ rest: inout ArraySlice<UInt8>) -> Unicode.Scalar? {
         if rest.starts(with: [0xC0, 0x80]) {
             rest = rest.dropFirst(2)
@@ -140,7 +140,7 @@ struct AgentParser {
         return scalar
     }
 
-    /// Whether the scalar is not one of the 66 noncharacters of Unicode.
+    /// False for the 66 noncharacters of Unicode.
     private static func isCharacter(_ scalar: Unicode.Scalar) -> Bool {
         !(0xFDD0...0xFDEF ~= scalar.value) && scalar.value & 0xFFFE != 0xFFFE
     }

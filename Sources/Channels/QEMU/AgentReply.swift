@@ -1,9 +1,9 @@
-/// A reply to a client: one line, with the members in the order of qemu-ga.
+/// A reply to a client: a line, with the members in the order of qemu-ga.
 struct AgentReply: Hashable, Sendable {
     let result: Result<String, AgentError>
     /// Of the request.
     let id: AgentValue?
-    /// True for a reply that 0xFF precedes, so that the client finds its begin.
+    /// True for a reply after 0xFF, which marks the begin for the client.
     let isDelimited: Bool
 
     /// - Parameter result: The value of `return`, as JSON.

@@ -2,7 +2,7 @@
 /// any order, and a number can exceed every type.
 enum AgentReplySplice {
     /// - Parameters:
-    ///   - tag: The `id` of the reply, a string without characters that need escapes.
+    ///   - tag: The `id` of the reply, a string without escapes.
     ///   - id: Nil to remove the member.
     ///   - line: A JSON object in standard notation, with or without a newline.
     /// - Returns: The line, with a newline; nil if the object has no such member.
@@ -19,7 +19,7 @@ enum AgentReplySplice {
         return body[..<member.whole.lowerBound] + body[member.whole.upperBound...] + newline
     }
 
-    /// The `id` of a reply, if that is a string without escapes.
+    /// The `id` of a reply. Nil unless the `id` is a string without escapes.
     static func id(of line: [UInt8]) -> String? {
         guard let member = idMember(of: line[...]) else { return nil }
         let value = line[member.value]
@@ -27,7 +27,7 @@ enum AgentReplySplice {
         return String(decoding: value.dropFirst().dropLast(), as: UTF8.self)
     }
 
-    /// The member `id` of the outermost object: its value, and the whole member with one comma.
+    /// The member `id` of the outermost object: the value, and the whole member with a comma.
     private static func idMember(
         of line: ArraySlice<UInt8>
     ) -> (value: Range<Int>, whole: Range<Int>)? {
@@ -67,7 +67,7 @@ enum AgentReplySplice {
                 }
                 let value = trimmed(line, valueStart..<index)
                 if let comma { return (value, comma..<index) }
-                // The first member goes with the comma and the blanks that follow.
+                // The first member goes with the following comma and blanks.
                 let end =
                     byte == UInt8(ascii: ",") ? line[(index + 1)...].firstIndex { $0 != 0x20 } ?? index : index
                 return (value, memberStart..<end)

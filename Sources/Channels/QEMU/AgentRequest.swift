@@ -1,6 +1,6 @@
-/// A command of a client, with the checks of qapi/qmp-dispatch.c and their texts.
+/// A command of a client, with the checks and error texts of qapi/qmp-dispatch.c.
 struct AgentRequest: Hashable, Sendable {
-    /// The commands that quiesce answers by itself.
+    /// The commands answered by quiesce.
     enum Command: String, Sendable, CaseIterable {
         case sync = "guest-sync"
         case delimitedSync = "guest-sync-delimited"
@@ -42,7 +42,7 @@ struct AgentRequest: Hashable, Sendable {
         argumentsText = arguments?.text
     }
 
-    /// The member `id` of a request, which the reply repeats; nil without one.
+    /// The member `id` of a request, for the reply; nil without an `id`.
     static func id(of value: AgentValue) -> AgentValue? {
         guard case .object(let members) = value else { return nil }
         return members["id"]

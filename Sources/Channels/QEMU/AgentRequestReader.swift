@@ -1,27 +1,27 @@
 /// Splits the stream of a guest agent's client into values, in the JSON dialect of QEMU (qobject/json-lexer.c,
-/// json-streamer.c): values follow one another without separators, strings may be in single quotes, and a value ends
-/// when its brackets balance.
+/// json-streamer.c): values follow each other without separators, strings may be in single quotes, and a value ends
+/// with the last bracket.
 ///
-/// A malformed value costs one error reply, and reading continues at the next control character, bracket, colon or
-/// comma. 0xFF is malformed everywhere, so that clients reset the reader with that byte.
+/// A malformed value costs an error reply, and reading continues at the next control character, bracket, colon or
+/// comma. 0xFF is malformed everywhere: clients reset the reader with 0xFF.
 struct AgentRequestReader {
-    /// Bytes of one value without the blanks between its tokens: 1 MiB.
+    /// Bytes of a value without the blanks between tokens: 1 MiB.
     static let longestValue = 1 << 20
     static let mostTokens = 1 << 16
     static let deepestNesting = 64
 
     private enum State: Equatable {
         case start
-        /// After a malformed token, up to the next byte that can begin a token.
+        /// After a malformed token, up to the next possible begin of a token.
         case recovery
-        /// After a value that exceeded a limit, up to the next control character or 0xFF.
+        /// After a value beyond a limit, up to the next control character or 0xFF.
         case discarding
         case string(quote: UInt8, isEscaped: Bool)
         case keyword
         case number(Number)
     }
 
-    /// The part of a number that was read last.
+    /// The last part of a number so far.
     private enum Number {
         case minus, zero, digits, point, fraction, exponent, exponentSign, exponentDigits
 
@@ -59,14 +59,14 @@ struct AgentRequestReader {
     /// True if a value has begun and is not complete.
     var isInsideValue: Bool { state != .start || !value.isEmpty }
 
-    /// Forgets a value that is not complete, without a reply.
+    /// Discards an incomplete value, without a reply.
     mutating func reset() {
         self = AgentRequestReader()
     }
 
     /// Reads more bytes.
     ///
-    /// - Returns: The values and errors that the bytes completed, in order.
+    /// - Returns: The completed values and errors, in order.
     mutating func read(_ bytes: some Sequence<UInt8>) -> [Result<AgentValue, AgentError>] {
         var results: [Result<AgentValue, AgentError>] = []
         for byte in bytes { read(byte, &results) }
@@ -161,7 +161,7 @@ struct AgentRequestReader {
 
     // MARK: Values
 
-    /// Ends a token, and with it perhaps the value.
+    /// Ends a token, and perhaps the value.
     private mutating func end(_ kind: AgentTokens.Kind, _ results: inout [Result<AgentValue, AgentError>]) {
         state = .start
         value.append(kind, tokenStart..<value.text.count)
@@ -190,7 +190,7 @@ struct AgentRequestReader {
 
 let decimalDigits = UInt8(ascii: "0")...UInt8(ascii: "9")
 
-/// The tokens of one value, without the blanks between them.
+/// The tokens of a value, without the blanks between tokens.
 struct AgentTokens {
     enum Kind: UInt8 {
         case openingBrace, closingBrace, openingBracket, closingBracket, colon, comma, string, number, keyword

@@ -1,8 +1,8 @@
 import FreezeCore
 import SystemPackage
 
-/// Decides what the client of a guest agent is sent, and when. Requests are served strictly in order: libvirt takes the
-/// first reply after a command for the reply to that command.
+/// Decides the replies to the client of a guest agent. Requests are served strictly in order, because libvirt takes the
+/// first reply after a command for the reply to the command.
 ///
 /// The session has no input, output or clock: the channel's thread carries out the effects.
 struct AgentSession {
@@ -11,13 +11,13 @@ struct AgentSession {
         case send([UInt8])
         case freeze(OperationID, FreezeOptions)
         case thaw(OperationID)
-        /// A request for the other agent, which serves all commands but ``AgentRequest/Command``.
+        /// A request for qemu-ga.
         case relay(AgentRelayRequest)
     }
 
-    /// A reply of the other agent.
+    /// The end of a relayed command.
     enum RelayResult: Hashable {
-        /// One line of JSON, with the tag of the request as its `id`.
+        /// A line of JSON, with the tag of the request as `id`.
         case reply([UInt8])
         /// The command succeeded, and has no reply.
         case noReply
@@ -40,13 +40,13 @@ struct AgentSession {
         case malformed(AgentError, id: AgentValue?)
     }
 
-    /// The request that is being served.
+    /// The request in progress.
     private struct Serving {
         enum Kind: Equatable {
             case freeze(OperationID)
             case thaw(OperationID)
             case relayed(tag: String, deadline: Moment)
-            /// `guest-info`, which needs the list of the other agent's commands.
+            /// `guest-info`, which needs the commands of qemu-ga.
             case info(tag: String, deadline: Moment)
         }
 
@@ -63,23 +63,23 @@ struct AgentSession {
 
     /// Whether the answer to a FREEZE was success, and the window has not ended since.
     private(set) var frozenRequest: RequestID?
-    /// Whether any channel has a window open: nothing is relayed, because the other agent writes to its log.
+    /// Whether any channel has a window open. A relayed command would make qemu-ga write a log line.
     private var isAnyWindowOpen = false
     /// Whether the client may be gone. Meanwhile requests wait.
     private var isClientInDoubt = false
-    /// Whether a client has synchronized since the port was opened. A request from before can be a stale freeze.
+    /// Whether a client has synchronized since the port was opened. An earlier freeze can be stale.
     private var isSynchronized: Bool
     private var otherAgent = OtherAgent()
     private var tags: UInt64 = 0
     private var numbers: UInt64 = 0
-    /// The failure of a thaw whose reply did not reach a client: the answer to the next thaw (P3).
+    /// The failure of a thaw, until the reply has reached a client: the answer to the next thaw (P3).
     private var undelivered: (error: AgentError, isSent: Bool)?
-    /// The command whose reply was given up: the other agent serves one command at a time.
+    /// The command after its deadline: qemu-ga serves no other command before the end of this command.
     private var givenUp: (tag: String, command: String)?
 
     /// - Parameters:
-    ///   - version: Of quiesce; `guest-info` has it without another agent.
-    ///   - isSynchronized: True for a port that a previous instance had open.
+    ///   - version: Of quiesce, for `guest-info` without qemu-ga.
+    ///   - isSynchronized: True for the open port of a previous instance.
     init(version: String, isSynchronized: Bool = false) {
         self.version = version
         self.isSynchronized = isSynchronized
@@ -93,7 +93,7 @@ struct AgentSession {
         }
     }
 
-    /// The client may have gone: nothing but a thaw is served until it is certain.
+    /// The client may have gone. Until the certainty only a thaw is served.
     mutating func clientIsInDoubt(at now: Moment) -> [Effect] {
         handle(at: now) { $0.isClientInDoubt = true }
     }
@@ -102,7 +102,7 @@ struct AgentSession {
         handle(at: now) { $0.isClientInDoubt = false }
     }
 
-    /// A client that goes thaws nothing. Its requests are dropped, but not a thaw.
+    /// The end of a client is no thaw. All requests of the client are dropped, except a thaw.
     mutating func clientIsGone(at now: Moment) -> [Effect] {
         handle(at: now) { session in
             session.reader.reset()
@@ -133,7 +133,7 @@ struct AgentSession {
         handle(at: now) { $0.relayed(tag, result) }
     }
 
-    /// The connection to the other agent has ended, or is new.
+    /// The connection to qemu-ga has ended.
     mutating func relayLost(at now: Moment) -> [Effect] {
         handle(at: now) { session in
             session.givenUp = nil
@@ -147,7 +147,7 @@ struct AgentSession {
         }
     }
 
-    mutating func otherAgentIsInstalled(_ isInstalled: Bool) {
+    mutating func setOtherAgentInstalled(_ isInstalled: Bool) {
         otherAgent.isInstalled = isInstalled
     }
 
@@ -212,7 +212,7 @@ struct AgentSession {
         }
     }
 
-    /// A client that synchronizes a second after a command has given the command up.
+    /// A client has given up a relayed command if the client synchronizes a second later.
     private mutating func dropForgottenRequests() {
         let now = now
         queue.removeAll { item in
@@ -237,7 +237,7 @@ struct AgentSession {
                 do throws(AgentError) {
                     try serve(waiting)
                 } catch {
-                    reply(.failure(error), waiting.id)
+                    if waiting.isReplyWanted { reply(.failure(error), waiting.id) }
                 }
             }
         }
@@ -426,7 +426,7 @@ struct AgentSession {
         self.serving = nil
     }
 
-    /// The value that `guest-info` returns.
+    /// The result of `guest-info`.
     private var info: String {
         otherAgent.info(version: version, isFrozen: frozenRequest != nil || isAnyWindowOpen)
     }
@@ -437,7 +437,7 @@ extension AgentRequest {
 }
 
 extension AgentError {
-    /// As qemu-ga 7.2 refuses commands while it has frozen filesystems.
+    /// The refusal of qemu-ga 7.2 while filesystems are frozen.
     static func frozen(_ command: String) -> AgentError {
         AgentError(.commandNotFound, "Command \(command) has been disabled: the agent is in frozen state")
     }

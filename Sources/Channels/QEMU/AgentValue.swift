@@ -48,7 +48,7 @@ enum AgentValue: Hashable, Sendable {
 struct AgentMember: Hashable, Sendable {
     let name: String
     let value: AgentValue
-    /// The value in the words of the client, without the blanks between its tokens.
+    /// The value as the client wrote it, without the blanks between tokens.
     let text: ArraySlice<UInt8>
 
     init(name: String, value: AgentValue, text: ArraySlice<UInt8>) {
@@ -69,7 +69,7 @@ extension [AgentMember] {
 
 /// Why a request failed.
 struct AgentError: Error, Hashable, Sendable {
-    /// The classes that clients distinguish.
+    /// The error classes of QEMU.
     enum Class: String, Sendable {
         case generic = "GenericError"
         /// libvirt reports such a command as not supported.

@@ -17,7 +17,7 @@ struct AgentRelayRequest: Hashable {
     }
 }
 
-/// How long qemu-ga may take for a command. Requests that follow wait as long, a freeze too.
+/// The limit of qemu-ga for a command. Later requests wait as long, a freeze too.
 enum AgentDeadline {
     static let usual = Duration.seconds(8)
     /// Clients poll `guest-info`.
@@ -34,14 +34,14 @@ enum AgentDeadline {
     }
 }
 
-/// What is known of the distribution's qemu-ga.
+/// The version and the commands of the distribution's qemu-ga, as far as known.
 struct OtherAgent {
     var isInstalled = false
     private var version: String?
     /// The entries of `guest-info`.
     private var commands: [[AgentMember]] = []
 
-    /// Reads a reply to `guest-info`. A reply that is an error changes nothing.
+    /// Reads a reply to `guest-info`. An error is ignored.
     mutating func learn(_ line: [UInt8]) {
         var reader = AgentRequestReader()
         guard case .success(.object(let reply)) = reader.read(line).first,
@@ -65,7 +65,7 @@ struct OtherAgent {
             name)
     }
 
-    /// The value that `guest-info` returns: the commands of quiesce, then those of qemu-ga.
+    /// The result of `guest-info`: the commands of quiesce, then the commands of qemu-ga.
     func info(version ownVersion: String, isFrozen: Bool) -> String {
         let own = AgentRequest.Command.allCases.map { command in
             Self.entry(

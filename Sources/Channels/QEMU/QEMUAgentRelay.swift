@@ -3,8 +3,8 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// The connection to the distribution's qemu-ga, which systemd starts for its socket. Used by one thread, and never
-/// blocks.
+/// The connection to the distribution's qemu-ga. systemd starts qemu-ga at the first connection. Used by a single thread,
+/// and never blocks.
 struct QEMUAgentRelay {
     enum News {
         case result(tag: String, AgentSession.RelayResult)
@@ -14,6 +14,8 @@ struct QEMUAgentRelay {
 
     /// Bytes of a reply. libvirt refuses replies above 10 MB.
     private static let longestReply = 16 << 20
+    /// Bytes of unexpected replies before the connection ends.
+    private static let mostUnawaited = 1 << 20
     private static let marker = 1_234_567_890
 
     let socket: FilePath
@@ -24,11 +26,11 @@ struct QEMUAgentRelay {
     /// How much of the input was searched for the end of a line.
     private var searchedCount = 0
     private var output: [UInt8] = []
-    /// Tags of requests without a reply to success. A request that follows shows the success.
+    /// Tags of requests without a reply to success. The reply to a later request shows the success.
     private var silentTags: Set<String> = []
-    /// The ids that a reply can have.
+    /// The ids of the outstanding replies.
     private var awaited: Set<String> = []
-    /// Bytes of replies that nothing awaits. qemu-ga sends none.
+    /// Bytes of unexpected replies. qemu-ga sends none.
     private var unawaitedCount = 0
     /// Whether the connection may have more to read.
     private(set) var mayHaveInput = false
@@ -38,7 +40,7 @@ struct QEMUAgentRelay {
         self.socket = socket
     }
 
-    /// Whether systemd listens for qemu-ga. Looks a path up: not while anything is frozen (P7).
+    /// Whether systemd listens for qemu-ga. Looks a path up: not in the window (P7).
     var isInstalled: Bool { access(socket.string, F_OK) == 0 }
 
     func close() {
@@ -85,7 +87,7 @@ struct QEMUAgentRelay {
         mayHaveInput = connection != nil
     }
 
-    /// Writes as much as there is room for, and reads one piece: the thread must serve the port, whatever qemu-ga sends.
+    /// Writes as much as there is room for, and reads a piece. The thread serves the port between two pieces.
     mutating func work() -> [News] {
         write()
         guard mayHaveInput, let connection else { return [] }
@@ -94,7 +96,7 @@ struct QEMUAgentRelay {
             guard !bytes.isEmpty else { throw .brokenPipe }
             input += bytes
             let news = takeReplies()
-            guard input.count <= Self.longestReply, unawaitedCount <= Self.longestReply else {
+            guard input.count <= Self.longestReply, unawaitedCount <= Self.mostUnawaited else {
                 throw .fileTooLarge
             }
             return news

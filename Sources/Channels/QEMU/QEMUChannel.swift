@@ -3,26 +3,26 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// QEMU's guest agent port as a source of requests, in place of qemu-ga. Commands that do not freeze or thaw are relayed
-/// to qemu-ga.
+/// QEMU's guest agent port as a source of requests, in place of qemu-ga. Commands unrelated to freezing are relayed to
+/// qemu-ga.
 ///
 /// All work with the port happens on a separate thread (P9). The thread never logs: log records are delivered as
-/// `ChannelEvent.note`. After a loss the port is opened only when `reopen()` allows it, because nothing is opened while
-/// frozen (P7).
+/// `ChannelEvent.note`. After a loss the port is opened only after `reopen()`, because no path is opened in the window
+/// (P7).
 public final class QEMUChannel: RequestChannel, RequestObserver {
     public struct Setup: Sendable {
-        /// `/dev/virtio-ports/org.qemu.guest_agent.0`, or a terminal in its place.
+        /// `/dev/virtio-ports/org.qemu.guest_agent.0`, or a terminal instead.
         public var device: FilePath
         /// Whether a missing port is worth a warning.
         public var isRequired: Bool
         /// The file of unanswered requests; on a tmpfs.
         public var unanswered: FilePath
-        /// The port that the previous instance had open, from the service manager.
+        /// The open port of the previous instance, from the service manager.
         public var stored: FileDescriptor?
-        /// Hands the open port to the service manager, so that a restart does not close it; nil takes it back.
+        /// Stores the open port in the service manager, so that a restart does not close the port; nil removes the port.
         public var keep: @Sendable (FileDescriptor?) -> Void
         public var relaySocket: FilePath = "/run/quiesce-qemu-ga.sock"
-        /// The stock agent. Where it is installed and not behind the relay, `auto` leaves the port to it.
+        /// The stock agent. With `auto`, an installed stock agent without the relay keeps the port.
         public var qemuAgent: FilePath = "/usr/sbin/qemu-ga"
         public var limits = QEMUChannelLimits()
 
@@ -59,7 +59,7 @@ public final class QEMUChannel: RequestChannel, RequestObserver {
         mailbox.stop()
     }
 
-    /// Starts the thread, which opens the port, and tries again for ever. Call it once.
+    /// Starts the thread. The thread opens the port, and retries without a limit. Call once.
     ///
     /// - Throws: `.systemCall` when there are no more threads or descriptors.
     public func start() throws(ChannelError) {
@@ -79,7 +79,7 @@ public final class QEMUChannel: RequestChannel, RequestObserver {
             .answer(ChannelMailbox.Answer(operation: operation, answer: answer, detail: detail, limit: limit)))
     }
 
-    /// The session learns of windows that end, and of windows of other channels.
+    /// For the session: the end of a window, and the windows of other channels.
     public func observe(_ progress: RequestProgress) {
         if case .entered = progress.event { mailbox.post(.progress(progress)) }
     }

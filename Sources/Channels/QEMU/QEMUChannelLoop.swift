@@ -24,7 +24,7 @@ struct QEMUChannelLoop {
     /// Nil to wait for an arrival.
     private var nextAttempt: Moment?
     private var lastNote: String?
-    /// Tells when the port comes, or the socket of qemu-ga.
+    /// Watches for the port, or for the socket of qemu-ga.
     private var arrival: PathArrival?
 
     init(
@@ -55,7 +55,7 @@ struct QEMUChannelLoop {
 
     // MARK: Opening
 
-    /// Waits until the port may be opened; false when it is time to stop.
+    /// Waits until the port may be opened; false at a stop.
     private mutating func waitUntilDue() -> Bool {
         while true {
             if mailbox.takeMessages().isStopping { return false }
@@ -85,7 +85,14 @@ struct QEMUChannelLoop {
         if leavesPortToQemuAgent() { return nil }
         do throws(Errno) {
             let port = try QEMUPort.open(setup.device)
-            try begin(port, isKept: false)
+            do throws(Errno) {
+                try begin(port, isKept: false)
+            } catch {
+                port.close()
+                throw error
+            }
+            unanswered = try? UnansweredRequests(setup.unanswered)
+            unanswered?.write([], isCut: false)
             return port
         } catch {
             note(error)
@@ -95,33 +102,35 @@ struct QEMUChannelLoop {
         }
     }
 
-    /// Serves the port that the previous instance had open. Nil if that port is another one by now, or if the client has
-    /// half a reply: QEMU tells the client of a port that is closed.
+    /// Serves the open port of the previous instance. Nil if the path is another port by now, or if the client has half a
+    /// reply: the client learns of a closed port from QEMU.
     private mutating func adopt(_ descriptor: FileDescriptor) -> QEMUPort? {
         var (kept, present) = (stat(), stat())
         let isSame =
             fstat(descriptor.rawValue, &kept) == 0
             && (stat(setup.device.string, &present) != 0 || kept.st_rdev == present.st_rdev)
-        let predecessor = (try? UnansweredRequests(setup.unanswered)).map { file in
-            defer { file.close() }
-            return file.readPredecessor()
-        }
+        var file = try? UnansweredRequests(setup.unanswered)
+        let predecessor = file?.readPredecessor()
         do throws(Errno) {
             guard isSame, predecessor?.isCut != true else { throw .brokenPipe }
             var port = try QEMUPort(path: setup.device, owning: descriptor)
             try begin(port, isKept: true)
-            let error = AgentError(.generic, "quiesced ended before it had a reply")
-            for id in predecessor?.ids ?? [] { port.add(AgentReply(.failure(error), id: id).line) }
+            let error = AgentError(.generic, "quiesced ended before the reply was ready")
+            for request in predecessor?.requests ?? [] {
+                port.add(AgentReply(.failure(error), id: request.id).line)
+            }
+            unanswered = file
             return port
         } catch {
             setup.keep(nil)
             try? descriptor.close()
+            file?.close()
             nextAttempt = .now + setup.limits.closed
             return nil
         }
     }
 
-    /// With `auto`, a stock agent that is stopped for a moment finds the port free when it comes back.
+    /// With `auto`, a restart of the stock agent finds the port free.
     private mutating func leavesPortToQemuAgent() -> Bool {
         guard !setup.isRequired, access(setup.qemuAgent.string, X_OK) == 0, !relay.isInstalled else {
             return false
@@ -132,7 +141,7 @@ struct QEMUChannelLoop {
         return true
     }
 
-    /// Waits for the path, or for a while without one.
+    /// Waits for the path; without a path, for a pause.
     private mutating func awaitArrival(_ path: FilePath?) {
         arrival = path.flatMap { try? PathArrival(at: $0) }
         nextAttempt = arrival == nil ? .now + pauses.takeNext() : nil
@@ -140,16 +149,11 @@ struct QEMUChannelLoop {
         if let path, arrival != nil, access(path.string, F_OK) == 0 { nextAttempt = .now }
     }
 
+    /// - Throws: ENOMEM or ENOSPC; the caller closes the port.
     private mutating func begin(_ port: QEMUPort, isKept: Bool) throws(Errno) {
-        do throws(Errno) {
-            try poll.add(port.descriptor)
-        } catch {
-            port.close()
-            throw error
-        }
+        try poll.add(port.descriptor)
         session = AgentSession(version: Version.current, isSynchronized: isKept)
-        session.otherAgentIsInstalled(relay.isInstalled)
-        unanswered = try? UnansweredRequests(setup.unanswered)
+        session.setOtherAgentInstalled(relay.isInstalled)
         (mayHaveInput, hungUpSince, isClientGone) = (true, nil, false)
         (arrival, lastNote) = (nil, nil)
         setup.keep(port.descriptor)
@@ -157,10 +161,11 @@ struct QEMUChannelLoop {
         deliver(.registered(isStandIn: port.isStandIn))
     }
 
-    /// At a stop, systemd keeps the port open, unless a reply is not written: the next instance cannot go on with it.
+    /// At a stop, systemd keeps the port open. With an unwritten reply the port closes, because the next instance does not
+    /// have the rest of the reply.
     private mutating func close(_ port: QEMUPort, isLost: Bool) {
         if port.hasOutput || isLost { setup.keep(nil) }
-        // The clients of a lost port have lost their connection.
+        // No client of a lost port waits for a reply.
         if isLost { unanswered?.write([], isCut: false) }
         poll.remove(port.descriptor)
         port.close()
@@ -203,12 +208,12 @@ struct QEMUChannelLoop {
                 )
             case .resourceBusy:
                 (
-                    holders(of: device) ?? "another process has it open",
+                    holders(of: device) ?? "another process has the port open",
                     "Stop and mask that agent: systemctl mask --now qemu-guest-agent.service"
                 )
             case .operationNotSupportedByDevice:
-                ("it is no character device", "Set qemu.device to the guest agent port")
-            default: ("it cannot be opened: \(error)", "Look at the kernel's log")
+                ("the path is no character device", "Set qemu.device to the guest agent port")
+            default: ("the port cannot be opened: \(error)", "Look at the kernel's log")
             }
         return ChannelError(
             .deviceUnusable, subject: device.escaped, problem: problem, remedy: remedy, underlyingError: error)
@@ -217,14 +222,14 @@ struct QEMUChannelLoop {
     private static func holders(of device: FilePath) -> String? {
         let holders = DeviceHolder.holders(of: device)
         guard !holders.isEmpty else { return nil }
-        return holders.map(\.description).joined(separator: ", ") + " has it open"
+        return holders.map(\.description).joined(separator: ", ") + " has the port open"
     }
 }
 
 // MARK: - Serving
 
 extension QEMUChannelLoop {
-    /// Nil when it is time to stop.
+    /// Nil at a stop.
     private mutating func serveUntilLost(_ port: inout QEMUPort) -> ChannelError? {
         do throws(ChannelError) {
             try serve(&port)
@@ -255,7 +260,7 @@ extension QEMUChannelLoop {
         }
     }
 
-    /// A request leaves the file when its reply is written.
+    /// Removes requests from the file after the reply is written.
     private mutating func noteReplies(_ port: QEMUPort) {
         if port.hasOutput {
             unanswered?.add(session.unanswered)
@@ -321,8 +326,8 @@ extension QEMUChannelLoop {
             (hungUpSince, isClientGone) = (.now, false)
             perform(session.clientIsInDoubt(at: .now), &port)
         }
-        // In the window no path is looked up, and nothing is relayed.
-        if mailbox.mayOpen { session.otherAgentIsInstalled(relay.isInstalled) }
+        // No path is looked up in the window (P7), and no command is relayed.
+        if mailbox.mayOpen { session.setOtherAgentInstalled(relay.isInstalled) }
         perform(session.received(bytes, at: .now), &port)
     }
 
@@ -334,7 +339,7 @@ extension QEMUChannelLoop {
             (hungUpSince, isClientGone) = (nil, false)
             return perform(session.clientIsThere(at: now), &port)
         }
-        // A terminal whose other end is closed stays so.
+        // The other end of a terminal opens once.
         if port.isStandIn { throw port.unusable("the other end hung up") }
         guard let since = hungUpSince else {
             hungUpSince = now

@@ -3,12 +3,12 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// The open guest agent port: a virtio-serial port, or a terminal in its place. Used by one thread.
+/// The open guest agent port: a virtio-serial port, or a terminal instead. Used by a single thread.
 ///
 /// drivers/char/virtio_console.c: without a client on the host, read(2) returns 0, write(2) fails with EAGAIN, and
 /// poll(2) tells POLLHUP. Data can arrive before POLLHUP ends.
 struct QEMUPort {
-    /// Replies that are not written yet; more requests are not read beyond that.
+    /// Bytes of unwritten replies before reading pauses.
     static let mostOutput = 1 << 20
 
     let path: FilePath
@@ -16,7 +16,7 @@ struct QEMUPort {
     /// True for a pseudoterminal in place of the port.
     let isStandIn: Bool
     private var output: [UInt8] = []
-    /// How much of the output is written. A reply can have megabytes: removing each piece would move them all.
+    /// How much of the output is written. Removing each written piece would copy megabytes of a long reply.
     private var writtenCount = 0
 
     /// Takes the descriptor over.
@@ -33,10 +33,10 @@ struct QEMUPort {
         if RawTerminal.isTerminal(descriptor) { try RawTerminal.makeRaw(descriptor) }
     }
 
-    /// Opens the port, which only one process can have open.
+    /// Opens the port. Only a single process can have the port open.
     ///
-    /// - Throws: EBUSY while another process has the port open, ENOENT or ENXIO without a port, ENODEV for a path that is
-    ///   no character device.
+    /// - Throws: EBUSY while another process has the port open, ENOENT or ENXIO without a port, ENODEV unless the path is a
+    ///   character device.
     static func open(_ path: FilePath) throws(Errno) -> QEMUPort {
         let noControllingTerminal = FileDescriptor.OpenOptions(rawValue: O_NOCTTY)
         let descriptor = try openDescriptor(path, .readWrite, options: [noControllingTerminal, .nonBlocking])
@@ -58,13 +58,13 @@ struct QEMUPort {
 
     /// The present state: `.hangUp` without a client on the host, and for a moment after a client has connected.
     ///
-    /// Read after `.readable`: poll(2) takes the buffer from the queue (port_has_data), and then the interrupt of that
-    /// buffer wakes no waiter (vring_interrupt).
+    /// Read after `.readable`: poll(2) takes the buffer from the queue (port_has_data), and the interrupt of the buffer then
+    /// wakes no waiter (vring_interrupt).
     var state: PollEvents {
         pollOne(descriptor, events: .readable, atMost: .zero)
     }
 
-    /// Reads what is there; empty for nothing.
+    /// Reads the available bytes; empty without input.
     ///
     /// - Throws: `.deviceUnusable` when the port is unplugged.
     func read() throws(ChannelError) -> [UInt8] {
@@ -90,7 +90,7 @@ struct QEMUPort {
         output += bytes
     }
 
-    /// Drops the replies to a client that has gone.
+    /// Drops the unwritten replies, after the end of the client.
     mutating func dropOutput() {
         (output, writtenCount) = ([], 0)
     }
@@ -100,7 +100,7 @@ struct QEMUPort {
     /// - Throws: `.deviceUnusable` when the port is unplugged.
     mutating func writeOutput() throws(ChannelError) {
         while writtenCount < output.count {
-            // One write takes 32 KiB at most (fill_queue, port_fops_write).
+            // A write takes 32 KiB at most (port_fops_write).
             let count = output[writtenCount...].prefix(32_768).withUnsafeBytes {
                 Glibc.write(descriptor.rawValue, $0.baseAddress, $0.count)
             }

@@ -3,15 +3,15 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// The file of the requests that a client waits for. libvirt waits for a reply without a limit, so the next instance
-/// replies in place of a daemon that died.
+/// The file of the requests without a reply. libvirt waits for a reply without a limit, so after a crash the next instance
+/// replies.
 ///
-/// The file is kept open: in the window no path is looked up (P7). The first line is empty, or says that a reply is cut:
-/// then nothing more can be written to the same client.
+/// The file stays open, because no path is looked up in the window (P7). The first line is `cut` after a partly written
+/// reply: the same client can get no other reply then.
 struct UnansweredRequests {
     /// A request without a reply.
     struct Request: Hashable {
-        /// Counts requests, in order.
+        /// Counts the requests of a port from 1; 0 for a request of the previous instance.
         let number: UInt64
         /// Nil without an id.
         let id: AgentValue?
@@ -31,8 +31,9 @@ struct UnansweredRequests {
         try? file.close()
     }
 
-    /// The ids of the requests that the previous instance did not reply to, in order, and whether a reply is cut.
-    func readPredecessor() -> (ids: [AgentValue?], isCut: Bool) {
+    /// The requests without a reply of the previous instance, in order, and whether a reply is cut. The requests stay in the
+    /// file until the next call of ``write(_:isCut:)``.
+    mutating func readPredecessor() -> (requests: [Request], isCut: Bool) {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while bytes.count < 1 << 22 {
@@ -43,14 +44,16 @@ struct UnansweredRequests {
         // The last line can be incomplete.
         guard let end = bytes.lastIndex(of: UInt8(ascii: "\n")) else { return ([], false) }
         let lines = bytes[..<end].split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        let ids = lines.dropFirst().map { line -> AgentValue? in
+        let requests = lines.dropFirst().map { line in
             var reader = AgentRequestReader()
-            return try? reader.read(line + [UInt8(ascii: "\n")]).first?.get()
+            return Request(number: 0, id: try? reader.read(line + [UInt8(ascii: "\n")]).first?.get())
         }
-        return (ids, lines[0].elementsEqual(Self.cutMark.utf8))
+        let predecessor = (requests, lines[0].elementsEqual(Self.cutMark.utf8))
+        written = predecessor
+        return predecessor
     }
 
-    /// Adds requests before the work for them begins.
+    /// Adds requests. Call before the work for the requests begins.
     mutating func add(_ requests: [Request]) {
         let old = written?.requests ?? []
         let last = old.last?.number ?? 0

@@ -34,7 +34,7 @@ struct WaitingFreeze: Hashable, Sendable {
 
 /// The longest window of a request.
 struct WindowLimit: Hashable, Sendable {
-    /// The setting that holds, for messages.
+    /// The name of the setting, for messages.
     let name: String
     /// From the first FIFREEZE, or from the answer to FREEZE without a freeze, to the end of the window.
     let duration: Duration

@@ -71,7 +71,7 @@ public struct AnswerDetail: Hashable, Sendable {
     public var windowDeadline: Moment?
     /// For an operation that succeeded: the number of filesystems that are frozen, or were.
     public var filesystems: Int?
-    /// The number of filesystems that cannot be frozen, and were flushed.
+    /// The number of flushed filesystems without a freeze.
     public var flushed: Int?
     /// Nothing was frozen, because quiesced only rehearses.
     public var isDryRun = false

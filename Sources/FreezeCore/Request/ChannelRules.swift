@@ -64,8 +64,8 @@ public struct ChannelRules: Hashable, Sendable {
     /// Hyper-V's VSS device. The host times out 30 s after THAW: 10 s are kept free.
     public static let hyperV = ChannelRules()
 
-    /// QEMU's guest agent port. libvirt waits for answers without a limit, and thaws also where nothing is frozen: `0`
-    /// is success. A second FREEZE is refused.
+    /// QEMU's guest agent port. libvirt waits for answers without a limit. THAW without a window is success, with the count
+    /// 0. A second FREEZE is refused.
     public static let qemu = ChannelRules(
         freezeAnswerLimit: nil, thawAnswerLimit: nil, secondFreeze: .error, thawWithoutWindow: .success)
 

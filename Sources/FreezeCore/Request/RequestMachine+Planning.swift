@@ -47,7 +47,7 @@ extension RequestMachine {
         emit(.open(nextWork(for: policy.planTimeout), id, channel, options))
     }
 
-    /// The shortest of the limits that the configuration, the channel and the request set.
+    /// The shortest of the limits of configuration, channel and request.
     private func windowLimit(of channel: ChannelID, _ options: FreezeOptions) -> WindowLimit {
         var limit = configuredWindowLimit
         if let duration = rules(of: channel).maxWindow, duration < limit.duration {

@@ -61,7 +61,7 @@ public struct RequestMachine: Sendable {
     /// The lost channels of the last `keepLost`.
     private var keptLost: [ChannelID: String]
 
-    /// - Parameter lost: The lost channels that the previous instance kept.
+    /// - Parameter lost: The kept lost channels of the previous instance.
     public init(policy: RequestPolicy, lost: [ChannelID: String] = [:]) {
         self.policy = policy
         keptLost = lost
@@ -89,7 +89,7 @@ public struct RequestMachine: Sendable {
     /// A restart must not turn the failure of the next THAW into success. Only a channel with success for a THAW without a
     /// window needs the memory.
     private mutating func keepLost() {
-        // Nothing is written in the window: the ledger has the request until then.
+        // No file is written in the window. The ledger has the request until the end of the window.
         guard !isWindowOpen else { return }
         let lost = lostChannels.filter { rules(of: $0.key).thawWithoutWindow == .success }
         guard lost != keptLost else { return }
