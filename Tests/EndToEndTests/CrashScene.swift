@@ -108,7 +108,9 @@ final class CrashScene {
     }
 
     /// The next backup works, and when all is over nothing of quiesce is left.
-    func expectNextBackupAndCleanEnd() throws {
+    ///
+    /// - Parameter earlier: The number of requests before.
+    func expectNextBackupAndCleanEnd(after earlier: Int = 1) throws {
         try expectThawed()
         #expect(try rig.hotBackup().status == .success)
         let answer = try rig.freeze()
@@ -116,7 +118,7 @@ final class CrashScene {
         try expectFrozen()
         #expect(try rig.thaw().status == .success)
         try expectThawed()
-        #expect(try rig.record(number: 2).result == .succeeded)
+        #expect(try rig.record(number: earlier + 1).result == .succeeded)
         let last = try Self.freezer(rig)
         #expect(try rig.stop() == .exited(0))
         #expect(last.waitForEnd(atMost: .seconds(5)) && freezer.waitForEnd(atMost: .seconds(5)))

@@ -1,3 +1,4 @@
+import Channels
 import Foundation
 import FreezeCore
 import LinuxCalls
@@ -15,6 +16,18 @@ extension DaemonRig {
     func isArmed(_ point: String) -> Bool {
         guard let stopPoints else { return false }
         return FileManager.default.fileExists(atPath: stopPoints.appending(point).string)
+    }
+
+    /// The answer to a FREEZE whose freezer is stopped at the point meanwhile.
+    func freeze(meanwhile point: String, _ work: () throws -> Void) throws -> HyperVHostAnswer {
+        try arm(point)
+        let answer = PendingAnswer(.freeze, of: host)
+        let freezer = try freezerProcess()
+        try waitForStop(of: freezer, at: point)
+        let result = Result(catching: work)
+        kill(freezer, SIGCONT)
+        try result.get()
+        return try answer.value()
     }
 
     /// Waits until the process stands still.

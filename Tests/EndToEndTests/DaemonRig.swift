@@ -154,13 +154,18 @@ final class DaemonRig {
     // MARK: What is left of a request
 
     /// The newest record of the history, once there are as many as expected: it is written after the answer.
+    ///
+    /// More than expected is a mistake of the test: it could have been given the record before.
     func record(number: Int = 1, within limit: Duration = .seconds(10)) throws -> RequestRecord {
         let history = HistoryFile(inStateDirectory: stateDirectory, heldIn: runDirectory)
         let deadline = ContinuousClock.now + limit
         while true {
-            if let page = try? history.records(), page.records.count >= number,
-                let newest = page.records.max(by: { $0.endedWallTime < $1.endedWallTime })
+            if let records = try? history.records().records, records.count >= number,
+                let newest = records.max(by: { $0.endedWallTime < $1.endedWallTime })
             {
+                guard records.count == number else {
+                    throw Failure(description: "\(records.count) records instead of \(number)")
+                }
                 return newest
             }
             guard ContinuousClock.now < deadline else {

@@ -47,12 +47,13 @@ extension EndToEnd {
             let failing = try ScratchFilesystem(.ext4, options: ["-E", "lazy_itable_init=0,lazy_journal_init=0"])
             let other = try ScratchFilesystem(.ext4)
             try DeviceFailure.usedJournal(of: failing)
-            let rig = try DaemonRig()
-            // With nothing dirty both flushes succeed; FIFREEZE writes the superblock, where the device has ended.
-            try RunningProgram.output(of: "truncate", ["--size", "0", DeviceFailure.image(of: failing)])
-            try RunningProgram.output(of: "losetup", ["--set-capacity", failing.device.string])
-
-            #expect(try rig.freeze().status == .failure)
+            let rig = try DaemonRig(hasStopPoints: true)
+            // After the last flush. FIFREEZE writes the superblock, where the device has ended.
+            let answer = try rig.freeze(meanwhile: "before FIFREEZE 1") {
+                try RunningProgram.output(of: "truncate", ["--size", "0", DeviceFailure.image(of: failing)])
+                try RunningProgram.output(of: "losetup", ["--set-capacity", failing.device.string])
+            }
+            #expect(answer.status == .failure)
             #expect(try !other.isFrozen())
             #expect(try !FreezeProof.isFrozen("/"))
             #expect(try rig.thaw().status == .success)
@@ -233,24 +234,15 @@ extension EndToEnd {
         }
 
         @Test func `P2 a filesystem mounted while others are being frozen fails the request`() throws {
-            let outer = try ScratchFilesystem(.ext4, mebibytes: 256)
-            let inner = try ScratchFilesystem(
-                .ext4, on: .image(in: outer.mountPoint),
-                options: ["-E", "lazy_itable_init=0,lazy_journal_init=0"])
+            let other = try ScratchFilesystem(.ext4)
             let late = try ScratchFilesystem(.ext4)
             try RunningProgram.output(of: "umount", ["--lazy", late.mountPoint.string])
-            try DeviceFailure.usedJournal(of: inner)
-            // Excluded, and frozen by hand: the FIFREEZE of what is stored on it waits for its thaw.
-            let rig = try DaemonRig(configuration: ["filesystems": "exclude = [\"\(outer.mountPoint)\"]"])
-            try RunningProgram.output(of: "sync", ["--file-system", outer.mountPoint.string])
-            try outer.freeze()
-            let answer = PendingAnswer(.freeze, of: rig.host)
-            let freezer = try rig.freezerProcess()
-            try wait(for: "a FIFREEZE that waits") { try KernelWaits.isInFreeze(freezer) }
-            try RunningProgram.output(of: "mount", [late.device.string, late.mountPoint.string])
-            try outer.thaw()
-            #expect(try answer.value().status == .failure)
-            for mountPoint in [inner.mountPoint, outer.mountPoint, late.mountPoint, "/"] {
+            let rig = try DaemonRig(hasStopPoints: true)
+            let answer = try rig.freeze(meanwhile: "after FIFREEZE 1") {
+                try RunningProgram.output(of: "mount", [late.device.string, late.mountPoint.string])
+            }
+            #expect(answer.status == .failure)
+            for mountPoint in [other.mountPoint, late.mountPoint, "/"] {
                 #expect(try !FreezeProof.isFrozen(mountPoint), "\(mountPoint)")
             }
             #expect(try rig.thaw().status == .success)
@@ -258,8 +250,8 @@ extension EndToEnd {
             let reason = try #require(record.reason)
             #expect(reason.contains("the mount table changed while freezing: \(late.mountPoint)"), "\(reason)")
             #expect(record.filesystems.first { $0.mountPoint == "/" }?.thaw != nil)
-            try rig.expectHealthy(freezing: [inner.mountPoint, late.mountPoint])
-            for filesystem in [late, inner, outer] { try filesystem.remove() }
+            try rig.expectHealthy(freezing: [other.mountPoint, late.mountPoint])
+            for filesystem in [late, other] { try filesystem.remove() }
         }
 
         @Test(arguments: ["exclude = [\"**\"]", "include = [\"fstype:ocfs2\"]"])

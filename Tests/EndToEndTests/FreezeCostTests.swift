@@ -128,6 +128,8 @@ extension EndToEnd {
         private func calls(of processes: [pid_t], _ work: () throws -> Void) throws -> [SystemCallTrace.Call] {
             let trace = try SystemCallTrace(processes)
             try work()
+            // strace prints a call after the call has returned: the receiver of a message can be earlier.
+            for process in processes { _ = try ProcessStatus.wakeUps(of: process) }
             return try trace.stop().compactMap(\.self)
         }
 

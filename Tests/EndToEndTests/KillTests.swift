@@ -192,7 +192,7 @@ extension EndToEnd {
             #expect(try scene.rig.record(number: 2).reason == "the freezer does not answer; it is replaced")
             #expect(freezer.waitForEnd(atMost: .seconds(5)))
             try scene.expectThawed()
-            try scene.expectNextBackupAndCleanEnd()
+            try scene.expectNextBackupAndCleanEnd(after: 2)
         }
 
         @Test func `a freezer that is killed while idle is started again`() throws {

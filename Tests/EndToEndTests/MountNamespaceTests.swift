@@ -134,23 +134,13 @@ extension EndToEnd {
         @Test func `P2 a filesystem mounted in a container while others are being frozen fails the request`()
             throws
         {
-            let outer = try ScratchFilesystem(.ext4, mebibytes: 256)
-            let inner = try ScratchFilesystem(
-                .ext4, on: .image(in: outer.mountPoint),
-                options: ["-E", "lazy_itable_init=0,lazy_journal_init=0"])
             let late = try UnheldFilesystem("late-in-container")
             let container = try ScratchContainer("")
-            try DeviceFailure.usedJournal(of: inner)
-            // Excluded, and frozen by hand: the FIFREEZE of what is stored on it waits for its thaw.
-            let rig = try DaemonRig(configuration: ["filesystems": "exclude = [\"\(outer.mountPoint)\"]"])
-            try RunningProgram.output(of: "sync", ["--file-system", outer.mountPoint.string])
-            try outer.freeze()
-            let answer = PendingAnswer(.freeze, of: rig.host)
-            let freezer = try rig.freezerProcess()
-            try wait(for: "a FIFREEZE that waits") { try KernelWaits.isInFreeze(freezer) }
-            try container.run("mount", late.device.string, late.mountPoint.string)
-            try outer.thaw()
-            #expect(try answer.value().status == .failure)
+            let rig = try DaemonRig(hasStopPoints: true)
+            let answer = try rig.freeze(meanwhile: "after FIFREEZE 1") {
+                try container.run("mount", late.device.string, late.mountPoint.string)
+            }
+            #expect(answer.status == .failure)
             #expect(try rig.thaw().status == .success)
             let reason = try #require(try rig.record().reason)
             #expect(
@@ -160,8 +150,6 @@ extension EndToEnd {
             try rig.waitUntilReleased()
             try container.end()
             try late.remove()
-            try inner.remove()
-            try outer.remove()
         }
     }
 }

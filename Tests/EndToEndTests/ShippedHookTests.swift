@@ -173,7 +173,7 @@ extension EndToEnd {
                     ])
             }
             try wait(for: "both servers") {
-                try RunningProgram.output(of: "pgrep", ["-c", "-x", "mariadbd"]).hasPrefix("2")
+                try RunningProgram.run("pgrep", ["-c", "-x", "mariadbd"]).output.hasPrefix("2")
             }
             defer {
                 for server in servers {
