@@ -144,15 +144,18 @@ class Machine:
         try:
             self._socket, _ = listener.accept()
         except TimeoutError:
+            os.close(descriptor)
             raise Failure(f"qemu did not start: {(self.directory / 'qemu.log').read_text()}") from None
         finally:
             listener.close()
-            os.close(descriptor)
         threading.Thread(target=self._receive, args=(self._socket,), daemon=True).start()
         try:
             self._hello.get(timeout=180)
         except queue.Empty:
             raise Failure(f"the machine did not come up: see {self.console}") from None
+        finally:
+            # QEMU may bind its own socket after it has connected to this one.
+            os.close(descriptor)
 
     @staticmethod
     def short_path(descriptor: int, name: str) -> str:
