@@ -90,6 +90,10 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/quiesced.service
 	install -m 644 packaging/quiesce-qemu-ga.socket packaging/quiesce-qemu-ga.service \
 	    $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	# Keeps the stock agent from the guest agent port.
+	install -D -m 644 packaging/qemu-guest-agent.conf \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system/qemu-guest-agent.service.d/quiesce.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d packaging/61-quiesce-qemu-ga.rules
 	install -d -m 755 $(DESTDIR)/etc/quiesced/hooks.d
 	# The admin's configuration is never overwritten.
 	if [ -e packaging/quiesced.toml ] && [ ! -e $(DESTDIR)/etc/quiesced/quiesced.toml ]; then \

@@ -1,7 +1,10 @@
 """The port of QEMU's guest agent, with the real kernel and the real QEMU."""
 from __future__ import annotations
 
+import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 from agent_client import AgentClient
 from case import Group, expect, expect_equal
@@ -19,14 +22,6 @@ class Agent(Group):
     def set_up(self) -> None:
         self.machine.run(
             "mkfs.xfs -q /dev/disk/by-id/virtio-xfs && mkdir -p /srv/xfs && mount /dev/disk/by-id/virtio-xfs /srv/xfs")
-        # The installed stock agent has the port at first.
-        self.machine.wait_until("systemctl is-active qemu-guest-agent.service")
-        self.switch()
-
-    def switch(self) -> None:
-        """As docs/kvm.md says."""
-        self.machine.run(
-            "systemctl mask --now qemu-guest-agent.service && systemctl enable --now quiesce-qemu-ga.socket")
         self.wait_for_registration()
 
     def wait_for_registration(self) -> None:
@@ -235,21 +230,104 @@ class Agent(Group):
         self.wait_for_registration()
         self.backup()
 
-    # --- The stock agent at the port ---
+    # --- Packages and boots ---
 
-    def case_back_and_forth(self) -> None:
-        """The way back to the stock agent (docs/kvm.md), and a restart of the stock agent beside `auto`."""
-        self.put_configuration("[qemu]\nenabled = false\n")
-        self.machine.run("systemctl restart quiesced")
-        self.machine.run("systemctl disable --now quiesce-qemu-ga.socket quiesce-qemu-ga.service")
-        self.machine.run("systemctl unmask qemu-guest-agent.service && systemctl start qemu-guest-agent.service")
+    def expect_stock_agent(self) -> None:
+        """The stock agent answers, with every command."""
+        self.machine.wait_until("systemctl is-active qemu-guest-agent.service")
         with self.client() as client:
             expect_equal(client.ask("guest-get-osinfo")["id"], "debian", "the system, by the stock agent")
             names = [each["name"] for each in client.ask("guest-info")["supported_commands"]]
             expect_equal(names.count("guest-fsfreeze-freeze"), 1, "the stock agent's commands")
-        # Now as shipped, with `auto`: the stock agent keeps the port.
+
+    def expect_quiesced(self) -> None:
+        """quiesced has the port, qemu-ga is behind the socket, and no unit has failed."""
+        self.wait_for_registration()
+        self.machine.wait_until("systemctl is-active quiesce-qemu-ga.socket")
+        with self.client() as client:
+            expect_equal(client.ask("guest-get-osinfo", timeout=20)["id"], "debian", "the system, by the relay")
+        self.machine.run("! systemctl is-active qemu-guest-agent.service")
+        expect_equal(self.machine.run("systemctl --failed --quiet --plain --no-legend"), "", "failed units")
+        self.backup()
+
+    def case_reboot(self) -> None:
+        """A boot with both packages: quiesced has the port, without any command of an admin."""
+        self.expect_quiesced()
+        self.machine.start("systemctl reboot")
+        self.machine.wait_for_reboot()
+        self.machine.run("mount /dev/disk/by-id/virtio-xfs /srv/xfs")
+        self.expect_quiesced()
+
+    def case_remove_and_install(self) -> None:
+        """The removal of the package starts the stock agent, and the installation stops it."""
+        self.machine.run("dpkg --remove quiesce", timeout=120)
+        self.expect_stock_agent()
+        self.install()
+        self.expect_quiesced()
+
+    def case_install_during_a_freeze(self) -> None:
+        """The installation waits for the end of a freeze of the stock agent, and leaves nothing frozen."""
+        self.machine.run("dpkg --remove quiesce", timeout=120)
+        self.expect_stock_agent()
+        self.machine.copy_in(self.package, "/run/quiesce.deb")
+        with self.client() as client:
+            expect_equal(client.ask("guest-fsfreeze-freeze-list", mountpoints=["/srv/xfs"]), 1, "one filesystem")
+            installing = self.machine.start("dpkg --install /run/quiesce.deb", timeout=120)
+            self.machine.wait_until("pgrep --full '[q]uiesce.postinst configure'")
+            self.expect_frozen(["/srv/xfs"])
+            expect_equal(client.ask("guest-fsfreeze-thaw"), 1, "the number of thawed filesystems")
+        expect_equal(installing.done(130).status, 0, "the status of dpkg")
+        self.expect_thawed(FILESYSTEMS)
+        self.expect_quiesced()
+
+    def case_stock_package(self) -> None:
+        """qemu-guest-agent is upgraded, removed and installed beside quiesced."""
+        with tempfile.TemporaryDirectory() as directory:
+            subprocess.run(["apt-get", "--quiet=2", "--option=APT::Sandbox::User=root", "download", "qemu-guest-agent"],
+                           cwd=directory, check=True)
+            self.machine.copy_in(next(Path(directory).glob("*.deb")), "/run/qemu-guest-agent.deb")
+        with self.client() as client:
+            client.ask("guest-get-osinfo", timeout=20)
+            before = self.machine.run("pidof qemu-ga")
+            self.machine.run("dpkg --install /run/qemu-guest-agent.deb", timeout=120)
+            self.machine.wait_until(f"[ \"$(pidof qemu-ga)\" != {before} ]")
+            expect_equal(client.ask("guest-get-osinfo", timeout=20)["id"], "debian", "the system, after the upgrade")
+            self.machine.run("dpkg --remove qemu-guest-agent", timeout=120)
+            began = time.monotonic()
+            expect_equal(client.error("guest-get-osinfo")["class"], "CommandNotFound", "without the package")
+            expect(time.monotonic() - began < 5, "the error came late")
+            names = [each["name"] for each in client.ask("guest-info")["supported_commands"]]
+            expect_equal(len(names), 8, "the number of commands without the package")
+        self.backup()
+        self.machine.run("dpkg --install /run/qemu-guest-agent.deb", timeout=120)
+        self.expect_quiesced()
+
+    def case_back_and_forth(self) -> None:
+        """The commands of docs/kvm.md that restore the stock agent, and those that undo them."""
+        self.put_configuration("[qemu]\nenabled = false\n")
+        self.machine.run("""
+            systemctl restart quiesced.service
+            systemctl stop quiesce-qemu-ga.socket quiesce-qemu-ga.service
+            systemctl mask quiesce-qemu-ga.socket
+            mkdir -p /etc/systemd/system/qemu-guest-agent.service.d
+            ln -s /dev/null /etc/systemd/system/qemu-guest-agent.service.d/quiesce.conf
+            systemctl daemon-reload
+            systemctl start qemu-guest-agent.service""")
+        self.expect_stock_agent()
+        # An upgrade leaves the stock agent alone.
+        before = self.machine.run("pidof qemu-ga")
+        self.machine.copy_in(self.package, "/run/quiesce.deb")
+        self.machine.run("dpkg --force-confold --install /run/quiesce.deb", timeout=120)
+        expect_equal(self.machine.run("pidof qemu-ga"), before, "the process of the stock agent")
+        # With `auto`, a restart of the stock agent finds the port free.
         self.machine.run("cp --archive /run/quiesced.toml.shipped /etc/quiesced/quiesced.toml")
         self.machine.run("systemctl stop qemu-guest-agent && systemctl restart quiesced && sleep 3")
         self.machine.run("systemctl start qemu-guest-agent && sleep 1 && systemctl is-active qemu-guest-agent")
-        self.switch()
-        self.backup()
+        self.machine.run("""
+            rm /etc/systemd/system/qemu-guest-agent.service.d/quiesce.conf
+            systemctl unmask quiesce-qemu-ga.socket
+            systemctl daemon-reload
+            systemctl stop qemu-guest-agent.service
+            systemctl start quiesce-qemu-ga.socket
+            systemctl restart quiesced.service""")
+        self.expect_quiesced()
