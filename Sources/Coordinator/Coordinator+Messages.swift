@@ -52,6 +52,7 @@ extension Coordinator {
             // First the reports of the freezer: after the freezer's own thaw a write is no sign of another agent.
             receiveFreezerNews()
             handle(.thaw(channel, operation, wish, windowFindings(before: channel, wish)))
+        case .thawUndelivered(let reason): handle(.thawUndelivered(channel, reason: reason))
         case .acknowledge(let operation): handle(.acknowledge(channel, operation))
         case .lost(let reason):
             // Without its socket, too: the host needs none.

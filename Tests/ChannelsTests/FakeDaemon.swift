@@ -74,7 +74,7 @@ final class FakeDaemon: DaemonInquiry {
             detail.acknowledged = ["50-database"]
             link.withLock(\.channel)?.answer(operation, .success, detail, before: nil)
         case .lost: note("\(channel) lost")
-        case .hotBackup, .note: break
+        case .hotBackup, .thawUndelivered, .note: break
         }
     }
 

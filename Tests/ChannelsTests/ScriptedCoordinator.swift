@@ -13,7 +13,7 @@ extension ChannelEvent {
     var operation: OperationID? {
         switch self {
         case .hotBackup(let id), .freeze(let id, _), .thaw(let id, _), .acknowledge(let id): id
-        case .registered, .lost, .note: nil
+        case .registered, .thawUndelivered, .lost, .note: nil
         }
     }
 

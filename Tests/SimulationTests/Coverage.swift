@@ -4,7 +4,7 @@ import FreezeCore
 struct Coverage {
     enum Milestone: Int, CaseIterable {
         case hotBackup, frozen, held, thawed, freezeFailed, thawFailed, harmlessThaw, thawOfNothing,
-            secondFreezeIsError, thawOverdue, refused,
+            thawUndelivered, secondFreezeIsError, thawOverdue, refused,
             startedAnew
         case secondStep, replanned, servedAfterWaiting, cancelledWhileWaiting
         case tookOver, stuck, lost, frozenByForeigner, thawedByForeigner

@@ -158,7 +158,7 @@ extension Simulation {
         coverage.note(.thawOfNothing)
         if host.isThawAnswered || hasThawVerdict(host) { return }
         if host.isForcedOut { violate("P3", "THAW succeeds, but its window was ended by force") }
-        if host.isCutOff { violate("P3", "THAW succeeds, but quiesced died in its window") }
+        if host.isCutOff { violate("P3", "THAW succeeds, but its window was lost") }
         if host.lastFreeze == .succeeded {
             violate("P3", "THAW succeeds, but its window ended early")
         }
@@ -167,7 +167,7 @@ extension Simulation {
     /// Whether an earlier THAW of the same window has an answer, which may be on its way to the host, or lost with the
     /// channel.
     private func hasThawVerdict(_ host: SimulatedHost) -> Bool {
-        let own = operations.filter { $0.channel == host.channel && $0.verdict != nil }
+        let own = operations.filter { $0.channel == host.channel && $0.verdict != nil && !$0.isUndelivered }
         guard let freeze = own.lastIndex(where: { $0.kind == .freeze && !$0.isBesides }) else { return false }
         return own[freeze...].count { $0.kind == .thaw && !$0.isForced } > 1
     }

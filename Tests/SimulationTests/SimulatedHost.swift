@@ -17,6 +17,8 @@ struct SimulatedOperation {
     var verdict: OperationAnswer?
     /// Nobody waits for the answer any more.
     var isLost = false
+    /// The answer reached no client, and the daemon knows.
+    var isUndelivered = false
     /// How long the daemon had stood still before.
     var stoodStillBefore: Int64 = 0
     /// A THAW by the driver, not by the host.
@@ -77,7 +79,8 @@ struct SimulatedHost {
     var isThawAnswered = false
     /// Its window was ended by force, and nothing was begun since.
     var isForcedOut = false
-    /// The daemon died in its window, and nothing was begun, or answered to a THAW, since.
+    /// The daemon died in its window, or the failure of its THAW reached no client, and nothing was begun, or answered to
+    /// a THAW, since.
     var isCutOff = false
     /// A caller who holds has got what he came for: his connection ends.
     var isLeaving = false
@@ -306,6 +309,10 @@ extension Simulation {
         if operation.kind == .thaw, !isOtherCaller {
             hosts[index].isThawAnswered = true
             hosts[index].isCutOff = false
+            if verdict == .failure, hosts[index].role == .agent, fails(.channelLost, 3) {
+                let happening = Happening.clientLeavesBeforeAnswer(toThaw: Int(id.number), life: life)
+                schedule(at: now + random.milliseconds(0, 20), happening)
+            }
         }
         if operation.kind == .freeze, !isOtherCaller { freezeAnswered(index, verdict) }
         if hosts[index].role == .hold, operation.kind == .thaw || verdict == .failure {
@@ -313,6 +320,19 @@ extension Simulation {
         }
         let slow = fails(.slowHost, 2) ? random.milliseconds(1000, 90_000) : random.milliseconds(0, 3000)
         schedule(at: now + slow, .hostActs(index))
+    }
+
+    /// A client of an agent has gone before the failure of its THAW was written.
+    func clientLeavesBeforeAnswer(toThaw number: Int) {
+        let operation = operations[number]
+        let isPast = operations[number...].contains { $0.host == operation.host && $0.kind == .freeze }
+        // In the window of another channel no file keeps the loss.
+        guard isDaemonUp, !isPast, !operation.isLost, !machine.isWindowOpen else { return }
+        coverage.note(.thawUndelivered)
+        operations[number].isUndelivered = true
+        hosts[operation.host].isThawAnswered = false
+        hosts[operation.host].isCutOff = true
+        deliver(.thawUndelivered(operation.channel, reason: "the window ended early"))
     }
 
     private func freezeAnswered(_ index: Int, _ verdict: OperationAnswer) {

@@ -8,7 +8,7 @@ extension Simulation.Happening {
         case .daemon(_, let life), .guardThaws(_, let life), .recoveryTakesOver(let life), .recoveryEnds(let life),
             .isOpened(_, let life), .mountsAreRead(_, let life), .tasksAreRead(_, _, let life),
             .hookEnds(_, _, _, _, let life),
-            .sessionEnds(_, _, _, let life):
+            .sessionEnds(_, _, _, let life), .clientLeavesBeforeAnswer(_, let life):
             life
         default: nil
         }

@@ -11,6 +11,8 @@ struct AgentSession {
         case send([UInt8])
         case freeze(OperationID, FreezeOptions)
         case thaw(OperationID)
+        /// The failure of a thaw has reached no client.
+        case undelivered(reason: String)
         /// A request for qemu-ga.
         case relay(AgentRelayRequest)
     }
@@ -72,8 +74,8 @@ struct AgentSession {
     private var otherAgent = OtherAgent()
     private var tags: UInt64 = 0
     private var numbers: UInt64 = 0
-    /// The failure of a thaw, until the reply has reached a client: the answer to the next thaw (P3).
-    private var undelivered: (error: AgentError, isSent: Bool)?
+    /// The reason for the failure of a thaw whose reply is not written (P3).
+    private var unwrittenFailure: String?
     /// The command after its deadline: qemu-ga serves no other command before the end of this command.
     private var givenUp: (tag: String, command: String)?
 
@@ -112,14 +114,17 @@ struct AgentSession {
                 return .request(waiting)
             }
             session.serving?.waiting.isReplyWanted = false
-            session.undelivered?.isSent = false
             session.isClientInDoubt = false
+            if let reason = session.unwrittenFailure {
+                session.unwrittenFailure = nil
+                session.effects.append(.undelivered(reason: reason))
+            }
         }
     }
 
     /// Every reply is written.
     mutating func repliesAreWritten() {
-        if undelivered?.isSent == true { undelivered = nil }
+        unwrittenFailure = nil
     }
 
     mutating func answered(
@@ -267,7 +272,6 @@ struct AgentSession {
             try freeze(waiting, FreezeOptions(mountPoints: try paths?.map(Self.mountPoint)))
         case .thaw:
             try request.expectArguments([])
-            if let undelivered { return finishThaw(waiting, undelivered.error) }
             let operation = OperationID.next()
             serving = Serving(kind: .thaw(operation), waiting: waiting)
             effects.append(.thaw(operation))
@@ -325,7 +329,7 @@ struct AgentSession {
         if let limit, now >= limit {
             return finish(serving, .failure(AgentError(.generic, "the window ended before FREEZE was answered")))
         }
-        (frozenRequest, undelivered) = (detail.request, nil)
+        frozenRequest = detail.request
         // libvirt sends no thaw after 0.
         finish(serving, .success("\(max(1, (detail.filesystems ?? 0) + (detail.flushed ?? 0)))"))
     }
@@ -333,12 +337,13 @@ struct AgentSession {
     private mutating func finishThaw(_ serving: Serving, _ answer: OperationAnswer, _ detail: AnswerDetail) {
         frozenRequest = nil
         guard answer == .failure else { return finish(serving, .success("\(detail.filesystems ?? 0)")) }
-        finishThaw(serving.waiting, .refused(detail))
-    }
-
-    private mutating func finishThaw(_ waiting: Waiting, _ error: AgentError) {
-        undelivered = (error, isSent: waiting.isReplyWanted)
-        if waiting.isReplyWanted { reply(.failure(error), waiting.id) }
+        let error = AgentError.refused(detail)
+        if serving.waiting.isReplyWanted {
+            unwrittenFailure = error.description
+            finish(serving, .failure(error))
+        } else {
+            effects.append(.undelivered(reason: error.description))
+        }
     }
 
     private mutating func finish(_ serving: Serving, _ result: Result<String, AgentError>) {

@@ -293,6 +293,7 @@ extension QEMUChannelLoop {
             case .send(let bytes): port.add(bytes)
             case .freeze(let operation, let options): deliver(.freeze(operation, options))
             case .thaw(let operation): deliver(.thaw(operation))
+            case .undelivered(let reason): deliver(.thawUndelivered(reason: reason))
             case .relay(let request): relay(request, &port)
             }
         }

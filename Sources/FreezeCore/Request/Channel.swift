@@ -114,6 +114,8 @@ public enum ChannelEvent: Hashable, Sendable {
     case hotBackup(OperationID)
     case freeze(OperationID, FreezeOptions = FreezeOptions())
     case thaw(OperationID, ThawWish = .own)
+    /// The failure of a THAW has reached no client.
+    case thawUndelivered(reason: String)
     /// An admin has seen what needs attention.
     case acknowledge(OperationID)
     /// The host can no longer be answered; an operation that waited for its answer will not get one. The device is

@@ -20,6 +20,8 @@ public enum RequestEvent: Hashable, Sendable {
     case freeze(ChannelID, OperationID, RequestID, FreezeOptions = FreezeOptions(), WallClock)
     /// With findings about the window, if `RequestMachine.endsWindow` says that the THAW ends a window.
     case thaw(ChannelID, OperationID, ThawWish = .own, WindowFindings = .none)
+    /// The failure of a THAW has reached no client.
+    case thawUndelivered(ChannelID, reason: String)
     case channelLost(ChannelID, reason: String)
     /// An admin has seen what needs attention.
     case acknowledge(ChannelID, OperationID)

@@ -102,6 +102,12 @@ extension RequestMachine {
             AnswerDetail(request: request.id, refusal: .notOwner, reason: reason))
     }
 
+    /// The next THAW fails, too (P3), unless the channel has begun another request.
+    mutating func thawUndelivered(_ channel: ChannelID, _ reason: String) {
+        let hasBegun = waiting?.channel == channel || request?.channel == channel && state != .thawHooks
+        if !hasBegun { owe(channel, .lost(reason: reason)) }
+    }
+
     mutating func channelLost(_ channel: ChannelID, _ reason: String) {
         if waiting?.channel == channel { waiting = nil }
         // The host may have gone to another agent meanwhile: that its last FREEZE here failed means nothing any more.

@@ -174,6 +174,7 @@ public struct RequestMachine: Sendable {
             freezeAsked(channel, operation, id, options, clock)
         case .thaw(let channel, let operation, let wish, let findings):
             thawAsked(channel, operation, wish, findings)
+        case .thawUndelivered(let channel, let reason): thawUndelivered(channel, reason)
         case .channelLost(let channel, let reason): channelLost(channel, reason)
         case .acknowledge(let channel, let operation): acknowledged(channel, operation)
         case .attentionRecalled(let attention): attentionRecalled(attention)
