@@ -25,16 +25,13 @@ public struct DeviceHolder: Hashable, Sendable, CustomStringConvertible {
     /// Every process with a descriptor on the device, by process id. Opens nothing on a filesystem. Does not see a
     /// process that knows the device by another path, in a mount namespace of its own; nor, without CAP_SYS_PTRACE,
     /// other users' processes.
-    public static func holders(of device: FilePath) -> [DeviceHolder] {
+    public static func holders(of device: FilePath, in table: ProcessTable = ProcessTable()) -> [DeviceHolder] {
         let target = resolved(device)
-        return ProcessTable().processes.filter { !$0.descriptors(on: target).isEmpty }.map(DeviceHolder.init)
+        return table.processes.filter { !$0.descriptors(on: target).isEmpty }.map(DeviceHolder.init)
     }
 
     private init(_ process: ProcessTable.Process) {
-        let groups = (try? readWholeFile(process.directory.appending("cgroup"))) ?? []
-        self.init(
-            processID: process.processID, name: process.name,
-            service: Self.service(in: String(decoding: groups, as: UTF8.self)))
+        self.init(processID: process.processID, name: process.name, service: process.service)
     }
 
     /// The service in a cgroup listing (cgroups(7)): the innermost path component that ends in `.service`.
@@ -49,5 +46,13 @@ public struct DeviceHolder: Hashable, Sendable, CustomStringConvertible {
         guard let text = realpath(path.string, nil) else { return path }
         defer { free(text) }
         return FilePath(platformString: text)
+    }
+}
+
+extension ProcessTable.Process {
+    /// The systemd service of the process; nil without a service, or if the process is gone.
+    public var service: String? {
+        let groups = (try? readWholeFile(directory.appending("cgroup"))) ?? []
+        return DeviceHolder.service(in: String(decoding: groups, as: UTF8.self))
     }
 }

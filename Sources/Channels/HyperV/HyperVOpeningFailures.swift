@@ -26,16 +26,13 @@ struct HyperVOpeningFailures {
     }
 
     /// The failure in an admin's words.
-    static func explain(_ error: Errno, device: FilePath, holders: [DeviceHolder]) -> ChannelError {
-        let (problem, remedy): (String, String) =
+    static func explain(
+        _ error: Errno, device: FilePath, holders: [DeviceHolder], host: HostPlatform = .ofThisMachine
+    ) -> ChannelError {
+        let (problem, remedy): (String, String?) =
             switch error {
             case .resourceBusy: explainBusy(holders)
-            case .noSuchFileOrDirectory:
-                (
-                    "there is no such device",
-                    "On a Hyper-V guest load the driver (modprobe hv_utils) and switch on the VM's integration"
-                        + " service \"Backup (volume checkpoint)\"; elsewhere nothing is amiss, and hyperv.enabled = false ends the search"
-                )
+            case .noSuchFileOrDirectory: ("there is no such device", remedyForMissing(on: host))
             case .operationNotSupportedByDevice:
                 ("this is no character device", "Correct hyperv.device in the configuration")
             case .permissionDenied, .notPermitted: ("it may not be opened", "Run the daemon as root")
@@ -44,6 +41,13 @@ struct HyperVOpeningFailures {
             }
         return ChannelError(
             .deviceUnusable, subject: device.string, problem: problem, remedy: remedy, underlyingError: error)
+    }
+
+    private static func remedyForMissing(on host: HostPlatform) -> String? {
+        // A host of QEMU has another channel.
+        guard !host.isKVM else { return nil }
+        return "On a Hyper-V guest load the driver (modprobe hv_utils) and switch on the VM's integration"
+            + " service \"Backup (volume checkpoint)\""
     }
 
     private static func explainBusy(_ holders: [DeviceHolder]) -> (problem: String, remedy: String) {
