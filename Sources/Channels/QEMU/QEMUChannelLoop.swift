@@ -206,11 +206,7 @@ struct QEMUChannelLoop {
                     "there is no such port",
                     "Add a channel org.qemu.guest_agent.0 to the virtual machine on its host"
                 )
-            case .resourceBusy:
-                (
-                    holders(of: device) ?? "another process has the port open",
-                    "Stop and mask that agent: systemctl mask --now qemu-guest-agent.service"
-                )
+            case .resourceBusy: explainBusy(DeviceHolder.holders(of: device))
             case .operationNotSupportedByDevice:
                 ("the path is no character device", "Set qemu.device to the guest agent port")
             default: ("the port cannot be opened: \(error)", "Look at the kernel's log")
@@ -219,10 +215,15 @@ struct QEMUChannelLoop {
             .deviceUnusable, subject: device.escaped, problem: problem, remedy: remedy, underlyingError: error)
     }
 
-    private static func holders(of device: FilePath) -> String? {
-        let holders = DeviceHolder.holders(of: device)
-        guard !holders.isEmpty else { return nil }
-        return holders.map(\.description).joined(separator: ", ") + " has the port open"
+    private static func explainBusy(_ holders: [DeviceHolder]) -> (problem: String, remedy: String) {
+        // A process started by hand can belong to the service of sshd.
+        let isStock = holders.isEmpty || holders.contains { $0.name == "qemu-ga" }
+        let remedy =
+            isStock
+            ? "Stop that agent, but not during a backup: systemctl stop qemu-guest-agent.service"
+            : "Stop the process, and prevent its restart"
+        guard !holders.isEmpty else { return ("another process has the port open", remedy) }
+        return (holders.map(\.description).joined(separator: ", ") + " has the port open", remedy)
     }
 }
 
