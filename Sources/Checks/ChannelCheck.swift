@@ -1,6 +1,5 @@
 import Configuration
 import FreezeCore
-import Glibc
 import LinuxSystem
 import SystemPackage
 
@@ -8,17 +7,14 @@ import SystemPackage
 enum ChannelCheck {
     static let name = "channels"
 
-    /// As the daemon names it.
-    private static let hyperV = ChannelID.hyperV.name
-
     static func findings(_ subject: CheckSubject) -> [Finding] {
         guard case .running(let channels, let isDryRun) = subject.service else { return [] }
-        let isOnHyperV = access(subject.sys.appending("bus/vmbus").string, F_OK) == 0
-        return findings(channels, isDryRun: isDryRun, isOnHyperV: isOnHyperV)
+        return findings(channels, isDryRun: isDryRun, host: subject.host, port: AgentPort(subject))
     }
 
-    /// - Parameter isOnHyperV: Whether the hypervisor of this machine is Hyper-V.
-    static func findings(_ channels: [DaemonStatus.Channel], isDryRun: Bool, isOnHyperV: Bool) -> [Finding] {
+    static func findings(
+        _ channels: [DaemonStatus.Channel], isDryRun: Bool, host: HostPlatform, port: AgentPort
+    ) -> [Finding] {
         if isDryRun {
             return [
                 Finding(
@@ -26,25 +22,50 @@ enum ChannelCheck {
                     nextStep: "Start it without --dry-run: `systemctl restart quiesced`.")
             ]
         }
-        guard let channel = channels.first(where: { $0.name == hyperV }) else {
-            guard isOnHyperV else {
-                return [Finding(name, .ok, "Backups are asked for on the control socket.")]
-            }
-            return [
-                Finding(
-                    name, .warning, "This machine runs on Hyper-V, and the channel hyperv is switched off.",
-                    nextStep: "Remove hyperv.enabled = false from the configuration, and restart quiesced.")
-            ]
+        func channel(_ id: ChannelID) -> DaemonStatus.Channel? { channels.first { $0.name == id.name } }
+        return switch host {
+        case .hyperV: [hyperV(channel(.hyperV))]
+        case .kvm, .kubeVirt: [qemu(channel(.qemu), port) ?? withoutHost(channels)]
+        case .other: [withoutHost(channels)]
         }
-        if channel.isRegistered { return [Finding(name, .ok, "The channel hyperv is \(channel.state).")] }
-        // Of a device that is not there the check of the device tells.
-        guard isOnHyperV else {
-            return [Finding(name, .ok, "Backups are asked for on the control socket; the channel hyperv is idle.")]
+    }
+
+    private static func hyperV(_ channel: DaemonStatus.Channel?) -> Finding {
+        guard let channel else {
+            return Finding(
+                name, .warning, "This machine runs on Hyper-V, and the channel hyperv is switched off.",
+                nextStep: "Remove hyperv.enabled = false from the configuration, and restart quiesced.")
         }
-        return [
-            Finding(
-                name, .warning, "The channel hyperv is \(channel.state)".asSentence,
-                nextStep: "Until it is registered the host gets no backup. See `journalctl -u quiesced`.")
-        ]
+        return registration(channel)
+    }
+
+    /// Nil if AgentPortCheck describes why the channel does not serve the host.
+    private static func qemu(_ channel: DaemonStatus.Channel?, _ port: AgentPort) -> Finding? {
+        guard let channel else {
+            guard port.use != .off else { return nil }
+            return Finding(
+                name, .warning, "This machine runs on KVM, and quiesced was started without the channel qemu.",
+                nextStep: "Restart quiesced: `systemctl restart quiesced`.")
+        }
+        if !channel.isRegistered, !port.isThere || port.isLeft { return nil }
+        return registration(channel)
+    }
+
+    /// A channel without a host of its kind is registered with a stand-in, for rehearsals.
+    private static func withoutHost(_ channels: [DaemonStatus.Channel]) -> Finding {
+        let standIn = channels.first {
+            $0.isRegistered && [ChannelID.hyperV.name, ChannelID.qemu.name].contains($0.name)
+        }
+        return standIn.map(registration)
+            ?? Finding(name, .ok, "Backups are requested on the control socket.")
+    }
+
+    private static func registration(_ channel: DaemonStatus.Channel) -> Finding {
+        if channel.isRegistered {
+            return Finding(name, .ok, "The channel \(channel.name) is \(channel.state).")
+        }
+        return Finding(
+            name, .warning, "The channel \(channel.name) is \(channel.state)".asSentence,
+            nextStep: "Until it is registered the host gets no backup. See `journalctl -u quiesced`.")
     }
 }

@@ -1,5 +1,6 @@
 import Configuration
 import FreezeCore
+import LinuxSystem
 import SystemPackage
 
 /// What is checked: a machine and the configuration for it.
@@ -35,11 +36,14 @@ public struct CheckSubject: Sendable {
     /// Where the kernel tells of devices.
     public let sys: FilePath
     public let auditConfiguration: FilePath
+    /// Where programs and settings of other packages are.
+    public let root: FilePath
+    public let host: HostPlatform
 
     public init(
         configuration: Configuration, configurationFile: FilePath?, planning: Planning, mounts: [MountEntry],
         executable: FilePath, service: Service, proc: FilePath = "/proc", sys: FilePath = "/sys",
-        auditConfiguration: FilePath = "/etc/audit/auditd.conf"
+        auditConfiguration: FilePath = "/etc/audit/auditd.conf", root: FilePath = "/"
     ) {
         self.configuration = configuration
         self.configurationFile = configurationFile
@@ -50,6 +54,8 @@ public struct CheckSubject: Sendable {
         self.proc = proc
         self.sys = sys
         self.auditConfiguration = auditConfiguration
+        self.root = root
+        host = HostPlatform(sysfs: sys)
     }
 
     /// The superblocks that would be frozen. None if there is no plan.

@@ -11,17 +11,27 @@ enum SocketCheck {
 
     static func findings(_ subject: CheckSubject) -> [Finding] {
         let path = subject.configuration.control.socket
-        // Where the daemon holds the device of the host, the host gets its backups without the socket.
-        let device = subject.configuration.hyperv.device
         switch subject.service {
         case .notStarted: return []
         case .silent(let problem): return [silent(path, problem)]
         case .running: return [Finding(name, .ok, "quiesced answers on \(path.escaped).")]
         case .unreachable:
-            let isHostServed =
-                subject.configuration.hyperv.enabled != .off && access(device.string, F_OK) == 0
-                && DeviceHolder.holders(of: device).contains { $0.name == "quiesced" }
-            return [finding(path, error: connectError(path), isHostServed: isHostServed)]
+            return [finding(path, error: connectError(path), isHostServed: isHostServed(subject))]
+        }
+    }
+
+    /// Where the daemon holds the device of the host, the host gets its backups without the socket.
+    private static func isHostServed(_ subject: CheckSubject) -> Bool {
+        let configuration = subject.configuration
+        let devices = [
+            configuration.hyperv.enabled == .off ? nil : configuration.hyperv.device,
+            configuration.qemu.enabled == .off ? nil : configuration.qemu.device,
+        ]
+        return devices.compactMap(\.self).contains { device in
+            access(device.string, F_OK) == 0
+                && DeviceHolder.holders(of: device, in: ProcessTable(subject.proc)).contains {
+                    $0.name == "quiesced"
+                }
         }
     }
 

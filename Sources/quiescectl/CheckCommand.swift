@@ -14,10 +14,11 @@ struct CheckCommand: ParsableCommand {
         commandName: "check",
         abstract: "Check whether a backup would work, and say what to do if not.",
         discussion: """
-            Looks at the configuration, the hooks, database servers without a hook, the device of the host and who \
-            holds it, the directories, the helper that freezes, the running service, and at what on this machine does \
-            not go well with freezing. It changes nothing and freezes nothing. Without a service that can be reached no \
-            backup works: before its first start, use --before-start.
+            Looks at the configuration, the hooks, database servers without a hook, the host's device (on Hyper-V) or \
+            guest agent port (on KVM) and the process that holds the device, the relay to qemu-ga, the directories, the \
+            helper that freezes, the running service, and at what on this machine does not go well with freezing. It \
+            changes nothing and freezes nothing. Without a service that can be reached no backup works: before its first \
+            start, use --before-start.
 
             Exit status: 0 ready, perhaps with warnings; 1 not ready; 2 wrong usage or configuration.
 

@@ -22,6 +22,7 @@ final class CheckFixture {
         configuration.hooks.directory = root.appending("hooks.d")
         configuration.control.socket = root.appending("control.sock")
         configuration.hyperv.device = root.appending("hv_vss")
+        configuration.qemu.device = root.appending("org.qemu.guest_agent.0")
     }
 
     deinit {
@@ -32,7 +33,7 @@ final class CheckFixture {
         CheckSubject(
             configuration: configuration, configurationFile: nil, planning: planning, mounts: .sample,
             executable: executable, service: service, proc: root.appending("proc"), sys: root.appending("sys"),
-            auditConfiguration: root.appending("auditd.conf"))
+            auditConfiguration: root.appending("auditd.conf"), root: root)
     }
 
     @discardableResult
@@ -48,6 +49,20 @@ final class CheckFixture {
     func makeDirectory(_ path: FilePath, mode: Int = 0o700) throws {
         try FileManager.default.createDirectory(atPath: path.string, withIntermediateDirectories: true)
         try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path.string)
+    }
+
+    /// A file of firmware tables for each field.
+    func setIdentity(_ fields: [String: String]) throws {
+        for (field, text) in fields { try write("sys/class/dmi/id/\(field)", text) }
+    }
+
+    /// A process of a service, with a descriptor on the path.
+    func addProcess(_ process: Int, _ name: String, of service: String? = nil, with path: FilePath) throws {
+        try write("proc/\(process)/comm", name)
+        try write("proc/\(process)/cgroup", "0::/system.slice" + (service.map { "/\($0)" } ?? ""))
+        try makeDirectory(root.appending("proc/\(process)/fd"))
+        try FileManager.default.createSymbolicLink(
+            atPath: root.appending("proc/\(process)/fd/4").string, withDestinationPath: path.string)
     }
 
     /// A process with an fanotify descriptor.

@@ -106,30 +106,6 @@ import Testing
         #expect(HookCheck.findings(fixture.subject).verdicts == [.error, .error])
     }
 
-    // MARK: device
-
-    @Test func whoHoldsTheDeviceIsNamed() {
-        func check(_ holders: [DeviceHolder], isThere: Bool = true, isRequired: Bool = false) -> [Finding] {
-            DeviceCheck.findings("/dev/hv", isThere: isThere, isRequired: isRequired, holders: holders)
-        }
-        let stock = DeviceHolder(processID: 71, name: "hv_vss_daemon", service: "hv-vss-daemon.service")
-        let held = check([stock])
-        #expect(held.verdicts == [.error])
-        #expect(held.text.contains("hv_vss_daemon (process 71)"))
-        #expect(held.text.contains("systemctl mask --now hv-vss-daemon.service"))
-        #expect(check([DeviceHolder(processID: 7, name: "cat", service: nil)]).text.contains("Stop that program"))
-        #expect(check([DeviceHolder(processID: 8, name: "quiesced", service: nil)]).verdicts == [.ok])
-        #expect(check([]).verdicts == [.ok])
-        #expect(check([], isThere: false).verdicts == [.warning])
-        #expect(check([], isThere: false, isRequired: true).verdicts == [.error])
-    }
-
-    @Test func aChannelThatIsOffNeedsNoDevice() throws {
-        #expect(DeviceCheck.findings(fixture.subject).verdicts == [.warning])
-        fixture.configuration.hyperv.enabled = .off
-        #expect(DeviceCheck.findings(fixture.subject).verdicts == [.ok])
-    }
-
     // MARK: directories
 
     @Test(
@@ -218,25 +194,6 @@ import Testing
         #expect(!names.contains(SocketCheck.name) && !names.contains(ChannelCheck.name))
         fixture.service = .unreachable
         #expect(CheckRun.report(on: fixture.subject).findings.contains { $0.check == SocketCheck.name })
-    }
-
-    @Test func theChannelOfThisHypervisorIsLookedAt() {
-        func findings(_ state: String?, isRegistered: Bool = false, isOnHyperV: Bool = true) -> [Finding] {
-            let hyperV = state.map {
-                DaemonStatus.Channel(name: "hyperv", state: $0, isRegistered: isRegistered)
-            }
-            let control = DaemonStatus.Channel(name: "control", state: "listening", isRegistered: true)
-            return ChannelCheck.findings(
-                [hyperV, control].compactMap(\.self), isDryRun: false, isOnHyperV: isOnHyperV)
-        }
-        #expect(findings("registered", isRegistered: true).verdicts == [.ok])
-        let lost = findings("not registered: /dev/vmbus/hv_vss: it cannot be opened: EIO. Look at the log.")
-        #expect(lost.verdicts == [.warning] && lost.first?.nextStep != nil)
-        #expect(!lost.text.contains(".."), "\(lost.text)")
-        #expect(findings("not registered", isOnHyperV: false).verdicts == [.ok])
-        #expect(findings(nil).verdicts == [.warning])
-        #expect(findings(nil, isOnHyperV: false).verdicts == [.ok])
-        #expect(ChannelCheck.findings([], isDryRun: true, isOnHyperV: false).verdicts == [.error])
     }
 
     @Test func theFreezerIsFoundBesideTheProgramOrInLibexec() throws {

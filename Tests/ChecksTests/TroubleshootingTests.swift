@@ -56,6 +56,8 @@ import Testing
         "hooks enable …": "a command",
         "hooks disable …": "a command",
         "hooks new …": "a command",
+        "systemctl stop …": "a command",
+        "systemctl mask --now …": "a command",
         "1 filesystem selected": "what a request was for",
         "filesystems selected": "what a request was for",
         "is disabled: … is removed.": "success",

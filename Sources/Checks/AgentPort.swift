@@ -1,0 +1,49 @@
+import Configuration
+import FreezeCore
+import Glibc
+import LinuxCalls
+import LinuxSystem
+import SystemPackage
+
+/// The port of QEMU's guest agent on this machine.
+struct AgentPort {
+    let device: FilePath
+    /// `qemu.enabled`
+    let use: ChannelSwitch
+    let isThere: Bool
+    /// Whether quiesced leaves the port to an installed qemu-ga, as the daemon decides: with `auto`, and without the relay.
+    let isLeft: Bool
+
+    init(device: FilePath, use: ChannelSwitch, isThere: Bool, isLeft: Bool) {
+        self.device = device
+        self.use = use
+        self.isThere = isThere
+        self.isLeft = isLeft
+    }
+
+    init(_ subject: CheckSubject) {
+        let qemu = subject.configuration.qemu
+        let agent = StockAgent(root: subject.root)
+        self.init(
+            device: qemu.device, use: qemu.enabled, isThere: access(qemu.device.string, F_OK) == 0,
+            isLeft: qemu.enabled == .auto && agent.isInstalled && !agent.hasRelaySocket)
+    }
+
+    func holders(_ subject: CheckSubject) -> [DeviceHolder] {
+        isThere ? DeviceHolder.holders(of: device, in: ProcessTable(subject.proc)) : []
+    }
+
+    /// The device node of a virtio port; nil if the host has given the machine no port of the name.
+    static func node(named name: String, sys: FilePath) -> FilePath? {
+        let ports = sys.appending("class/virtio-ports")
+        return ((try? directoryEntries(ports)) ?? []).first { port in
+            let bytes = (try? readWholeFile(ports.appending(port).appending("name"))) ?? []
+            return String(decoding: bytes, as: UTF8.self).split(separator: "\n").first == name[...]
+        }.map { FilePath("/dev").appending($0) }
+    }
+}
+
+extension DeviceHolder {
+    /// Whether the process has the port open for quiesced. systemd keeps the port open over a restart of quiesced.
+    var isForQuiesced: Bool { name == "quiesced" || processID == 1 }
+}

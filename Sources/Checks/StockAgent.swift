@@ -1,0 +1,84 @@
+import FreezeCore
+import Glibc
+import LinuxCalls
+import SystemPackage
+
+/// The distribution's qemu-ga: on the port of the guest agent, or behind quiesced.
+struct StockAgent {
+    static let unit = "qemu-guest-agent.service"
+    static let processName = "qemu-ga"
+    /// The paths of the daemon, below the root.
+    static let program: FilePath = "usr/sbin/qemu-ga"
+    static let relaySocket: FilePath = "run/quiesce-qemu-ga.sock"
+    static let relayService = "quiesce-qemu-ga.service"
+    static let relaySocketUnit = "quiesce-qemu-ga.socket"
+
+    private let root: FilePath
+
+    init(root: FilePath) {
+        self.root = root
+    }
+
+    var relaySocket: FilePath { root.pushing(Self.relaySocket) }
+    var isInstalled: Bool { access(root.pushing(Self.program).string, X_OK) == 0 }
+    var hasRelaySocket: Bool { access(relaySocket.string, F_OK) == 0 }
+
+    /// Where the admin's units and drop-ins are. A symbolic link to /dev/null masks a file of the same name elsewhere.
+    private var units: FilePath { root.pushing("etc/systemd/system") }
+
+    /// Whether the drop-in of quiesce keeps the unit of qemu-ga from starting: the unit is stopped, and needs no mask.
+    var isDisplaced: Bool {
+        let directory = FilePath("\(Self.unit).d"), name: FilePath.Component = "quiesce.conf"
+        if Self.isMask(units.pushing(directory).appending(name)) { return false }
+        return ["usr/lib/systemd/system", "usr/local/lib/systemd/system"].contains { installed in
+            access(root.pushing(installed).pushing(directory).appending(name).string, F_OK) == 0
+        }
+    }
+
+    /// How to free the port.
+    var stopCommand: String { isDisplaced ? "systemctl stop \(Self.unit)" : "systemctl mask --now \(Self.unit)" }
+
+    var isRelaySocketMasked: Bool { Self.isMask(units.appending(Self.relaySocketUnit)) }
+
+    /// The settings of qemu-ga, which apply behind quiesced, too.
+    var settings: FilePath { root.pushing("etc/qemu/qemu-ga.conf") }
+
+    /// Whether the settings make qemu-ga fork, a key file of GLib (g_key_file_get_boolean(3)).
+    var isDaemonInSettings: Bool {
+        let text = String(decoding: (try? readWholeFile(settings)) ?? [], as: UTF8.self)
+        var group = ""
+        var isDaemon = false
+        for line in text.split(whereSeparator: \.isNewline).map(\.trimmed) {
+            if line.hasPrefix("["), line.hasSuffix("]") { group = line }
+            let parts = line.split(separator: "=", maxSplits: 1).map(\.trimmed)
+            guard group == "[general]", parts.count == 2, parts[0] == "daemon" else { continue }
+            isDaemon = ["true", "1"].contains(parts[1])
+        }
+        return isDaemon
+    }
+
+    /// The admin's changes to the unit of qemu-ga, which do not apply to the unit behind quiesced. None if the admin has
+    /// changed the unit behind quiesced, too.
+    var ignoredSettings: [FilePath] {
+        guard Self.dropIns(units.appending("\(Self.relayService).d")).isEmpty else { return [] }
+        let unit = units.appending(Self.unit)
+        let isReplaced = access(unit.string, F_OK) == 0 && !Self.isMask(unit)
+        let options = root.pushing("etc/sysconfig/qemu-ga")
+        return Self.dropIns(units.appending("\(Self.unit).d")) + (isReplaced ? [unit] : [])
+            + (access(options.string, F_OK) == 0 ? [options] : [])
+    }
+
+    private static func dropIns(_ directory: FilePath) -> [FilePath] {
+        let entries = (try? directoryEntries(directory)) ?? []
+        return entries.filter { $0.extension == "conf" }.map { directory.appending($0) }
+            .filter { !isMask($0) }.sorted { $0.string < $1.string }
+    }
+
+    private static func isMask(_ path: FilePath) -> Bool { (try? readSymbolicLink(path)) == "/dev/null" }
+}
+
+extension StringProtocol {
+    fileprivate var trimmed: String {
+        String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
+    }
+}
