@@ -132,9 +132,9 @@ struct QEMUChannelLoop {
 
     /// With `auto`, a restart of the stock agent finds the port free.
     private mutating func leavesPortToQemuAgent() -> Bool {
-        guard !setup.isRequired, access(setup.qemuAgent.string, X_OK) == 0, !relay.isInstalled else {
-            return false
-        }
+        guard !setup.isRequired, access(setup.device.string, F_OK) == 0,
+            access(setup.qemuAgent.string, X_OK) == 0, !relay.isInstalled
+        else { return false }
         report("\(setup.device): left to qemu-ga; docs/kvm.md says how to switch to quiesced", .info)
         awaitArrival(setup.relaySocket)
         if relay.isInstalled { nextAttempt = .now }
