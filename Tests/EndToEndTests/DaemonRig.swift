@@ -14,7 +14,18 @@ final class DaemonRig {
     /// A host that waits for seconds where the kernel waits for minutes, so that a test that hangs fails soon.
     private static let patience = HyperVHostLimits(freeze: .seconds(40), other: .seconds(30))
 
+    /// The guest agent port of the daemon.
+    enum AgentPort {
+        case none
+        /// Opened by each daemon, and closed at its end.
+        case plain
+        /// Kept open by the service manager, also before the first daemon.
+        case kept
+    }
+
     let host: HyperVHostSimulator
+    private let agentHost: AgentHost?
+    private let descriptorStore: DescriptorStore?
     let configuration: FilePath
     let hookDirectory: FilePath
     let runDirectory: FilePath
@@ -30,11 +41,12 @@ final class DaemonRig {
     /// - Parameters:
     ///   - configuration: Lines of TOML, by section, in addition to the rig's own paths.
     ///   - hooks: Shell scripts by name; `$TRACE` in them is where to write. Installed with mode 0755.
+    ///   - agentPort: Beside the Hyper-V device.
     ///   - hasStopPoints: Whether it can be made to stand still, by `arm(_:)`.
     ///   - isStarted: Whether the daemon is started, and its registration waited for.
     init(
         configuration sections: [String: String] = [:], hooks: [String: String] = [:],
-        hasStopPoints: Bool = false, isStarted: Bool = true
+        agentPort: AgentPort = .none, hasStopPoints: Bool = false, isStarted: Bool = true
     ) throws {
         try ScratchWorld.require()
         let name = "quiesced-\(Self.count.add(1, ordering: .relaxed).newValue)"
@@ -50,6 +62,8 @@ final class DaemonRig {
         try RunningProgram.output(of: "truncate", ["--size", "0", trace.string])
         var all = sections
         all["hyperv", default: ""] += "\ndevice = \"\(device)\"\nenabled = true"
+        let port = FilePath("/run").appending("\(name).port")
+        if agentPort != .none { all["qemu", default: ""] += "\ndevice = \"\(port)\"\nenabled = true" }
         all["hooks", default: ""] += "\ndirectory = \"\(hookDirectory)\""
         if !all["paths", default: ""].contains("state =") {
             all["paths", default: ""] += "\nstate = \"\(stateDirectory)\""
@@ -60,6 +74,9 @@ final class DaemonRig {
         let text = all.sorted { $0.key < $1.key }.map { "[\($0.key)]\n\($0.value)\n" }.joined()
         try Data(text.utf8).write(to: URL(fileURLWithPath: configuration.string))
         host = try HyperVHostSimulator(at: device, limits: Self.patience)
+        agentHost = agentPort == .none ? nil : try AgentHost(at: port, isKept: agentPort == .kept)
+        descriptorStore =
+            agentPort == .kept ? try DescriptorStore(at: "/run/\(name).notify", holding: port) : nil
         daemon = try RunningProgram("true")
         for (name, script) in hooks { try install(hook: name, script) }
         if isStarted { try start() }
@@ -89,6 +106,7 @@ final class DaemonRig {
         guard host.waitForRegistration(number: before + 1, until: .now + .seconds(15)) else {
             throw Failure(description: "the daemon did not register: \(self.log)")
         }
+        try agentHost?.synchronize()
     }
 
     /// Starts the daemon without waiting for anything.
@@ -99,6 +117,11 @@ final class DaemonRig {
             let script = "log=$1; shift; exec \"$@\" 2>> \"$log\""
             daemon = try RunningProgram(
                 "sh", ["-c", script, "sh", log.string, program.string] + all, environment: environment)
+        } else if let stored = descriptorStore?.descriptor {
+            // sd_listen_fds(3)
+            let script = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=port; exec \"$@\""
+            daemon = try RunningProgram(
+                "sh", ["-c", script, "sh", program.string] + all, environment: environment, passing: stored)
         } else {
             daemon = try RunningProgram(program, all, environment: environment)
         }
@@ -109,6 +132,7 @@ final class DaemonRig {
     var environment: [String: String] {
         var environment = ProcessInfo.processInfo.environment.merging(additionalEnvironment) { $1 }
         if let stopPoints { environment[StopPoint.variable] = stopPoints.string }
+        if let descriptorStore { environment["NOTIFY_SOCKET"] = descriptorStore.address }
         return environment
     }
 
@@ -146,6 +170,21 @@ final class DaemonRig {
     }
 
     // MARK: The host
+
+    /// The client of the guest agent port.
+    var agent: AgentHost {
+        get throws {
+            guard let agentHost else { throw Failure(description: "this rig has no guest agent port") }
+            return agentHost
+        }
+    }
+
+    func host(_ kind: BackupHostKind) throws -> any BackupHost {
+        switch kind {
+        case .hyperV: host
+        case .qemu: try agent
+        }
+    }
 
     func hotBackup() throws -> HyperVHostAnswer { try host.perform(.hotBackup) }
     func freeze() throws -> HyperVHostAnswer { try host.perform(.freeze) }

@@ -29,7 +29,9 @@ extension EndToEnd {
         }
 
         /// A request whose freezer stands still before its FIFREEZE.
-        private func stoppedFreeze(_ lines: String = "") throws -> (DaemonRig, PendingAnswer, freezer: pid_t) {
+        private func stoppedFreeze(_ lines: String = "") throws -> (
+            DaemonRig, PendingAnswer<HyperVHostAnswer>, freezer: pid_t
+        ) {
             let rig = try rig(lines, hasStopPoints: true)
             try rig.arm("before FIFREEZE 1")
             let answer = PendingAnswer(.freeze, of: rig.host)

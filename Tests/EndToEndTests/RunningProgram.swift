@@ -29,8 +29,13 @@ final class RunningProgram: @unchecked Sendable {
     private var ending: Ending?
     private var input: FileDescriptor?
 
-    /// - Parameter environment: replaces the inherited one.
-    init(_ path: FilePath, _ arguments: [String] = [], environment: [String: String]? = nil) throws {
+    /// - Parameters:
+    ///   - environment: replaces the inherited one.
+    ///   - passed: A descriptor for the program, as number 3.
+    init(
+        _ path: FilePath, _ arguments: [String] = [], environment: [String: String]? = nil,
+        passing passed: FileDescriptor? = nil
+    ) throws {
         name = ([path.string] + arguments).joined(separator: " ")
         // A pipe's end that another child inherits by accident keeps the pipe from ending.
         Self.spawning.lock()
@@ -47,6 +52,7 @@ final class RunningProgram: @unchecked Sendable {
         for (number, end) in [input.readEnd, output.writeEnd, errors.writeEnd].enumerated() {
             posix_spawn_file_actions_adddup2(&actions, end.rawValue, CInt(number))
         }
+        if let passed { posix_spawn_file_actions_adddup2(&actions, passed.rawValue, 3) }
         var noSignals = sigset_t()
         var allSignals = sigset_t()
         sigemptyset(&noSignals)

@@ -18,13 +18,13 @@ func wait(for what: String, within limit: Duration = .seconds(10), until conditi
     }
 }
 
-/// An operation of the simulated host on its way, from a thread of its own: the test can look around meanwhile.
-final class PendingAnswer: Sendable {
-    private let answer = Mutex<Result<HyperVHostAnswer, any Error>?>(nil)
+/// A request on its way, from a thread of its own: the test can look around meanwhile.
+final class PendingAnswer<Answer: Sendable>: Sendable {
+    private let answer = Mutex<Result<Answer, any Error>?>(nil)
 
-    init(_ operation: HyperVOperation, of host: HyperVHostSimulator) {
+    init(_ ask: @escaping @Sendable () throws -> Answer) {
         Thread.detachNewThread { [self] in
-            let result = Result { try host.perform(operation) }
+            let result = Result { try ask() }
             answer.withLock { $0 = result }
         }
     }
@@ -32,10 +32,16 @@ final class PendingAnswer: Sendable {
     var isThere: Bool { answer.withLock { $0 != nil } }
 
     /// - Throws: if it has not come by then.
-    func value(within limit: Duration = .seconds(15)) throws -> HyperVHostAnswer {
+    func value(within limit: Duration = .seconds(15)) throws -> Answer {
         try wait(for: "an answer of the daemon", within: limit) { isThere }
         guard let result = answer.withLock({ $0 }) else { throw Errno.timedOut }
         return try result.get()
+    }
+}
+
+extension PendingAnswer where Answer == HyperVHostAnswer {
+    convenience init(_ operation: HyperVOperation, of host: HyperVHostSimulator) {
+        self.init { try host.perform(operation) }
     }
 }
 
