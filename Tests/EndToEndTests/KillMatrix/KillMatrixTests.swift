@@ -30,8 +30,39 @@ extension EndToEnd {
             try play(.standsStill, KillInjury.standsStill.places)
         }
 
-        private func play(_ injury: KillInjury, _ places: [KillPlace]) throws {
-            let scene = try KillScene()
+        // MARK: The guest agent port
+
+        // The freezer and the guards are the same for every channel: a place of each state for the daemon, and the places
+        // where the answers differ for the other injuries.
+
+        @Test func `P1 P2 P3 P4 the daemon is killed in any state of a request of the guest agent port`() throws {
+            try play(.killsDaemon, KillPlace.ofEachState, at: .kept)
+        }
+
+        @Test(
+            arguments: [
+                (
+                    .killsBoth,
+                    ["in planning", "in flushing", "after FIFREEZE 2", "in frozen", "in thawing", "in idle"]
+                ),
+                (.killsFreezer, ["in flushing", "after FIFREEZE 2", "in frozen", "before FITHAW 2"]),
+                (.terminates, ["in flushing", "in freezing", "in frozen", "in thawing", "in running thaw hooks"]),
+                (.standsStill, ["in frozen", "in thawing"]),
+            ] as [(KillInjury, [String])])
+        func `P1 P2 P3 P4 other injuries in a request of the guest agent port`(
+            injury: KillInjury, points: [String]
+        ) throws {
+            try play(injury, KillPlace.at(points), at: .kept)
+        }
+
+        @Test func `P1 P2 P3 P4 killed in a request of a guest agent port that closes with the daemon`() throws {
+            try play(.killsDaemon, KillPlace.at(["in planning", "in frozen", "in thawing"]), at: .plain)
+        }
+
+        private func play(
+            _ injury: KillInjury, _ places: [KillPlace], at agentPort: DaemonRig.AgentPort = .none
+        ) throws {
+            let scene = try KillScene(agentPort: agentPort)
             for place in places {
                 ThawWatchdog.current?.restart()
                 do {

@@ -51,6 +51,14 @@ struct KillPlace: Sendable, CustomStringConvertible {
         daemon([.thawing, .releasing, .thawHooks, .idle], .thaw)
         + freezer(turns.map { "before FITHAW \($0)" } + ["after a FITHAW"], .thaw)
     static let all = preparing + freezing + thawing
+    /// A place in each state, and in the middle of the freezer's work.
+    static let ofEachState =
+        all.filter { $0.point.hasPrefix("in ") }
+        + at(["before the ledger", "after FIFREEZE 2", "before FITHAW 2"])
+
+    static func at(_ points: [String]) -> [KillPlace] {
+        points.flatMap { point in all.filter { $0.point == point } }
+    }
 }
 
 /// What is done to whom.

@@ -20,12 +20,14 @@ final class KillScene {
         """
 
     let rig: DaemonRig
+    private let host: any BackupHost
     private let filesystems: [ScratchFilesystem]
     private let neighbours: Neighbours
     /// What is open when a request is over.
     private let openFiles: (daemon: [String], freezer: [String])
 
-    init() throws {
+    /// - Parameter agentPort: `.none` for Hyper-V.
+    init(agentPort: DaemonRig.AgentPort = .none) throws {
         let outer = try ScratchFilesystem(.ext4, mebibytes: 256)
         // Level 0 has three: the inner one, one beside it, and the world's root.
         filesystems = [
@@ -34,7 +36,8 @@ final class KillScene {
         rig = try DaemonRig(
             configuration: ["freeze": "timeout = \"2s\"\nmax_window = \"\(Self.window.components.seconds)s\""],
             hooks: ["10-first": Self.hook, "20-second": Self.hook, "30-third.session": Self.session],
-            hasStopPoints: true)
+            agentPort: agentPort, hasStopPoints: true)
+        host = try rig.host(agentPort == .none ? .hyperV : .qemu)
         try rig.expectHealthy(freezing: filesystems.map(\.mountPoint))
         let freezer = try CrashScene.freezer(rig).identity.processID
         _ = try ProcessStatus.settled(of: rig.daemon.processIdentifier)
@@ -57,26 +60,36 @@ final class KillScene {
     func play(_ injury: KillInjury, at place: KillPlace) throws {
         try RunningProgram.output(of: "truncate", ["--size", "0", rig.trace.string])
         if place.operation == .thaw {
-            let answer = try rig.freeze()
-            #expect(answer.status == .success, "\(answer.outcome), log: \(rig.log)")
+            let answer = try host.freeze()
+            #expect(answer.isSuccess, "\(answer), log: \(rig.log)")
         }
         try rig.arm(place.point)
         let freezer = try CrashScene.freezer(rig)
-        let answer = PendingAnswer(place.operation, of: rig.host)
+        let isFreeze = place.operation == .freeze
+        let answer = PendingAnswer { [host] in try isFreeze ? host.freeze() : host.thaw() }
         let stopped = place.stopped == .daemon ? rig.daemon.processIdentifier : freezer.identity.processID
         try rig.waitForStop(of: stopped, at: place.point)
         let ledger = try RunDirectory(rig.runDirectory, creating: false).openLedger()
 
         let took = try hurt(injury, at: place, freezer: freezer, ledger: ledger)
         print("MEASURED: thawed after \(Int(took.milliseconds.rounded())) ms: \(injury), \(place)")
-        let given = try answer.value(within: .seconds(30))
+        let isAnsweredLater = injury.endsDaemon && host.isAnsweredByNextDaemon
+        let early = isAnsweredLater ? nil : try answer.value(within: .seconds(30))
         // A freezer that dies before there is anything to freeze is replaced, and the request goes on.
         let isWhole =
-            injury == .killsFreezer && !place.isInWindow && given.status == .success && place.operation == .freeze
+            injury == .killsFreezer && !place.isInWindow && early?.isSuccess == true && place.operation == .freeze
         for mountPoint in mountPoints { #expect(try FreezeProof.isFrozen(mountPoint) == isWhole, "\(mountPoint)") }
 
+        // The outcome is written after the answer to a good THAW.
+        let hasOutcome = ledger.map { $0.outcome != nil }
         if injury.endsDaemon { try startAgain(injury) }
-        try expectTruth(given, isWhole: isWhole, injury, place)
+        let given = try answer.value(within: .seconds(30))
+        expectNoFalseFreeze(given, injury, place)
+        if host is AgentHost {
+            try expectTruthAtPort(given, isWhole: isWhole, injury, place, hasOutcome: hasOutcome)
+        } else {
+            try expectTruth(given, isWhole: isWhole, injury, place)
+        }
         try rig.waitUntilReleased()
         try expectHooksThawed(exactlyOnce: !injury.endsDaemon || injury == .terminates || injury == .hangsUp)
         try expectGoodBackup()
@@ -150,22 +163,49 @@ final class KillScene {
 
     // MARK: What has to hold
 
-    /// P2 and P3: no success of what was not whole.
-    private func expectTruth(
-        _ answer: HyperVHostAnswer, isWhole: Bool, _ injury: KillInjury, _ place: KillPlace
-    ) throws {
+    /// P2: no success of what was not whole.
+    private func expectNoFalseFreeze(_ answer: BackupAnswer, _ injury: KillInjury, _ place: KillPlace) {
         let wasKilled = injury == .killsDaemon || injury == .killsBoth
         if wasKilled, place.stopped == .daemon, place.point != "in frozen", place.operation == .freeze {
-            #expect(answer.status == .failure, "FREEZE is told success")
+            #expect(!answer.isSuccess, "FREEZE is told success")
         }
+    }
+
+    /// P3.
+    private func expectTruth(
+        _ answer: BackupAnswer, isWhole: Bool, _ injury: KillInjury, _ place: KillPlace
+    ) throws {
         #expect(rig.host.waitForRegistration(until: .now + .seconds(15)))
         let thaw = try rig.thaw()
         // To a FREEZE that this very process has answered with failure a THAW is harmless. Any other ends nothing.
-        var isHarmless = place.operation == .freeze && answer.status == .failure && !injury.endsDaemon
-        if case .answered = answer.outcome {} else { isHarmless = false }
+        let isHarmless = place.operation == .freeze && answer.isFailure && !injury.endsDaemon
         #expect(
-            thaw.status == (isHarmless || isWhole ? .success : .failure),
-            "THAW after \(answer.outcome); log: \(rig.log)")
+            thaw.status == (isHarmless || isWhole ? .success : .failure), "THAW after \(answer); log: \(rig.log)")
+    }
+
+    /// P3 at the guest agent port: a lost window is the answer to one thaw, also to the next daemon's, and a failed freeze
+    /// to none.
+    ///
+    /// - Parameter hasOutcome: Of the ledger of the dead daemon; nil without a ledger.
+    private func expectTruthAtPort(
+        _ answer: BackupAnswer, isWhole: Bool, _ injury: KillInjury, _ place: KillPlace, hasOutcome: Bool?
+    ) throws {
+        let isFreeze = place.operation == .freeze
+        if host.isAnsweredByNextDaemon { #expect(answer != .lost) }
+        let thaw = try host.thaw()
+        let isLost: Bool? =
+            switch injury {
+            // Every request that is cut short counts as lost: the next daemon does not know the answers.
+            case .killsDaemon, .killsBoth: hasOutcome == false
+            case .terminates, .hangsUp, .killsFreezer: isFreeze && answer.isSuccess && !isWhole
+            // The failure can be an answer that came after the window, which is lost then.
+            case .standsStill: isFreeze ? (answer.isSuccess ? true : nil) : false
+            }
+        if let isLost { #expect(thaw.isFailure == isLost, "thaw after \(answer): \(thaw); log: \(rig.log)") }
+        if !thaw.isFailure {
+            #expect(thaw == .success(filesystems: isWhole ? KillPlace.superblocks : 0), "after \(answer)")
+        }
+        #expect(try host.thaw() == .success(filesystems: 0), "the second thaw after \(answer)")
     }
 
     /// P4: the last that each hook was called with is its thaw, and the first to be frozen is the last to be thawed.
@@ -183,10 +223,11 @@ final class KillScene {
     }
 
     private func expectGoodBackup() throws {
-        let answer = try rig.freeze()
-        #expect(answer.status == .success, "\(answer.outcome), log: \(rig.log)")
+        let answer = try host.freeze()
+        #expect(answer.isSuccess, "\(answer), log: \(rig.log)")
         for mountPoint in mountPoints { #expect(try FreezeProof.isFrozen(mountPoint), "\(mountPoint)") }
-        #expect(try rig.thaw().status == .success)
+        let thaw = try host.thaw()
+        #expect(thaw.isSuccess && thaw != .success(filesystems: 0), "\(thaw)")
         try rig.waitUntilReleased()
     }
 
@@ -204,7 +245,15 @@ final class KillScene {
         }
         #expect(try ProcessStatus.waitForThreads(1, of: freezer))
         try neighbours.expectUnchanged(besides: [daemon, freezer])
-        let files = try FileManager.default.contentsOfDirectory(atPath: rig.runDirectory.string).sorted()
+        var files = Set(try FileManager.default.contentsOfDirectory(atPath: rig.runDirectory.string))
+        if host is AgentHost {
+            // The file of lost windows is written with the first loss.
+            files.remove("lost")
+            #expect(files.remove("unanswered") != nil)
+            try wait(for: "the end of the unanswered requests") {
+                try readWholeFile(rig.runDirectory.appending("unanswered")) == Array("\n".utf8)
+            }
+        }
         #expect(files == ["control.sock", "lock"])
     }
 }
