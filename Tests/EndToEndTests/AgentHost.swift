@@ -88,7 +88,9 @@ final class AgentHost: BackupHost {
         try writing.withLock { _ in
             while count < bytes.count, Moment.now < deadline {
                 guard pollDescriptors([(master, .writable)], until: deadline)[0].contains(.writable) else {
-                    return
+                    // Full, and without a daemon: poll(2) reports the hang-up at once.
+                    _ = pollDescriptors([], until: min(deadline, .now + .milliseconds(5)))
+                    continue
                 }
                 let written = bytes[count...].withUnsafeBytes { write(master.rawValue, $0.baseAddress, $0.count) }
                 guard written >= 0 || errno == EAGAIN || errno == EINTR else { throw Errno(rawValue: errno) }
