@@ -136,6 +136,8 @@ extension EndToEnd {
             try wait(for: "the long requests") {
                 try FileManager.default.attributesOfItem(atPath: file.string)[.size] as? Int ?? 0 > 1_800_000
             }
+            // The daemon does not read the rest.
+            #expect(throws: DaemonRig.Failure.self) { try sender.value(within: .milliseconds(500)) }
             _ = poll.expectAlwaysAnswered("with requests behind a freeze")
             let growth = try ProcessStatus.number("VmRSS", of: daemon) - memory
             print("MEASURED: \(growth) KiB more resident with requests behind a freeze")
