@@ -97,6 +97,28 @@ class HyperVAgent:
         self.host.end()
 
 
+def configure(path, text):
+    """Writes a configuration of quiesced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def ask_quiesce(configuration, *arguments):
+    """The answer of quiescectl."""
+    return run("/quiesce/bin/quiescectl", *arguments, "--json", "--config", configuration)
+
+
+def wait_for_end(configuration):
+    """Waits for the end of the request. The next FREEZE would wait for it."""
+    wait_until(lambda: '"idle"' in ask_quiesce(configuration, "status"))
+
+
+def window_of_last_request(configuration):
+    """From the first FIFREEZE to the answer, in milliseconds."""
+    record = json.loads(ask_quiesce(configuration, "show"))
+    return record["freeze_answer"]["offset_ms"] - record["window"]["offset_ms"]
+
+
 class Quiesce(HyperVAgent):
     """Ours, as it is installed, without hooks."""
 
@@ -104,22 +126,19 @@ class Quiesce(HyperVAgent):
     configuration = pathlib.Path("/etc/quiesced/quiesced.toml")
 
     def __init__(self, _filesystems, namespaces="all"):
-        self.configuration.parent.mkdir(parents=True, exist_ok=True)
-        self.configuration.write_text(
-            '[hyperv]\nenabled = true\ndevice = "/run/bench-hyperv"\n'
-            f'[filesystems]\nmount_namespaces = "{namespaces}"\n')
+        configure(self.configuration,
+                  '[hyperv]\nenabled = true\ndevice = "/run/bench-hyperv"\n'
+                  f'[filesystems]\nmount_namespaces = "{namespaces}"\n')
         super().__init__("/run/bench-hyperv", "/quiesce/bin/quiesced")
 
     def thaw(self):
         took = super().thaw()
-        # The next FREEZE would wait for the end of this request.
-        wait_until(lambda: '"idle"' in run("/quiesce/bin/quiescectl", "status", "--json"))
+        wait_for_end(self.configuration)
         return took
 
     def window(self):
         """From the first FIFREEZE to the answer, of the last request, in milliseconds."""
-        record = json.loads(run("/quiesce/bin/quiescectl", "show", "--json"))
-        return record["freeze_answer"]["offset_ms"] - record["window"]["offset_ms"]
+        return window_of_last_request(self.configuration)
 
 
 class StockHyperVDaemon(HyperVAgent):
@@ -131,7 +150,33 @@ class StockHyperVDaemon(HyperVAgent):
         super().__init__("/dev/vmbus/hv_vss", "hv_vss_daemon", "-n")
 
 
-class QEMUAgent:
+class GuestAgentClient:
+    """Speaks the protocol of QEMU's guest agent."""
+
+    def __init__(self, reader, write):
+        self.reader = reader
+        self.write = write
+
+    def ask(self, command, **arguments):
+        """A command; how long it took, in milliseconds."""
+        begun = time.monotonic()
+        request = {"execute": command, **({"arguments": arguments} if arguments else {})}
+        self.write(json.dumps(request).encode() + b"\n")
+        answer = json.loads(self.reader.readline())
+        if "error" in answer:
+            raise RuntimeError(f"{command}: {answer}")
+        return (time.monotonic() - begun) * 1000
+
+    def freeze(self):
+        """Freeze."""
+        return self.ask("guest-fsfreeze-freeze")
+
+    def thaw(self):
+        """Thaw."""
+        return self.ask("guest-fsfreeze-thaw")
+
+
+class QEMUAgent(GuestAgentClient):
     """Debian's qemu-ga, on a socket in place of the virtio port."""
 
     name = "qemu-ga"
@@ -146,30 +191,81 @@ class QEMUAgent:
         wait_until(address.exists)
         self.connection = socket.socket(socket.AF_UNIX)
         self.connection.connect(str(address))
-        self.stream = self.connection.makefile("rwb")
-
-    def _ask(self, command):
-        begun = time.monotonic()
-        self.stream.write(json.dumps({"execute": command}).encode() + b"\n")
-        self.stream.flush()
-        answer = json.loads(self.stream.readline())
-        if "error" in answer:
-            raise RuntimeError(f"{command}: {answer}")
-        return (time.monotonic() - begun) * 1000
-
-    def freeze(self):
-        """Freeze."""
-        return self._ask("guest-fsfreeze-freeze")
-
-    def thaw(self):
-        """Thaw."""
-        return self._ask("guest-fsfreeze-thaw")
+        super().__init__(self.connection.makefile("rb"), self.connection.sendall)
 
     def end(self):
         """Ends it."""
         self.process.terminate()
         self.process.wait(30)
         self.connection.close()
+
+
+class RelayedQEMUAgent:
+    """Debian's qemu-ga behind quiesced, started for a socket as in quiesce-qemu-ga.service."""
+
+    address = pathlib.Path("/run/quiesce-qemu-ga.sock")
+    # sd_listen_fds(3)
+    script = ('exec 3<&"$1"; export LISTEN_PID=$$ LISTEN_FDS=1; '
+              'exec qemu-ga --statedir=/run/quiesce-qemu-ga --block-rpcs="$2"')
+    blocked = ",".join(f"guest-fsfreeze-{name}" for name in ("status", "freeze", "freeze-list", "thaw"))
+
+    def __init__(self):
+        pathlib.Path("/run/quiesce-qemu-ga").mkdir(exist_ok=True)
+        self.address.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(self.address))
+            listener.listen()
+            self.process = subprocess.Popen(["sh", "-c", self.script, "sh", str(listener.fileno()), self.blocked],
+                                            pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL,
+                                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def end(self):
+        """Ends it."""
+        self.process.terminate()
+        self.process.wait(30)
+        self.address.unlink()
+
+
+class QuiesceAtAgentPort(GuestAgentClient):
+    """Ours at the guest agent port, a pty, with qemu-ga behind it. A daemon of its own, with its own directories."""
+
+    name = "quiesce, agent port"
+    configuration = pathlib.Path("/etc/quiesced-agent/quiesced.toml")
+
+    def __init__(self, _filesystems):
+        configure(self.configuration,
+                  '[hyperv]\nenabled = false\n[qemu]\nenabled = true\ndevice = "/run/bench-agent-port"\n'
+                  '[paths]\nrun = "/run/quiesced-agent"\nstate = "/var/lib/quiesced-agent"\n')
+        self.relayed = RelayedQEMUAgent()
+        self.host, self.guest = os.openpty()
+        tty.setraw(self.guest)
+        port = pathlib.Path("/run/bench-agent-port")
+        port.unlink(missing_ok=True)
+        port.symlink_to(os.ttyname(self.guest))
+        super().__init__(open(self.host, "rb", closefd=False), lambda line: os.write(self.host, line))
+        self.process = subprocess.Popen(["/quiesce/bin/quiesced", "--config", str(self.configuration)],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.ask("guest-sync", id=4711)
+        # The connection to qemu-ga stays.
+        self.ask("guest-get-osinfo")
+
+    def thaw(self):
+        took = super().thaw()
+        wait_for_end(self.configuration)
+        return took
+
+    def window(self):
+        """From the first FIFREEZE to the answer, of the last request, in milliseconds."""
+        return window_of_last_request(self.configuration)
+
+    def end(self):
+        """Ends both."""
+        self.process.terminate()
+        self.process.wait(30)
+        self.relayed.end()
+        self.reader.close()
+        os.close(self.host)
+        os.close(self.guest)
 
 
 class LowerBound:

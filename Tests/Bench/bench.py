@@ -52,10 +52,8 @@ def stall():
     """Busy writers, 64 MiB dirty on each filesystem: their longest writes beyond the hold."""
     results = []
     for backing in ("zram", "loop"):
-        kinds = [agents.Quiesce, agents.QEMUAgent, agents.LowerBound, agents.ExpeditedLowerBound]
-        # It leaves loop devices out.
-        if backing == "zram":
-            kinds.insert(1, agents.StockHyperVDaemon)
+        # The stock daemon of Hyper-V leaves loop devices out.
+        kinds = [kind for kind in ALL if backing == "zram" or kind is not agents.StockHyperVDaemon]
         for count in (1, 2, 4, 8, 16):
             with Field(count, backing, kinds) as field:
                 writers = Writers(field.filesystems)
@@ -95,7 +93,8 @@ def timed_rounds(field):
             for name, each in took.items()]
 
 
-ALL = [agents.Quiesce, agents.StockHyperVDaemon, agents.QEMUAgent, agents.LowerBound, agents.ExpeditedLowerBound]
+OTHERS = [agents.StockHyperVDaemon, agents.QEMUAgent, agents.LowerBound, agents.ExpeditedLowerBound]
+ALL = [agents.Quiesce, agents.QuiesceAtAgentPort, *OTHERS]
 
 
 def clean():
@@ -130,7 +129,7 @@ def both_namespaces(field):
     for namespaces in ("own", "all"):
         kinds = [lambda all_, how=namespaces: agents.Quiesce(all_, how)]
         if namespaces == "own":
-            kinds += ALL[1:]
+            kinds += OTHERS
         field.agents = [kind(field.filesystems) for kind in kinds]
         for each in timed_rounds(field):
             name = f"{each['agent']} ({namespaces})" if each["agent"] == "quiesce" else each["agent"]

@@ -10,8 +10,8 @@ import math
 import pathlib
 import sys
 
-COLOURS = {"quiesce": "#1b6ac9", "hv_vss_daemon": "#c9541b", "qemu-ga": "#8a8a2b", "lower bound": "#555555",
-           "lower bound, expedited": "#999999"}
+COLOURS = {"quiesce": "#1b6ac9", "quiesce, agent port": "#6fb1f0", "hv_vss_daemon": "#c9541b", "qemu-ga": "#8a8a2b",
+           "lower bound": "#555555", "lower bound, expedited": "#999999"}
 
 
 def text_of(figure):
@@ -32,7 +32,7 @@ def stall_rows(results, backing):
     rows = []
     for count in sorted({each["filesystems"] for each in mine}):
         found = {each["agent"]: each["worst_ms"] for each in mine if each["filesystems"] == count}
-        peers = [found[name]["median"] for name in names if name != "quiesce" and not name.startswith("lower")]
+        peers = [found[name]["median"] for name in names if not name.startswith(("quiesce", "lower"))]
         ratio = found["quiesce"]["median"] / min(peers)
         bound = found["quiesce"]["median"] / max(found["lower bound"]["median"], 0.001)
         rows.append([str(count), *(text_of(found[name]) for name in names), f"{ratio:.2f}", f"{bound:.2f}"])
