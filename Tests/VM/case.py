@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import vss_host
-from machine import Failure, Machine
+from machine import Failure, Launcher, Machine
+from qemu import QEMU
 
 DISKS = {"xfs": 400, "btrfs": 256, "lvm1": 64, "lvm2": 64, "vfat": 64, "spare": 64}
 # What is to be frozen of `make_filesystems`, innermost first as P6 has it, by order.
@@ -23,6 +24,7 @@ class Group:
     # Whether the machine's disk already has the package on it.
     is_installed: ClassVar[bool] = True
     kernel_arguments: ClassVar[str] = ""
+    launcher: ClassVar[type[Launcher]] = QEMU
     has_agent_port: ClassVar[bool] = False
 
     def __init__(self, machine: Machine, package: Path) -> None:

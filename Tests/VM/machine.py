@@ -2,18 +2,17 @@
 from __future__ import annotations
 
 import base64
-import functools
 import itertools
 import json
 import os
 import queue
-import select
 import socket
 import subprocess
 import threading
-import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Iterator, Protocol
 
 import vss_host
 
@@ -61,6 +60,19 @@ class Pending:
         return Done(self.what, answer["status"], answer["out"], answer["err"])
 
 
+class Launcher(Protocol):
+    """The way in which the QEMU of a machine is started, and ended."""
+
+    def start(self, machine: Machine, directory: str) -> None:
+        """Starts QEMU, which connects to the socket `agent.sock` in the directory: that is the machine's directory."""
+
+    def kill(self) -> None:
+        """Ends QEMU, if it runs. It ends with this process, too."""
+
+    def log(self, machine: Machine) -> str:
+        """The messages of QEMU's start."""
+
+
 @dataclass
 class Machine:
     """Boots from a copy of a disk. A context: whatever happens, its process ends with it."""
@@ -69,6 +81,7 @@ class Machine:
     # Where the kernel and the initrd are.
     built: Path
     system: Path
+    launcher: Launcher
     # Empty disks beside the system's, by the serial number that names them in the guest; MiB.
     extra_disks: dict[str, int] = field(default_factory=dict)
     # In addition to the arguments of every machine.
@@ -80,7 +93,6 @@ class Machine:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.console = self.directory / "console.log"
         self.console.unlink(missing_ok=True)
-        self.process: subprocess.Popen | None = None
         self._socket: socket.socket | None = None
         self._sending = threading.Lock()
         self._pending: dict[int, Pending] = {}
@@ -92,6 +104,10 @@ class Machine:
         for name, size in self.extra_disks.items():
             with open(self.disk(name), "wb") as file:
                 file.truncate(size << 20)
+
+    @property
+    def disks(self) -> list[str]:
+        return ["system", *self.extra_disks]
 
     def disk(self, name: str) -> Path:
         return self.directory / f"{name}.disk"
@@ -110,77 +126,51 @@ class Machine:
         listener = socket.socket(socket.AF_UNIX)
         path = self.directory / "agent.sock"
         path.unlink(missing_ok=True)
-        # A path of its own length may be too long for the kernel: by the directory's descriptor it never is.
-        descriptor = os.open(self.directory, os.O_DIRECTORY)
-        short = self.short_path(descriptor, "agent.sock")
-        listener.bind(short)
-        listener.listen()
-        arguments = [
-            "qemu-system-x86_64", "-accel", accelerator(self.built), "-cpu", "max", "-smp", "2",
-            "-m", "1024", "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
-            # A reset takes the emulation a minute longer than a new process does.
-            "-no-reboot",
-            "-kernel", str(self.built / "kernel"), "-initrd", str(self.built / "initrd"),
-            "-append", "console=ttyS0 panic=-1 mitigations=off audit=0 loglevel=5 systemd.show_status=0"
-            f" sysctl.kernel.hung_task_timeout_secs=0 {self.kernel_arguments}",
-            # Of every boot.
-            "-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console",
-            "-device", "virtio-rng-pci", "-device", "virtio-serial-pci",
-            "-chardev", f"socket,id=agent,path={short}", "-device", "virtserialport,chardev=agent,name=quiesce.test",
-        ]
-        if self.has_agent_port:
-            arguments += [
-                "-chardev", f"socket,id=port,path={self.short_path(descriptor, 'port.sock')},server=on,wait=off",
-                "-device", "virtserialport,chardev=port,name=org.qemu.guest_agent.0"]
-        for name in ["system", *self.extra_disks]:
-            arguments += [
-                "-drive", f"file={self.disk(name)},format=raw,if=none,id={name},cache=unsafe",
-                "-device", f"virtio-blk-pci,drive={name},serial={name}"]
-        # It dies with the test: nobody else would end it.
-        self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *arguments], stdin=subprocess.DEVNULL, pass_fds=[descriptor],
-            stderr=open(self.directory / "qemu.log", "wb"))
-        listener.settimeout(PATIENCE)
         try:
-            self._socket, _ = listener.accept()
+            with short_path(self.directory) as directory:
+                listener.bind(f"{directory}/{path.name}")
+                listener.listen()
+                self.launcher.start(self, directory)
+                listener.settimeout(PATIENCE)
+                self._socket, _ = listener.accept()
         except TimeoutError:
-            os.close(descriptor)
-            raise Failure(f"qemu did not start: {(self.directory / 'qemu.log').read_text()}") from None
+            raise Failure(f"qemu did not start: {self.launcher.log(self)}") from None
         finally:
             listener.close()
-        threading.Thread(target=self._receive, args=(self._socket,), daemon=True).start()
+        self._receiver = threading.Thread(target=self._receive, args=(self._socket,), daemon=True)
+        self._receiver.start()
+        self.wait_for_hello()
+
+    def wait_for_hello(self, timeout: float = 180) -> None:
+        """Waits until the booted machine takes commands."""
         try:
-            self._hello.get(timeout=180)
+            self._hello.get(timeout=timeout)
         except queue.Empty:
             raise Failure(f"the machine did not come up: see {self.console}") from None
         finally:
             # QEMU may bind its own socket after it has connected to this one.
             os.close(descriptor)
 
-    @staticmethod
-    def short_path(descriptor: int, name: str) -> str:
-        return f"/proc/{os.getpid()}/fd/{descriptor}/{name}"
+    @property
+    def kernel_command_line(self) -> str:
+        return ("console=ttyS0 panic=-1 mitigations=off audit=0 loglevel=5 systemd.show_status=0"
+                f" sysctl.kernel.hung_task_timeout_secs=0 {self.kernel_arguments}")
 
     @property
     def agent_port(self) -> Path:
         return self.directory / "port.sock"
 
     def kill(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        self.launcher.kill()
         if self._socket:
             self._socket.close()
             self._socket = None
 
     def wait_for_power_off(self, timeout: float = 120) -> None:
-        """Waits for the end of its process, which a reset is, too (see -no-reboot)."""
-        assert self.process
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise Failure(f"the machine did not power off within {timeout} s: see {self.console}") from None
+        """Waits until QEMU has ended, at a power-off or at a reset."""
+        self._receiver.join(timeout)
+        if self._receiver.is_alive():
+            raise Failure(f"the machine did not power off within {timeout} s: see {self.console}")
         self.kill()
 
     def wait_for_reboot(self) -> None:
@@ -275,27 +265,15 @@ class Machine:
         return answer
 
 
+@contextmanager
+def short_path(directory: Path) -> Iterator[str]:
+    """A name of the directory for sockets in it: a path of its own length may be too long for the kernel."""
+    descriptor = os.open(directory, os.O_DIRECTORY)
+    try:
+        yield f"/proc/{os.getpid()}/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
 def copy_sparse(source: Path, target: Path) -> None:
     subprocess.run(["cp", "--sparse=always", "--reflink=auto", source, target], check=True)
-
-
-@functools.cache
-def accelerator(built: Path) -> str:
-    """KVM, if a kernel says a word under it: where the machine is virtual itself it may be there and not work."""
-    emulation = "tcg,thread=multi"
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return emulation
-    attempt = subprocess.Popen(
-        ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "max", "-m", "256", "-nodefaults", "-no-user-config",
-         "-display", "none", "-serial", "stdio", "-kernel", str(built / "kernel"), "-initrd", str(built / "initrd"),
-         "-append", "console=ttyS0 earlyprintk=ttyS0 mitigations=off"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert attempt.stdout
-    said = b""
-    deadline = time.monotonic() + 5
-    while b"Run /init" not in said and time.monotonic() < deadline:
-        if select.select([attempt.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            said += os.read(attempt.stdout.fileno(), 4096)
-    attempt.kill()
-    attempt.wait()
-    return "kvm" if b"Run /init" in said else emulation
