@@ -11,6 +11,10 @@ from typing import Iterator
 from machine import Failure, Machine, copy_sparse
 
 
+# Disks to be copied: by disk, its filesystem, and where the machine has that.
+KINDS = {"system": ("ext4", "/"), "xfs": ("xfs", "/srv/xfs"), "btrfs": ("btrfs", "/srv/btrfs")}
+
+
 class Copies:
     """The disks of a machine at one moment, one after the other, as a snapshot without quiesce's help has them."""
 
@@ -68,6 +72,23 @@ def check(copy: Path, kind: str) -> None:
         "ext4": ["e2fsck", "-fn", copy], "xfs": ["xfs_repair", "-n", copy], "btrfs": ["btrfs", "check", copy],
     }
     output(*commands[kind])
+
+
+def check_snapshot(copies: Copies, acknowledged: dict[str, int]) -> None:
+    """Copies of `KINDS` are consistent, need no recovery, and have every acknowledged number of `Writers`."""
+    for disk, (kind, mount_point) in KINDS.items():
+        copy = copies.path(disk)
+        # An xfs says so even when frozen: see `needs_recovery`.
+        if kind != "xfs" and needs_recovery(copy, kind):
+            raise Failure(f"{mount_point} needs recovery")
+        with mounted(copy, kind) as root:
+            # One more may have been written and not yet been acknowledged.
+            found = last_number(root)
+            if found < acknowledged[mount_point]:
+                raise Failure(f"{mount_point} has {found} of {acknowledged[mount_point]} numbers")
+            if kind == "btrfs" and not (root / "inner").is_dir():
+                raise Failure("btrfs lost its subvolume")
+        check(copy, kind)
 
 
 def last_number(root: Path) -> int:

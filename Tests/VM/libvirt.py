@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 from xml.sax.saxutils import escape
 
 from machine import PATIENCE, Done, Failure, Machine
@@ -96,14 +99,14 @@ class Libvirt:
         # The daemon's working directory is the machine's: a path of its own length may be too long for a socket.
         socket = f"/proc/{self._process.pid}/cwd/libvirt-sock"
         return subprocess.Popen(
-            ["virsh", "--quiet", "--connect", f"qemu+unix:///system?socket={socket}", *arguments],
+            ["virsh", "--connect", f"qemu+unix:///system?socket={socket}", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=os.environ | {"LC_ALL": "C"})
 
     @staticmethod
     def finish(process: subprocess.Popen, timeout: float = PATIENCE) -> Done:
         """Waits for its end."""
-        command = " ".join(map(str, process.args[4:]))
+        command = " ".join(map(str, process.args[3:]))
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -121,3 +124,17 @@ class Libvirt:
         if done.status != 0:
             raise Failure(f"virsh {done.command}: exit status {done.status}\n{done.out}{done.err}")
         return done.out
+
+    # --- The daemon ---
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """libvirt's daemon is stopped meanwhile; QEMU runs."""
+        assert self._process
+        init = subprocess.check_output(["pgrep", "--parent", str(self._process.pid)], text=True).strip()
+        daemon = int(subprocess.check_output(["pgrep", "--parent", init, "--exact", "libvirtd"], text=True))
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(daemon, signal.SIGCONT)

@@ -173,6 +173,10 @@ class Machine:
             raise Failure(f"the machine did not power off within {timeout} s: see {self.console}")
         self.kill()
 
+    def wait_for_reset(self) -> None:
+        """Waits until it has booted again, where a reset does not end QEMU."""
+        self.wait_for_hello(300)
+
     def wait_for_reboot(self) -> None:
         """Waits until it has gone down, and come up again."""
         self.wait_for_power_off()

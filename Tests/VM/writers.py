@@ -38,6 +38,12 @@ class Writers:
         return {directory: int(self.machine.run(f"tail -n 1 {log} | cut -d ' ' -f 1"))
                 for directory, log in self.logs.items()}
 
+    def acknowledged_before(self, time: float) -> dict[str, int]:
+        """How far each one was at a time since the epoch."""
+        offset = self.machine.run("python3 -c 'import time; print(time.time() - time.monotonic())'")
+        program = f"$2 + {offset} <= {time:.6f} {{ number = $1 }} END {{ print number + 0 }}"
+        return {directory: int(self.machine.run(f"awk '{program}' {log}")) for directory, log in self.logs.items()}
+
     def wait_for_more(self) -> None:
         """Until each has written more than it has now."""
         for directory, number in self.acknowledged().items():
