@@ -9,6 +9,10 @@ from pathlib import Path
 from machine import PATIENCE, Failure
 
 
+class NoReply(Failure):
+    """No line from the guest in time."""
+
+
 class AgentClient:
     """A connection to the host's end of the port. A context."""
 
@@ -45,7 +49,7 @@ class AgentClient:
             try:
                 data = self._socket.recv(65536)
             except TimeoutError:
-                raise Failure(f"no reply within {timeout} s, but {self._received!r}") from None
+                raise NoReply(f"no reply within {timeout} s, but {self._received!r}") from None
             if not data:
                 raise Failure("QEMU closed the connection")
             self._received += data

@@ -27,6 +27,7 @@ DISK = """
   <serial>{name}</serial>
 </disk>
 """
+# A reset takes the emulation minutes longer than a new process does.
 DOMAIN = """
 <domain type='{type}'>
   <name>{domain}</name>
@@ -42,7 +43,7 @@ DOMAIN = """
   <features><acpi/></features>
   <clock offset='utc'/>
   <on_poweroff>destroy</on_poweroff>
-  <on_reboot>restart</on_reboot>
+  <on_reboot>destroy</on_reboot>
   <on_crash>destroy</on_crash>
   <devices>
     {disks}

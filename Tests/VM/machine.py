@@ -139,12 +139,8 @@ class Machine:
             listener.close()
         self._receiver = threading.Thread(target=self._receive, args=(self._socket,), daemon=True)
         self._receiver.start()
-        self.wait_for_hello()
-
-    def wait_for_hello(self, timeout: float = 180) -> None:
-        """Waits until the booted machine takes commands."""
         try:
-            self._hello.get(timeout=timeout)
+            self._hello.get(timeout=180)
         except queue.Empty:
             raise Failure(f"the machine did not come up: see {self.console}") from None
         finally:
@@ -172,10 +168,6 @@ class Machine:
         if self._receiver.is_alive():
             raise Failure(f"the machine did not power off within {timeout} s: see {self.console}")
         self.kill()
-
-    def wait_for_reset(self) -> None:
-        """Waits until it has booted again, where a reset does not end QEMU."""
-        self.wait_for_hello(300)
 
     def wait_for_reboot(self) -> None:
         """Waits until it has gone down, and come up again."""

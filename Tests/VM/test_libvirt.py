@@ -12,6 +12,7 @@ import libvirt
 from agent_case import AgentGroup
 from case import FROZEN, expect, expect_equal
 from copies import KINDS, Copies, check_snapshot, output
+from kubevirt import REQUIRED, Poller
 from machine import Done
 from writers import Writers
 
@@ -476,12 +477,63 @@ assert crypt.crypt("blue sky", secret) == secret'""")
                          "rm /run/ntfs.img; rmdir /srv/ntfs")
         self.case_fsinfo()
 
+    # --- KubeVirt ---
+
+    def case_kubevirt(self) -> None:
+        """KubeVirt's poller for two minutes around freezes: an agent that is supported, and no reply is another's."""
+        windows = []
+        began = time.monotonic()
+        with Poller(self.ask) as poller:
+            while time.monotonic() < began + 120:
+                froze = time.monotonic()
+                expect(self.freeze_as_kubevirt(), "the status was frozen before the freeze")
+                expect(not self.freeze_as_kubevirt(), "the status was not frozen after the freeze")
+                frozen = time.monotonic()
+                # Longer than the status is polled.
+                time.sleep(6)
+                thawing = time.monotonic()
+                expect(self.thaw_as_kubevirt(), "the status was thawed before the thaw")
+                expect(not self.thaw_as_kubevirt(), "the status was not thawed after the thaw")
+                windows.append((froze, frozen, thawing, time.monotonic()))
+                self.wait_until_idle()
+                time.sleep(6)
+        expect_equal(poller.strange_replies(), [], "replies of other commands")
+        for asked, answered, text in poller.errors:
+            expect("the agent is in frozen state" in text
+                   and any(froze < answered and asked < thawed for froze, _, _, thawed in windows),
+                   f"an error outside the windows: {text}")
+        statuses = poller.replies["guest-fsfreeze-status"]
+        inside = [status for asked, answered, status in statuses
+                  if any(frozen < asked and answered < thawing for _, frozen, thawing, _ in windows)]
+        outside = [status for asked, answered, status in statuses
+                   if not any(froze < answered and asked < thawed for froze, _, _, thawed in windows)]
+        expect_equal((set(inside), set(outside)), ({"frozen"}, {"thawed"}), "the status in and outside the windows")
+        counts = {name: len(replies) for name, replies in poller.replies.items()}
+        expect(min(counts.values()) > 0, f"polled: {counts}")
+        enabled = {each["name"] for each in poller.replies["guest-info"][0][2]["supported_commands"] if each["enabled"]}
+        expect_equal([name for name in REQUIRED if name not in enabled], [], "commands that are missing")
+        self.say(f"{len(windows)} windows, {sum(counts.values())} replies, {len(poller.errors)} refused in a window,"
+                 f" {len(inside)} statuses of frozen")
+
+    def freeze_as_kubevirt(self) -> bool:
+        """Whether it had to be sent."""
+        if self.ask("guest-fsfreeze-status") == "frozen":
+            return False
+        self.freeze()
+        return True
+
+    def thaw_as_kubevirt(self) -> bool:
+        if self.ask("guest-fsfreeze-status") == "thawed":
+            return False
+        self.thaw()
+        return True
+
     # --- The machine's end ---
 
     def case_reboot(self) -> None:
-        """`reboot --mode agent`: clean, and the agent is served again, for the same libvirt."""
+        """`reboot --mode agent`: clean, and the agent is served again."""
         self.virsh("reboot", "--mode", "agent")
-        self.machine.wait_for_reset()
+        self.machine.wait_for_reboot()
         self.expect_served_after_boot()
 
     def case_shutdown(self) -> None:
