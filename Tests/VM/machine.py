@@ -98,7 +98,6 @@ class Machine:
         self._pending: dict[int, Pending] = {}
         self._numbers = itertools.count(1)
         self._transactions = itertools.cycle(range(1, 255))
-        self._hello: queue.SimpleQueue = queue.SimpleQueue()
         self.packets: queue.SimpleQueue = queue.SimpleQueue()
         copy_sparse(self.system, self.disk("system"))
         for name, size in self.extra_disks.items():
@@ -126,26 +125,23 @@ class Machine:
         listener = socket.socket(socket.AF_UNIX)
         path = self.directory / "agent.sock"
         path.unlink(missing_ok=True)
-        try:
-            with short_path(self.directory) as directory:
-                listener.bind(f"{directory}/{path.name}")
-                listener.listen()
-                self.launcher.start(self, directory)
-                listener.settimeout(PATIENCE)
+        hello: queue.SimpleQueue = queue.SimpleQueue()
+        # QEMU uses the directory's name until it has started.
+        with short_path(self.directory) as directory, listener:
+            listener.bind(f"{directory}/{path.name}")
+            listener.listen()
+            self.launcher.start(self, directory)
+            listener.settimeout(PATIENCE)
+            try:
                 self._socket, _ = listener.accept()
-        except TimeoutError:
-            raise Failure(f"qemu did not start: {self.launcher.log(self)}") from None
-        finally:
-            listener.close()
-        self._receiver = threading.Thread(target=self._receive, args=(self._socket,), daemon=True)
-        self._receiver.start()
-        try:
-            self._hello.get(timeout=180)
-        except queue.Empty:
-            raise Failure(f"the machine did not come up: see {self.console}") from None
-        finally:
-            # QEMU may bind its own socket after it has connected to this one.
-            os.close(descriptor)
+                self._receiver = threading.Thread(target=self._receive, args=(self._socket, hello), daemon=True)
+                self._receiver.start()
+                if not hello.get(timeout=180):
+                    raise Failure(f"qemu ended: {self.launcher.log(self)}")
+            except TimeoutError:
+                raise Failure(f"qemu did not start: {self.launcher.log(self)}") from None
+            except queue.Empty:
+                raise Failure(f"the machine did not come up: see {self.console}") from None
 
     @property
     def kernel_command_line(self) -> str:
@@ -176,18 +172,20 @@ class Machine:
 
     # --- Commands ---
 
-    def _receive(self, connection: socket.socket) -> None:
+    def _receive(self, connection: socket.socket, hello: queue.SimpleQueue) -> None:
         try:
             for line in connection.makefile("rb"):
                 message = json.loads(line)
                 if "hello" in message:
-                    self._hello.put(message["hello"])
+                    hello.put(message["hello"])
                 elif "packet" in message:
                     self.packets.put(base64.b64decode(message["packet"]))
                 else:
                     self._pending.pop(message["id"]).put(message)
         except (OSError, ValueError):
             return
+        finally:
+            hello.put("")
 
     def _ask(self, what: str, request: dict) -> Pending:
         if not self._socket:
