@@ -52,6 +52,8 @@ class Proxmox(AgentGroup):
         self.back_up(False)
         with AgentClient(self.machine.agent_port) as client:
             client.send(b'{"execute":"guest-fsfreeze-fr')
+        # A client counts as gone after 200 ms. Until then the request may go on.
+        time.sleep(1)
         self.back_up(False)
 
     def case_slow_freeze(self) -> None:
