@@ -71,7 +71,8 @@ class Libvirt:
         self._process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", HERE / "libvirt-daemon", machine.directory, machine.built / "kernel",
              machine.built / "initrd"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=open(machine.directory / "libvirt-daemon.log", "wb"))
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=open(machine.directory / "libvirt-daemon.log", "wb"))
         assert self._process.stdout
         if self._process.stdout.readline() != b"ready\n":
             raise Failure(f"libvirt's daemon did not start: {self.log(machine)}")

@@ -119,7 +119,7 @@ class Libvirt(AgentGroup):
         expect_equal(self.virsh("domhostname", "--source", "agent"), "quiesce-vm", "the host name")
 
     def case_time(self) -> None:
-        """`domtime` gets the guest's time, and sets it: to a given one, to the host's, to that of the machine's clock."""
+        """`domtime` gets the guest's time, and sets it: as given, to the host's, and from the machine's clock."""
         def difference(text: str) -> float:
             return int(text.removeprefix("Time: ")) - float(self.machine.run("date +%s.%N"))
         expect(abs(difference(self.virsh("domtime"))) < 5, "the time is not the guest's")
@@ -257,14 +257,11 @@ assert crypt.crypt("blue sky", secret) == secret'""")
         self.backup()
 
     def acknowledged_at_freeze(self, writers: Writers, record: dict) -> dict[str, int]:
-        """What each writer had acknowledged when the freeze was answered, and at the end of the window."""
+        """What each writer had acknowledged when the freeze was answered."""
         started = float(self.machine.run(f"date --date {record['started']} +%s.%N"))
-        answered = started + record["freeze_answer"]["offset_ms"] / 1000
-        ended = started + (record["window"]["offset_ms"] + record["window"]["duration_ms"]) / 1000
-        self.say(f"window of a snapshot: {record['window']['duration_ms']:.0f} ms")
-        acknowledged = writers.acknowledged_before(answered)
+        acknowledged = writers.acknowledged_before(started + record["freeze_answer"]["offset_ms"] / 1000)
         expect(min(acknowledged.values()) > 0, f"acknowledged: {acknowledged}")
-        expect(ended > answered, f"the record: {record}")
+        self.say(f"window of a snapshot: {record['window']['duration_ms']:.0f} ms; acknowledged: {acknowledged}")
         return acknowledged
 
     def case_snapshot_with_failing_hook(self) -> None:
@@ -285,7 +282,7 @@ assert crypt.crypt("blue sky", secret) == secret'""")
         self.wait_until_idle()
 
     def case_snapshot_with_lost_window(self) -> None:
-        """max_window ends while libvirt's daemon stands still: the snapshot fails with the reason, its overlays stay."""
+        """max_window ends while libvirt's daemon is stopped: the snapshot fails with the reason, its overlays stay."""
         self.configure('[freeze]\nmax_window = "11s"\n')
         self.slow_hook(3)
         process = self.start_snapshot("late")
@@ -473,8 +470,9 @@ assert crypt.crypt("blue sky", secret) == secret'""")
         expect("has not finished guest-get-fsinfo" in self.failure("domfstrim"), "domfstrim")
         self.machine.run("kill -CONT $(pidof ntfs-3g)")
         self.wait_until_answered("domhostname")
-        self.machine.run("umount /srv/ntfs; losetup --detach $(losetup --noheadings --output NAME --associated /run/ntfs.img);"
-                         "rm /run/ntfs.img; rmdir /srv/ntfs")
+        self.machine.run(
+            "loop=$(losetup --noheadings --output NAME --associated /run/ntfs.img);"
+            "umount /srv/ntfs; losetup --detach $loop; rm /run/ntfs.img; rmdir /srv/ntfs")
         self.case_fsinfo()
 
     # --- KubeVirt ---
