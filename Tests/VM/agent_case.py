@@ -13,14 +13,6 @@ class AgentGroup(Group):
 
     def set_up(self) -> None:
         self.make_filesystems()
-        # The installed stock agent has the port at first.
-        self.machine.wait_until("systemctl is-active qemu-guest-agent.service")
-        self.switch()
-
-    def switch(self) -> None:
-        """As docs/kvm.md says."""
-        self.machine.run(
-            "systemctl mask --now qemu-guest-agent.service && systemctl enable --now quiesce-qemu-ga.socket")
         self.wait_for_registration()
 
     def wait_for_registration(self, registered: bool = True) -> None:

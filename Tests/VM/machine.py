@@ -75,7 +75,7 @@ class Launcher(Protocol):
 
 @dataclass
 class Machine:
-    """Boots from a copy of a disk. A context: whatever happens, its process ends with it."""
+    """Boots from a copy of a disk."""
 
     directory: Path
     # Where the kernel and the initrd are.
@@ -110,13 +110,6 @@ class Machine:
 
     def disk(self, name: str) -> Path:
         return self.directory / f"{name}.disk"
-
-    def __enter__(self) -> Machine:
-        self.boot()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
 
     # --- Life ---
 

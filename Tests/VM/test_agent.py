@@ -6,27 +6,22 @@ import tempfile
 import time
 from pathlib import Path
 
+from agent_case import AgentGroup
 from agent_client import AgentClient
-from case import Group, expect, expect_equal
+from case import expect, expect_equal
 
 FILESYSTEMS = ["/", "/srv/xfs"]
-SLOW_HOOK = "#!/bin/sh\n[ $1 = thaw ] || sleep 20\n"
 
 
-class Agent(Group):
-    """quiesced answers at the port."""
+class Agent(AgentGroup):
+    """The packages, boots, and a client of a test's own."""
 
     disks = {"xfs": 400}
-    has_agent_port = True
 
     def set_up(self) -> None:
         self.machine.run(
             "mkfs.xfs -q /dev/disk/by-id/virtio-xfs && mkdir -p /srv/xfs && mount /dev/disk/by-id/virtio-xfs /srv/xfs")
         self.wait_for_registration()
-
-    def wait_for_registration(self) -> None:
-        self.machine.wait_until(
-            "quiescectl status --json | tr -d ' \\n' | grep -E '\"name\":\"qemu\",\"registered\":true'")
 
     def client(self) -> AgentClient:
         client = AgentClient(self.machine.agent_port)
@@ -90,17 +85,17 @@ class Agent(Group):
 
     def case_status_waits_for_freeze(self) -> None:
         """A status of another connection is answered when the freeze is done; the first client has gone."""
-        self.machine.put("/etc/quiesced/hooks.d/10-slow", SLOW_HOOK.replace("20", "5"), "755")
+        self.slow_hook(5)
         with self.client() as client:
             client.request("guest-fsfreeze-freeze")
-            self.machine.wait_until("quiescectl status --json | grep -q hook")
+            self.wait_for_hook()
         with AgentClient(self.machine.agent_port) as client:
             client.send(b'\xff{"execute":"guest-sync-delimited","arguments":{"id":5}}{"execute":"guest-fsfreeze-status"}')
             while client.line() != b'\xff{"return": 5}':
                 pass
             expect_equal(client.reply(), {"return": "frozen"}, "the status")
             expect_equal(client.ask("guest-fsfreeze-thaw"), len(FILESYSTEMS), "the number of thawed filesystems")
-        self.machine.run("rm /etc/quiesced/hooks.d/10-slow")
+        self.remove_hook()
         self.wait_until_idle()
 
     def case_hasty_clients(self) -> None:
@@ -209,11 +204,12 @@ class Agent(Group):
 
     def case_kill_during_freeze(self) -> None:
         """SIGKILL during a freeze: the next instance replies with an error, on the same connection."""
-        self.machine.put("/etc/quiesced/hooks.d/10-slow", SLOW_HOOK, "755")
+        self.slow_hook(20)
         with self.client() as client:
             client.request("guest-fsfreeze-freeze")
-            self.machine.wait_until("quiescectl status --json | grep -q hook")
-            self.machine.run("rm /etc/quiesced/hooks.d/10-slow; kill -KILL $(pidof quiesced)")
+            self.wait_for_hook()
+            self.remove_hook()
+            self.machine.run("kill -KILL $(pidof quiesced)")
             reply = client.reply()
             expect("quiesced ended before" in reply.get("error", {}).get("desc", ""), f"the reply is {reply}")
             expect_equal(client.ask("guest-ping"), {}, "the next command of the same client")
