@@ -80,7 +80,8 @@ struct QEMUChannelLoop {
     private mutating func open(_ stored: inout FileDescriptor?) -> QEMUPort? {
         if let descriptor = stored {
             stored = nil
-            if let port = adopt(descriptor) { return port }
+            // After a failure the port stays closed for a while: QEMU reports at most one change a second to libvirt.
+            return adopt(descriptor)
         }
         if leavesPortToQemuAgent() { return nil }
         do throws(Errno) {

@@ -119,6 +119,34 @@ extension EndToEnd {
             #expect(Moment.now - asked < .seconds(5))
         }
 
+        /// A line without its end would spoil the client's next reply.
+        @Test func `P1 P3 the next daemon closes a port with half a reply, and the loss is not forgotten`() throws
+        {
+            let (rig, port) = try Self.rig()
+            #expect(try port.freeze() == .success(filesystems: 1))
+            let ledger = try CrashScene.ledger(rig)
+            try fill(port)
+            let cut = port.request("guest-ping")
+            let file = rig.runDirectory.appending("unanswered")
+            try wait(for: "half a reply") { try readWholeFile(file).starts(with: Array("cut\n".utf8)) }
+            rig.daemon.send(SIGKILL)
+            try rig.daemon.waitForExit()
+            try CrashScene.waitForThaw(of: ledger, since: .now, within: .seconds(10))
+            #expect(try !FreezeProof.isFrozen("/"))
+            port.setReading(true)
+            try rig.launch()
+            #expect(try port.reply(to: cut.id) == .lost)
+            let lost = Moment.now
+            try port.synchronize()
+            // QEMU reports at most one change a second to libvirt.
+            #expect(Moment.now - lost > .milliseconds(900))
+            #expect(try port.thaw().isFailure)
+            #expect(try port.thaw() == .success(filesystems: 0))
+            #expect(rig.host.waitForRegistration(number: 2, until: .now + .seconds(15)))
+            try rig.expectHealthy(freezing: [])
+            #expect(try rig.stop() == .exited(0))
+        }
+
         @Test func `P9 requests behind a freeze wait in the port, and all are served in order`() throws {
             let (rig, port) = try Self.rig()
             let daemon = rig.daemon.processIdentifier
