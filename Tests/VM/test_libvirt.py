@@ -311,7 +311,7 @@ assert crypt.crypt("blue sky", secret) == secret'""")
             self.expect_frozen(["/"])
             self.machine.run(blow)
             self.expect_thawed(FROZEN)
-            self.wait_for_registration()
+            # Commands may come before the next instance serves the port.
             self.expect_lost()
             self.case_guestinfo()
 
