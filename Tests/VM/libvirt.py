@@ -98,7 +98,7 @@ class Libvirt:
     def spawn(self, *arguments: str | Path) -> subprocess.Popen:
         """Starts a command of virsh."""
         assert self._process
-        # The daemon's working directory is the machine's: a path of its own length may be too long for a socket.
+        # The daemon's working directory is the machine's, whose full name may be too long for a socket.
         socket = f"/proc/{self._process.pid}/cwd/libvirt-sock"
         return subprocess.Popen(
             ["virsh", "--connect", f"qemu+unix:///system?socket={socket}", *arguments],
@@ -107,7 +107,7 @@ class Libvirt:
 
     @staticmethod
     def finish(process: subprocess.Popen, timeout: float = PATIENCE) -> Done:
-        """Waits for its end."""
+        """Waits for the end of a command of virsh."""
         command = " ".join(map(str, process.args[3:]))
         try:
             out, err = process.communicate(timeout=timeout)
@@ -131,7 +131,7 @@ class Libvirt:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """libvirt's daemon is stopped meanwhile; QEMU runs."""
+        """Stops libvirt's daemon for the context. QEMU runs."""
         assert self._process
         init = subprocess.check_output(["pgrep", "--parent", str(self._process.pid)], text=True).strip()
         daemon = int(subprocess.check_output(["pgrep", "--parent", init, "--exact", "libvirtd"], text=True))

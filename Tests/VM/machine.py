@@ -61,13 +61,13 @@ class Pending:
 
 
 class Launcher(Protocol):
-    """The way in which the QEMU of a machine is started, and ended."""
+    """Starts and ends the QEMU of a machine."""
 
     def start(self, machine: Machine, directory: str) -> None:
-        """Starts QEMU, which connects to the socket `agent.sock` in the directory: that is the machine's directory."""
+        """Starts QEMU, which connects to the socket `agent.sock` in the machine's directory, here by a short name."""
 
     def kill(self) -> None:
-        """Ends QEMU, if it runs. It ends with this process, too."""
+        """Ends QEMU, if QEMU runs. QEMU ends with this process, too."""
 
     def log(self, machine: Machine) -> str:
         """The messages of QEMU's start."""
@@ -254,7 +254,7 @@ class Machine:
 
 @contextmanager
 def short_path(directory: Path) -> Iterator[str]:
-    """A name of the directory for sockets in it: a path of its own length may be too long for the kernel."""
+    """A short name of the directory: the path of a socket below the full name may be too long for the kernel."""
     descriptor = os.open(directory, os.O_DIRECTORY)
     try:
         yield f"/proc/{os.getpid()}/fd/{descriptor}"

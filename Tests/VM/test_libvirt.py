@@ -218,7 +218,7 @@ assert crypt.crypt("blue sky", secret) == secret'""")
         return [source for _, source in self.table("domblklist")]
 
     def commit_snapshot(self, name: str) -> None:
-        """Back to the disks without overlays."""
+        """Merges the overlays into the disks, and removes the overlays."""
         for target, _ in self.table("domblklist"):
             self.virsh("blockcommit", target, "--active", "--pivot", "--wait")
         for disk in self.machine.disks:
@@ -304,7 +304,7 @@ assert crypt.crypt("blue sky", secret) == secret'""")
     # --- Crashes ---
 
     def case_kill_in_window(self) -> None:
-        """SIGKILL of daemon, freezer and both in the window: thawed, the next thaw is an error, and all goes on."""
+        """SIGKILL of daemon, freezer and both in the window: thawed, the next thaw is an error, and later commands work."""
         for blow in ("kill -KILL $(pidof quiesced)", "kill -KILL $(pidof quiesce-freezer)",
                      "set -- $(pidof quiesced quiesce-freezer); kill -STOP $*; kill -KILL $*"):
             self.freeze()
@@ -385,7 +385,7 @@ assert crypt.crypt("blue sky", secret) == secret'""")
         self.expect_lost()
 
     def case_upgrade(self) -> None:
-        """The package is installed again: between windows, in one that leaves `/` writable, and in a whole one."""
+        """The package is installed again: between windows, in a window without `/`, and in a window with `/`."""
         self.machine.copy_in(self.package, "/run/quiesce.deb")
         self.machine.run("dpkg -i /run/quiesce.deb", timeout=120)
         expect_equal(self.ask("guest-ping"), {}, "a ping at once")
@@ -438,8 +438,8 @@ assert crypt.crypt("blue sky", secret) == secret'""")
     # --- A filesystem that hangs ---
 
     def case_hanging_filesystem(self) -> None:
-        """A fuseblk whose server stands still, with guest-get-fsinfo outstanding: a freeze waits for no more than that
-        command's deadline."""
+        """A fuseblk whose server is stopped, with guest-get-fsinfo outstanding: a freeze waits no longer than the command's
+        deadline."""
         self.machine.run(
             "truncate -s 32M /run/ntfs.img; loop=$(losetup --find --show /run/ntfs.img); mkfs.ntfs -Q -q -F $loop;"
             "mkdir -p /srv/ntfs; systemd-run --quiet --unit ntfs ntfs-3g -o no_detach $loop /srv/ntfs")
@@ -478,7 +478,7 @@ assert crypt.crypt("blue sky", secret) == secret'""")
     # --- KubeVirt ---
 
     def case_kubevirt(self) -> None:
-        """KubeVirt's poller for two minutes around freezes: an agent that is supported, and no reply is another's."""
+        """KubeVirt's poller for two minutes around freezes: the agent is supported, and each reply is that of its command."""
         windows = []
         began = time.monotonic()
         with Poller(self.ask) as poller:
@@ -514,13 +514,14 @@ assert crypt.crypt("blue sky", secret) == secret'""")
                  f" {len(inside)} statuses of frozen")
 
     def freeze_as_kubevirt(self) -> bool:
-        """Whether it had to be sent."""
+        """Whether the freeze had to be sent."""
         if self.ask("guest-fsfreeze-status") == "frozen":
             return False
         self.freeze()
         return True
 
     def thaw_as_kubevirt(self) -> bool:
+        """Whether the thaw had to be sent."""
         if self.ask("guest-fsfreeze-status") == "thawed":
             return False
         self.thaw()
