@@ -304,7 +304,7 @@ assert crypt.crypt("blue sky", secret) == secret'""")
     # --- Crashes ---
 
     def case_kill_in_window(self) -> None:
-        """SIGKILL of daemon, freezer and both in the window: thawed, the next thaw is an error, and later commands work."""
+        """SIGKILL of daemon, freezer and both in the window: thawed, the next thaw is an error, later commands work."""
         for blow in ("kill -KILL $(pidof quiesced)", "kill -KILL $(pidof quiesce-freezer)",
                      "set -- $(pidof quiesced quiesce-freezer); kill -STOP $*; kill -KILL $*"):
             self.freeze()
@@ -438,7 +438,7 @@ assert crypt.crypt("blue sky", secret) == secret'""")
     # --- A filesystem that hangs ---
 
     def case_hanging_filesystem(self) -> None:
-        """A fuseblk whose server is stopped, with guest-get-fsinfo outstanding: a freeze waits no longer than the command's
+        """A fuseblk whose server is stopped, with guest-get-fsinfo outstanding: a freeze waits up to the command's
         deadline."""
         self.machine.run(
             "truncate -s 32M /run/ntfs.img; loop=$(losetup --find --show /run/ntfs.img); mkfs.ntfs -Q -q -F $loop;"
@@ -478,7 +478,7 @@ assert crypt.crypt("blue sky", secret) == secret'""")
     # --- KubeVirt ---
 
     def case_kubevirt(self) -> None:
-        """KubeVirt's poller for two minutes around freezes: the agent is supported, and each reply is that of its command."""
+        """KubeVirt's poller around freezes, two minutes: the agent is supported, and no reply is another command's."""
         windows = []
         began = time.monotonic()
         with Poller(self.ask) as poller:
