@@ -219,9 +219,11 @@ class Agent(AgentGroup):
 
     def case_restart(self) -> None:
         """A restart between backups: the client stays connected, without a lost reply."""
+        cursor = self.journal_cursor()
         with self.client() as client:
             self.machine.run("systemctl restart quiesced")
             expect_equal(client.ask("guest-ping"), {}, "a ping after the restart")
+            expect("Cannot store" not in self.journal(cursor), "systemd kept no second port")
             self.machine.run("systemctl stop quiesced && sleep 1.2 && systemctl start quiesced")
         self.wait_for_registration()
         self.backup()

@@ -157,7 +157,8 @@ struct QEMUChannelLoop {
         session.setOtherAgentInstalled(relay.isInstalled)
         (mayHaveInput, hungUpSince, isClientGone) = (true, nil, false)
         (arrival, lastNote) = (nil, nil)
-        setup.keep(port.descriptor)
+        // systemd has a kept port already, and warns of a second one.
+        if !isKept { setup.keep(port.descriptor) }
         deliver(.note(LogNote(.info, "\(setup.device): serving the guest agent's port")))
         deliver(.registered(isStandIn: port.isStandIn))
     }
