@@ -233,6 +233,22 @@ import Testing
         }
     }
 
+    /// The next client discards what comes before the reply to its own guest-sync.
+    @Test func `P3 the failure of a thaw is undelivered if the client is in doubt before the write`() throws {
+        let lost = AnswerDetail(refusal: .lost, reason: "the window ended early")
+        for isAnsweredFirst in [false, true] {
+            var bench = Bench()
+            bench.send("{'execute':'guest-fsfreeze-thaw'}")
+            if !isAnsweredFirst { bench.carryOut(bench.session.clientIsInDoubt(at: bench.now)) }
+            try bench.answer(bench.thaws.last, .failure, lost)
+            if isAnsweredFirst { bench.carryOut(bench.session.clientIsInDoubt(at: bench.now)) }
+            bench.carryOut(bench.session.clientIsThere(at: bench.now))
+            bench.session.repliesAreWritten()
+            #expect(bench.newReplies().count == 1)
+            #expect(bench.undelivered == ["the window ended early"])
+        }
+    }
+
     @Test func `the failure of a thaw that is written is not undelivered`() throws {
         var bench = Bench()
         bench.send("{'execute':'guest-fsfreeze-thaw'}")

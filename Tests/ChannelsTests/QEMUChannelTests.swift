@@ -97,6 +97,30 @@ import Testing
         #expect(try readOnce(scene.client, atMost: 100).isEmpty)
     }
 
+    @Test func `P3 the failure of a thaw whose port was lost meanwhile is reported as undelivered`() throws {
+        let directory = try TemporaryDirectory()
+        let coordinator = ScriptedCoordinator { event in if case .thaw = event { nil } else { .success } }
+        let (host, terminal) = try RawTerminal.makePair()
+        var setup = QEMUChannel.Setup(
+            device: directory.path.appending("port"), isRequired: true,
+            unanswered: directory.path.appending("unanswered"))
+        #expect(symlink(terminal.string, setup.device.string) == 0)
+        setup.limits = QEMUChannelLimits(closed: .milliseconds(1), longestRetry: .milliseconds(5))
+        setup.relaySocket = directory.path.appending("relay")
+        let channel = try coordinator.startChannel(setup)
+        defer { channel.stop() }
+        _ = try coordinator.wait { $0.isRegistration ? true : nil }
+        try host.writeAll("{\"execute\":\"guest-fsfreeze-thaw\"}".utf8)
+        let operation = try coordinator.wait { if case .thaw(let operation, _) = $0 { operation } else { nil } }
+        unlink(setup.device.string)
+        try host.close()
+        _ = try coordinator.wait(\.lossReason)
+        channel.answer(
+            operation, .failure, AnswerDetail(refusal: .lost, reason: "the window ended early"), before: nil)
+        let reason = try coordinator.wait { if case .thawUndelivered(let reason) = $0 { reason } else { nil } }
+        #expect(reason == "the window ended early")
+    }
+
     @Test func `errors for the previous instance are sent once`() throws {
         let scene = try Scene(unanswered: "\n7\n")
         defer { scene.end() }

@@ -97,7 +97,10 @@ struct AgentSession {
 
     /// The client may have gone. Until the certainty only a thaw is served.
     mutating func clientIsInDoubt(at now: Moment) -> [Effect] {
-        handle(at: now) { $0.isClientInDoubt = true }
+        handle(at: now) { session in
+            session.isClientInDoubt = true
+            session.reportUnwrittenFailure()
+        }
     }
 
     mutating func clientIsThere(at now: Moment) -> [Effect] {
@@ -115,11 +118,14 @@ struct AgentSession {
             }
             session.serving?.waiting.isReplyWanted = false
             session.isClientInDoubt = false
-            if let reason = session.unwrittenFailure {
-                session.unwrittenFailure = nil
-                session.effects.append(.undelivered(reason: reason))
-            }
+            session.reportUnwrittenFailure()
         }
+    }
+
+    private mutating func reportUnwrittenFailure() {
+        guard let reason = unwrittenFailure else { return }
+        unwrittenFailure = nil
+        effects.append(.undelivered(reason: reason))
     }
 
     /// Every reply is written.
@@ -338,12 +344,10 @@ struct AgentSession {
         frozenRequest = nil
         guard answer == .failure else { return finish(serving, .success("\(detail.filesystems ?? 0)")) }
         let error = AgentError.refused(detail)
-        if serving.waiting.isReplyWanted {
-            unwrittenFailure = error.description
-            finish(serving, .failure(error))
-        } else {
-            effects.append(.undelivered(reason: error.description))
-        }
+        unwrittenFailure = error.description
+        finish(serving, .failure(error))
+        // A client in doubt may be gone, and the next client discards the reply.
+        if !serving.waiting.isReplyWanted || isClientInDoubt { reportUnwrittenFailure() }
     }
 
     private mutating func finish(_ serving: Serving, _ result: Result<String, AgentError>) {

@@ -24,6 +24,7 @@ struct QEMUChannelLoop {
     /// Nil to wait for an arrival.
     private var nextAttempt: Moment?
     private var lastNote: String?
+    private var lastFailure: Errno?
     /// Watches for the port, or for the socket of qemu-ga.
     private var arrival: PathArrival?
 
@@ -47,6 +48,7 @@ struct QEMUChannelLoop {
         while waitUntilDue() {
             guard var port = open(&stored) else { continue }
             let loss = serveUntilLost(&port)
+            if loss != nil { reportUndelivered(session.clientIsGone(at: .now)) }
             close(port, isLost: loss != nil)
             guard let loss else { return }
             reportLoss(loss)
@@ -58,7 +60,10 @@ struct QEMUChannelLoop {
     /// Waits until the port may be opened; false at a stop.
     private mutating func waitUntilDue() -> Bool {
         while true {
-            if mailbox.takeMessages().isStopping { return false }
+            let (messages, isStopping) = mailbox.takeMessages()
+            // The answer to a thaw can follow the loss of the port.
+            for message in messages { reportUndelivered(effects(of: message)) }
+            if isStopping { return false }
             let mayOpen = mailbox.mayOpen
             if mayOpen, let nextAttempt, .now >= nextAttempt { return true }
             let ready = pollDescriptors(
@@ -156,7 +161,7 @@ struct QEMUChannelLoop {
         session = AgentSession(version: Version.current, isSynchronized: isKept)
         session.setOtherAgentInstalled(relay.isInstalled)
         (mayHaveInput, hungUpSince, isClientGone) = (true, nil, false)
-        (arrival, lastNote) = (nil, nil)
+        (arrival, lastNote, lastFailure) = (nil, nil, nil)
         // systemd has a kept port already, and warns of a second one.
         if !isKept { setup.keep(port.descriptor) }
         deliver(.note(LogNote(.info, "\(setup.device): serving the guest agent's port")))
@@ -176,6 +181,11 @@ struct QEMUChannelLoop {
         unanswered = nil
     }
 
+    /// Other effects need a port.
+    private func reportUndelivered(_ effects: [AgentSession.Effect]) {
+        for case .undelivered(let reason) in effects { deliver(.thawUndelivered(reason: reason)) }
+    }
+
     private mutating func reportLoss(_ error: ChannelError) {
         mailbox.setMayOpen(false)
         nextAttempt = .now + setup.limits.closed
@@ -190,6 +200,9 @@ struct QEMUChannelLoop {
         if error == .noSuchFileOrDirectory, !setup.isRequired {
             return report("\(setup.device): there is no guest agent port", .info)
         }
+        // The search for the holders of a busy port reads much.
+        guard lastFailure != error else { return }
+        lastFailure = error
         report(Self.explain(error, setup.device).description, .warning)
     }
 
@@ -219,7 +232,7 @@ struct QEMUChannelLoop {
 
     private static func explainBusy(_ holders: [DeviceHolder]) -> (problem: String, remedy: String) {
         // A process started by hand can belong to the service of sshd.
-        let isStock = holders.isEmpty || holders.contains { $0.name == "qemu-ga" }
+        let isStock = holders.isEmpty || holders.contains { $0.service == "qemu-guest-agent.service" }
         let remedy =
             isStock
             ? "Stop that agent, but not during a backup: systemctl stop qemu-guest-agent.service"
