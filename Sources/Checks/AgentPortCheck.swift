@@ -16,8 +16,9 @@ enum AgentPortCheck {
             let node = AgentPort.node(named: portName, sys: subject.sys)
             return missing(port, node: node, host: subject.host)
         }
+        let agent = StockAgent(root: subject.root)
         return findings(
-            port, holders: port.holders(subject), stopCommand: StockAgent(root: subject.root).stopCommand)
+            port, holders: port.holders(subject), stopCommand: agent.stopCommand, switchStep: agent.switchStep)
     }
 
     /// - Parameter node: The device node of the port, if the host has given the machine a port.
@@ -50,8 +51,12 @@ enum AgentPortCheck {
         ]
     }
 
-    /// - Parameter stopCommand: Stops the distribution's qemu-ga.
-    static func findings(_ port: AgentPort, holders: [DeviceHolder], stopCommand: String) -> [Finding] {
+    /// - Parameters:
+    ///   - stopCommand: Stops the distribution's qemu-ga.
+    ///   - switchStep: Gives quiesced the port.
+    static func findings(
+        _ port: AgentPort, holders: [DeviceHolder], stopCommand: String, switchStep: String
+    ) -> [Finding] {
         let device = port.device.escaped
         let stranger = holders.first { !$0.isForQuiesced }
         let stock = stranger.flatMap { $0.name == StockAgent.processName ? $0 : nil }
@@ -69,10 +74,7 @@ enum AgentPortCheck {
             ]
         }
         if port.isLeft, stock != nil || holders.isEmpty {
-            let nextStep = """
-                Run `\(stopCommand)`, but not during a backup, and `systemctl start \(StockAgent.relaySocketUnit)`; or, \
-                to keep qemu-ga, set enabled = false in section [qemu] of the configuration.
-                """
+            let nextStep = switchStep + "; or, to keep qemu-ga, follow docs/kvm.md."
             return [
                 stock.map {
                     Finding(
@@ -81,7 +83,7 @@ enum AgentPortCheck {
                         nextStep: nextStep)
                 }
                     ?? Finding(
-                        name, .warning,
+                        name, .error,
                         "\(device) is left to qemu-ga, which does not have the port open: no process answers the host.",
                         nextStep: nextStep)
             ]

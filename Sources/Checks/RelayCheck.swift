@@ -55,6 +55,15 @@ enum RelayCheck {
             ]
         }
         guard relay.isInstalled else {
+            if relay.isListening == false {
+                let socket = relay.socket.escaped
+                return [
+                    Finding(
+                        name, .warning,
+                        "qemu-ga is not installed, and \(socket) is left over: commands for qemu-ga fail.",
+                        nextStep: "Run `rm \(socket)`.")
+                ]
+            }
             return [
                 Finding(
                     name, .warning,
@@ -105,7 +114,8 @@ enum RelayCheck {
             let files = relay.ignoredSettings.map(\.escaped).joined(separator: ", ")
             findings.append(
                 Finding(
-                    name, .warning, "\(files): the settings do not apply to qemu-ga behind quiesced.",
+                    name, .warning,
+                    "\(files): only the arguments in ExecStart= apply to qemu-ga behind quiesced.",
                     nextStep: """
                         Block commands in \(relay.settings.escaped), and move other settings to a drop-in: `systemctl \
                         edit \(StockAgent.relayService)`. With a drop-in there, the warning ends.

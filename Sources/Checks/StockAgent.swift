@@ -28,11 +28,24 @@ struct StockAgent {
 
     /// Whether the drop-in of quiesce keeps the unit of qemu-ga from starting: the unit is stopped, and needs no mask.
     var isDisplaced: Bool {
-        let directory = FilePath("\(Self.unit).d"), name: FilePath.Component = "quiesce.conf"
-        if Self.isMask(units.pushing(directory).appending(name)) { return false }
+        // The drop-in has the condition.
+        let link = units.appending("multi-user.target.wants/quiesced.service")
+        if isDropInMasked || access(link.string, F_OK) != 0 { return false }
         return ["usr/lib/systemd/system", "usr/local/lib/systemd/system"].contains { installed in
-            access(root.pushing(installed).pushing(directory).appending(name).string, F_OK) == 0
+            access(root.pushing(installed).pushing(Self.dropIn).string, F_OK) == 0
         }
+    }
+
+    private static let dropIn = FilePath("\(unit).d/quiesce.conf")
+
+    /// Whether an admin gave the port to the stock agent, as docs/kvm.md describes.
+    var isDropInMasked: Bool { Self.isMask(units.pushing(Self.dropIn)) }
+
+    /// How quiesced gets a port that is left to qemu-ga.
+    var switchStep: String {
+        isDropInMasked
+            ? "Return the port to quiesced, as docs/kvm.md describes"
+            : "Run `\(stopCommand)`, but not during a backup, and `systemctl start \(Self.relaySocketUnit)`"
     }
 
     /// How to free the port.

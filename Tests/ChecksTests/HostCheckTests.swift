@@ -211,7 +211,7 @@ import Testing
         try fixture.write("org.qemu.guest_agent.0", "")
         try installQemuAgent(withSocket: false)
         let unserved = AgentPortCheck.findings(fixture.subject)
-        #expect(unserved.verdicts == [.warning] && unserved.text.contains("no process answers the host"))
+        #expect(unserved.verdicts == [.error] && unserved.text.contains("no process answers the host"))
         try fixture.addProcess(71, "qemu-ga", of: "qemu-guest-agent.service", with: port)
         let findings = AgentPortCheck.findings(fixture.subject)
         #expect(findings.verdicts == [.warning])
@@ -247,7 +247,9 @@ import Testing
         let service = try Repository.text("packaging/\(StockAgent.relayService)")
         let channel = try Repository.text("Sources/Channels/QEMU/QEMUChannel.swift")
         #expect(socket.contains("ListenStream=\(agent.relaySocket)\n"))
-        #expect(service.contains("ExecStart=/\(StockAgent.program) "))
+        #expect(service.contains("ExecStart=/usr/libexec/quiesced/quiesce-qemu-ga\n"))
+        let starter = try Repository.text("packaging/quiesce-qemu-ga")
+        #expect(starter.contains("${command:-/\(StockAgent.program)}"))
         #expect(channel.contains("relaySocket: FilePath = \"\(agent.relaySocket)\""))
         #expect(channel.contains("qemuAgent: FilePath = \"/\(StockAgent.program)\""))
     }
@@ -347,7 +349,7 @@ import Testing
         try fixture.write(file, "")
         let findings = relay()
         #expect(findings.verdicts == [.ok, .warning])
-        #expect(findings.text.contains("\(fixture.root.appending(file)): the settings do not apply"))
+        #expect(findings.text.contains("\(fixture.root.appending(file)): only the arguments"))
         // The admin has moved the settings.
         try fixture.write("etc/systemd/system/quiesce-qemu-ga.service.d/override.conf", "")
         #expect(relay().verdicts == [.ok])
@@ -481,5 +483,6 @@ import Testing
 
     private func displaceQemuAgent() throws {
         try fixture.write("usr/lib/systemd/system/qemu-guest-agent.service.d/quiesce.conf", "")
+        try fixture.write("etc/systemd/system/multi-user.target.wants/quiesced.service", "")
     }
 }
