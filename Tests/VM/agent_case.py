@@ -27,7 +27,7 @@ class AgentGroup(Group):
         self.machine.put(SLOW_HOOK, f"#!/bin/sh\n[ $1 = thaw ] || sleep {seconds}\n", "755")
 
     def wait_for_hook(self) -> None:
-        self.machine.wait_until("quiescectl status --json | grep -q hook")
+        self.machine.wait_until("quiescectl status --json | grep -q '\"hook\"'")
 
     def remove_hook(self) -> None:
         self.machine.run(f"rm {SLOW_HOOK}")

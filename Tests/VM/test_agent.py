@@ -137,6 +137,33 @@ class Agent(AgentGroup):
             self.machine.run("systemctl start quiesce-qemu-ga.socket")
             expect_equal(client.ask("guest-get-osinfo")["id"], "debian", "the system")
 
+    def case_blocked_commands(self) -> None:
+        """What an admin has blocked in the stock unit stays blocked, and arguments that cannot be used start nothing."""
+        self.put_stock_arguments("--block-rpcs=guest-exec -d")
+        self.machine.run("systemctl restart quiesce-qemu-ga.service")
+        with self.client() as client:
+            expect_equal(client.ask("guest-get-osinfo", timeout=20)["id"], "debian", "the system")
+            expect_equal(client.error("guest-exec", path="/bin/true")["class"], "CommandNotFound", "a blocked command")
+            arguments = self.machine.run("tr '\\0' ' ' </proc/$(pidof qemu-ga)/cmdline")
+            expect("guest-fsfreeze-freeze" in arguments and "-d" not in arguments.split(), f"the arguments: {arguments}")
+        cursor = self.journal_cursor()
+        self.put_stock_arguments("$ARGUMENTS")
+        self.machine.run("systemctl restart quiesce-qemu-ga.service", check=False)
+        with self.client() as client:
+            client.error("guest-exec", path="/bin/true", timeout=20)
+        expect("has a quoted argument, a variable" in self.journal(cursor, "quiesce-qemu-ga"), "the journal has the cause")
+        expect_equal(self.machine.run("pidof qemu-ga || true"), "", "the processes of qemu-ga")
+        self.backup()
+        self.machine.run("rm -r /etc/systemd/system/qemu-guest-agent.service.d; systemctl daemon-reload")
+        self.machine.run("systemctl reset-failed; systemctl restart quiesce-qemu-ga.socket")
+        self.expect_quiesced()
+
+    def put_stock_arguments(self, arguments: str) -> None:
+        self.machine.run("mkdir -p /etc/systemd/system/qemu-guest-agent.service.d")
+        self.machine.put("/etc/systemd/system/qemu-guest-agent.service.d/arguments.conf",
+                         f"[Service]\nExecStart=\nExecStart=-/usr/sbin/qemu-ga {arguments}\n")
+        self.machine.run("systemctl daemon-reload")
+
     def case_kill_relayed(self) -> None:
         """Five SIGKILLs of qemu-ga: later commands work, and so does freezing."""
         with self.client() as client:
