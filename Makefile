@@ -88,12 +88,14 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's#/usr/\(s\?bin\|share\)/#$(PREFIX)/\1/#' packaging/quiesced.service \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/quiesced.service
-	install -m 644 packaging/quiesce-qemu-ga.socket packaging/quiesce-qemu-ga.service \
-	    $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -m 644 packaging/quiesce-qemu-ga.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	sed 's#/usr/libexec/#$(PREFIX)/libexec/#' packaging/quiesce-qemu-ga.service \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/quiesce-qemu-ga.service
+	install -D -m 755 packaging/quiesce-qemu-ga $(DESTDIR)$(PREFIX)/libexec/quiesced/quiesce-qemu-ga
 	# Keeps the stock agent from the guest agent port.
 	install -D -m 644 packaging/qemu-guest-agent.conf \
 	    $(DESTDIR)$(PREFIX)/lib/systemd/system/qemu-guest-agent.service.d/quiesce.conf
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d packaging/61-quiesce-qemu-ga.rules
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d packaging/99-quiesce-qemu-ga.rules
 	install -d -m 755 $(DESTDIR)/etc/quiesced/hooks.d
 	# The admin's configuration is never overwritten.
 	if [ -e packaging/quiesced.toml ] && [ ! -e $(DESTDIR)/etc/quiesced/quiesced.toml ]; then \
