@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from machine import Failure
+from machine import PATIENCE, Failure
 
 # What has to be enabled, or the agent counts as unsupported.
 REQUIRED = ["guest-ping", "guest-get-time", "guest-info", "guest-shutdown", "guest-network-get-interfaces",
@@ -53,6 +53,14 @@ class Poller:
         self._end.set()
         for thread in self._threads:
             thread.join()
+
+    def wait_for_replies(self) -> None:
+        """Waits for the first reply to each command. Some commands are polled once in five minutes."""
+        deadline = time.monotonic() + PATIENCE
+        while not all(self.replies.values()):
+            if time.monotonic() > deadline:
+                raise Failure(f"no reply to {[name for name, replies in self.replies.items() if not replies]}")
+            time.sleep(0.1)
 
     def _poll(self, name: str) -> None:
         while True:

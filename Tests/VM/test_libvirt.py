@@ -483,6 +483,7 @@ assert crypt.crypt("blue sky", secret) == secret'""")
         windows = []
         began = time.monotonic()
         with Poller(self.ask) as poller:
+            poller.wait_for_replies()
             while time.monotonic() < began + 120:
                 froze = time.monotonic()
                 expect(self.freeze_as_kubevirt(), "the status was frozen before the freeze")
