@@ -137,9 +137,17 @@ public final class Coordinator: @unchecked Sendable {
             if let deadline = machine.nextDeadline, Moment.now >= deadline { timePassed() }
             showLife()
         }
-        for channel in channels { channel.stop() }
+        stopChannels()
         freezer.disconnect()
         finishWriting()
+    }
+
+    /// Until its end, a channel can report a failure that reached no client. The next instance repeats it (P3).
+    func stopChannels() {
+        for channel in channels { channel.stop() }
+        for case .channel(let channel, .thawUndelivered(let reason)) in mailbox.takeAll() {
+            handle(.thawUndelivered(channel, reason: reason))
+        }
     }
 
     /// Bounded: a history or log on a hanging filesystem must not keep the service from stopping.

@@ -121,6 +121,17 @@ import Testing
         #expect(reason == "the window ended early")
     }
 
+    @Test func `P3 the failure of a thaw that is unwritten at a stop is reported as undelivered`() throws {
+        let scene = try Scene(answering: { event in if case .thaw = event { .failure } else { .success } })
+        defer { scene.end() }
+        // The client reads nothing, and has the room of a socket for replies.
+        let pings = String(repeating: "{\"execute\":\"guest-ping\"}", count: 40_000)
+        try scene.send(pings + "{\"execute\":\"guest-fsfreeze-thaw\"}")
+        _ = try scene.coordinator.wait { if case .thaw = $0 { true } else { nil } }
+        scene.channel.stop()
+        #expect(scene.coordinator.events.contains { if case .thawUndelivered = $0 { true } else { false } })
+    }
+
     @Test func `errors for the previous instance are sent once`() throws {
         let scene = try Scene(unanswered: "\n7\n")
         defer { scene.end() }

@@ -209,6 +209,8 @@ final class RecordingChannel: RequestChannel {
     let calls = Mutex<[String]>([])
     /// Whether the start fails.
     let isBroken = Mutex(false)
+    /// Called by `stop`.
+    let lastWork = Mutex<(@Sendable () -> Void)?>(nil)
 
     struct CannotStart: Error, CustomStringConvertible {
         let description = "no device"
@@ -228,7 +230,10 @@ final class RecordingChannel: RequestChannel {
 
     func holdOpening() { note("holdOpening") }
     func reopen() { note("reopen") }
-    func stop() { note("stop") }
+    func stop() {
+        note("stop")
+        lastWork.withLock { $0 }?()
+    }
 }
 
 final class RecordingObserver: RequestObserver {

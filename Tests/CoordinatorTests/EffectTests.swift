@@ -66,6 +66,18 @@ struct EffectTests {
         #expect(coordinator.isDone)
     }
 
+    @Test func `P3 a failure that a channel reports while it stops is kept for the next instance`() {
+        let mailbox = coordinator.mailbox
+        bench.channel.lastWork.withLock {
+            $0 = { mailbox.post(.channel(.qemu, .thawUndelivered(reason: "the window ended early"))) }
+        }
+        coordinator.handle(.shutdown(reason: "quiesced was asked to stop"))
+        #expect(coordinator.isDone)
+        coordinator.stopChannels()
+        #expect(calls == ["stop"])
+        #expect(coordinator.runDirectory.lostChannels == [.qemu: "the window ended early"])
+    }
+
     // MARK: The freezer
 
     @Test func `startFreezer starts the freezer, and its end is reported and leads to a successor`() throws {

@@ -92,8 +92,10 @@ public final class QEMUChannel: RequestChannel, RequestObserver {
         mailbox.setMayOpen(true)
     }
 
+    /// Waits for the thread, which may have to report a failure that reached no client.
     public func stop() {
         mailbox.stop()
+        waitUntilEnded(.now + .seconds(1))
     }
 
     /// Waits until the thread has ended and the port is closed; false if the moment came first.

@@ -48,7 +48,8 @@ struct QEMUChannelLoop {
         while waitUntilDue() {
             guard var port = open(&stored) else { continue }
             let loss = serveUntilLost(&port)
-            if loss != nil { reportUndelivered(session.clientIsGone(at: .now)) }
+            // Unwritten replies end with the port.
+            if loss != nil || port.hasOutput { reportUndelivered(session.clientIsGone(at: .now)) }
             close(port, isLost: loss != nil)
             guard let loss else { return }
             reportLoss(loss)

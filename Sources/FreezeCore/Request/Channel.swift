@@ -125,7 +125,7 @@ public enum ChannelEvent: Hashable, Sendable {
     case note(LogNote)
 }
 
-/// A channel, as the coordinator sees it. Every method returns at once and may be called from any thread.
+/// A channel, as the coordinator sees it. Every method may be called from any thread, and returns at once, except `stop`.
 public protocol RequestChannel: Sendable {
     /// What its channel ids are named, the most usual one first.
     var names: [String] { get }
@@ -146,6 +146,7 @@ public protocol RequestChannel: Sendable {
     /// `ChannelEvent.lost`, which implies `holdOpening()`.
     func reopen()
 
-    /// Writes the answers already given, closes the device and ends. Nothing is delivered after it has ended.
+    /// Writes the answers already given, closes the device and ends. Nothing is delivered after it has ended. Returns
+    /// within two seconds.
     func stop()
 }
