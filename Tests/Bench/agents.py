@@ -108,19 +108,23 @@ def ask_quiesce(configuration, *arguments):
     return run("/quiesce/bin/quiescectl", *arguments, "--json", "--config", configuration)
 
 
-def wait_for_end(configuration):
-    """Waits for the end of the request. The next FREEZE would wait for it."""
-    wait_until(lambda: '"idle"' in ask_quiesce(configuration, "status"))
+class QuiesceRequests:
+    """The part of quiesce's agents that is the same for each host. `configuration` is the daemon's file."""
+
+    def thaw(self):
+        """The next FREEZE would wait for the end of the request."""
+        took = super().thaw()
+        wait_until(lambda: '"idle"' in ask_quiesce(self.configuration, "status"))
+        return took
+
+    def window(self):
+        """From the first FIFREEZE to the answer, of the last request, in milliseconds."""
+        record = json.loads(ask_quiesce(self.configuration, "show"))
+        return record["freeze_answer"]["offset_ms"] - record["window"]["offset_ms"]
 
 
-def window_of_last_request(configuration):
-    """From the first FIFREEZE to the answer, in milliseconds."""
-    record = json.loads(ask_quiesce(configuration, "show"))
-    return record["freeze_answer"]["offset_ms"] - record["window"]["offset_ms"]
-
-
-class Quiesce(HyperVAgent):
-    """Ours, as it is installed, without hooks."""
+class Quiesce(QuiesceRequests, HyperVAgent):
+    """quiesce as installed, without hooks."""
 
     name = "quiesce"
     configuration = pathlib.Path("/etc/quiesced/quiesced.toml")
@@ -130,15 +134,6 @@ class Quiesce(HyperVAgent):
                   '[hyperv]\nenabled = true\ndevice = "/run/bench-hyperv"\n'
                   f'[filesystems]\nmount_namespaces = "{namespaces}"\n')
         super().__init__("/run/bench-hyperv", "/quiesce/bin/quiesced")
-
-    def thaw(self):
-        took = super().thaw()
-        wait_for_end(self.configuration)
-        return took
-
-    def window(self):
-        """From the first FIFREEZE to the answer, of the last request, in milliseconds."""
-        return window_of_last_request(self.configuration)
 
 
 class StockHyperVDaemon(HyperVAgent):
@@ -226,8 +221,8 @@ class RelayedQEMUAgent:
         self.address.unlink()
 
 
-class QuiesceAtAgentPort(GuestAgentClient):
-    """Ours at the guest agent port, a pty, with qemu-ga behind it. A daemon of its own, with its own directories."""
+class QuiesceAtAgentPort(QuiesceRequests, GuestAgentClient):
+    """quiesce at the guest agent port, a pty, with qemu-ga behind it. A daemon of its own, with its own directories."""
 
     name = "quiesce, agent port"
     configuration = pathlib.Path("/etc/quiesced-agent/quiesced.toml")
@@ -248,15 +243,6 @@ class QuiesceAtAgentPort(GuestAgentClient):
         self.ask("guest-sync", id=4711)
         # The connection to qemu-ga stays.
         self.ask("guest-get-osinfo")
-
-    def thaw(self):
-        took = super().thaw()
-        wait_for_end(self.configuration)
-        return took
-
-    def window(self):
-        """From the first FIFREEZE to the answer, of the last request, in milliseconds."""
-        return window_of_last_request(self.configuration)
 
     def end(self):
         """Ends both."""

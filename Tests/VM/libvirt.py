@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Iterator
 from xml.sax.saxutils import escape
 
-from machine import PATIENCE, Done, Failure, Machine
+from machine import PATIENCE, Done, Failure, Launcher, Machine
 from qemu import accelerator
 
 HERE = Path(__file__).resolve().parent
@@ -61,11 +61,8 @@ DOMAIN = """
 """
 
 
-class Libvirt:
+class Libvirt(Launcher):
     """Starts QEMU by a daemon of libvirt's that knows this machine alone."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen | None = None
 
     def start(self, machine: Machine, directory: str) -> None:
         self._process = subprocess.Popen(
@@ -83,12 +80,6 @@ class Libvirt:
             command_line=escape(machine.kernel_command_line), console=machine.console.name,
             channel=CHANNEL if machine.has_agent_port else ""))
         self.virsh("create", f"{directory}/domain.xml", timeout=120)
-
-    def kill(self) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
 
     def log(self, machine: Machine) -> str:
         return "".join(path.read_text() for path in machine.directory.glob("**/*.log") if path != machine.console)

@@ -9,10 +9,11 @@ import queue
 import socket
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator, Protocol
+from typing import Iterator
 
 import vss_host
 
@@ -60,15 +61,25 @@ class Pending:
         return Done(self.what, answer["status"], answer["out"], answer["err"])
 
 
-class Launcher(Protocol):
+class Launcher(ABC):
     """Starts and ends the QEMU of a machine."""
 
+    def __init__(self) -> None:
+        # QEMU, or the process that runs it.
+        self._process: subprocess.Popen | None = None
+
+    @abstractmethod
     def start(self, machine: Machine, directory: str) -> None:
         """Starts QEMU, which connects to the socket `agent.sock` in the machine's directory, here by a short name."""
 
     def kill(self) -> None:
         """Ends QEMU, if QEMU runs. QEMU ends with this process, too."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
+    @abstractmethod
     def log(self, machine: Machine) -> str:
         """The messages of QEMU's start."""
 

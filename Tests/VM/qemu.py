@@ -8,14 +8,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from machine import Machine
+from machine import Launcher, Machine
 
 
-class QEMU:
+class QEMU(Launcher):
     """Starts QEMU with the arguments of every machine."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen | None = None
 
     def start(self, machine: Machine, directory: str) -> None:
         arguments = [
@@ -43,12 +40,6 @@ class QEMU:
         self._process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *arguments], stdin=subprocess.DEVNULL,
             stderr=open(machine.directory / "qemu.log", "wb"))
-
-    def kill(self) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
 
     def log(self, machine: Machine) -> str:
         return (machine.directory / "qemu.log").read_text()
