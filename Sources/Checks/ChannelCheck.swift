@@ -25,8 +25,9 @@ enum ChannelCheck {
         func channel(_ id: ChannelID) -> DaemonStatus.Channel? { channels.first { $0.name == id.name } }
         return switch host {
         case .hyperV: [hyperV(channel(.hyperV))]
-        case .kvm, .kubeVirt: [qemu(channel(.qemu), port) ?? withoutHost(channels)]
-        case .other: [withoutHost(channels)]
+        case .kvm, .kubeVirt: qemu(channel(.qemu), port).map { [$0] } ?? standIn(of: channels).map { [$0] } ?? []
+        case .other:
+            [standIn(of: channels) ?? Finding(name, .ok, "Backups are requested on the control socket.")]
         }
     }
 
@@ -52,12 +53,10 @@ enum ChannelCheck {
     }
 
     /// A channel without a host of its kind is registered with a stand-in, for rehearsals.
-    private static func withoutHost(_ channels: [DaemonStatus.Channel]) -> Finding {
-        let standIn = channels.first {
+    private static func standIn(of channels: [DaemonStatus.Channel]) -> Finding? {
+        channels.first {
             $0.isRegistered && [ChannelID.hyperV.name, ChannelID.qemu.name].contains($0.name)
-        }
-        return standIn.map(registration)
-            ?? Finding(name, .ok, "Backups are requested on the control socket.")
+        }.map(registration)
     }
 
     private static func registration(_ channel: DaemonStatus.Channel) -> Finding {

@@ -23,7 +23,6 @@ enum RelayCheck {
         /// qemu-ga behind quiesced; nil before the first command.
         var process: String?
         var settings: FilePath
-        var isDaemonInSettings = false
         var ignoredSettings: [FilePath] = []
     }
 
@@ -39,7 +38,7 @@ enum RelayCheck {
                 isMasked: agent.isRelaySocketMasked,
                 isListening: isListening(on: agent.relaySocket, proc: subject.proc),
                 process: process(ProcessTable(subject.proc)), settings: agent.settings,
-                isDaemonInSettings: agent.isDaemonInSettings, ignoredSettings: agent.ignoredSettings))
+                ignoredSettings: agent.ignoredSettings))
     }
 
     static func findings(_ relay: Relay) -> [Finding] {
@@ -102,26 +101,16 @@ enum RelayCheck {
     }
 
     private static func settingsFindings(_ relay: Relay) -> [Finding] {
-        var findings: [Finding] = []
-        if relay.isDaemonInSettings {
-            findings.append(
-                Finding(
-                    name, .warning,
-                    "\(relay.settings.escaped) has daemon = true, so systemd stops qemu-ga behind quiesced, and commands fail.",
-                    nextStep: "Remove the line."))
-        }
-        if !relay.ignoredSettings.isEmpty {
-            let files = relay.ignoredSettings.map(\.escaped).joined(separator: ", ")
-            findings.append(
-                Finding(
-                    name, .warning,
-                    "\(files): only the arguments in ExecStart= apply to qemu-ga behind quiesced.",
-                    nextStep: """
-                        Block commands in \(relay.settings.escaped), and move other settings to a drop-in: `systemctl \
-                        edit \(StockAgent.relayService)`. With a drop-in there, the warning ends.
-                        """))
-        }
-        return findings
+        if relay.ignoredSettings.isEmpty { return [] }
+        let files = relay.ignoredSettings.map(\.escaped).joined(separator: ", ")
+        return [
+            Finding(
+                name, .warning, "\(files): only the arguments in ExecStart= apply to qemu-ga behind quiesced.",
+                nextStep: """
+                    Block commands in \(relay.settings.escaped), and move other settings to a drop-in: `systemctl edit \
+                    \(StockAgent.relayService)`. With a drop-in there, the warning ends.
+                    """)
+        ]
     }
 
     private static func process(_ table: ProcessTable) -> String? {

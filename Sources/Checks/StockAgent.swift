@@ -56,20 +56,6 @@ struct StockAgent {
     /// The settings of qemu-ga, which apply behind quiesced, too.
     var settings: FilePath { root.pushing("etc/qemu/qemu-ga.conf") }
 
-    /// Whether the settings make qemu-ga fork, a key file of GLib (g_key_file_get_boolean(3)).
-    var isDaemonInSettings: Bool {
-        let text = String(decoding: (try? readWholeFile(settings)) ?? [], as: UTF8.self)
-        var group = ""
-        var isDaemon = false
-        for line in text.split(whereSeparator: \.isNewline).map(\.trimmed) {
-            if line.hasPrefix("["), line.hasSuffix("]") { group = line }
-            let parts = line.split(separator: "=", maxSplits: 1).map(\.trimmed)
-            guard group == "[general]", parts.count == 2, parts[0] == "daemon" else { continue }
-            isDaemon = ["true", "1"].contains(parts[1])
-        }
-        return isDaemon
-    }
-
     /// The admin's changes to the unit of qemu-ga, which do not apply to the unit behind quiesced. None if the admin has
     /// changed the unit behind quiesced, too.
     var ignoredSettings: [FilePath] {
@@ -88,10 +74,4 @@ struct StockAgent {
     }
 
     private static func isMask(_ path: FilePath) -> Bool { (try? readSymbolicLink(path)) == "/dev/null" }
-}
-
-extension StringProtocol {
-    fileprivate var trimmed: String {
-        String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
-    }
 }

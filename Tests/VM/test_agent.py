@@ -140,10 +140,12 @@ class Agent(AgentGroup):
     def case_blocked_commands(self) -> None:
         """What an admin has blocked in the stock unit stays blocked, and arguments that cannot be used start nothing."""
         self.put_stock_arguments("--block-rpcs=guest-exec -d")
+        self.machine.put("/etc/qemu/qemu-ga.conf", "[general]\ndaemon = true\nblock-rpcs=guest-get-users\n")
         self.machine.run("systemctl restart quiesce-qemu-ga.service")
         with self.client() as client:
             expect_equal(client.ask("guest-get-osinfo", timeout=20)["id"], "debian", "the system")
             expect_equal(client.error("guest-exec", path="/bin/true")["class"], "CommandNotFound", "a blocked command")
+            expect_equal(client.error("guest-get-users")["class"], "CommandNotFound", "a command blocked in the settings")
             arguments = self.machine.run("tr '\\0' ' ' </proc/$(pidof qemu-ga)/cmdline")
             expect("guest-fsfreeze-freeze" in arguments and "-d" not in arguments.split(), f"the arguments: {arguments}")
         cursor = self.journal_cursor()
@@ -154,8 +156,8 @@ class Agent(AgentGroup):
         expect("has a quoted argument, a variable" in self.journal(cursor, "quiesce-qemu-ga"), "the journal has the cause")
         expect_equal(self.machine.run("pidof qemu-ga || true"), "", "the processes of qemu-ga")
         self.backup()
-        self.machine.run("rm -r /etc/systemd/system/qemu-guest-agent.service.d; systemctl daemon-reload")
-        self.machine.run("systemctl reset-failed; systemctl restart quiesce-qemu-ga.socket")
+        self.machine.run("rm -r /etc/systemd/system/qemu-guest-agent.service.d /etc/qemu/qemu-ga.conf")
+        self.machine.run("systemctl daemon-reload; systemctl reset-failed; systemctl restart quiesce-qemu-ga.socket")
         self.expect_quiesced()
 
     def put_stock_arguments(self, arguments: str) -> None:
