@@ -11,18 +11,17 @@ enum AgentPortCheck {
     private static let portName = "org.qemu.guest_agent.0"
 
     static func findings(_ subject: CheckSubject) -> [Finding] {
-        let port = AgentPort(subject)
+        let port = GuestAgentPort(subject)
         guard port.isThere else {
-            let node = AgentPort.node(named: portName, sys: subject.sys)
+            let node = GuestAgentPort.node(named: portName, sys: subject.sys)
             return missing(port, node: node, host: subject.host)
         }
         let agent = StockAgent(root: subject.root)
-        return findings(
-            port, holders: port.holders(subject), stopCommand: agent.stopCommand, switchStep: agent.switchStep)
+        return findings(port, holders: port.holders(subject), agent)
     }
 
     /// - Parameter node: The device node of the port, if the host has given the machine a port.
-    static func missing(_ port: AgentPort, node: FilePath?, host: HostPlatform) -> [Finding] {
+    static func missing(_ port: GuestAgentPort, node: FilePath?, host: HostPlatform) -> [Finding] {
         guard port.use != .off else {
             return host.isKVM ? [Finding(name, .ok, "The channel qemu is switched off.")] : []
         }
@@ -51,12 +50,7 @@ enum AgentPortCheck {
         ]
     }
 
-    /// - Parameters:
-    ///   - stopCommand: Stops the distribution's qemu-ga.
-    ///   - switchStep: Gives quiesced the port.
-    static func findings(
-        _ port: AgentPort, holders: [DeviceHolder], stopCommand: String, switchStep: String
-    ) -> [Finding] {
+    static func findings(_ port: GuestAgentPort, holders: [DeviceHolder], _ agent: StockAgent) -> [Finding] {
         let device = port.device.escaped
         let stranger = holders.first { !$0.isForQuiesced }
         let stock = stranger.flatMap { $0.name == StockAgent.processName ? $0 : nil }
@@ -74,7 +68,7 @@ enum AgentPortCheck {
             ]
         }
         if port.isLeft, stock != nil || holders.isEmpty {
-            let nextStep = switchStep + "; or, to keep qemu-ga, follow docs/kvm.md."
+            let nextStep = agent.switchStep + "; or, to keep qemu-ga, follow docs/kvm.md."
             return [
                 stock.map {
                     Finding(
@@ -99,9 +93,7 @@ enum AgentPortCheck {
         return [
             Finding(
                 name, .error, "\(device) is held by \(stranger), and only one process can have the port open.",
-                nextStep: stranger.service == StockAgent.unit
-                    ? "Run `\(stopCommand)`, but not during a backup."
-                    : "Stop process \(stranger.processID), and prevent its restart.")
+                nextStep: agent.freeingStep(stranger) + ".")
         ]
     }
 }

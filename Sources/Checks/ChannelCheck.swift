@@ -9,11 +9,11 @@ enum ChannelCheck {
 
     static func findings(_ subject: CheckSubject) -> [Finding] {
         guard case .running(let channels, let isDryRun) = subject.service else { return [] }
-        return findings(channels, isDryRun: isDryRun, host: subject.host, port: AgentPort(subject))
+        return findings(channels, isDryRun: isDryRun, host: subject.host, port: GuestAgentPort(subject))
     }
 
     static func findings(
-        _ channels: [DaemonStatus.Channel], isDryRun: Bool, host: HostPlatform, port: AgentPort
+        _ channels: [DaemonStatus.Channel], isDryRun: Bool, host: HostPlatform, port: GuestAgentPort
     ) -> [Finding] {
         if isDryRun {
             return [
@@ -41,7 +41,7 @@ enum ChannelCheck {
     }
 
     /// Nil if AgentPortCheck describes why the channel does not serve the host.
-    private static func qemu(_ channel: DaemonStatus.Channel?, _ port: AgentPort) -> Finding? {
+    private static func qemu(_ channel: DaemonStatus.Channel?, _ port: GuestAgentPort) -> Finding? {
         guard let channel else {
             guard port.use != .off else { return nil }
             return Finding(

@@ -27,7 +27,7 @@ enum RelayCheck {
     }
 
     static func findings(_ subject: CheckSubject) -> [Finding] {
-        let port = AgentPort(subject)
+        let port = GuestAgentPort(subject)
         guard port.use != .off, port.isThere else { return [] }
         // AgentPortCheck describes a port that is left to qemu-ga.
         if port.isLeft, !port.holders(subject).contains(where: \.isForQuiesced) { return [] }

@@ -1,6 +1,8 @@
+import Foundation
 import FreezeCore
 import Glibc
 import LinuxCalls
+import LinuxSystem
 import Synchronization
 import SystemPackage
 import Testing
@@ -30,7 +32,7 @@ import Testing
             var setup = QEMUChannel.Setup(
                 device: directory.path.appending("port"), isRequired: false, unanswered: file,
                 stored: FileDescriptor(rawValue: ends[0]))
-            setup.relaySocket = directory.path.appending("relay")
+            setup.stockAgent = StockAgent(root: directory.path, relaySocket: "relay")
             adapt(&setup)
             coordinator = ScriptedCoordinator(script)
             channel = try coordinator.startChannel(setup)
@@ -106,7 +108,7 @@ import Testing
             unanswered: directory.path.appending("unanswered"))
         #expect(symlink(terminal.string, setup.device.string) == 0)
         setup.limits = QEMUChannelLimits(closed: .milliseconds(1), longestRetry: .milliseconds(5))
-        setup.relaySocket = directory.path.appending("relay")
+        setup.stockAgent = StockAgent(root: directory.path, relaySocket: "relay")
         let channel = try coordinator.startChannel(setup)
         defer { channel.stop() }
         _ = try coordinator.wait { $0.isRegistration ? true : nil }
@@ -140,24 +142,69 @@ import Testing
         try scene.waitForUnanswered("\n")
     }
 
-    @Test func `auto leaves the port to a stock agent that is not behind quiesced`() throws {
-        let directory = try TemporaryDirectory()
+    /// A machine with qemu-ga, and a channel with `auto`.
+    private final class AutoScene {
+        let directory: TemporaryDirectory
+        let agent: StockAgent
         let coordinator = ScriptedCoordinator()
-        let (host, terminal) = try RawTerminal.makePair()
-        defer { try? host.close() }
-        var setup = QEMUChannel.Setup(
-            device: directory.path.appending("port"), isRequired: false,
-            unanswered: directory.path.appending("unanswered"))
-        #expect(symlink(terminal.string, setup.device.string) == 0)
-        setup.limits = QEMUChannelLimits(closed: .milliseconds(1), longestRetry: .milliseconds(5))
-        setup.qemuAgent = "/bin/true"
-        setup.relaySocket = directory.path.appending("relay")
-        let channel = try coordinator.startChannel(setup)
-        #expect(try coordinator.wait { $0.note }.message.contains("left to qemu-ga"))
-        try replaceFile(setup.relaySocket, by: [])
-        _ = try coordinator.wait { $0.isRegistration ? $0 : nil }
-        channel.stop()
-        #expect(channel.waitUntilEnded(.now + patience))
+        private let host: FileDescriptor
+        private let channel: QEMUChannel
+
+        init(files: [FilePath] = []) throws {
+            directory = try TemporaryDirectory()
+            agent = StockAgent(root: directory.path, relaySocket: "relay")
+            for file in [StockAgent.program] + files {
+                let path = directory.path.pushing(file)
+                try FileManager.default.createDirectory(
+                    atPath: path.removingLastComponent().string, withIntermediateDirectories: true)
+                try #require(symlink("/bin/true", path.string) == 0)
+            }
+            let terminal: FilePath
+            (host, terminal) = try RawTerminal.makePair()
+            var setup = QEMUChannel.Setup(
+                device: directory.path.appending("port"), isRequired: false,
+                unanswered: directory.path.appending("unanswered"))
+            try #require(symlink(terminal.string, setup.device.string) == 0)
+            setup.limits = QEMUChannelLimits(closed: .milliseconds(1), longestRetry: .milliseconds(5))
+            setup.stockAgent = agent
+            channel = try coordinator.startChannel(setup)
+        }
+
+        func waitUntilLeft() throws {
+            #expect(try coordinator.wait { $0.note }.message.contains("left to qemu-ga"))
+        }
+
+        /// Waits for the registration.
+        func end() throws {
+            _ = try coordinator.wait { $0.isRegistration ? $0 : nil }
+            channel.stop()
+            #expect(channel.waitUntilEnded(.now + patience))
+            try host.close()
+        }
+    }
+
+    @Test func `auto leaves the port to a stock agent until the agent is behind quiesced`() throws {
+        let scene = try AutoScene()
+        try scene.waitUntilLeft()
+        try replaceFile(scene.agent.relaySocket, by: [])
+        try scene.end()
+    }
+
+    @Test func `auto opens the port after a removal of the stock agent`() throws {
+        let scene = try AutoScene()
+        try scene.waitUntilLeft()
+        try #require(unlink(scene.directory.path.pushing(StockAgent.program).string) == 0)
+        try scene.end()
+    }
+
+    @Test func `auto opens the port if a drop-in keeps the stock agent from the port`() throws {
+        let units: FilePath = "usr/lib/systemd/system"
+        let scene = try AutoScene(files: [
+            units.appending("qemu-guest-agent.service.d/quiesce.conf"),
+            "etc/systemd/system/multi-user.target.wants/quiesced.service",
+        ])
+        try scene.end()
+        #expect(!scene.coordinator.notes.contains { $0.message.contains("left to qemu-ga") })
     }
 
     @Test func `a request that waits is on file until it has a reply`() throws {
@@ -229,7 +276,7 @@ import Testing
     @Test(.needsQemuAgent(toTest: "the relay to qemu-ga"))
     func `a long reply passes unchanged, also to a client that reads slowly`() throws {
         let agent = try QemuAgent()
-        let scene = try Scene(adapt: { $0.relaySocket = agent.socket })
+        let scene = try Scene(adapt: { $0.stockAgent = StockAgent(relaySocket: agent.socket) })
         defer {
             scene.end()
             agent.end()
@@ -252,7 +299,7 @@ import Testing
     func `other commands are relayed to qemu-ga, also after it was restarted`() throws {
         var agent = try QemuAgent()
         let scene = try Scene(adapt: { setup in
-            setup.relaySocket = agent.socket
+            setup.stockAgent = StockAgent(relaySocket: agent.socket)
         })
         defer { scene.end() }
         try scene.send("{\"execute\":\"guest-get-osinfo\",\"id\":\"a\"}")

@@ -124,7 +124,7 @@ import Testing
     func `a missing port is judged by the host and the configuration`(
         use: ChannelSwitch, host: HostPlatform, verdicts: [Finding.Verdict]
     ) {
-        let port = AgentPort(device: "/dev/port", use: use, isThere: false, isLeft: false)
+        let port = GuestAgentPort(device: "/dev/port", use: use, isThere: false, isLeft: false)
         let findings = AgentPortCheck.missing(port, node: nil, host: host)
         #expect(findings.verdicts == verdicts)
         guard use != .off, !verdicts.isEmpty else { return }
@@ -141,7 +141,7 @@ import Testing
         let moved = AgentPortCheck.findings(fixture.subject)
         #expect(moved.verdicts == [.warning] && moved.text.contains("(/dev/vport1p2), but there is no \(port)"))
         #expect(moved.first?.nextStep?.contains("Remove device from section [qemu]") == true)
-        let standard = AgentPort(
+        let standard = GuestAgentPort(
             device: Configuration().qemu.device, use: .on, isThere: false, isLeft: false)
         let unlinked = AgentPortCheck.missing(standard, node: "/dev/vport1p2", host: .kvm)
         #expect(unlinked.verdicts == [.error])
@@ -245,13 +245,10 @@ import Testing
         let agent = StockAgent(root: "/")
         let socket = try Repository.text("packaging/\(StockAgent.relaySocketUnit)")
         let service = try Repository.text("packaging/\(StockAgent.relayService)")
-        let channel = try Repository.text("Sources/Channels/QEMU/QEMUChannel.swift")
         #expect(socket.contains("ListenStream=\(agent.relaySocket)\n"))
         #expect(service.contains("ExecStart=/usr/libexec/quiesced/quiesce-qemu-ga\n"))
         let starter = try Repository.text("packaging/quiesce-qemu-ga")
         #expect(starter.contains("${command:-/\(StockAgent.program)}"))
-        #expect(channel.contains("relaySocket: FilePath = \"\(agent.relaySocket)\""))
-        #expect(channel.contains("qemuAgent: FilePath = \"/\(StockAgent.program)\""))
     }
 
     private func relay() -> [Finding] { RelayCheck.findings(fixture.subject) }
@@ -333,12 +330,21 @@ import Testing
     func `settings that do not apply to the relay are named`(file: String) throws {
         try fixture.write("org.qemu.guest_agent.0", "")
         try installQemuAgent(withSocket: true)
-        try fixture.write(file, "")
+        try fixture.write(file, "[Service]\nExecStart=\nNice=5\n")
         let findings = relay()
         #expect(findings.verdicts == [.ok, .warning])
         #expect(findings.text.contains("\(fixture.root.appending(file)): only the arguments"))
         // The admin has moved the settings.
         try fixture.write("etc/systemd/system/quiesce-qemu-ga.service.d/override.conf", "")
+        #expect(relay().verdicts == [.ok])
+    }
+
+    @Test func `a drop-in with arguments alone applies to the relay`() throws {
+        try fixture.write("org.qemu.guest_agent.0", "")
+        try installQemuAgent(withSocket: true)
+        try fixture.write(
+            "etc/systemd/system/qemu-guest-agent.service.d/override.conf",
+            "# Arguments\n[Service]\nExecStart=\nExecStart=/usr/sbin/qemu-ga --block-rpcs=guest-exec\n")
         #expect(relay().verdicts == [.ok])
     }
 
@@ -378,7 +384,7 @@ import Testing
 
     private func channels(
         _ host: HostPlatform, _ channel: (name: String, state: String, isRegistered: Bool)?,
-        port: AgentPort = AgentPort(device: "/dev/port", use: .auto, isThere: true, isLeft: false)
+        port: GuestAgentPort = GuestAgentPort(device: "/dev/port", use: .auto, isThere: true, isLeft: false)
     ) -> [Finding] {
         let own = channel.map {
             DaemonStatus.Channel(name: $0.name, state: $0.state, isRegistered: $0.isRegistered)
@@ -402,17 +408,17 @@ import Testing
 
     @Test func `a port that is missing, left or not used is no matter of the channel`() {
         for (use, isThere, isLeft) in [(ChannelSwitch.auto, false, false), (.auto, true, true)] {
-            let port = AgentPort(device: "/dev/port", use: use, isThere: isThere, isLeft: isLeft)
+            let port = GuestAgentPort(device: "/dev/port", use: use, isThere: isThere, isLeft: isLeft)
             #expect(channels(.kvm, ("qemu", "not registered", false), port: port).isEmpty)
             #expect(channels(.kvm, ("qemu", "registered", true), port: port).text.contains("is registered"))
         }
         let standIn = DaemonStatus.Channel(
             name: "hyperv", state: "registered, on a stand-in device", isRegistered: true)
-        let missing = AgentPort(device: "/dev/port", use: .auto, isThere: false, isLeft: false)
+        let missing = GuestAgentPort(device: "/dev/port", use: .auto, isThere: false, isLeft: false)
         let qemu = DaemonStatus.Channel(name: "qemu", state: "not registered", isRegistered: false)
         let rehearsal = ChannelCheck.findings([qemu, standIn], isDryRun: false, host: .kvm, port: missing)
         #expect(rehearsal.map(\.statement) == ["The channel hyperv is registered, on a stand-in device."])
-        let unused = AgentPort(device: "/dev/port", use: .off, isThere: true, isLeft: false)
+        let unused = GuestAgentPort(device: "/dev/port", use: .off, isThere: true, isLeft: false)
         #expect(channels(.kvm, nil, port: unused).isEmpty)
     }
 
@@ -425,7 +431,7 @@ import Testing
     }
 
     @Test func `a dry run is an error on any host`() {
-        let port = AgentPort(device: "/dev/port", use: .auto, isThere: true, isLeft: false)
+        let port = GuestAgentPort(device: "/dev/port", use: .auto, isThere: true, isLeft: false)
         for host in [HostPlatform.hyperV, .kvm, .kubeVirt, .other] {
             #expect(ChannelCheck.findings([], isDryRun: true, host: host, port: port).verdicts == [.error])
         }

@@ -15,7 +15,7 @@ final class DaemonRig {
     private static let patience = HyperVHostLimits(freeze: .seconds(40), other: .seconds(30))
 
     /// The guest agent port of the daemon.
-    enum AgentPort {
+    enum AgentPortLife {
         case none
         /// Opened by each daemon, and closed at its end.
         case plain
@@ -46,7 +46,7 @@ final class DaemonRig {
     ///   - isStarted: Whether the daemon is started, and its registration waited for.
     init(
         configuration sections: [String: String] = [:], hooks: [String: String] = [:],
-        agentPort: AgentPort = .none, hasStopPoints: Bool = false, isStarted: Bool = true
+        agentPort: AgentPortLife = .none, hasStopPoints: Bool = false, isStarted: Bool = true
     ) throws {
         try ScratchWorld.require()
         let name = "quiesced-\(Self.count.add(1, ordering: .relaxed).newValue)"

@@ -1,6 +1,7 @@
 import FreezeCore
 import Glibc
 import LinuxCalls
+import LinuxSystem
 import SystemPackage
 
 /// QEMU's guest agent port as a source of requests, in place of qemu-ga. Commands unrelated to freezing are relayed to
@@ -21,9 +22,7 @@ public final class QEMUChannel: RequestChannel, RequestObserver {
         public var stored: FileDescriptor?
         /// Stores the open port in the service manager, so that a restart does not close the port; nil removes the port.
         public var keep: @Sendable (FileDescriptor?) -> Void
-        public var relaySocket: FilePath = "/run/quiesce-qemu-ga.sock"
-        /// The stock agent. With `auto`, an installed stock agent without the relay keeps the port.
-        public var qemuAgent: FilePath = "/usr/sbin/qemu-ga"
+        public var stockAgent = StockAgent()
         public var limits = QEMUChannelLimits()
 
         public init(

@@ -34,7 +34,7 @@ struct QEMUChannelLoop {
         self.setup = setup
         self.mailbox = mailbox
         self.deliver = deliver
-        relay = QEMUAgentRelay(socket: setup.relaySocket)
+        relay = QEMUAgentRelay(socket: setup.stockAgent.relaySocket)
         poll = try EdgePoll()
         try poll.add(mailbox.wakeUp.descriptor)
         pauses = RetryPauses(first: setup.limits.closed, longest: setup.limits.longestRetry)
@@ -139,12 +139,12 @@ struct QEMUChannelLoop {
 
     /// With `auto`, a restart of the stock agent finds the port free.
     private mutating func leavesPortToQemuAgent() -> Bool {
-        guard !setup.isRequired, access(setup.device.string, F_OK) == 0,
-            access(setup.qemuAgent.string, X_OK) == 0, !relay.isInstalled
+        guard !setup.isRequired, access(setup.device.string, F_OK) == 0, setup.stockAgent.keepsPort
         else { return false }
         report("\(setup.device): left to qemu-ga; docs/kvm.md says how to switch to quiesced", .info)
-        awaitArrival(setup.relaySocket)
-        if relay.isInstalled { nextAttempt = .now }
+        awaitArrival(setup.stockAgent.relaySocket)
+        // After a removal of qemu-ga the socket never comes.
+        if nextAttempt == nil { nextAttempt = .now + pauses.takeNext() }
         return true
     }
 
@@ -204,7 +204,7 @@ struct QEMUChannelLoop {
         // The search for the holders of a busy port reads much.
         guard lastFailure != error else { return }
         lastFailure = error
-        report(Self.explain(error, setup.device).description, .warning)
+        report(explain(error).description, .warning)
     }
 
     /// Once for each text.
@@ -214,7 +214,7 @@ struct QEMUChannelLoop {
         deliver(.note(LogNote(level, text)))
     }
 
-    private static func explain(_ error: Errno, _ device: FilePath) -> ChannelError {
+    private func explain(_ error: Errno) -> ChannelError {
         let (problem, remedy): (String, String) =
             switch error {
             case .noSuchFileOrDirectory:
@@ -222,24 +222,21 @@ struct QEMUChannelLoop {
                     "there is no such port",
                     "Add a channel org.qemu.guest_agent.0 to the virtual machine on its host"
                 )
-            case .resourceBusy: explainBusy(DeviceHolder.holders(of: device))
+            case .resourceBusy: explainBusy(DeviceHolder.holders(of: setup.device))
             case .operationNotSupportedByDevice:
                 ("the path is no character device", "Set qemu.device to the guest agent port")
             default: ("the port cannot be opened: \(error)", "Look at the kernel's log")
             }
         return ChannelError(
-            .deviceUnusable, subject: device.escaped, problem: problem, remedy: remedy, underlyingError: error)
+            .deviceUnusable, subject: setup.device.escaped, problem: problem, remedy: remedy,
+            underlyingError: error)
     }
 
-    private static func explainBusy(_ holders: [DeviceHolder]) -> (problem: String, remedy: String) {
-        // A process started by hand can belong to the service of sshd.
-        let isStock = holders.isEmpty || holders.contains { $0.service == "qemu-guest-agent.service" }
-        let remedy =
-            isStock
-            ? "Stop that agent, but not during a backup: systemctl stop qemu-guest-agent.service"
-            : "Stop the process, and prevent its restart"
-        guard !holders.isEmpty else { return ("another process has the port open", remedy) }
-        return (holders.map(\.description).joined(separator: ", ") + " has the port open", remedy)
+    private func explainBusy(_ holders: [DeviceHolder]) -> (problem: String, remedy: String) {
+        let holder = holders.first { !$0.isForQuiesced } ?? holders.first
+        return (
+            "\(holder?.description ?? "another process") has the port open", setup.stockAgent.freeingStep(holder)
+        )
     }
 }
 

@@ -60,7 +60,7 @@ extension EndToEnd {
         }
 
         private func play(
-            _ injury: KillInjury, _ places: [KillPlace], at agentPort: DaemonRig.AgentPort = .none
+            _ injury: KillInjury, _ places: [KillPlace], at agentPort: DaemonRig.AgentPortLife = .none
         ) throws {
             let scene = try KillScene(agentPort: agentPort)
             for place in places {

@@ -27,7 +27,7 @@ final class KillScene {
     private let openFiles: (daemon: [String], freezer: [String])
 
     /// - Parameter agentPort: `.none` for Hyper-V.
-    init(agentPort: DaemonRig.AgentPort = .none) throws {
+    init(agentPort: DaemonRig.AgentPortLife = .none) throws {
         let outer = try ScratchFilesystem(.ext4, mebibytes: 256)
         // Level 0 has three: the inner one, one beside it, and the world's root.
         filesystems = [

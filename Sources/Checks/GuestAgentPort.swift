@@ -6,12 +6,12 @@ import LinuxSystem
 import SystemPackage
 
 /// The port of QEMU's guest agent on this machine.
-struct AgentPort {
+struct GuestAgentPort {
     let device: FilePath
     /// `qemu.enabled`
     let use: ChannelSwitch
     let isThere: Bool
-    /// Whether quiesced leaves the port to an installed qemu-ga, as the daemon decides: with `auto`, and without the relay.
+    /// Whether quiesced leaves the port to an installed qemu-ga.
     let isLeft: Bool
 
     init(device: FilePath, use: ChannelSwitch, isThere: Bool, isLeft: Bool) {
@@ -26,7 +26,7 @@ struct AgentPort {
         let agent = StockAgent(root: subject.root)
         self.init(
             device: qemu.device, use: qemu.enabled, isThere: access(qemu.device.string, F_OK) == 0,
-            isLeft: qemu.enabled == .auto && agent.isInstalled && !agent.hasRelaySocket)
+            isLeft: qemu.enabled == .auto && agent.keepsPort)
     }
 
     func holders(_ subject: CheckSubject) -> [DeviceHolder] {
@@ -41,9 +41,4 @@ struct AgentPort {
             return String(decoding: bytes, as: UTF8.self).split(separator: "\n").first == name[...]
         }.map { FilePath("/dev").appending($0) }
     }
-}
-
-extension DeviceHolder {
-    /// Whether the process has the port open for quiesced. systemd keeps the port open over a restart of quiesced.
-    var isForQuiesced: Bool { name == "quiesced" || processID == 1 }
 }
