@@ -4,8 +4,9 @@
 struct AgentFuzz: ParserFuzz {
     static let name = "agent"
     static let sources = [
-        "Channels/QEMU/AgentRequestReader.swift", "Channels/QEMU/AgentParser.swift",
-        "Channels/QEMU/AgentValue.swift", "Channels/QEMU/AgentRequest.swift", "Channels/QEMU/AgentReply.swift",
+        "Channels/QEMU/AgentRequestReader.swift", "Channels/QEMU/AgentNumber.swift",
+        "Channels/QEMU/AgentParser.swift", "Channels/QEMU/AgentValue.swift", "Channels/QEMU/AgentRequest.swift",
+        "Channels/QEMU/AgentReply.swift",
     ]
 
     private let mutation = Mutation([
@@ -51,7 +52,7 @@ struct AgentFuzz: ParserFuzz {
         return .object(random.oneIn(2) ? members : members.reversed())
     }
 
-    private static func value(_ random: inout SplitMix64, depth: Int) -> AgentValue {
+    static func value(_ random: inout SplitMix64, depth: Int) -> AgentValue {
         switch random.below(depth > 3 ? 4 : 6) {
         case 0: .null
         case 1: .bool(random.oneIn(2))

@@ -2,7 +2,7 @@ import Glibc
 
 /// Every parser of what comes from outside.
 let parsers: [any ParserFuzz.Type] = [
-    HyperVFuzz.self, AgentFuzz.self,
+    HyperVFuzz.self, AgentFuzz.self, AgentReplyFuzz.self,
     FreezerPacketFuzz.self, LedgerFuzz.self, MountTableFuzz.self, HistoryFuzz.self, ConfigurationFuzz.self,
     ControlFuzz.self, SelectorFuzz.self, UdevFuzz.self, ProcessRecordFuzz.self,
 ]

@@ -4,13 +4,13 @@ enum AgentReplySplice {
     /// - Parameters:
     ///   - tag: The `id` of the reply, a string without escapes.
     ///   - id: Nil to remove the member.
-    ///   - line: A JSON object in standard notation, with or without a newline.
-    /// - Returns: The line, with a newline; nil if the object has no such member.
+    ///   - line: With or without a newline.
+    /// - Returns: The line, with a newline; nil unless the line is a reply with such a member.
     static func replacing(id tag: String, with id: AgentValue?, in line: [UInt8]) -> [UInt8]? {
         let body = line.last == UInt8(ascii: "\n") ? line.dropLast() : line[...]
-        guard let member = idMember(of: body), body[member.value].elementsEqual("\"\(tag)\"".utf8) else {
-            return nil
-        }
+        guard AgentReplyCheck.isReply(body), let member = idMember(of: body),
+            body[member.value].elementsEqual("\"\(tag)\"".utf8)
+        else { return nil }
         let newline = [UInt8(ascii: "\n")]
         if let id {
             return body[..<member.value.lowerBound] + Array(id.encoded.utf8) + body[member.value.upperBound...]
@@ -69,7 +69,8 @@ enum AgentReplySplice {
                 if let comma { return (value, comma..<index) }
                 // The first member goes with the following comma and blanks.
                 let end =
-                    byte == UInt8(ascii: ",") ? line[(index + 1)...].firstIndex { $0 != 0x20 } ?? index : index
+                    byte == UInt8(ascii: ",")
+                    ? line[(index + 1)...].firstIndex { !AgentReplyCheck.isBlank($0) } ?? index : index
                 return (value, memberStart..<end)
             case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
             default: break
@@ -80,8 +81,8 @@ enum AgentReplySplice {
 
     private static func trimmed(_ line: ArraySlice<UInt8>, _ range: Range<Int>) -> Range<Int> {
         var range = range
-        while let first = range.first, line[first] == 0x20 { range = range.dropFirst() }
-        while let last = range.last, line[last] == 0x20 { range = range.dropLast() }
+        while let first = range.first, AgentReplyCheck.isBlank(line[first]) { range = range.dropFirst() }
+        while let last = range.last, AgentReplyCheck.isBlank(line[last]) { range = range.dropLast() }
         return range
     }
 }

@@ -18,36 +18,7 @@ struct AgentRequestReader {
         case discarding
         case string(quote: UInt8, isEscaped: Bool)
         case keyword
-        case number(Number)
-    }
-
-    /// The last part of a number so far.
-    private enum Number {
-        case minus, zero, digits, point, fraction, exponent, exponentSign, exponentDigits
-
-        var isComplete: Bool {
-            switch self {
-            case .zero, .digits, .fraction, .exponentDigits: true
-            case .minus, .point, .exponent, .exponentSign: false
-            }
-        }
-
-        /// Nil if the byte does not continue the number.
-        func next(_ byte: UInt8) -> Number? {
-            switch (self, byte) {
-            case (.minus, UInt8(ascii: "0")): .zero
-            case (.minus, UInt8(ascii: "1")...UInt8(ascii: "9")), (.digits, decimalDigits): .digits
-            case (.zero, UInt8(ascii: ".")), (.digits, UInt8(ascii: ".")): .point
-            case (.point, decimalDigits), (.fraction, decimalDigits): .fraction
-            case (.digits, UInt8(ascii: "e")), (.digits, UInt8(ascii: "E")), (.fraction, UInt8(ascii: "e")),
-                (.fraction, UInt8(ascii: "E")):
-                .exponent
-            case (.exponent, UInt8(ascii: "+")), (.exponent, UInt8(ascii: "-")): .exponentSign
-            case (.exponent, decimalDigits), (.exponentSign, decimalDigits), (.exponentDigits, decimalDigits):
-                .exponentDigits
-            default: nil
-            }
-        }
+        case number(AgentNumber)
     }
 
     private var state = State.start
@@ -120,10 +91,9 @@ struct AgentRequestReader {
         switch byte {
         case UInt8(ascii: "\""), UInt8(ascii: "'"): state = .string(quote: byte, isEscaped: false)
         case UInt8(ascii: "a")...UInt8(ascii: "z"): state = .keyword
-        case UInt8(ascii: "-"): state = .number(.minus)
-        case UInt8(ascii: "0"): state = .number(.zero)
-        case UInt8(ascii: "1")...UInt8(ascii: "9"): state = .number(.digits)
-        default: return stray(byte, &results)
+        default:
+            guard let number = AgentNumber(first: byte) else { return stray(byte, &results) }
+            state = .number(number)
         }
         add(byte, &results)
     }
@@ -187,8 +157,6 @@ struct AgentRequestReader {
         results.append(Result { () throws(AgentError) in try parser.parse() })
     }
 }
-
-let decimalDigits = UInt8(ascii: "0")...UInt8(ascii: "9")
 
 /// The tokens of a value, without the blanks between tokens.
 struct AgentTokens {
