@@ -59,6 +59,40 @@ final class QemuAgent {
         return socket
     }
 
+    /// The replies to a client that ends after the pieces. qemu-ga reads the pieces one by one.
+    ///
+    /// The client reads every reply: qemu-ga exits at the end of a socket with unread replies.
+    func replies(to pieces: [[UInt8]]) throws -> [UInt8] {
+        let connection = try #require(connect())
+        defer { try? connection.close() }
+        for piece in pieces {
+            try connection.writeAll(piece)
+            try waitUntilRead(connection)
+        }
+        shutdown(connection.rawValue, CInt(SHUT_WR))
+        var replies: [UInt8] = []
+        while true {
+            try #require(
+                !pollOne(connection, events: .readable, atMost: .seconds(10)).isEmpty,
+                "qemu-ga does not see the end of the client")
+            let more = try readOnce(connection, atMost: 65_536)
+            if more.isEmpty { return replies }
+            replies += more
+        }
+    }
+
+    private func waitUntilRead(_ connection: FileDescriptor) throws {
+        let deadline = Moment.now + .seconds(10)
+        var unread: CInt = 1
+        while true {
+            // SIOCOUTQ (unix(7))
+            try #require(ioctl(connection.rawValue, UInt(TIOCOUTQ), &unread) == 0)
+            if unread == 0 { return }
+            try #require(Moment.now < deadline, "qemu-ga does not read")
+            sched_yield()
+        }
+    }
+
     /// The replies up to the reply to `guest-sync-delimited` with the marker.
     func replies(to bytes: [UInt8], upTo marker: Int) throws -> [UInt8] {
         let connection = try #require(connect())
