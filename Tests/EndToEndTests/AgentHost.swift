@@ -63,9 +63,14 @@ final class AgentHost: BackupHost {
         hangUp()
     }
 
-    /// Closes the terminal: the daemon finds POLLHUP.
+    /// Closes the terminal, once: the daemon finds POLLHUP. Later the path belongs to a successor.
     func hangUp() {
-        state.update { $0.isClosed = true }
+        let isFirst = state.update { state in
+            defer { state.isClosed = true }
+            return !state.isClosed
+        }
+        guard isFirst else { return }
+        unlink(path.string)
         wakeUp.signal()
     }
 
