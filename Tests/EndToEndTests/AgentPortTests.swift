@@ -59,6 +59,19 @@ extension EndToEnd {
             #expect(try rig.record(number: 6).result == .succeeded)
         }
 
+        @Test func `P3 the service manager keeps the port, once, from one daemon to the next`() throws {
+            let rig = try DaemonRig(agentPort: .stored)
+            for _ in 0..<3 {
+                #expect(try rig.agent.freeze() == .success(filesystems: 1))
+                #expect(try rig.agent.thaw() == .success(filesystems: 1))
+                #expect(try rig.stop() == .exited(0))
+                #expect(rig.storeCount == 1)
+                try rig.start()
+            }
+            #expect(try rig.stop() == .exited(0))
+            #expect(rig.storeCount == 1)
+        }
+
         /// The other end of a terminal opens once: otherwise than at the port of a virtual machine, the channel is lost.
         @Test
         func `P1 P3 a port that hangs up in the window is lost, and the next client receives the error once`()

@@ -21,6 +21,8 @@ final class DaemonRig {
         case plain
         /// Kept open by the service manager, also before the first daemon.
         case kept
+        /// Opened by the first daemon, and kept open by the service manager from then on.
+        case stored
     }
 
     let host: HyperVHostSimulator
@@ -35,6 +37,8 @@ final class DaemonRig {
     /// Where points are armed at which its processes stand still; nil if it is not to have any.
     let stopPoints: FilePath?
     private(set) var daemon: RunningProgram
+    /// How often its daemons have stored the port, up to the last stop.
+    private(set) var storeCount = 0
     /// What its programs are started with besides the test's own environment.
     var additionalEnvironment: [String: String] = [:]
 
@@ -74,9 +78,13 @@ final class DaemonRig {
         let text = all.sorted { $0.key < $1.key }.map { "[\($0.key)]\n\($0.value)\n" }.joined()
         try Data(text.utf8).write(to: URL(fileURLWithPath: configuration.string))
         host = try HyperVHostSimulator(at: device, limits: Self.patience)
-        agentHost = agentPort == .none ? nil : try AgentHost(at: port, isKept: agentPort == .kept)
+        agentHost = agentPort == .none ? nil : try AgentHost(at: port, isKept: agentPort != .plain)
         descriptorStore =
-            agentPort == .kept ? try DescriptorStore(at: "/run/\(name).notify", holding: port) : nil
+            switch agentPort {
+            case .none, .plain: nil
+            case .kept: try DescriptorStore(at: "/run/\(name).notify", holding: port)
+            case .stored: try DescriptorStore(at: "/run/\(name).notify", holding: nil)
+            }
         daemon = try RunningProgram("true")
         for (name, script) in hooks { try install(hook: name, script) }
         if isStarted { try start() }
@@ -150,10 +158,15 @@ final class DaemonRig {
     }
 
     /// Ends the daemon as systemd does, and returns how it ended.
+    ///
+    /// - Throws: Also when the daemon has stored its port twice.
     @discardableResult
     func stop() throws -> RunningProgram.Ending {
+        let stops = descriptorStore?.stopCount ?? 0
         daemon.send(SIGTERM)
-        return try daemon.waitForExit(within: .seconds(20))
+        let ending = try daemon.waitForExit(within: .seconds(20))
+        if ending == .exited(0) { storeCount = try descriptorStore?.storeCount(untilStop: stops + 1) ?? 0 }
+        return ending
     }
 
     /// Kills both processes so that neither can thaw before the other is dead.

@@ -1,7 +1,6 @@
 import FreezeCore
 import Glibc
 import LinuxCalls
-import Synchronization
 import SystemPackage
 
 /// systemd's file descriptor store (sd_pid_notify_with_fds(3)): keeps the guest agent port open from one daemon to the
@@ -9,16 +8,33 @@ import SystemPackage
 final class DescriptorStore: Sendable {
     /// For `NOTIFY_SOCKET`.
     let address: String
-    private let stored: Mutex<FileDescriptor?>
+    private struct State {
+        var stored: FileDescriptor?
+        /// Messages with FDSTORE=1.
+        var storeCount = 0
+        /// systemd keeps a second descriptor of the same name, too, up to FileDescriptorStoreMax=.
+        var isStoredTwice = false
+        /// Messages with STOPPING=1.
+        var stopCount = 0
+
+        mutating func replace(by descriptor: FileDescriptor?) {
+            try? stored?.close()
+            stored = descriptor
+        }
+    }
+
+    private let state: Monitor<State>
     private let socket: PacketSocket
     private let end: WakeUp
 
-    /// - Parameter device: The first stored descriptor leads to it.
-    init(at address: String, holding device: FilePath) throws {
+    /// - Parameter device: The first stored descriptor leads to the device; nil for an empty store.
+    init(at address: String, holding device: FilePath?) throws {
         self.address = address
         let noControllingTerminal = FileDescriptor.OpenOptions(rawValue: O_NOCTTY)
-        stored = Mutex(
-            try FileDescriptor.open(device, .readWrite, options: [.closeOnExec, noControllingTerminal]))
+        let stored = try device.map {
+            try FileDescriptor.open($0, .readWrite, options: [.closeOnExec, noControllingTerminal])
+        }
+        state = Monitor(State(stored: stored))
         end = try WakeUp()
         socket = PacketSocket(owning: try bindDatagramSocket(at: address))
         try OperatingSystemThread.start("descriptor-store") { [socket, end, weak self] in
@@ -37,23 +53,39 @@ final class DescriptorStore: Sendable {
 
     deinit {
         end.signal()
-        stored.withLock { try? $0?.close() }
+        try? descriptor?.close()
         unlink(address)
     }
 
     private func take(_ message: String, _ descriptors: [FileDescriptor]) {
         let lines = message.split(separator: "\n")
-        if lines.contains("FDSTORE=1") { replace(by: descriptors.first) }
-        if lines.contains("FDSTOREREMOVE=1") { replace(by: nil) }
-    }
-
-    private func replace(by descriptor: FileDescriptor?) {
-        stored.withLock { stored in
-            try? stored?.close()
-            stored = descriptor
+        state.update { state in
+            if lines.contains("FDSTORE=1") {
+                state.storeCount += 1
+                if state.stored != nil { state.isStoredTwice = true }
+                state.replace(by: descriptors.first)
+            }
+            if lines.contains("FDSTOREREMOVE=1") { state.replace(by: nil) }
+            if lines.contains("STOPPING=1") { state.stopCount += 1 }
         }
     }
 
     /// For the next daemon; nil without a stored descriptor.
-    var descriptor: FileDescriptor? { stored.withLock { $0 } }
+    var descriptor: FileDescriptor? { state.update(\.stored) }
+
+    var stopCount: Int { state.update(\.stopCount) }
+
+    /// How often a daemon has stored its port, up to the stop of the daemon: messages come in order.
+    ///
+    /// - Throws: When a daemon stored its port in addition to a kept one.
+    func storeCount(untilStop number: Int) throws -> Int {
+        let reached = state.wait(until: .now + .seconds(10)) { $0.stopCount >= number ? $0 : nil }
+        guard let reached else { throw Failure(description: "no STOPPING=1 from the daemon") }
+        guard !reached.isStoredTwice else { throw Failure(description: "the daemon stored its port twice") }
+        return reached.storeCount
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
 }
