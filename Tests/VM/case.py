@@ -51,7 +51,7 @@ class Group:
     def install(self) -> None:
         """On the machine as it runs."""
         self.machine.copy_in(self.package, "/run/quiesce.deb")
-        self.machine.run("dpkg -i /run/quiesce.deb")
+        self.machine.run("dpkg -i /run/quiesce.deb && rm /run/quiesce.deb")
         self.wait_for_registration()
 
     def make_filesystems(self) -> None:

@@ -253,8 +253,12 @@ class Agent(AgentGroup):
             self.machine.run("systemctl restart quiesced")
             expect_equal(client.ask("guest-ping"), {}, "a ping after the restart")
             expect("Cannot store" not in self.journal(cursor), "systemd kept no second port")
-            self.machine.run("systemctl stop quiesced && sleep 1.2 && systemctl start quiesced")
-        self.wait_for_registration()
+            self.machine.run("systemctl stop quiesced")
+            # The end of a service closes what systemd has kept for the service.
+            self.machine.wait_until("! fuser -s /dev/virtio-ports/org.qemu.guest_agent.0")
+            self.machine.run("systemctl start quiesced")
+            self.wait_for_registration()
+            client.synchronize()
         self.backup()
 
     # --- Packages and boots ---
@@ -304,6 +308,7 @@ class Agent(AgentGroup):
             self.expect_frozen(["/srv/xfs"])
             expect_equal(client.ask("guest-fsfreeze-thaw"), 1, "the number of thawed filesystems")
         expect_equal(installing.done(130).status, 0, "the status of dpkg")
+        self.machine.run("rm /run/quiesce.deb")
         self.expect_thawed(FILESYSTEMS)
         self.expect_quiesced()
 
@@ -326,7 +331,7 @@ class Agent(AgentGroup):
             names = [each["name"] for each in client.ask("guest-info")["supported_commands"]]
             expect_equal(len(names), 8, "the number of commands without the package")
         self.backup()
-        self.machine.run("dpkg --install /run/qemu-guest-agent.deb", timeout=120)
+        self.machine.run("dpkg --install /run/qemu-guest-agent.deb && rm /run/qemu-guest-agent.deb", timeout=120)
         self.expect_quiesced()
 
     def case_back_and_forth(self) -> None:
@@ -344,12 +349,15 @@ class Agent(AgentGroup):
         # An upgrade leaves the stock agent alone.
         before = self.machine.run("pidof qemu-ga")
         self.machine.copy_in(self.package, "/run/quiesce.deb")
-        self.machine.run("dpkg --force-confold --install /run/quiesce.deb", timeout=120)
+        self.machine.run("dpkg --force-confold --install /run/quiesce.deb && rm /run/quiesce.deb", timeout=120)
         expect_equal(self.machine.run("pidof qemu-ga"), before, "the process of the stock agent")
         # With `auto`, a restart of the stock agent finds the port free.
         self.machine.run("cp --archive /run/quiesced.toml.shipped /etc/quiesced/quiesced.toml")
-        self.machine.run("systemctl stop qemu-guest-agent && systemctl restart quiesced && sleep 3")
-        self.machine.run("systemctl start qemu-guest-agent && sleep 1 && systemctl is-active qemu-guest-agent")
+        cursor = self.journal_cursor()
+        self.machine.run("systemctl stop qemu-guest-agent && systemctl restart quiesced")
+        self.wait_for_journal(cursor, "left to qemu-ga")
+        self.machine.run("systemctl start qemu-guest-agent")
+        self.expect_stock_agent()
         self.machine.run("""
             rm /etc/systemd/system/qemu-guest-agent.service.d/quiesce.conf
             systemctl unmask quiesce-qemu-ga.socket

@@ -123,6 +123,7 @@ class Stock(Group):
     def case_upgrade(self) -> None:
         """An upgrade that comes in the window waits for its end, and does no harm to the backup; then quiesced is
         started again with the new files, and the next backup is good."""
+        self.machine.copy_in(self.package, "/run/quiesce.deb")
         before = self.property("MainPID")
         self.freeze()
         upgrade = self.machine.start("dpkg -i /run/quiesce.deb", timeout=120)
@@ -130,6 +131,7 @@ class Stock(Group):
         self.machine.wait_until("grep -q '^State:.D' /proc/$(pidof dpkg)/status")
         self.thaw()
         expect_equal(upgrade.done(130).status, 0, "the upgrade")
+        self.machine.run("rm /run/quiesce.deb")
         self.wait_for_registration()
         expect(self.property("MainPID") != before, "it was not started again")
         self.backup()
