@@ -62,10 +62,10 @@ class Stock(Group):
         self.answers = self.all_answers(f"systemctl start {STOCK_UNIT}", f"systemctl stop {STOCK_UNIT}")
         for name, packet in self.answers.items():
             self.say(f"{name}: {vss_host.parse(packet).status:#x}")
-        self.machine.run(f"systemctl start {STOCK_UNIT}")
 
     def case_install(self) -> None:
         """The stock daemon makes room, and quiesced answers."""
+        self.machine.run(f"systemctl start {STOCK_UNIT}")
         self.install()
         expect_equal(self.property("LoadState", STOCK_UNIT), "masked", STOCK_UNIT)
         expect_equal(self.property("ActiveState", STOCK_UNIT), "inactive", STOCK_UNIT)
