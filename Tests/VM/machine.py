@@ -1,4 +1,4 @@
-"""One virtual machine: its disks, its process, commands in it, and the host's end of its VSS channel."""
+"""One virtual machine: its disks, its process, commands in it, and the host's ends of its channels."""
 from __future__ import annotations
 
 import base64
@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,7 +110,8 @@ class Machine:
         self._pending: dict[int, Pending] = {}
         self._numbers = itertools.count(1)
         self._transactions = itertools.cycle(range(1, 255))
-        self.packets: queue.SimpleQueue = queue.SimpleQueue()
+        # By the service's name.
+        self.packets: defaultdict[str, queue.SimpleQueue] = defaultdict(queue.SimpleQueue)
         copy_sparse(self.system, self.disk("system"))
         for name, size in self.extra_disks.items():
             with open(self.disk(name), "wb") as file:
@@ -183,7 +185,7 @@ class Machine:
                 if "hello" in message:
                     hello.put(message["hello"])
                 elif "packet" in message:
-                    self.packets.put(base64.b64decode(message["packet"]))
+                    self.packets[message["service"]].put(base64.b64decode(message["packet"]))
                 else:
                     self._pending.pop(message["id"]).put(message)
         except (OSError, ValueError):
@@ -228,20 +230,30 @@ class Machine:
         text = base64.b64encode(source.read_bytes()).decode()
         self.run(f"base64 -d >{target}", input=text, timeout=120)
 
-    # --- The VSS channel ---
+    # --- The channels of the integration services ---
+
+    def send_packet(self, packet: bytes, service: str = "vss") -> None:
+        self._ask("a packet", {"packet": base64.b64encode(packet).decode(), "service": service}).wait()
+
+    def host_packet(self, timeout: float = PATIENCE, service: str = "vss") -> bytes:
+        try:
+            return self.packets[service].get(timeout=timeout)
+        except queue.Empty:
+            raise Failure(f"the host got no answer of {service} within {timeout} s") from None
+
+    def offer(self, service: str) -> None:
+        """The host offers the service; the driver binds to it when udev has seen it."""
+        self.run(f"echo 1 >/sys/class/misc/{service}_host/offered")
+
+    def rescind(self, service: str, timeout: float = PATIENCE) -> None:
+        """The host switches the service off. Waits until the driver has let go of it."""
+        self.run(f"echo 0 >/sys/class/misc/{service}_host/offered", timeout=timeout)
+
+    # --- VSS ---
 
     def ask_host(self, operation: int) -> None:
         """Has the host ask the guest; the answer is to be taken with `host_answer`."""
         self.send_packet(vss_host.request(operation, next(self._transactions)))
-
-    def send_packet(self, packet: bytes) -> None:
-        self._ask("a packet", {"packet": base64.b64encode(packet).decode()}).wait()
-
-    def host_packet(self, timeout: float = PATIENCE) -> bytes:
-        try:
-            return self.packets.get(timeout=timeout)
-        except queue.Empty:
-            raise Failure(f"the host got no answer within {timeout} s") from None
 
     def host_answer(self, timeout: float = PATIENCE) -> vss_host.Answer:
         return vss_host.parse(self.host_packet(timeout))
