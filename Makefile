@@ -72,8 +72,14 @@ man: ## the man pages, into .build/man; needs `make build`
 deb: build man ## the Debian package, into .build/deb
 	packaging/build-deb
 
+tarball: build man ## a tarball of `make install` for systems like RHEL 9, into .build/tarball
+	packaging/build-tarball
+
 deb-test: ## installs, upgrades and removes the package in a scratch Debian; needs `make deb` and root
 	packaging/install-dependencies package
+	Tests/Runners/symbols-test
+	packaging/build-tarball
+	Tests/Runners/tarball-test
 	Tests/Runners/deb-test
 
 vm-test: ## the package on a booted machine, with the kernel's own VSS driver; needs `make deb`
@@ -124,5 +130,5 @@ install: ## what `make build` made, into DESTDIR and PREFIX
 clean: ## removes what was built
 	swift package clean
 
-.PHONY: help build test attack-test harness-test database-test bench soak fuzz mutation-test sanitize lint format demo man deb deb-test vm-test \
-    install clean
+.PHONY: help build test attack-test harness-test database-test bench soak fuzz mutation-test sanitize lint format demo man deb tarball deb-test \
+    vm-test install clean
