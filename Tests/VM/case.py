@@ -30,13 +30,15 @@ class Group:
     def __init__(self, machine: Machine, package: Path) -> None:
         self.machine = machine
         self.package = package
+        # In the output.
+        self.name = type(self).__name__
 
     def set_up(self) -> None:
         """Done once, after the machine has come up."""
 
     def say(self, text: str) -> None:
         """Something measured, or seen, that whoever reads the output wants to know."""
-        print(f"        {type(self).__name__}: {text}", flush=True)
+        print(f"        {self.name}: {text}", flush=True)
 
     @classmethod
     def cases(cls) -> list[str]:

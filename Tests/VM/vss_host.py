@@ -1,4 +1,4 @@
-"""The Hyper-V host's end of the VSS channel: packets as it sends and gets them (include/linux/hyperv.h)."""
+"""The Hyper-V host's end of the channels: packets as it sends and gets them (include/linux/hyperv.h)."""
 from __future__ import annotations
 
 import struct
@@ -29,17 +29,17 @@ class Answer:
 
 
 def request(operation: int, transaction: int) -> bytes:
-    return _packet(VSS_TYPE, transaction, VSS_MESSAGE.pack(operation, 0))
+    return packet(VSS_TYPE, transaction, VSS_MESSAGE.pack(operation, 0))
 
 
 def negotiation(transaction: int) -> bytes:
     """Offers what Windows Server offers: framework 1.0 and 3.0, VSS 1.0 to 5.0."""
     versions = [(1, 0), (3, 0), (1, 0), (3, 0), (4, 0), (5, 0)]
     body = struct.pack("<HHI", 2, 4, 0) + b"".join(struct.pack("<HH", *version) for version in versions)
-    return _packet(NEGOTIATE_TYPE, transaction, body)
+    return packet(NEGOTIATE_TYPE, transaction, body)
 
 
-def _packet(message_type: int, transaction: int, body: bytes) -> bytes:
+def packet(message_type: int, transaction: int, body: bytes) -> bytes:
     header = IC_HEADER.pack(3, 0, message_type, 5, 0, len(body), 0, transaction, REQUEST_FLAGS)
     return PIPE_HEADER.pack(1, len(header) + len(body)) + header + body
 

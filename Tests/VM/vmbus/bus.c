@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// Stands in for Hyper-V's bus where there is no Hyper-V. The bus has the name and the attributes of the kernel's own, and
-// a device for each service that is offered, so that udev loads the distribution's hv_utils.ko, which binds to them.
+// Stands in for Hyper-V's bus where there is no Hyper-V. The bus has the name and the attributes of the kernel's own,
+// and a device for each service that is offered, so that udev loads the distribution's hv_utils.ko, which binds to them.
 //
 // The distribution's hv_utils.ko was built against the kernel's hv_vmbus.ko and loads only if the checksums of the
 // symbols that it needs are the same here. A checksum covers the types that are complete where a symbol is exported.
