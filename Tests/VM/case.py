@@ -32,6 +32,8 @@ class Group:
         self.package = package
         # In the output.
         self.name = type(self).__name__
+        # With APT_CONFIG, apt-get downloads packages of the machine's suite.
+        self.apt_configuration = Path()
 
     def set_up(self) -> None:
         """Done once, after the machine has come up."""

@@ -1,6 +1,7 @@
 """The port of QEMU's guest agent, with the real kernel and the real QEMU."""
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -315,8 +316,8 @@ class Agent(AgentGroup):
     def case_stock_package(self) -> None:
         """qemu-guest-agent is upgraded, removed and installed beside quiesced."""
         with tempfile.TemporaryDirectory() as directory:
-            subprocess.run(["apt-get", "--quiet=2", "--option=APT::Sandbox::User=root", "download", "qemu-guest-agent"],
-                           cwd=directory, check=True)
+            subprocess.run(["apt-get", "--quiet=2", "download", "qemu-guest-agent"], cwd=directory, check=True,
+                           env=os.environ | {"APT_CONFIG": str(self.apt_configuration)})
             self.machine.copy_in(next(Path(directory).glob("*.deb")), "/run/qemu-guest-agent.deb")
         with self.client() as client:
             client.ask("guest-get-osinfo", timeout=20)
