@@ -19,6 +19,7 @@ class Databases(Group):
         self.machine.run("for hook in redis mariadb postgresql; do quiescectl hooks enable $hook; done")
         # Made without the time of an installation.
         self.machine.run("cp --archive /var/lib/mysql /var/lib/mysql-second")
+        self.version = self.machine.run("ls /etc/postgresql")
 
     # --- What the cases share ---
 
@@ -70,7 +71,7 @@ class Databases(Group):
         expect_equal(self.last_record()["level"], "filesystem", "the level without any server")
         self.machine.run("systemctl start redis-server mariadb postgresql", timeout=120)
         wrote = self.expect_served(POSTGRESQL, REDIS, MARIADB)
-        self.expect_words(wrote, "15/main", "127.0.0.1:6379: saved", "/run/mysqld/mysqld.sock")
+        self.expect_words(wrote, f"{self.version}/main", "127.0.0.1:6379: saved", "/run/mysqld/mysqld.sock")
         self.machine.run("systemctl stop mariadb postgresql", timeout=120)
 
     def case_several_redis(self) -> None:
@@ -122,22 +123,23 @@ class Databases(Group):
 
     def case_several_postgresql(self) -> None:
         """A second cluster is served, also where pg_lsclusters does not know it; an unlisted one fails the backup."""
-        self.machine.run("systemctl start postgresql && pg_createcluster 15 second -- --no-sync", timeout=120)
-        self.machine.run("systemctl start postgresql@15-second")
+        version = self.version
+        self.machine.run(f"systemctl start postgresql && pg_createcluster {version} second -- --no-sync", timeout=120)
+        self.machine.run(f"systemctl start postgresql@{version}-second")
         wrote = self.expect_served(POSTGRESQL)
-        self.expect_words(wrote, "15/main", "15/second")
+        self.expect_words(wrote, f"{version}/main", f"{version}/second")
         self.set("postgresql", "CLUSTERS=postgres:/var/run/postgresql:5432\n")
-        second = self.machine.run("head -n 1 /var/lib/postgresql/15/second/postmaster.pid")
-        self.expect_failed_hook(POSTGRESQL, f"process {second}", "postgresql@15-second.service", "CLUSTERS")
+        second = self.machine.run(f"head -n 1 /var/lib/postgresql/{version}/second/postmaster.pid")
+        self.expect_failed_hook(POSTGRESQL, f"process {second}", f"postgresql@{version}-second.service", "CLUSTERS")
         # The account of CLUSTERS need not be the server's, nor a superuser.
         self.machine.run("cd / && runuser -u postgres -- psql --quiet --command='CREATE ROLE root LOGIN IN ROLE"
                          " pg_checkpoint, pg_read_all_settings'")
         self.set("postgresql", "CLUSTERS='root:/var/run/postgresql:5432 postgres:/var/run/postgresql:5433'\n")
         self.expect_words(self.machine.run(f"quiescectl hooks run {POSTGRESQL}"), "--port=5432", "--port=5433")
         self.set("postgresql", "")
-        self.machine.run("mv /etc/postgresql/15/second /run/")
-        self.expect_words(self.machine.run(f"quiescectl hooks run {POSTGRESQL}"), "15/main", "--port=5433")
-        self.machine.run("mv /run/second /etc/postgresql/15/; systemctl stop 'postgresql@*'")
+        self.machine.run(f"mv /etc/postgresql/{version}/second /run/")
+        self.expect_words(self.machine.run(f"quiescectl hooks run {POSTGRESQL}"), f"{version}/main", "--port=5433")
+        self.machine.run(f"mv /run/second /etc/postgresql/{version}/; systemctl stop 'postgresql@*'")
 
     # --- systemd's units ---
 
