@@ -8,6 +8,7 @@
 #include <linux/loop.h>
 #include <linux/nsfs.h>
 #include <linux/openat2.h>
+#include <linux/vm_sockets.h>
 #include <malloc.h>
 #include <math.h>
 #include <pthread.h>
@@ -138,6 +139,13 @@ size_t clinux_kernel_mount_ids(uint64_t *mount_ids, size_t capacity) {
         close(descriptors[i]);
     }
     return count;
+}
+
+int clinux_vsock_local_cid(int descriptor, uint32_t *cid) {
+    unsigned int value = 0;
+    if (ioctl(descriptor, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &value) < 0) return -errno;
+    *cid = value;
+    return 0;
 }
 
 int clinux_loop_backing_device(int descriptor, uint32_t *major_number, uint32_t *minor_number) {

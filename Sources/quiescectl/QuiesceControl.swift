@@ -27,9 +27,9 @@ struct QuiesceControl: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            PlanCommand.self, CheckCommand.self, StatusCommand.self, FreezeCommand.self, ThawCommand.self,
-            ExecCommand.self, HistoryCommand.self, ShowCommand.self, HooksCommand.self, RecoverCommand.self,
-            AcknowledgeCommand.self, SimulateHostCommand.self,
+            PlanCommand.self, CheckCommand.self, ServicesCommand.self, StatusCommand.self, FreezeCommand.self,
+            ThawCommand.self, ExecCommand.self, HistoryCommand.self, ShowCommand.self, HooksCommand.self,
+            RecoverCommand.self, AcknowledgeCommand.self, SimulateHostCommand.self,
         ])
 
     /// As all errors begin.

@@ -24,6 +24,10 @@ import Testing
         "History/HistoryTable.swift": "how requests are shown",
         "History/Timeline.swift": "how a request is shown",
         "History/Timeline+Sections.swift": "how a request is shown",
+        "LinuxSystem/HostServices/HostServices.swift": "how services are shown",
+        "LinuxSystem/HostServices/HyperVSocketPort.swift": "commands",
+        "LinuxSystem/HostServices/IntegrationService+State.swift": "how a service is shown",
+        "LinuxSystem/HostServices/VirtioService.swift": "how a service is shown",
         "Presentation/PlanTable.swift": "how a plan is shown",
         "Presentation/ReadableNumbers.swift": "how numbers are shown",
         "Systemd/ServiceStatus.swift": "how the state is shown",
@@ -33,6 +37,7 @@ import Testing
         "quiescectl/Control/RequestSummary.swift": "how a request is shown",
         "quiescectl/Control/StatusText.swift": "how the state is shown",
         "quiescectl/Hooks/RehearsalText.swift": "how a rehearsal is shown",
+        "quiescectl/ServicesCommand.swift": "how services are shown",
         "quiescectl/SimulateHostReport.swift": "how the simulated host's doings are shown",
     ]
 

@@ -33,7 +33,8 @@ extension EndToEnd {
         // MARK: Help and output
 
         @Test(arguments: [
-            [], ["plan"], ["check"], ["history"], ["show"], ["hooks"], ["hooks", "list"], ["hooks", "run"],
+            [], ["plan"], ["check"], ["services"], ["history"], ["show"], ["hooks"], ["hooks", "list"],
+            ["hooks", "run"],
             ["recover"], ["simulate-host"],
         ])
         func `every help has examples, fits and is not lost on a full disk`(_ command: [String]) throws {
@@ -184,6 +185,70 @@ extension EndToEnd {
             #expect(wrong.ending == .exited(2) && wrong.output.contains("Not ready: 1 error."))
         }
 
+        // MARK: services
+
+        /// Runs `services` on a machine whose /sys is the directory.
+        private func services(
+            sys: FilePath, _ arguments: String...
+        ) throws -> (ending: RunningProgram.Ending, output: String, errors: String) {
+            let command = ([Self.program.string, "services"] + arguments).joined(separator: " ")
+            return try RunningProgram.run(
+                "unshare", ["--mount", "sh", "-c", "mount --bind \(sys) /sys && exec \(command)"])
+        }
+
+        @Test func `services shows the integration services of Hyper-V, for programs too`() throws {
+            let sys: FilePath = "/run/services-of-hyper-v"
+            func offer(_ name: String, _ classID: String) throws {
+                let device = sys.pushing(FilePath("bus/vmbus/devices/\(name)"))
+                try FileManager.default.createDirectory(atPath: device.string, withIntermediateDirectories: true)
+                try Data("{\(classID)}\n".utf8).write(to: URL(fileURLWithPath: "\(device)/class_id"))
+                try FileManager.default.createSymbolicLink(
+                    atPath: "\(device)/driver", withDestinationPath: "../../drivers/hv_utils")
+            }
+            func states(_ output: String) throws -> [String: [String: Any]] {
+                let services = try #require(try object(output)["services"] as? [[String: Any]])
+                return Dictionary(uniqueKeysWithValues: services.map { ($0["id"] as? String ?? "", $0) })
+            }
+            try offer("1", "57164f39-9115-4e78-ab55-382f3bd5422d")
+            let kernel = try services(sys: sys, "--json")
+            #expect(try object(kernel.output)["host"] as? String == "hyperv")
+            #expect(try states(kernel.output)["heartbeat"]?["state"] as? String == "working")
+            #expect(try states(kernel.output)["vss"]?["state"] as? String == "off")
+
+            // Of the data exchange, so that no test with a device for backups gets in the way.
+            try offer("2", "a9a0f4e7-5a45-4d96-b827-8a841e8c03e6")
+            try FileManager.default.createDirectory(atPath: "/dev/vmbus", withIntermediateDirectories: true)
+            try Data().write(to: URL(fileURLWithPath: "/dev/vmbus/hv_kvp"))
+            let idle = try services(sys: sys)
+            #expect(idle.ending == .exited(1), "\(idle.errors)")
+            #expect(idle.output.contains("\nKey-Value Pair Exchange  idle"))
+            #expect(
+                idle.output.contains("\nKey-Value Pair Exchange: No process has /dev/vmbus/hv_kvp open.\n  Next: ")
+            )
+            #expect(idle.output.contains("\nVSS (\"Backup (volume shadow copy)\" in Hyper-V Manager): The host"))
+            // The commands for the host are not broken into lines.
+            expectFits(
+                idle.output.split(separator: "\n").filter { !$0.hasPrefix("  $key") }.joined(separator: "\n"))
+
+            let holder = try RunningProgram("sh", ["-c", "exec sleep 60 7</dev/vmbus/hv_kvp"])
+            defer { holder.send(SIGTERM) }
+            try wait(for: "the process to open the device") {
+                FileManager.default.fileExists(atPath: "/proc/\(holder.processIdentifier)/fd/7")
+            }
+            let served = try states(try services(sys: sys, "--json").output)["key_value_pair_exchange"]
+            #expect(served?["state"] as? String == "working" && served?["next_step"] is NSNull)
+            let process = try #require(served?["process"] as? [String: Any])
+            #expect(process["pid"] as? Int == Int(holder.processIdentifier) && process["unit"] is NSNull)
+        }
+
+        @Test func `services says on another machine that there are none`() throws {
+            let sys: FilePath = "/run/services-of-no-host"
+            try FileManager.default.createDirectory(atPath: sys.string, withIntermediateDirectories: true)
+            let result = try services(sys: sys)
+            #expect(result.ending == .exited(0))
+            #expect(result.output == "This machine is no guest of Hyper-V or KVM: the host offers no services.\n")
+        }
+
         // MARK: hooks run
 
         @Test func `a hook is rehearsed as a request would call it`() throws {
@@ -255,6 +320,7 @@ extension EndToEnd {
                 }
                 PATH=${0%/*}:$PATH
                 complete hi
+                complete se
                 complete hooks l
                 complete plan --j
                 complete hooks run --config \(rig.configuration) ""
@@ -263,7 +329,7 @@ extension EndToEnd {
             let result = try RunningProgram.run("bash", ["-c", script, Self.program.string])
             #expect(
                 result.output.split(separator: "\n") == [
-                    "hi: history", "hooks l: list", "plan --j: --json",
+                    "hi: history", "se: services", "hooks l: list", "plan --j: --json",
                     "hooks run --config \(rig.configuration) : 10-ok 20-db",
                     "hooks run --config \(rig.configuration) 2: 20-db",
                 ], "\(result.output)\(result.errors)")

@@ -50,6 +50,8 @@ bool clinux_is_misc_device(uint64_t device);
 int clinux_is_on_memory_filesystem(const char *path);
 // The device of a loop device's backing file (loop(4), LOOP_GET_STATUS64: lo_device).
 int clinux_loop_backing_device(int descriptor, uint32_t *major_number, uint32_t *minor_number);
+// This machine's address on vsock, by a descriptor of /dev/vsock (vsock(7)).
+int clinux_vsock_local_cid(int descriptor, uint32_t *cid);
 
 // Sockets that carry descriptors (SCM_RIGHTS, unix(7)). At most 253 descriptors a message.
 ssize_t clinux_send(int socket, const void *bytes, size_t count, const int *descriptors, size_t descriptor_count);

@@ -1,0 +1,1 @@
+../Shared/Repository.swift
