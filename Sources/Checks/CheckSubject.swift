@@ -58,6 +58,11 @@ public struct CheckSubject: Sendable {
         host = HostPlatform(sysfs: sys)
     }
 
+    /// Where the services of the host show.
+    var serviceProbe: ServiceProbe {
+        ServiceProbe(sysfs: sys, proc: proc, devices: root.appending("dev"), root: root)
+    }
+
     /// The superblocks that would be frozen. None if there is no plan.
     var frozenDevices: Set<DeviceNumber> {
         guard case .plan(let plan) = planning else { return [] }

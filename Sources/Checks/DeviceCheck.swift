@@ -16,24 +16,20 @@ enum DeviceCheck {
         }
         let isRequired = hyperV.enabled == .on
         guard access(hyperV.device.string, F_OK) == 0 else {
-            return missing(hyperV.device, isRequired: isRequired, host: subject.host)
+            return missing(hyperV.device, isRequired: isRequired, host: subject.host) {
+                IntegrationService.vss.state(in: subject.serviceProbe)
+            }
         }
         return findings(
             hyperV.device, holders: DeviceHolder.holders(of: hyperV.device, in: ProcessTable(subject.proc)))
     }
 
-    static func missing(_ device: FilePath, isRequired: Bool, host: HostPlatform) -> [Finding] {
-        let statement = "There is no \(device.escaped), so no Hyper-V host can ask for a backup."
+    /// - Parameter service: The state of the host's service for backups.
+    static func missing(
+        _ device: FilePath, isRequired: Bool, host: HostPlatform, service: () -> HostService
+    ) -> [Finding] {
         switch host {
-        case .hyperV:
-            return [
-                Finding(
-                    name, isRequired ? .error : .warning, statement,
-                    nextStep: """
-                        On the host, switch on the integration service "Backup" of this machine. On this machine, run \
-                        `modprobe hv_utils`.
-                        """)
-            ]
+        case .hyperV: return [missing(device, isRequired ? .error : .warning, service())]
         case .kvm, .kubeVirt:
             guard isRequired else { return [] }
             return [
@@ -51,33 +47,44 @@ enum DeviceCheck {
             }
             return [
                 Finding(
-                    name, .error, statement,
-                    nextStep: """
-                        On Hyper-V, switch on the integration service "Backup" of this machine and run \
-                        `modprobe hv_utils`; elsewhere remove enabled = true from section [hyperv].
-                        """)
+                    name, .error, "There is no \(device.escaped), and the host of this machine is not Hyper-V.",
+                    nextStep: "Remove enabled = true from section [hyperv] of the configuration.")
             ]
         }
     }
 
+    private static func missing(_ device: FilePath, _ verdict: Finding.Verdict, _ service: HostService) -> Finding
+    {
+        if let own = service.device, own != device {
+            return Finding(
+                name, verdict, "The device of the host is \(own.escaped), and there is no \(device.escaped).",
+                nextStep: "Remove device from section [hyperv] of the configuration, and restart quiesced.")
+        }
+        let cause =
+            switch service.state {
+            case .off: "The host has switched off the integration service \(service.name)"
+            case .broken, .unsupported: service.statement.map { String($0.dropLast()) } ?? ""
+            case .working, .idle: "There was no \(device.escaped)"
+            }
+        return Finding(
+            name, verdict, "\(cause), so the host cannot request a backup.",
+            nextStep: service.nextStep ?? "Run `quiescectl check` again.")
+    }
+
     static func findings(_ device: FilePath, holders: [DeviceHolder]) -> [Finding] {
-        let strangers = holders.filter { $0.name != "quiesced" }
-        guard let stranger = strangers.first else {
-            let holder = holders.first.map { "is open in \($0)" } ?? "is there, and nobody has it open"
-            return [Finding(name, .ok, "\(device.escaped) \(holder).")]
+        guard let first = holders.first else {
+            return [Finding(name, .ok, "\(device.escaped) is there, and no process has the device open.")]
+        }
+        guard let stranger = holders.first(where: { $0.name != "quiesced" }) else {
+            return [Finding(name, .ok, "\(device.escaped) is open in \(first).")]
         }
         return [
             Finding(
-                name, .error, "\(device.escaped) is held by \(stranger), and only one process can have it open.",
-                nextStep: stockService(stranger).map {
-                    "Run `systemctl mask --now \($0)`: udev starts a disabled one again."
-                }
-                    ?? "Stop that program, and keep it from starting again.")
+                name, .error,
+                "\(device.escaped) is held by \(stranger), and only one process can have the device open.",
+                nextStep: StockDaemon.vss.maskCommand(for: [stranger]).map {
+                    "Run `\($0)`: udev starts a disabled unit again."
+                } ?? "Stop process \(stranger.processID), and prevent its restart.")
         ]
-    }
-
-    /// The unit of the stock daemon. A process started by hand can belong to the service of sshd, which is not to be masked.
-    private static func stockService(_ holder: DeviceHolder) -> String? {
-        ["hv_vss_daemon", "hypervvssd"].contains(holder.name) ? holder.service : nil
     }
 }

@@ -66,8 +66,8 @@ struct HyperVOpeningTests {
         #expect(notes.map(\.level) == [.warning, .info])
         #expect(
             notes.first?.message
-                == "\(host.devicePath): hv_vss_daemon (process 417) of hv-vss-daemon.service has it open, and only "
-                + "one process can. Give it up: systemctl mask --now hv-vss-daemon.service")
+                == "\(host.devicePath): hv_vss_daemon (process 417) of hv-vss-daemon.service has the device "
+                + "open, and only one process can. Run systemctl mask --now hv-vss-daemon.service")
         #expect(notes.last?.message.hasSuffix("after 3 failed attempts") == true)
         #expect(opening.scans == 1)
         channel.stop()
@@ -76,7 +76,7 @@ struct HyperVOpeningTests {
     @Test func aHolderThatIsNotTheStockDaemonIsNotToBeMasked() {
         let shell = DeviceHolder(processID: 5, name: "python3", service: "ssh.service")
         let error = HyperVOpeningFailures.explain(.resourceBusy, device: "/dev/vmbus/hv_vss", holders: [shell])
-        #expect(error.remedy == "Stop it")
+        #expect(error.remedy == "Stop process 5, and prevent its restart")
         let unseen = HyperVOpeningFailures.explain(.resourceBusy, device: "/dev/vmbus/hv_vss", holders: [])
         #expect(unseen.remedy?.contains("hv-vss-daemon.service hv_vss_daemon.service hypervvssd.service") == true)
     }

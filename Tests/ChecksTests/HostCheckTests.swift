@@ -79,16 +79,19 @@ import Testing
         #expect(held.text.contains("hv_vss_daemon (process 71)"))
         #expect(held.text.contains("systemctl mask --now hv-vss-daemon.service"))
         let shell = check(DeviceHolder(processID: 7, name: "cat", service: "ssh.service"))
-        #expect(shell.verdicts == [.error] && shell.first?.nextStep?.hasPrefix("Stop that program") == true)
+        #expect(shell.verdicts == [.error] && shell.first?.nextStep == "Stop process 7, and prevent its restart.")
         #expect(check(DeviceHolder(processID: 8, name: "quiesced", service: nil)).verdicts == [.ok])
         #expect(check().verdicts == [.ok])
     }
 
-    @Test func `a missing Hyper-V device is judged by the host`() {
+    @Test func `a missing Hyper-V device is judged by the host`() throws {
+        let probe = fixture.subject.serviceProbe
         func check(_ host: HostPlatform, isRequired: Bool = false) -> [Finding] {
-            DeviceCheck.missing("/dev/hv", isRequired: isRequired, host: host)
+            DeviceCheck.missing("/dev/hv", isRequired: isRequired, host: host) {
+                IntegrationService.vss.state(in: probe)
+            }
         }
-        #expect(check(.hyperV).verdicts == [.warning] && check(.hyperV).text.contains("modprobe hv_utils"))
+        #expect(check(.hyperV).verdicts == [.warning] && check(.hyperV).text.contains("modprobe hv_vmbus"))
         #expect(check(.hyperV, isRequired: true).verdicts == [.error])
         for host in [HostPlatform.kvm, .kubeVirt] {
             #expect(check(host).isEmpty)
@@ -96,6 +99,31 @@ import Testing
         }
         #expect(check(.other).verdicts == [.ok])
         #expect(check(.other, isRequired: true).verdicts == [.error])
+    }
+
+    @Test func `the host, the driver and the device are told apart as the cause of a missing device`() throws {
+        func statement() -> String? { DeviceCheck.findings(fixture.subject).first?.statement }
+        try fixture.makeDirectory(fixture.root.appending("sys/bus/vmbus/devices"))
+        #expect(
+            statement()
+                == "The host has switched off the integration service VSS, so the host cannot request a backup.")
+        #expect(
+            DeviceCheck.findings(fixture.subject).first?.nextStep
+                == "On the host, run `Enable-VMIntegrationService -VMName NAME -Name 'VSS'`.")
+        let device = "sys/bus/vmbus/devices/vss"
+        try fixture.write("\(device)/class_id", "{\(IntegrationService.vss.classID ?? "")}")
+        #expect(statement() == "The driver hv_utils is not loaded, so the host cannot request a backup.")
+        #expect(symlink("../../drivers/hv_utils", fixture.root.pushing(FilePath("\(device)/driver")).string) == 0)
+        #expect(
+            statement()
+                == "The driver hv_utils is loaded, and has made no device for programs, so the host cannot request a "
+                + "backup.")
+        let own = try fixture.write("dev/vmbus/hv_vss", "")
+        #expect(
+            statement()
+                == "The device of the host is \(own), and there is no \(fixture.configuration.hyperv.device).")
+        fixture.configuration.hyperv.device = own
+        #expect(statement() == "\(own) is there, and no process has the device open.")
     }
 
     @Test func `a Hyper-V channel that is off needs no device`() throws {

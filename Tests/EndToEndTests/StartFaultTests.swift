@@ -278,7 +278,7 @@ extension EndToEnd {
                     ScratchWorld.programs.appending("quiesced").string, "--config", rig.configuration.string,
                 ])
             try daemon.closeInput()
-            let line = try daemon.waitForLine { $0.contains("has it open, and only one process can") }
+            let line = try daemon.waitForLine { $0.contains("has the device open, and only one process can") }
             #expect(line.contains(rig.host.devicePath.string) && line.contains("\(getpid())"), "\(line)")
             #expect(ioctl(holder.rawValue, UInt(TIOCNXCL)) == 0)
             #expect(rig.host.waitForRegistration(until: .now + .seconds(35)))

@@ -276,7 +276,7 @@ class Service(Group):
         self.machine.run("systemctl stop quiesced")
         cursor = self.journal_cursor()
         self.machine.run("systemd-run --quiet --unit holder hv_vss_daemon -n; systemctl start quiesced")
-        self.wait_for_journal(cursor, "hv_vss_daemon .* has it open")
+        self.wait_for_journal(cursor, "hv_vss_daemon .* has the device open")
         expect_equal(self.property("ActiveState"), "active", "quiesced")
         self.machine.run("systemctl stop holder")
         self.wait_for_registration()

@@ -45,25 +45,21 @@ struct HyperVOpeningFailures {
 
     private static func remedyForMissing(on host: HostPlatform) -> String? {
         // A host of QEMU has another channel.
-        guard !host.isKVM else { return nil }
-        return "On a Hyper-V guest load the driver (modprobe hv_utils) and switch on the VM's integration"
-            + " service \"Backup (volume checkpoint)\""
+        host.isKVM ? nil : "On a Hyper-V guest, run quiescectl services, which names the cause"
     }
 
     private static func explainBusy(_ holders: [DeviceHolder]) -> (problem: String, remedy: String) {
-        let units = ["hv-vss-daemon.service", "hv_vss_daemon.service", "hypervvssd.service"]
-        guard !holders.isEmpty else {
-            let remedy = "It is usually the stock daemon: systemctl mask --now \(units.joined(separator: " "))"
-            return ("another process has it open, and only one can", remedy)
+        let stock = StockDaemon.vss
+        guard let first = holders.first else {
+            return (
+                "another process has the device open",
+                "Usually the process is the stock daemon: \(stock.maskCommand)"
+            )
         }
-        let names = holders.map(\.description).joined(separator: ", ")
-        // Only what is known to be the stock daemon is to be masked: a holder started by hand may belong to sshd's.
-        let stock = holders.filter { ["hv_vss_daemon", "hypervvssd"].contains($0.name) }
-        let known = Set(stock.compactMap(\.service)).sorted()
-        let remedy =
-            stock.isEmpty
-            ? "Stop it"
-            : "Give it up: systemctl mask --now \((known.isEmpty ? units : known).joined(separator: " "))"
-        return ("\(names) has it open, and only one process can", remedy)
+        return (
+            "\(holders.map(\.description).joined(separator: ", ")) has the device open, and only one process can",
+            stock.maskCommand(for: holders).map { "Run \($0)" }
+                ?? "Stop process \(first.processID), and prevent its restart"
+        )
     }
 }
