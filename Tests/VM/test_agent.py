@@ -1,6 +1,7 @@
 """The port of QEMU's guest agent, with the real kernel and the real QEMU."""
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
@@ -137,6 +138,30 @@ class Agent(AgentGroup):
             expect_equal(client.error("guest-get-osinfo")["class"], "CommandNotFound", "without qemu-ga")
             self.machine.run("systemctl start quiesce-qemu-ga.socket")
             expect_equal(client.ask("guest-get-osinfo")["id"], "debian", "the system")
+
+    def case_services(self) -> None:
+        """The services of a KVM host: quiesced at the port, the devices of the machine, and what the host has not given."""
+        def services(status: int) -> dict[str, dict]:
+            done = self.machine.start("quiescectl services --json").done()
+            expect_equal(done.status, status, f"the status, for {done.out}{done.err}")
+            document = json.loads(done.out)
+            expect_equal((document["host"], document["socket"]), ("kvm", None), "the host")
+            return {each["id"]: each for each in document["services"]}
+        found = services(0)
+        port = found["guest_agent_port"]
+        expect_equal(
+            (port["state"], port["device"], port["process"]["command"], port["process"]["unit"]),
+            ("working", "/dev/virtio-ports/org.qemu.guest_agent.0", "quiesced", "quiesced.service"), "the port")
+        expect_equal((found["rng"]["state"], found["rng"]["driver"]), ("working", "virtio_rng"), "random numbers")
+        expect_equal([found[name]["state"] for name in ("vsock", "balloon")], ["off", "off"], "missing devices")
+        source = self.machine.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
+        expect(source in found["clock"]["statement"], f"the clock: {found['clock']}")
+        self.machine.run("systemctl stop quiesced")
+        port = services(1)["guest_agent_port"]
+        expect_equal((port["state"], port["process"]), ("idle", None), "the port without quiesced")
+        expect("systemctl enable --now quiesced.service" in port["next_step"], port["next_step"])
+        self.machine.run("systemctl start quiesced")
+        self.wait_for_registration()
 
     def case_blocked_commands(self) -> None:
         """What an admin has blocked in the stock unit stays blocked, and arguments that cannot be used start nothing."""

@@ -271,6 +271,63 @@ class Service(Group):
         self.wait_for_registration()
         expect_equal(self.property("ActiveState", STOCK_UNIT), "inactive", STOCK_UNIT)
 
+    def services(self) -> dict[str, dict]:
+        done = self.machine.start("quiescectl services --json").done()
+        services = {each["id"]: each for each in json.loads(done.out)["services"]}
+        needs_attention = any(each["state"] == "broken" or each["state"] == "idle" and each["offered"]
+                              for each in services.values())
+        expect_equal(done.status, int(needs_attention), f"the status, for {services}")
+        return services
+
+    def expect_service(self, name: str, **expected: object) -> dict:
+        service = self.services()[name]
+        expect_equal({key: service[key] for key in expected}, expected, name)
+        return service
+
+    def case_services(self) -> None:
+        """Each integration service is shown with its driver and its program; a service without either is told apart."""
+        for name in ("heartbeat", "shutdown", "time_synchronization"):
+            self.expect_service(name, state="working", offered=True, driver="hv_utils", channel_state=3, process=None)
+        vss = self.expect_service("vss", state="working", device="/dev/vmbus/hv_vss", next_step=None)
+        expect_equal((vss["process"]["command"], vss["process"]["unit"]), ("quiesced", "quiesced.service"), "VSS")
+        self.expect_service("guest_service_interface", state="off", offered=False)
+        self.expect_service("powershell_direct", state="unsupported")
+
+        self.machine.run("systemctl start hv-kvp-daemon")
+        self.machine.wait_until("fuser -s /dev/vmbus/hv_kvp")
+        kvp = self.expect_service("key_value_pair_exchange", state="working", device="/dev/vmbus/hv_kvp")
+        expect_equal(kvp["process"]["unit"], "hv-kvp-daemon.service", "the unit of the KVP daemon")
+        self.machine.run("systemctl stop hv-kvp-daemon")
+        kvp = self.expect_service("key_value_pair_exchange", state="idle", process=None)
+        expect("`systemctl enable --now hv-kvp-daemon.service`" in kvp["next_step"], kvp["next_step"])
+        self.machine.run("systemctl start hv-kvp-daemon")
+
+        self.machine.rescind("heartbeat")
+        off = self.expect_service("heartbeat", state="off", offered=False, driver=None)
+        expect("Enable-VMIntegrationService -VMName NAME -Name 'Heartbeat'" in off["next_step"], off["next_step"])
+        self.machine.offer("heartbeat")
+        self.machine.wait_until("quiescectl services | grep -E '^Heartbeat +working'")
+
+    def case_service_is_switched_off(self) -> None:
+        """`check` tells a service that the host has switched off from a driver that is not there."""
+        def finding() -> str:
+            report = json.loads(self.machine.start("quiescectl check --json").done().out)
+            return next(each["statement"] for each in report["findings"] if each["check"] == "device")
+        self.machine.rescind("vss")
+        expect_equal(
+            finding(), "The host has switched off the integration service VSS, so the host cannot request a backup.",
+            "the finding without the service")
+        # The driver cannot be unloaded while a program has a device open. With the offer, udev would load the driver.
+        self.machine.run("systemctl stop hv-kvp-daemon && rmmod hv_utils && udevadm control --stop-exec-queue")
+        self.machine.offer("vss")
+        expect_equal(
+            finding(), "The driver hv_utils is not loaded, so the host cannot request a backup.",
+            "the finding without the driver")
+        self.machine.run("udevadm control --start-exec-queue")
+        self.wait_for_registration()
+        expect("is open in quiesced" in finding(), finding())
+        self.backup()
+
     def case_device_is_busy(self) -> None:
         """Somebody else has the device: said by name, and taken over as soon as he lets go."""
         self.machine.run("systemctl stop quiesced")
