@@ -7,13 +7,11 @@ import SystemPackage
 enum AgentPortCheck {
     static let name = "agent_port"
 
-    /// The name that hosts give the port.
-    private static let portName = "org.qemu.guest_agent.0"
-
     static func findings(_ subject: CheckSubject) -> [Finding] {
         let port = GuestAgentPort(subject)
         guard port.isThere else {
-            let node = GuestAgentPort.node(named: portName, sys: subject.sys)
+            let node = VirtioPort.device(named: VirtioPort.guestAgent, sysfs: subject.sys)
+                .map { FilePath("/dev").appending($0) }
             return missing(port, node: node, host: subject.host)
         }
         let agent = StockAgent(root: subject.root)
@@ -43,7 +41,7 @@ enum AgentPortCheck {
                 name, verdict, "There is no \(port.device.escaped), so the host cannot request a backup.",
                 nextStep: """
                     Add the guest agent channel to the virtual machine on the host: in libvirt \
-                    `<channel type='unix'><target type='virtio' name='\(portName)'/></channel>`, in Proxmox VE \
+                    `<channel type='unix'><target type='virtio' name='\(VirtioPort.guestAgent)'/></channel>`, in Proxmox VE \
                     `agent: 1`, in OpenStack the image property `hw_qemu_guest_agent=yes`. Then stop and start the \
                     virtual machine. On other hosts, set enabled = false in section [qemu] of the configuration.
                     """)

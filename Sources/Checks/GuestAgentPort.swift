@@ -32,13 +32,4 @@ struct GuestAgentPort {
     func holders(_ subject: CheckSubject) -> [DeviceHolder] {
         isThere ? DeviceHolder.holders(of: device, in: ProcessTable(subject.proc)) : []
     }
-
-    /// The device node of a virtio port; nil if the host has given the machine no port of the name.
-    static func node(named name: String, sys: FilePath) -> FilePath? {
-        let ports = sys.appending("class/virtio-ports")
-        return ((try? directoryEntries(ports)) ?? []).first { port in
-            let bytes = (try? readWholeFile(ports.appending(port).appending("name"))) ?? []
-            return String(decoding: bytes, as: UTF8.self).split(separator: "\n").first == name[...]
-        }.map { FilePath("/dev").appending($0) }
-    }
 }

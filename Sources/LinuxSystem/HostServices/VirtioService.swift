@@ -82,14 +82,9 @@ enum VirtioService: String, CaseIterable, Sendable {
 
     // MARK: The guest agent port
 
-    private static let portName = "org.qemu.guest_agent.0"
-
     private func guestAgentPort(_ service: HostService, _ probe: ServiceProbe) -> HostService {
         var result = service
-        let port = probe.entries("class/virtio-ports").first {
-            SmallFile.text($0.appending("name")) == Self.portName
-        }
-        guard let number = port?.lastComponent else {
+        guard let number = VirtioPort.device(named: VirtioPort.guestAgent, sysfs: probe.sysfs) else {
             guard let module = hardware?.module,
                 let unbound = devices(probe).first(where: { probe.driver(of: $0) == nil })
             else { return result.with(.off, "The host has given the machine no such port.", nextStep: hostStep) }
@@ -102,7 +97,7 @@ enum VirtioService: String, CaseIterable, Sendable {
         }
         result.isOffered = true
         result.driver = hardware?.module.name
-        let link = probe.devices.appending("virtio-ports").appending(Self.portName)
+        let link = probe.devices.appending("virtio-ports").appending(VirtioPort.guestAgent)
         let node = probe.exists(link) ? link : probe.devices.appending(number)
         result.device = node
         let holders = DeviceHolder.holders(of: node, in: probe.processes)
@@ -113,7 +108,7 @@ enum VirtioService: String, CaseIterable, Sendable {
                 .idle, "No process has \(node.escaped) open.",
                 nextStep: "Run `systemctl enable --now quiesced.service`.")
         }
-        guard holder.name == "qemu-ga" else { return result.with(.working, nil) }
+        guard holder.name == StockAgent.processName else { return result.with(.working, nil) }
         return result.with(
             .working, "qemu-ga freezes without the plan and the hooks of quiesce.",
             nextStep: "To use quiesce, follow docs/kvm.md.")
