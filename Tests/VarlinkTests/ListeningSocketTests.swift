@@ -23,7 +23,7 @@ struct ListeningSocketTests {
             #expect(
                 service.waitForNote {
                     if case .deniedUser(let peer) = $0 {
-                        peer.userID == geteuid() && peer.processID == getpid()
+                        peer == .process(getpid(), user: geteuid())
                     } else {
                         false
                     }

@@ -24,7 +24,7 @@ public final class ControlChannel: RequestChannel, RequestObserver {
     ) {
         self.deliver = deliver
         desk = ControlDesk(inquiry: inquiry, deliver: deliver)
-        let notes = ControlNotes { deliver(.control, .note($0)) }
+        let notes = ControlNotes("control socket") { deliver(.control, .note($0)) }
         server = VarlinkServer(
             socket: socket,
             service: VarlinkServiceInfo(

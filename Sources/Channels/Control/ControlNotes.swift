@@ -8,39 +8,55 @@ import Varlink
 final class ControlNotes: Sendable {
     private static let pause = Duration.seconds(60)
 
+    /// The way in, for the log.
+    private let name: String
     private let log: @Sendable (LogNote) -> Void
     private let lastTold = Mutex<[String: Moment]>([:])
 
-    init(log: @escaping @Sendable (LogNote) -> Void) {
+    init(_ name: String, log: @escaping @Sendable (LogNote) -> Void) {
+        self.name = name
         self.log = log
     }
 
     func report(_ note: VarlinkServerNote) {
         guard let (kind, text) = Self.words(note) else { return }
+        report(kind, text)
+    }
+
+    /// - Parameter kind: What is told once a minute at most.
+    func report(_ kind: String, _ text: @autoclosure () -> String) {
         let now = Moment.now
         let isDue = lastTold.withLock { lastTold in
             if let last = lastTold[kind], now - last < Self.pause { return false }
             lastTold[kind] = now
             return true
         }
-        if isDue { log(LogNote(.warning, "control socket: \(text)")) }
+        if isDue { log(LogNote(.warning, "\(name): \(text())")) }
     }
 
     /// Nil for what needs no admin: a client that was idle, or made room for another.
     private static func words(_ note: VarlinkServerNote) -> (kind: String, text: String)? {
         switch note {
         case .deniedUser(let peer):
-            ("denied", "process \(peer.processID) of user \(peer.userID) was refused: only root may connect")
+            ("denied", "\(name(peer)) was refused: only root may connect")
         case .malformedCall(let peer):
-            ("malformed", "process \(peer.processID) sent something that is no Varlink call, and was cut off")
+            ("malformed", "\(name(peer)) sent something that is no Varlink call, and was cut off")
         case .slowReader(let peer):
-            ("slow", "process \(peer.processID) does not read what it asked for, and was cut off")
+            ("slow", "\(name(peer)) does not read what it asked for, and was cut off")
         case .full(let peer):
-            ("full", "process \(peer.processID) was turned away: too many connections wait for an answer")
+            ("full", "\(name(peer)) was turned away: too many connections wait for an answer")
         case .cannotAccept(let error):
             ("accept", "no connection can be accepted: \(error.map { "\($0)" } ?? "unknown error")")
         case .idle, .madeRoom:
             nil
+        }
+    }
+
+    private static func name(_ peer: VarlinkPeer) -> String {
+        switch peer {
+        case .process(let process, let user):
+            user == 0 ? "process \(process)" : "process \(process) of user \(user)"
+        case .machine(let contextID): "the machine with the context id \(contextID)"
         }
     }
 }

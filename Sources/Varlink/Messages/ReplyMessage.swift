@@ -6,6 +6,8 @@ struct ReplyMessage: Sendable {
     let bytes: ByteBuffer
     /// Whether no more of them follow for this call.
     let isFinal: Bool
+    /// Whether the connection ends with it.
+    private(set) var endsConnection = false
 
     /// - Throws: What the parameters' own encoding throws.
     init(parameters: some Encodable, continues: Bool) throws {
@@ -14,7 +16,8 @@ struct ReplyMessage: Sendable {
     }
 
     /// - Throws: What the parameters' own encoding throws.
-    init(error: String, parameters: some Encodable) throws {
+    init(error: String, parameters: some Encodable, endsConnection: Bool = false) throws {
+        self.endsConnection = endsConnection
         bytes = try encodeMessage(Body(error: error, parameters: parameters, continues: nil))
         isFinal = true
     }

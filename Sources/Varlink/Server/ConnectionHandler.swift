@@ -49,6 +49,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
+    /// Whether it may be closed for another connection.
+    var mayMakeRoom: Bool { isIdle && connection?.keepsPlace != true }
+
     /// Closes at once; what is unsent is lost.
     func close() {
         context?.close(promise: nil)
@@ -144,7 +147,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             registry.note(.slowReader(peer))
             return close()
         }
-        if state == .answeringLast { return sendAndClose(reply) }
+        if state == .answeringLast || reply.endsConnection { return sendAndClose(reply) }
         send(reply, context)
         guard reply.isFinal else { return }
         state = .listening

@@ -20,13 +20,17 @@ final class ConnectionRegistry {
     }
 
     func serves(_ peer: VarlinkPeer) -> Bool {
-        servedUsers.contains(peer.userID)
+        switch peer {
+        case .process(_, let user): servedUsers.contains(user)
+        // Whoever accepts connections for the server has chosen the machines.
+        case .machine: true
+        }
     }
 
     /// Takes a connection in, and closes another if there are too many; nil if none of them can be.
     func admit(_ handler: ConnectionHandler) -> VarlinkConnectionID? {
         if handlers.count >= limits.maximumConnections {
-            let idle = handlers.filter { $0.value.isIdle }
+            let idle = handlers.filter { $0.value.mayMakeRoom }
             guard let oldest = idle.min(by: { $0.value.lastActivity < $1.value.lastActivity }) else { return nil }
             handlers[oldest.key] = nil
             note(.madeRoom(oldest.value.peer))

@@ -52,9 +52,11 @@ public final class VarlinkCall: Sendable {
 
     /// The final answer: an error of one of the service's own interfaces.
     ///
-    /// - Parameter name: With its interface.
-    public func fail(_ name: String, _ parameters: some Encodable) {
-        send { try ReplyMessage(error: name, parameters: parameters) }
+    /// - Parameters:
+    ///   - name: With its interface.
+    ///   - endsConnection: Whether the connection is closed after the answer.
+    public func fail(_ name: String, _ parameters: some Encodable, endsConnection: Bool = false) {
+        send { try ReplyMessage(error: name, parameters: parameters, endsConnection: endsConnection) }
     }
 
     /// The final answer: an error that every service has.

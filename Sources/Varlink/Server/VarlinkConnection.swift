@@ -2,10 +2,12 @@ import Glibc
 import NIOCore
 import Synchronization
 
-/// The process at the other end, as it was when it connected (unix(7): SO_PEERCRED).
-public struct VarlinkPeer: Hashable, Sendable {
-    public let processID: Int32
-    public let userID: UInt32
+/// The other end of a connection.
+public enum VarlinkPeer: Hashable, Sendable {
+    /// A process of this machine, as it was when it connected (unix(7): SO_PEERCRED).
+    case process(Int32, user: UInt32)
+    /// Another machine, by its context id (vsock(7)).
+    case machine(contextID: UInt32)
 }
 
 /// Tells the connections of one server apart; never used twice.
@@ -17,6 +19,7 @@ public struct VarlinkConnectionID: Hashable, Sendable {
 public final class VarlinkConnection: Sendable {
     public let id: VarlinkConnectionID
     private let holds = Atomic(false)
+    private let place = Atomic(false)
     /// Nil when the connection is closed. Whoever hands an answer over has the lock, so that none comes to the loop
     /// once the connection, and with it perhaps the loop, has ended.
     private let end: Mutex<End?>
@@ -35,6 +38,12 @@ public final class VarlinkConnection: Sendable {
     public var keepsOpen: Bool {
         get { holds.load(ordering: .relaxed) }
         set { holds.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Whether the connection makes no room for another, however long it is idle.
+    public var keepsPlace: Bool {
+        get { place.load(ordering: .relaxed) }
+        set { place.store(newValue, ordering: .relaxed) }
     }
 
     /// Hands an answer over to the loop; in the order of the calls to this.

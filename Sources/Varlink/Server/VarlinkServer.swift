@@ -4,12 +4,14 @@ import NIOPosix
 import Synchronization
 import SystemPackage
 
-/// Listens on a socket and brings the calls that come in to a handler (https://varlink.org).
+/// Listens on a socket, or takes connections that others accept, and brings the calls that come in to a handler
+/// (https://varlink.org).
 ///
 /// It has one thread of its own, and from its start to its stop opens no path. Its connections are not close-on-exec
 /// (NIO accepts them without): a process that starts others has to close them there, as `ChildProcess` does.
 public final class VarlinkServer: Sendable {
-    private let path: FilePath
+    /// Nil for a server that does not listen itself.
+    private let path: FilePath?
     private let interfaces: [VarlinkInterface]
     private let router: CallRouter
     private let limits: VarlinkLimits
@@ -18,16 +20,18 @@ public final class VarlinkServer: Sendable {
     private let running = Mutex<Running?>(nil)
 
     private struct Running {
-        let socket: ListeningSocket
+        let socket: ListeningSocket?
         let group: MultiThreadedEventLoopGroup
+        let registry: NIOLoopBoundBox<ConnectionRegistry>
     }
 
     /// - Parameters:
-    ///   - socket: Where to listen. Its directory must be there.
+    ///   - socket: Where to listen. Its directory must be there. Nil for a server that gets each connection by
+    ///     ``serve(_:from:)``.
     ///   - servedUsers: The ids of the users that are talked to. All others get `PermissionDenied`.
     ///   - takeNote: Called on the server's thread; must return at once.
     public init(
-        socket: FilePath, service: VarlinkServiceInfo, interfaces: [VarlinkInterface],
+        socket: FilePath?, service: VarlinkServiceInfo, interfaces: [VarlinkInterface],
         servedUsers: Set<UInt32> = [0], limits: VarlinkLimits = VarlinkLimits(), handler: any VarlinkHandler,
         takeNote: @escaping @Sendable (VarlinkServerNote) -> Void = { _ in }
     ) {
@@ -47,33 +51,64 @@ public final class VarlinkServer: Sendable {
         if interfaces.contains(where: \.name.isEmpty) {
             throw VarlinkError(.malformedInterface, "interface", "its description does not name it")
         }
-        let socket = try ListeningSocket(at: path)
+        let socket: ListeningSocket?
+        if let path { socket = try ListeningSocket(at: path) } else { socket = nil }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        do {
-            _ = try bootstrap(on: group).withBoundSocket(socket.descriptor.rawValue).wait()
-        } catch {
-            socket.removeFile()
-            try? group.syncShutdownGracefully()
-            throw VarlinkError(.cannotListen, path.string, "cannot listen here (\(error))")
+        let registry = NIOLoopBoundBox.makeBoxSendingValue(
+            ConnectionRegistry(router: router, limits: limits, servedUsers: servedUsers, takeNote: takeNote),
+            eventLoop: group.next())
+        if let socket {
+            do {
+                _ = try bootstrap(on: group, registry).withBoundSocket(socket.descriptor.rawValue).wait()
+            } catch {
+                socket.removeFile()
+                try? group.syncShutdownGracefully()
+                throw VarlinkError(.cannotListen, socket.path.string, "cannot listen here (\(error))")
+            }
         }
-        running.withLock { $0 = Running(socket: socket, group: group) }
+        running.withLock { $0 = Running(socket: socket, group: group, registry: registry) }
+    }
+
+    /// Serves a connected stream socket that does not block, and owns the descriptor from now on. A server that does not
+    /// run closes the connection. Any thread may call it.
+    public func serve(_ connection: SystemPackage.FileDescriptor, from peer: VarlinkPeer) {
+        // With the lock held, so that the group is not shut down meanwhile.
+        running.withLock { running in
+            guard let running else {
+                try? connection.close()
+                return
+            }
+            let registry = running.registry
+            _ = ClientBootstrap(group: running.group)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let handler = ConnectionHandler(peer: peer, registry: registry.value)
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
+                }
+                .channelOption(.allowRemoteHalfClosure, value: true)
+                .channelOption(.recvAllocator, value: Self.receiveBuffers)
+                .withConnectedSocket(connection.rawValue)
+        }
     }
 
     /// Removes the socket if it still is the server's own, sends what is answered already as far as clients take it
     /// at once, and closes all connections. Blocks until the handler is called no more; not to be called on an event loop.
     public func stop() {
         guard let running = running.withLock({ $0.take() }) else { return }
-        running.socket.removeFile()
+        running.socket?.removeFile()
         try? running.group.next().submit {}.wait()
         try? running.group.syncShutdownGracefully()
     }
 
-    private func bootstrap(on group: MultiThreadedEventLoopGroup) -> ServerBootstrap {
-        let loop = group.next()
-        let registry = NIOLoopBoundBox.makeBoxSendingValue(
-            ConnectionRegistry(router: router, limits: limits, servedUsers: servedUsers, takeNote: takeNote),
-            eventLoop: loop)
-        return ServerBootstrap(group: group)
+    /// Calls are small, and there may be many connections.
+    private static let receiveBuffers = AdaptiveRecvByteBufferAllocator(
+        minimum: 512, initial: 1024, maximum: 16_384)
+
+    private func bootstrap(
+        on group: MultiThreadedEventLoopGroup, _ registry: NIOLoopBoundBox<ConnectionRegistry>
+    ) -> ServerBootstrap {
+        ServerBootstrap(group: group)
             .serverChannelInitializer { [takeNote] channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(AcceptBackoff(takeNote: takeNote))
@@ -87,10 +122,7 @@ public final class VarlinkServer: Sendable {
             }
             // `printf … | socat` ends its side after the call, and waits for the answer.
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            // Calls are small, and there may be many connections.
-            .childChannelOption(
-                .recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 1024, maximum: 16_384))
+            .childChannelOption(.recvAllocator, value: Self.receiveBuffers)
     }
 }
 
@@ -102,7 +134,7 @@ extension Channel {
         }
         return options.unsafeGetSocketOption(level: .socket, name: .init(rawValue: SO_PEERCRED))
             .map { (credentials: PeerCredentials) in
-                VarlinkPeer(processID: credentials.processID, userID: credentials.userID)
+                VarlinkPeer.process(credentials.processID, user: credentials.userID)
             }
     }
 }
