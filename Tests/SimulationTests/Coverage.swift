@@ -12,7 +12,7 @@ struct Coverage {
         case crash, recovered, recoveredStuck, thawHookRetried
         case crashWhileStuck, freezerDiedWhileStuck, shutdownWhileStuck
         case busyWithOwn, busyWithForeign, notOwner, nothingFrozen
-        case forcedThaw, lostByForce, holdLostFrozen, holdLostThawing
+        case forcedThaw, forceRefused, lostByForce, holdLostFrozen, holdLostThawing
         case rehearsed, rehearsalThawed, rehearsalRefused
         // The kernel, and others who use it.
         case foreignThawWhileWriting, foreignThawWhileFlushing, foreignTakenForOurs, writtenInWindow,

@@ -50,6 +50,11 @@ struct SimulatedHost {
         case control
         /// One caller after another, each with a window that ends with its connection.
         case hold
+        /// The same for the host, who may not act for the admin, and tries all the same.
+        case vsock
+
+        /// Whether a window ends with a connection.
+        var holds: Bool { self == .hold || self == .vsock }
     }
 
     enum LastFreeze {
@@ -94,6 +99,7 @@ struct SimulatedHost {
             case .agent: ChannelID(name: "agent")
             case .control: .control
             case .hold: .hold(1)
+            case .vsock: .vsock(1)
             }
     }
 
@@ -109,9 +115,9 @@ struct SimulatedHost {
         outstanding = 0
         awaited = nil
         isThawAnswered = false
-        guard role == .hold else { return }
+        guard role.holds else { return }
         // He never comes back: the next one is somebody else.
-        channel = .hold((channel.caller ?? 0) + 1)
+        channel = ChannelID(name: channel.name, caller: (channel.caller ?? 0) + 1)
         lastFreeze = .none
         isForcedOut = false
         isLeaving = false
@@ -153,9 +159,9 @@ extension Simulation {
     private func act(_ index: Int) {
         let role = hosts[index].role
         let isForeign = machine.requestID != nil && machine.owner != hosts[index].channel
-        if role == .control, isForeign, fails(.force, 2) {
+        if role == .control || role == .vsock, isForeign, fails(.force, 2) {
             send(.thaw, from: index, isForced: true)
-        } else if role == .hold, hosts[index].lastFreeze == .succeeded, fails(.channelLost, 3) {
+        } else if role.holds, hosts[index].lastFreeze == .succeeded, fails(.channelLost, 3) {
             loseChannel(index)
         } else {
             send(nextOperation(of: index), from: index)
@@ -210,11 +216,14 @@ extension Simulation {
             deliver(.freeze(channel, id, RequestID("\(number)"), freezeOptions(), clock))
         case .thaw:
             noteForce(operation)
-            if operation.mayWait, hosts[index].role == .hold, fails(.channelLost, 2) {
+            if operation.mayWait, hosts[index].role.holds, fails(.channelLost, 2) {
                 schedule(at: now + random.milliseconds(0, 10), .hostHangsUp(index))
             }
             let wish = ThawWish(isForced: isForced)
             deliver(.thaw(channel, id, wish, windowFindings(before: channel, wish)))
+        }
+        if isForced, !operation.isForced, operation.state == .frozen, operations[number].verdict == .failure {
+            coverage.note(.forceRefused)
         }
         if isDaemonUp, operations[number].verdict == nil, !operation.mayWait, !operations[number].isLost {
             violate("P8", "\(kind) \(number) is not answered at once")
@@ -245,18 +254,19 @@ extension Simulation {
         let isEnding = [.thawing, .releasing, .thawHooks].contains(machine.state)
         let isActive = machine.requestID != nil && machine.state != .thawHooks
         operation.endsWindow = kind == .thaw && isHeld && host.lastFreeze == .succeeded && !isThawedEarly
-        operation.isForced = isForced && isActive && !isOwner
+        let mayForce = isForced && machine.policy.rules(of: host.channel).actsForAdmin
+        operation.isForced = mayForce && isActive && !isOwner
         operation.isSecond =
             kind == .freeze && machine.requestID != nil && !losesWindow
             && !(isOwner && isEnding && machine.waiting == nil)
         operation.isError = operation.isSecond && isHeld && secondFreeze == .error
         operation.isBesides =
-            operation.isSecond && (host.role == .control || isOwner && host.role == .hold || operation.isError)
+            operation.isSecond && (host.role == .control || isOwner && host.role.holds || operation.isError)
         operation.mayWait =
             switch kind {
             case .hotBackup: losesWindow
             case .freeze: !operation.isSecond
-            case .thaw: isActive && (isOwner || isForced)
+            case .thaw: isActive && (isOwner || mayForce)
             }
         return operation
     }
@@ -284,7 +294,7 @@ extension Simulation {
     func loseChannel(_ index: Int) {
         guard isDaemonUp, hosts[index].isReachable else { return }
         let channel = hosts[index].channel
-        if hosts[index].role == .hold, machine.owner == channel {
+        if hosts[index].role.holds, machine.owner == channel {
             if machine.state == .frozen { coverage.note(.holdLostFrozen) }
             if machine.state == .thawing { coverage.note(.holdLostThawing) }
         }
@@ -315,7 +325,7 @@ extension Simulation {
             }
         }
         if operation.kind == .freeze, !isOtherCaller { freezeAnswered(index, verdict) }
-        if hosts[index].role == .hold, operation.kind == .thaw || verdict == .failure {
+        if hosts[index].role.holds, operation.kind == .thaw || verdict == .failure {
             hosts[index].isLeaving = !fails(.disorder, 2)
         }
         let slow = fails(.slowHost, 2) ? random.milliseconds(1000, 90_000) : random.milliseconds(0, 3000)

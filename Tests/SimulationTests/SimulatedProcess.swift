@@ -131,14 +131,14 @@ extension Simulation {
         }
     }
 
-    /// The request that was ended by force, unless the request had failed before.
+    /// The request that was ended by force, unless the request had failed, or was thawed, before.
     func requestEndedByForce(_ event: RequestEvent) -> RequestID? {
         switch event {
         case .freezerEnded(_, isByForce: true): break
         case .timePassed(let findings) where findings.isEndedByForce: break
         default: return nil
         }
-        return machine.request?.failure == nil ? machine.requestID : nil
+        return machine.request?.failure == nil && machine.state != .releasing ? machine.requestID : nil
     }
 
     /// The record has the force as the reason, and not the end of the freezer.

@@ -24,6 +24,14 @@ public struct ChannelID: Hashable, Sendable, CustomStringConvertible {
         ChannelID(name: "exec", caller: connection)
     }
 
+    /// The Varlink interface for the host over vsock: the channel as a whole.
+    public static let vsock = ChannelID(name: "vsock")
+
+    /// The Varlink interface for the host over vsock, for the request of one connection.
+    public static func vsock(_ connection: UInt64) -> ChannelID {
+        ChannelID(name: vsock.name, caller: connection)
+    }
+
     public var description: String { name }
 }
 

@@ -34,13 +34,16 @@ public struct ChannelRules: Hashable, Sendable {
     /// True if the answer to FREEZE names a dry run, so that FREEZE can succeed. Otherwise FREEZE fails in a dry run:
     /// the caller would take a real snapshot.
     public var tellsDryRun: Bool
+    /// True if the callers act for the admin: a caller may end the request of another channel, and acknowledge.
+    public var actsForAdmin: Bool
     /// The longest window of a request; nil for `freeze.max_window` alone.
     public var maxWindow: Duration?
 
     public init(
         freezeAnswerLimit: Duration? = hyperVFreezeAnswerLimit, thawAnswerLimit: Duration? = .seconds(20),
         secondFreeze: SecondFreeze = .losesWindow, thawWithoutWindow: ThawWithoutWindow = .failure,
-        endsWindowWithConnection: Bool = false, tellsDryRun: Bool = false, maxWindow: Duration? = nil
+        endsWindowWithConnection: Bool = false, tellsDryRun: Bool = false, actsForAdmin: Bool = false,
+        maxWindow: Duration? = nil
     ) {
         self.freezeAnswerLimit = freezeAnswerLimit
         self.thawAnswerLimit = thawAnswerLimit
@@ -48,6 +51,7 @@ public struct ChannelRules: Hashable, Sendable {
         self.thawWithoutWindow = thawWithoutWindow
         self.endsWindowWithConnection = endsWindowWithConnection
         self.tellsDryRun = tellsDryRun
+        self.actsForAdmin = actsForAdmin
         self.maxWindow = maxWindow
     }
 
@@ -58,7 +62,7 @@ public struct ChannelRules: Hashable, Sendable {
     /// The rules of every channel, by its name.
     static let all = [
         ChannelID.hyperV.name: hyperV, ChannelID.qemu.name: qemu, ChannelID.control.name: control,
-        ChannelID.hold(0).name: hold, ChannelID.hooks.name: hooks,
+        ChannelID.hold(0).name: hold, ChannelID.hooks.name: hooks, ChannelID.vsock.name: vsock,
     ]
 
     /// Hyper-V's VSS device. The host times out 30 s after THAW: 10 s are kept free.
@@ -70,11 +74,15 @@ public struct ChannelRules: Hashable, Sendable {
         freezeAnswerLimit: nil, thawAnswerLimit: nil, secondFreeze: .error, thawWithoutWindow: .success)
 
     /// Calls of the control socket. Callers share the channel, and get the reason of a failure with the answer.
-    public static let control = ChannelRules(secondFreeze: .busy, thawWithoutWindow: .refusal, tellsDryRun: true)
+    public static let control = ChannelRules(
+        secondFreeze: .busy, thawWithoutWindow: .refusal, tellsDryRun: true, actsForAdmin: true)
 
     /// Calls of the control socket with `hold`.
     public static let hold = ChannelRules(
         secondFreeze: .busy, thawWithoutWindow: .refusal, endsWindowWithConnection: true, tellsDryRun: true)
+
+    /// Calls of the host over vsock: each window belongs to a connection, as with `hold`.
+    public static let vsock = hold
 
     /// `quiescectl hooks freeze` and `hooks thaw`. The agent takes a snapshot also in a dry run of quiesced, so FREEZE
     /// fails then.

@@ -8,6 +8,10 @@ extension RequestMachine {
     }
 
     mutating func acknowledged(_ channel: ChannelID, _ operation: OperationID) {
+        guard rules(of: channel).actsForAdmin else {
+            let reason = "only an admin can acknowledge, on the control socket"
+            return answer(channel, operation, .failure, AnswerDetail(refusal: .notOwner, reason: reason))
+        }
         var detail = AnswerDetail()
         detail.acknowledged = attention.map(\.hook)
         if !attention.isEmpty { keep([]) }

@@ -61,7 +61,7 @@ extension RequestMachine {
         if waiting?.channel == channel { refuseWaiting(wish.failure ?? "THAW came before it began") }
         guard let request, state != .thawHooks else { return answerByDebt(channel, operation) }
         guard request.channel == channel else {
-            if wish.isForced { return thawByForce(channel, operation, wish) }
+            if wish.isForced, rules(of: channel).actsForAdmin { return thawByForce(channel, operation, wish) }
             let isToldOwner = rules(of: channel).thawWithoutWindow == .refusal && debts[channel] == nil
             return isToldOwner
                 ? refuseForeign(request, channel, operation) : answerByDebt(channel, operation)
