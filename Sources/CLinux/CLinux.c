@@ -367,6 +367,28 @@ int clinux_epoll_wait(int epoll, int *ready, int capacity, int timeout) {
     return count;
 }
 
+const uint32_t clinux_vsock_host = VMADDR_CID_HOST;
+
+int clinux_vsock_listen(uint32_t port) {
+    int listener = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener < 0) return -errno;
+    // hv_sock binds to no other address than CID_ANY (net/vmw_vsock/hv_sock.c).
+    struct sockaddr_vm address = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = port};
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 64) == 0) return listener;
+    int error = errno;
+    close(listener);
+    return -error;
+}
+
+int clinux_vsock_accept(int listener, uint32_t *context_id) {
+    struct sockaddr_vm peer = {0};
+    socklen_t length = sizeof peer;
+    int connection = accept4(listener, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (connection < 0) return -errno;
+    *context_id = peer.svm_cid;
+    return connection;
+}
+
 int clinux_eventfd(void) { return negated(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
 int clinux_boot_timer(void) { return negated(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)); }
 

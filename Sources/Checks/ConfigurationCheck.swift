@@ -12,11 +12,14 @@ enum ConfigurationCheck {
 
     static func findings(_ subject: CheckSubject) -> [Finding] {
         let file = subject.configurationFile
-        do throws(TrustError) {
+        do {
             try Configuration.verifyTrust(of: file)
             try subject.configuration.verifyTrustOfPaths()
-        } catch {
+            _ = try subject.configuration.readToken()
+        } catch let error as any ActionableError {
             return [Finding(name, .error, error)]
+        } catch {
+            return [Finding(name, .error, "\(error)")]
         }
         let path = file ?? Configuration.defaultFile
         let isThere = access(path.string, F_OK) == 0

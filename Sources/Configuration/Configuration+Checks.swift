@@ -59,4 +59,11 @@ extension Configuration {
                 remedy: "Choose a shorter path")
         }
     }
+    func checkVsock(in document: ConfigurationDocument) throws(ConfigurationError) {
+        guard vsock.access == .status || !vsock.tokenFile.isEmpty else {
+            throw document.error(
+                "vsock.access", problem: "\"control\" needs a token, and vsock.token_file names no file",
+                remedy: "Set vsock.token_file, or write \"status\"")
+        }
+    }
 }

@@ -49,6 +49,7 @@ extension Configuration {
         try checkWindow(in: document)
         try checkBudget(in: document)
         try checkSocket(in: document)
+        try checkVsock(in: document)
     }
 
     private static func read(_ path: FilePath) throws -> String {
@@ -66,7 +67,7 @@ extension Configuration {
         (try? readBytes(path)).map { String(decoding: $0.map { $0 == 0 ? 0xFF : $0 }, as: UTF8.self) }
     }
 
-    private static func readBytes(_ path: FilePath) throws -> [UInt8] {
+    static func readBytes(_ path: FilePath) throws -> [UInt8] {
         // Not blocking: a FIFO in place of the file must not hang the start.
         let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
         return try descriptor.closeAfter {
@@ -111,7 +112,7 @@ extension Configuration {
     /// For the socket and the device, only the directories are checked: the mode of the socket or device defines
     /// the permitted users. A missing file is trusted if only root can create the file. Blocks like fstat(2).
     public func verifyTrustOfPaths() throws(TrustError) {
-        for path in [hooks.directory, paths.run, paths.state] {
+        for path in [hooks.directory, paths.run, paths.state] + tokenFiles {
             try TrustCheck.verify(path, mayBeMissing: true)
         }
         for path in [control.socket, hyperv.device, qemu.device] {

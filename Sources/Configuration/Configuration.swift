@@ -11,6 +11,7 @@ public struct Configuration: Hashable, Sendable {
     public var hyperv = HyperV()
     public var qemu = QEMU()
     public var control = Control()
+    public var vsock = Vsock()
     public var paths = Paths()
 
     /// Every key at its default.
@@ -89,6 +90,17 @@ public struct Configuration: Hashable, Sendable {
         public init() {}
     }
 
+    /// `[vsock]`
+    public struct Vsock: Hashable, Sendable {
+        public var enabled = OnOff.off
+        public var port = 9119
+        public var access = VsockAccess.status
+        /// Empty for none: then any process of the host has the access.
+        public var tokenFile = FilePath()
+
+        public init() {}
+    }
+
     /// `[paths]`
     public struct Paths: Hashable, Sendable {
         /// On a tmpfs: the ledger and whatever else must be writable while everything is frozen.
@@ -131,6 +143,14 @@ public struct HookOverride: Hashable, Sendable {
 public enum OnOff: String, Hashable, Sendable, CaseIterable {
     case on = "true"
     case off = "false"
+}
+
+/// What the host may do over vsock.
+public enum VsockAccess: String, Hashable, Sendable, CaseIterable {
+    /// Read: the status, the history, and events.
+    case status
+    /// Freeze, too, in a window that ends with the connection.
+    case control
 }
 
 /// Whether a channel is opened. `true` and `false` are booleans in the file.

@@ -44,6 +44,10 @@ public struct ConfigurationKey: Sendable {
         ConfigurationKey("qemu.device", .path(\.qemu.device)),
         ConfigurationKey("qemu.max_window", .duration(\.qemu.maxWindow)),
         ConfigurationKey("control.socket", .path(\.control.socket)),
+        ConfigurationKey("vsock.enabled", .choice(\.vsock.enabled)),
+        ConfigurationKey("vsock.port", .number(\.vsock.port, VsockPorts.all)),
+        ConfigurationKey("vsock.access", .choice(\.vsock.access)),
+        ConfigurationKey("vsock.token_file", .optionalPath(\.vsock.tokenFile)),
         ConfigurationKey("paths.run", .path(\.paths.run)),
         ConfigurationKey("paths.state", .path(\.paths.state)),
     ]

@@ -8,6 +8,9 @@ enum ConfigurationValue: Sendable {
 
     case duration(Place<Duration>)
     case path(Place<FilePath>)
+    /// Empty for none.
+    case optionalPath(Place<FilePath>)
+    case number(Place<Int>, ClosedRange<Int>)
     case selectors(Place<[FilesystemSelector]>)
     case imports(Place<[HookImport]>)
     case orders(Place<[FreezeOrder.Rule]>)
@@ -31,6 +34,8 @@ enum ConfigurationValue: Sendable {
         switch self {
         case .duration: "a duration such as \"10s\" or \"2m\""
         case .path: "an absolute path"
+        case .optionalPath: "an absolute path, or \"\" for none"
+        case .number(_, let range): "a number from \(range.lowerBound) to \(range.upperBound)"
         case .selectors: "a list of strings"
         case .imports: "sections [[hooks.import]] with style and directory"
         case .overrides: "sections [hooks.overrides.\"NAME\"] with timeout or on_failure"
@@ -42,7 +47,8 @@ enum ConfigurationValue: Sendable {
     func text(in configuration: Configuration) -> String {
         switch self {
         case .duration(let place): Self.quoted(DurationText.text(configuration[keyPath: place]))
-        case .path(let place): Self.quoted(configuration[keyPath: place].string)
+        case .path(let place), .optionalPath(let place): Self.quoted(configuration[keyPath: place].string)
+        case .number(let place, _): "\(configuration[keyPath: place])"
         case .selectors(let place): Self.list(configuration[keyPath: place])
         case .orders(let place):
             "["
@@ -70,6 +76,15 @@ enum ConfigurationValue: Sendable {
         case .path(let place):
             guard let text = value.string else { throw wrongType(value) }
             configuration[keyPath: place] = try Self.path(text)
+        case .optionalPath(let place):
+            guard let text = value.string else { throw wrongType(value) }
+            configuration[keyPath: place] = text.isEmpty ? FilePath() : try Self.path(text)
+        case .number(let place, let range):
+            guard let number = value.int else { throw wrongType(value) }
+            guard range.contains(number) else {
+                throw Complaint("\(number) is out of range", remedy: "Write \(type)")
+            }
+            configuration[keyPath: place] = number
         case .selectors(let place): configuration[keyPath: place] = try selectors(value)
         case .orders(let place):
             guard let array = value.array else { throw wrongType(value) }

@@ -7,6 +7,7 @@ public enum ControlErrorName: String, Sendable, Hashable, CaseIterable {
     case consistencyLost = "ConsistencyLost"
     case notOwner = "NotOwner"
     case nothingFrozen = "NothingFrozen"
+    case permissionDenied = "PermissionDenied"
 
     /// As it is sent.
     public var qualifiedName: String { "\(ControlInterface.name).\(rawValue)" }

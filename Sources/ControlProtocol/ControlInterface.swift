@@ -12,6 +12,7 @@ public enum ControlInterface {
         case acknowledge = "Acknowledge"
         case history = "History"
         case monitor = "Monitor"
+        case authenticate = "Authenticate"
 
         /// As it is called.
         public var qualifiedName: String { "\(ControlInterface.name).\(rawValue)" }
@@ -98,6 +99,11 @@ public enum ControlInterface {
         # With `more`: every Event from now on. The first reply has none: it says that the subscription stands.
         method Monitor() -> (event: ?Event)
 
+        # Shows, on a vsock connection, that the caller knows the token in vsock.token_file. Once for each connection, before
+        # every other call. The answer may wait, because tokens are compared one by one, with a pause after a wrong one.
+        # The third wrong token ends the connection.
+        method Authenticate(token: string) -> ()
+
         # Another request is served.
         error Busy (request: ?string, reason: string)
         # It was tried and did not succeed. Nothing is left frozen but what `Status` calls stuck.
@@ -108,6 +114,8 @@ public enum ControlInterface {
         error NotOwner (request: ?string, reason: string)
         # There is nothing to thaw.
         error NothingFrozen (request: ?string, reason: string)
+        # The caller may not do this over vsock.
+        error PermissionDenied (request: ?string, reason: string)
 
         """
 }

@@ -111,6 +111,14 @@ public struct AcknowledgeReply: Codable, Hashable, Sendable {
     }
 }
 
+public struct AuthenticateParameters: Codable, Hashable, Sendable {
+    public var token: String
+
+    public init(token: String) {
+        self.token = token
+    }
+}
+
 public struct HistoryParameters: Codable, Hashable, Sendable {
     /// How many records at most.
     public var limit: Int?

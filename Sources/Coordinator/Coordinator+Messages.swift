@@ -39,7 +39,7 @@ extension Coordinator {
             if channel == .control { lifeObserver?.isServing() }
             if channel.caller == nil {
                 let state =
-                    channel == .control
+                    channel == .control || channel == .vsock
                     ? "listening" : isStandIn ? "registered, on a stand-in device" : "registered"
                 channelStates[channel.name] = DaemonStatus.Channel(
                     name: channel.name, state: state, isRegistered: true)

@@ -8,6 +8,8 @@ public struct TrustError: ActionableError, Hashable {
         case notOwnedByRoot(owner: UInt32)
         case writableByGroup
         case writableByOthers
+        /// Of a secret: the group or others have any permission.
+        case accessibleToOthers
         case tooManySymbolicLinks
         case notAbsolute
         /// The filesystem's server may be a user's program, and can report any owner and mode.
@@ -36,6 +38,7 @@ public struct TrustError: ActionableError, Hashable {
         case .notOwnedByRoot(let owner): "\(thing) is owned by user \(owner), not by root"
         case .writableByGroup: "\(thing) is writable by its group"
         case .writableByOthers: "\(thing) is writable by everybody"
+        case .accessibleToOthers: "it is a secret, and its mode gives permissions to others than root"
         case .tooManySymbolicLinks: "it leads through too many symbolic links, or in a circle"
         case .notAbsolute: "it is not an absolute path"
         case .onUserspaceFilesystem(let type):
@@ -53,6 +56,7 @@ public struct TrustError: ActionableError, Hashable {
             "Move it to a directory that only root can write to"
         case .writableByGroup: "Run: chmod g-w \(culprit.string)"
         case .writableByOthers: "Run: chmod go-w \(culprit.string)"
+        case .accessibleToOthers: "Run: chmod 600 \(culprit.string)"
         case .tooManySymbolicLinks: "Replace the symbolic link by the file"
         case .onUserspaceFilesystem: "Move it to a local filesystem"
         case .notAbsolute: "Write the path from / on"

@@ -162,5 +162,20 @@ struct QuiesceDaemon: ParsableCommand {
             deliver: coordinator.delivery)
         coordinator.add(control)
         coordinator.add(observer: control)
+        try addVsock(to: coordinator, configuration)
+    }
+
+    private func addVsock(to coordinator: Coordinator, _ configuration: Configuration) throws {
+        guard configuration.vsock.enabled == .on else { return }
+        var setup = VsockChannel.Setup(port: UInt32(configuration.vsock.port))
+        setup.mayFreeze = configuration.vsock.access == .control
+        setup.token = try configuration.readToken()
+        let channel = try VsockChannel(
+            setup,
+            inquiry: CoordinatorInquiry(
+                tellStatus: coordinator.statusInquiry, tellHistory: coordinator.historyInquiry),
+            deliver: coordinator.delivery)
+        coordinator.add(channel)
+        coordinator.add(observer: channel)
     }
 }

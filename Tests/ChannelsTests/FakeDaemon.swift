@@ -9,9 +9,13 @@ import SystemPackage
 final class FakeDaemon: DaemonInquiry {
     /// What the channel has delivered, in order.
     let seen = Monitor<[String]>([])
+    /// The channel of each FREEZE and THAW, in order.
+    let channels = Monitor<[ChannelID]>([])
+    /// The lines for the log.
+    let lines = Monitor<[String]>([])
     /// It holds this daemon, so it is not held in return.
     private struct Link {
-        weak var channel: ControlChannel?
+        weak var channel: (any RequestChannel & RequestObserver & AnyObject)?
     }
 
     private let link = Mutex(Link())
@@ -23,7 +27,7 @@ final class FakeDaemon: DaemonInquiry {
         self.tellsProgress = tellsProgress
     }
 
-    func attach(_ channel: ControlChannel) {
+    func attach(_ channel: any RequestChannel & RequestObserver & AnyObject) {
         link.withLock { $0.channel = channel }
     }
 
@@ -57,6 +61,10 @@ final class FakeDaemon: DaemonInquiry {
 
     func take(_ channel: ChannelID, _ event: ChannelEvent) {
         switch event {
+        case .freeze, .thaw: channels.update { $0.append(channel) }
+        default: break
+        }
+        switch event {
         case .registered: note("\(channel) registered")
         case .freeze(let operation, let options):
             note("\(channel) freeze" + (options == FreezeOptions() ? "" : Self.summary(options)))
@@ -74,7 +82,8 @@ final class FakeDaemon: DaemonInquiry {
             detail.acknowledged = ["50-database"]
             link.withLock(\.channel)?.answer(operation, .success, detail, before: nil)
         case .lost: note("\(channel) lost")
-        case .hotBackup, .thawUndelivered, .note: break
+        case .note(let line): lines.update { $0.append(line.message) }
+        case .hotBackup, .thawUndelivered: break
         }
     }
 

@@ -49,6 +49,8 @@ import Testing
         "the request's window": "part of an error",
         "no reason is recorded": "stands for the reason in a record without one",
         "a date or time": "part of an error: a type",
+        "an absolute path, or \"\" for none": "part of a remedy: a type",
+        "a number from … to …": "part of a remedy: a type",
         "process … of user …": "who is meant",
         "the machine with the context id …": "who is meant",
         "a duration such as \"10s\" or \"2m\"": "part of a remedy: a type",

@@ -130,4 +130,67 @@ import Testing
             #expect(error.map { "\($0)" }?.contains("/tmp is writable by everybody") == true)
         }
     }
+
+    // MARK: The token
+
+    private func token(
+        _ content: [UInt8], mode: mode_t = 0o600, owner: uid_t = 0, in directory: FilePath
+    ) throws -> Result<AccessToken?, any Error> {
+        var configuration = Configuration()
+        configuration.vsock.enabled = .on
+        configuration.vsock.tokenFile = directory.appending("quiesced.toml")
+        try write(content, to: configuration.vsock.tokenFile)
+        try #require(chown(configuration.vsock.tokenFile.string, owner, 0) == 0)
+        try #require(chmod(configuration.vsock.tokenFile.string, mode) == 0)
+        return Result { try configuration.readToken() }
+    }
+
+    @Test(.needsRoot(toTest: "the token of the host"))
+    func `a token is read from a file that only root can read`() throws {
+        try withDirectory { directory in
+            let text = "0123456789abcdef"
+            let token = try token(Array("\(text)\n".utf8), in: directory).get()
+            #expect(token?.matches(text) == true)
+            #expect(try self.token(Array(text.utf8), mode: 0o400, in: directory).get()?.matches(text) == true)
+        }
+        #expect(try Configuration().readToken() == nil)
+    }
+
+    @Test(
+        .needsRoot(toTest: "the token of the host"),
+        arguments: [
+            (16, 0o640, 0, "gives permissions to others than root"),
+            (16, 0o604, 0, "gives permissions to others than root"),
+            (16, 0o620, 0, "gives permissions to others than root"), (16, 0o600, 1, "is owned by user 1"),
+            (15, 0o600, 0, "does not have 16 to 1024 bytes"), (0, 0o600, 0, "does not have 16 to 1024 bytes"),
+            (1025, 0o600, 0, "does not have 16 to 1024 bytes"),
+            (100_000, 0o600, 0, "does not have 16 to 1024 bytes"),
+        ])
+    func `a token that others can read, or guess, is refused`(
+        count: Int, mode: mode_t, owner: uid_t, words: String
+    ) throws {
+        try withDirectory { directory in
+            let content = [UInt8](repeating: UInt8(ascii: "k"), count: count)
+            let result = try token(content, mode: mode, owner: owner, in: directory)
+            let error = #expect(throws: (any Error).self) { try result.get() }
+            #expect(error.map { "\($0)" }?.contains(words) == true, "\(error.map { "\($0)" } ?? "")")
+            #expect(error.map { "\($0)" }?.contains("kkk") == false)
+        }
+    }
+
+    @Test(.needsRoot(toTest: "the token of the host"))
+    func `the file of the token must be there, and be one, but only where it is used`() throws {
+        for path: FilePath in ["/run/quiesce/no-such-token", "/dev/null", "/"] {
+            var configuration = Configuration()
+            configuration.vsock.tokenFile = path
+            #expect(try configuration.readToken() == nil)
+            configuration.vsock.enabled = .on
+            #expect(throws: ConfigurationError.self) { try configuration.readToken() }
+        }
+        var configuration = Configuration()
+        configuration.vsock.tokenFile = "/tmp/quiesce/token"
+        try configuration.verifyTrustOfPaths()
+        configuration.vsock.enabled = .on
+        #expect(throws: (any Error).self) { try configuration.verifyTrustOfPaths() }
+    }
 }

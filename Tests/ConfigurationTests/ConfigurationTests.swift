@@ -68,6 +68,11 @@ import Testing
             device = "/dev/pts/4"
             [control]
             socket = "/run/q/c.sock"
+            [vsock]
+            enabled = true
+            port = 987
+            access = "control"
+            token_file = "/etc/quiesced/token"
             [paths]
             run = "/run/q"
             state = "/var/lib/q"
@@ -89,6 +94,10 @@ import Testing
         expected.hyperv.enabled = .off
         expected.hyperv.device = "/dev/pts/4"
         expected.control.socket = "/run/q/c.sock"
+        expected.vsock.enabled = .on
+        expected.vsock.port = 987
+        expected.vsock.access = .control
+        expected.vsock.tokenFile = "/etc/quiesced/token"
         expected.paths.run = "/run/q"
         expected.paths.state = "/var/lib/q"
         #expect(try Configuration(toml: text, file: file) == expected)
@@ -132,7 +141,23 @@ import Testing
         // Paths.
         Bad(text: "[paths]\nrun = \"run/q\"", place: ":2:1: paths.run", words: ["not an absolute path"]),
         Bad(text: "[hooks]\ndirectory = \"\"", place: ":2:1: hooks.directory", words: ["not an absolute path"]),
+        Bad(
+            text: "[vsock]\ntoken_file = \"token\"", place: ":2:1: vsock.token_file",
+            words: ["not an absolute path"]),
+        // Numbers.
+        Bad(
+            text: "[vsock]\nport = 0", place: ":2:1: vsock.port", words: ["0 is out of range", "1 to 4294967294"]),
+        Bad(text: "[vsock]\nport = -1", place: ":2:1: vsock.port", words: ["-1 is out of range"]),
+        Bad(text: "[vsock]\nport = 4294967295", place: ":2:1: vsock.port", words: ["4294967295 is out of range"]),
+        Bad(text: "[vsock]\nport = 9119.0", place: ":2:1: vsock.port", words: ["is a number", "a number from 1"]),
+        Bad(text: "[vsock]\nport = \"9119\"", place: ":2:1: vsock.port", words: ["is a string"]),
         // What goes together.
+        Bad(
+            text: "[vsock]\naccess = \"control\"", place: ":2:1: vsock.access",
+            words: ["needs a token", "Set vsock.token_file"]),
+        Bad(
+            text: "[vsock]\ntoken_file = \"\"\naccess = \"control\"", place: ":3:1: vsock.access",
+            words: ["needs a token"]),
         Bad(
             text: "[filesystems]\nmount_namespaces = \"host\"", place: ":2:1: filesystems.mount_namespaces",
             words: ["\"own\" or \"all\""]),

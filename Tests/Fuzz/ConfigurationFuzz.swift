@@ -68,6 +68,10 @@ struct ConfigurationFuzz: ParserFuzz {
         switch key.value {
         case .duration: return "\"\(1 + random.below(60))\(random.one(of: ["s", "s", "ms", "m"]))\""
         case .path: return "\"/\(random.one(of: ["run/quiesced", "srv/../x", "a b", "ü", "etc//q/"]))\""
+        case .optionalPath: return random.one(of: ["\"\"", "\"/etc/token\"", "\"token\"", "1"])
+        case .number(_, let range):
+            let numbers = [range.lowerBound, range.upperBound, 9119, range.lowerBound - 1, range.upperBound + 1]
+            return "\(random.one(of: numbers))"
         case .selectors:
             let selectors = [
                 "/srv/*", "UUID=5A7B", "LABEL=my data", "/dev/sd[ab]?", "fstype:vfat", "/a\\\\*b", "**/x",

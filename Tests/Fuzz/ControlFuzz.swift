@@ -10,6 +10,7 @@ import NIOCore
 struct ControlFuzz: ParserFuzz {
     static let name = "control"
     static let sources = [
+        "FreezeCore/Basics/AccessToken.swift",
         "Varlink/Messages/CallMessage.swift", "Varlink/Messages/JSONMessage.swift",
         "Varlink/Messages/MessageFramer.swift", "Varlink/Messages/ReplyMessage.swift",
         "Varlink/Messages/VarlinkServiceError.swift",
@@ -61,6 +62,10 @@ struct ControlFuzz: ParserFuzz {
                         force: random.maybe { $0.oneIn(2) }, request: random.maybe { _ in text },
                         failure: random.maybe { _ in text }))
             case .history: try? encodeMessage(HistoryParameters(limit: random.maybe { Int($0.oddNumber()) }))
+            case .authenticate:
+                try? encodeMessage(
+                    AuthenticateParameters(
+                        token: random.oneIn(3) ? Self.secret : String(repeating: text, count: random.below(200))))
             case .status, .monitor, .acknowledge:
                 random.maybe { ByteBuffer(string: $0.one(of: ["null", "{}", "{\"x\":[1,{}]}"]) + "\0") }
             }
@@ -195,6 +200,10 @@ struct ControlFuzz: ParserFuzz {
             case .freeze: try checkAgain(call.message.parameters(as: FreezeParameters.self))
             case .thaw: try checkAgain(call.message.parameters(as: ThawParameters.self))
             case .history: try checkAgain(call.message.parameters(as: HistoryParameters.self))
+            case .authenticate:
+                let parameters = try call.message.parameters(as: AuthenticateParameters.self)
+                try checkAgain(parameters)
+                try checkToken(parameters.token)
             case .status, .monitor, .acknowledge: break
             case nil: return false
             }
@@ -203,6 +212,20 @@ struct ControlFuzz: ParserFuzz {
             try checkRefusal(error)
             return false
         }
+    }
+
+    private static let secret = "0123456789abcdef"
+
+    /// Only the token itself is accepted.
+    private func checkToken(_ offered: String) throws {
+        let token = AccessToken(Array(Self.secret.utf8))
+        let isRight = Array(offered.utf8) == Array(Self.secret.utf8)
+        try require(token?.matches(offered) == isRight, "another token is accepted, or the right one refused")
+        // Whatever can be offered can be a token, if its length is allowed.
+        guard let other = AccessToken(Array(offered.utf8)) else { return }
+        try require(
+            other.matches(offered) && other.matches(offered + "x") == false, "a token does not match itself")
+        try require(AccessToken(file: Array(offered.utf8) + [10]) == other, "a newline belongs to the token")
     }
 
     private func checkReply(_ text: Data) throws -> Bool {

@@ -59,6 +59,12 @@ ssize_t clinux_receive(
     int socket, void *bytes, size_t capacity, int *descriptors, size_t descriptor_capacity, size_t *descriptor_count);
 int clinux_seqpacket_pair(int ends[2]);
 
+// Sockets between machines (vsock(7)). A listener for every address of this machine, and a connection with the context
+// id of the machine at the other end. Both do not block.
+extern const uint32_t clinux_vsock_host;  // VMADDR_CID_HOST
+int clinux_vsock_listen(uint32_t port);
+int clinux_vsock_accept(int listener, uint32_t *context_id);
+
 // Processes.
 int clinux_pidfd_open(pid_t process);
 int clinux_pidfd_kill(int pidfd, int signal);

@@ -7,15 +7,22 @@ import Synchronization
 import SystemPackage
 import Varlink
 
-/// Takes the calls that come in on the control socket, and remembers who waits for what.
+/// Takes the calls that come in on the control socket, or over vsock, and remembers who waits for what.
 final class ControlDesk: VarlinkHandler {
+    /// A connection that has asked for a window of its own.
+    private struct Holder {
+        let channel: ChannelID
+        /// The request whose window is open, until its THAW is answered.
+        var window: RequestID?
+    }
+
     private struct State {
         /// Calls that wait for their operation's answer.
         var waiting: [OperationID: VarlinkCall] = [:]
         /// Calls of `Monitor`, which are answered as long as they last.
         var monitors: [VarlinkConnectionID: [VarlinkCall]] = [:]
         /// Connections that have asked for a window of their own, and who they are to the coordinator.
-        var holders: [VarlinkConnectionID: ChannelID] = [:]
+        var holders: [VarlinkConnectionID: Holder] = [:]
         var holderCount: UInt64 = 0
         /// Calls of `History` that wait for the end of the window.
         var historyCount = 0
@@ -31,11 +38,16 @@ final class ControlDesk: VarlinkHandler {
     private static let maximumHistory = 1000
 
     private let inquiry: any DaemonInquiry
+    private let access: ControlAccess
     private let deliver: @Sendable (ChannelID, ChannelEvent) -> Void
     private let state = Mutex(State())
 
-    init(inquiry: any DaemonInquiry, deliver: @escaping @Sendable (ChannelID, ChannelEvent) -> Void) {
+    init(
+        inquiry: any DaemonInquiry, access: ControlAccess = .admin,
+        deliver: @escaping @Sendable (ChannelID, ChannelEvent) -> Void
+    ) {
         self.inquiry = inquiry
+        self.access = access
         self.deliver = deliver
     }
 
@@ -43,14 +55,21 @@ final class ControlDesk: VarlinkHandler {
 
     func handle(_ call: VarlinkCall) {
         do throws(VarlinkServiceError) {
-            switch ControlInterface.Method(qualifiedName: call.method) {
+            guard let method = ControlInterface.Method(qualifiedName: call.method) else {
+                return call.fail(.methodNotFound(call.method))
+            }
+            // A connection that has authenticated keeps its place.
+            if let reason = access.refusal(of: method, isAuthenticated: call.connection.keepsPlace) {
+                return deny(call, reason)
+            }
+            switch method {
             case .status: status(call)
             case .freeze: try freeze(call)
             case .thaw: try thaw(call)
             case .acknowledge: deliver(.control, .acknowledge(wait(call)))
             case .history: try history(call)
             case .monitor: monitor(call)
-            case nil: call.fail(.methodNotFound(call.method))
+            case .authenticate: try authenticate(call)
             }
         } catch {
             call.fail(error)
@@ -66,6 +85,7 @@ final class ControlDesk: VarlinkHandler {
     private func freeze(_ call: VarlinkCall) throws(VarlinkServiceError) {
         let parameters = try call.parameters(as: FreezeParameters.self)
         let options = try FreezeOptions(parameters)
+        if let reason = access.refusal(of: parameters) { return deny(call, reason) }
         let channel = !options.freezes ? .hooks : parameters.hold == true ? hold(call.connection) : .control
         deliver(channel, .freeze(wait(call), options))
     }
@@ -76,9 +96,23 @@ final class ControlDesk: VarlinkHandler {
             request: parameters.request.map { RequestID($0) }, isForced: parameters.force ?? false,
             failure: parameters.failure)
         guard parameters.hooksOnly != true || !wish.isForced else { throw .invalidParameter("force") }
-        let holder = wish.isForced ? nil : state.withLock { $0.holders[call.connection.id] }
+        if let reason = access.refusal(of: parameters) { return deny(call, reason) }
+        let holder =
+            switch access {
+            case .admin: wish.isForced ? nil : state.withLock { $0.holders[call.connection.id]?.channel }
+            // Never on behalf of the control socket.
+            case .host: holderChannel(call.connection)
+            }
         let channel = parameters.hooksOnly == true ? ChannelID.hooks : holder ?? .control
         deliver(channel, .thaw(wait(call), wish))
+    }
+
+    private func authenticate(_ call: VarlinkCall) throws(VarlinkServiceError) {
+        let token = try call.parameters(as: AuthenticateParameters.self).token
+        guard case .host(_, let authenticator?) = access else {
+            return refuse(call, "no token is needed here")
+        }
+        authenticator.submit(call, token)
     }
 
     private func history(_ call: VarlinkCall) throws(VarlinkServiceError) {
@@ -109,6 +143,10 @@ final class ControlDesk: VarlinkHandler {
         call.fail(.failed, ControlErrorParameters(request: nil, reason: reason))
     }
 
+    private func deny(_ call: VarlinkCall, _ reason: String) {
+        call.fail(.permissionDenied, ControlErrorParameters(request: nil, reason: reason))
+    }
+
     private func monitor(_ call: VarlinkCall) {
         guard call.wantsMore else { return call.fail(.expectedMore) }
         // With the lock held, so that no event comes before the first reply.
@@ -121,15 +159,35 @@ final class ControlDesk: VarlinkHandler {
         if !isAdmitted { refuse(call, "\(Self.maximumMonitors) others watch already") }
     }
 
-    /// The channel of the connection as the holder of a window: always the same.
+    /// From now on the connection stays open, and a half of it is its end.
     private func hold(_ connection: VarlinkConnection) -> ChannelID {
         connection.keepsOpen = true
-        return state.withLock { state in
-            if let known = state.holders[connection.id] { return known }
+        return holderChannel(connection)
+    }
+
+    /// The channel of the connection as the holder of a window: always the same.
+    private func holderChannel(_ connection: VarlinkConnection) -> ChannelID {
+        state.withLock { state in
+            if let known = state.holders[connection.id] { return known.channel }
             state.holderCount += 1
-            let channel = ChannelID.hold(state.holderCount)
-            state.holders[connection.id] = channel
+            let channel = access.holderChannel(state.holderCount)
+            state.holders[connection.id] = Holder(channel: channel)
             return channel
+        }
+    }
+
+    /// A connection without a window is idle, like any other. After an early end of the window the connection waits for
+    /// its own THAW.
+    private func noteAnswer(_ call: VarlinkCall, _ isSuccess: Bool, _ request: RequestID?) {
+        state.withLock { state in
+            guard let holder = state.holders[call.connection.id] else { return }
+            switch ControlInterface.Method(qualifiedName: call.method) {
+            case .freeze where isSuccess: state.holders[call.connection.id]?.window = request
+            case .thaw where request == nil || request == holder.window:
+                state.holders[call.connection.id]?.window = nil
+            default: break
+            }
+            call.connection.keepsOpen = state.holders[call.connection.id]?.window != nil
         }
     }
 
@@ -145,7 +203,8 @@ final class ControlDesk: VarlinkHandler {
             state.monitors[connection.id] = nil
             return state.holders.removeValue(forKey: connection.id)
         }
-        if let holder { deliver(holder, .lost(reason: "the connection that held the window has ended")) }
+        if case .host(_, let authenticator?) = access { authenticator.forget(connection.id) }
+        if let holder { deliver(holder.channel, .lost(reason: "the connection that held the window has ended")) }
     }
 
     // MARK: Answers
@@ -155,6 +214,7 @@ final class ControlDesk: VarlinkHandler {
     ) {
         guard let call = state.withLock({ $0.waiting.removeValue(forKey: operation) }) else { return }
         let isLate = limit.map { Moment.now >= $0 } ?? false
+        noteAnswer(call, answer == .success && !isLate, detail.request)
         guard answer == .success, !isLate else {
             let name = detail.refusal.map(ControlErrorName.init) ?? .failed
             let reason = detail.reason ?? (isLate ? "the window ended before this could be answered" : "it failed")

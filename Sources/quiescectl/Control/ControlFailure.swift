@@ -86,7 +86,7 @@ enum ControlFailure: ActionableError {
             "To end the request all the same, and lose its backup: quiescectl thaw --force. A request of hooks freeze ends "
                 + "with quiescectl hooks thaw."
         case .refused(.consistencyLost, _): "Do not trust a snapshot of this window; begin again."
-        case .refused(.nothingFrozen, _), .cancelled: nil
+        case .refused(.nothingFrozen, _), .refused(.permissionDenied, _), .cancelled: nil
         case .refused(.failed, let parameters): parameters.request.map { "See quiescectl show \($0)." }
         }
     }

@@ -1,0 +1,79 @@
+import ControlProtocol
+import FreezeCore
+import LinuxCalls
+import Synchronization
+import Varlink
+
+/// Compares the tokens that callers show with the token of the configuration. The calls come on the thread of the server;
+/// the thread of the channel compares, and answers.
+final class TokenAuthenticator: Sendable {
+    /// So many wrong tokens end a connection.
+    static let mostWrong = 3
+
+    private struct Attempt {
+        let call: VarlinkCall
+        let token: String
+    }
+
+    private struct State {
+        var queue = TokenQueue<Attempt>()
+        var wrong: [VarlinkConnectionID: Int] = [:]
+    }
+
+    private let token: AccessToken
+    /// Wakes the thread of the channel.
+    private let wakeUp: WakeUp
+    private let notes: ControlNotes
+    private let state = Mutex(State())
+
+    init(_ token: AccessToken, waking wakeUp: WakeUp, notes: ControlNotes) {
+        self.token = token
+        self.wakeUp = wakeUp
+        self.notes = notes
+    }
+
+    /// Answers the call when its turn has come.
+    func submit(_ call: VarlinkCall, _ token: String) {
+        state.withLock { $0.queue.add(Attempt(call: call, token: token)) }
+        wakeUp.signal()
+    }
+
+    /// The connection has ended.
+    func forget(_ connection: VarlinkConnectionID) {
+        state.withLock { state in
+            state.queue.remove { $0.call.connection.id == connection }
+            state.wrong[connection] = nil
+        }
+    }
+
+    /// When ``compareDue(at:)`` is to be called next; nil if nothing waits.
+    var due: Moment? { state.withLock(\.queue.due) }
+
+    /// Compares the tokens whose turn has come.
+    func compareDue(at now: Moment) {
+        while let attempt = state.withLock({ $0.queue.takeDue(at: now) }) {
+            if token.matches(attempt.token) {
+                attempt.call.connection.keepsPlace = true
+                attempt.call.reply(NoReply())
+            } else {
+                refuse(attempt.call, at: now)
+            }
+        }
+    }
+
+    private func refuse(_ call: VarlinkCall, at now: Moment) {
+        let count = state.withLock { state in
+            state.queue.noteWrong(at: now)
+            let count = state.wrong[call.connection.id, default: 0] + 1
+            state.wrong[call.connection.id] = count
+            return count
+        }
+        notes.report("token", "the host has shown a wrong token")
+        call.fail(
+            ControlErrorName.permissionDenied.qualifiedName,
+            ControlErrorParameters(request: nil, reason: "the token is wrong"),
+            endsConnection: count >= Self.mostWrong)
+    }
+
+    private struct NoReply: Encodable {}
+}

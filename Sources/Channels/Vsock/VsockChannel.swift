@@ -1,0 +1,122 @@
+import ControlProtocol
+import FreezeCore
+import LinuxCalls
+import SystemPackage
+import Varlink
+
+/// The Varlink interface for the host, over vsock, or over a Hyper-V socket. The kernel tells the two apart, and nobody
+/// else needs to.
+///
+/// A thread accepts the connections, and drops those that do not come from the host. The calls go to a server and a desk
+/// of their own, so that whatever the host sends holds up nobody on the control socket (P9). The desk denies everything
+/// that is for an admin.
+public final class VsockChannel: RequestChannel, RequestObserver {
+    public struct Setup: Sendable {
+        public var port: UInt32
+        /// Whether the host may freeze.
+        public var mayFreeze = false
+        /// Nil: no connection has to show a token.
+        public var token: AccessToken?
+        /// The only machine that may connect, by its context id.
+        public var peer = VsockPeer.accepted
+
+        public init(port: UInt32) {
+            self.port = port
+        }
+    }
+
+    public let names = [ChannelID.vsock.name]
+    private let mailbox: ChannelMailbox
+    private let desk: ControlDesk
+    private let loop: VsockChannelLoop
+    private let server: VarlinkServer
+
+    /// Of connections; those without a token make room for others.
+    static let mostConnections = 16
+
+    /// - Parameter deliver: Called on the threads of the channel and the server: it must return at once.
+    /// - Throws: `.systemCall` when there are no more descriptors.
+    public convenience init(
+        _ setup: Setup, inquiry: any DaemonInquiry, deliver: @escaping @Sendable (ChannelID, ChannelEvent) -> Void
+    ) throws(ChannelError) {
+        let port = setup.port
+        try self.init(setup, inquiry: inquiry, limits: VsockChannelLimits(), deliver: deliver) {
+            () throws(Errno) in
+            try VsockListener(port: port)
+        }
+    }
+
+    init(
+        _ setup: Setup, inquiry: any DaemonInquiry, limits: VsockChannelLimits,
+        deliver: @escaping @Sendable (ChannelID, ChannelEvent) -> Void,
+        listen: @escaping @Sendable () throws(Errno) -> any VsockAccepting
+    ) throws(ChannelError) {
+        do throws(Errno) {
+            mailbox = try ChannelMailbox()
+        } catch {
+            throw .cannotStart("vsock channel", error)
+        }
+        let notes = ControlNotes("vsock") { deliver(.vsock, .note($0)) }
+        let authenticator = setup.token.map { [mailbox] token in
+            TokenAuthenticator(token, waking: mailbox.wakeUp, notes: notes)
+        }
+        desk = ControlDesk(
+            inquiry: inquiry, access: .host(mayFreeze: setup.mayFreeze, authenticator), deliver: deliver)
+        var serverLimits = VarlinkLimits()
+        serverLimits.maximumConnections = Self.mostConnections
+        serverLimits.idleTimeout = limits.idleTimeout
+        server = VarlinkServer(
+            socket: nil,
+            service: VarlinkServiceInfo(
+                vendor: "quiesce", product: "quiesced", version: Version.current, url: ""),
+            interfaces: [VarlinkInterface(description: ControlInterface.description)], servedUsers: [],
+            limits: serverLimits, handler: desk, takeNote: { notes.report($0) })
+        loop = VsockChannelLoop(
+            setup: setup, limits: limits, listen: listen, server: server, authenticator: authenticator,
+            notes: notes,
+            mailbox: mailbox, deliver: deliver)
+    }
+
+    deinit {
+        mailbox.stop()
+    }
+
+    /// Starts the thread, which listens, and tries again for ever. Call it once.
+    ///
+    /// - Throws: `.systemCall` when there are no more threads.
+    public func start() throws(ChannelError) {
+        do throws(Errno) {
+            try mailbox.startThread("vsock-channel") { [loop] in
+                var loop = loop
+                loop.run()
+            }
+        } catch {
+            throw .cannotStart("vsock channel", error)
+        }
+    }
+
+    public func answer(
+        _ operation: OperationID, _ answer: OperationAnswer, _ detail: AnswerDetail, before limit: Moment?
+    ) {
+        desk.answer(operation, answer, detail, before: limit)
+    }
+
+    public func observe(_ progress: RequestProgress) {
+        desk.observe(progress)
+    }
+
+    /// A new socket can have the kernel load modules from a disk.
+    public func holdOpening() {
+        mailbox.setMayOpen(false)
+    }
+
+    public func reopen() {
+        mailbox.setMayOpen(true)
+    }
+
+    /// Bounded: clients do not keep the daemon from ending.
+    public func stop() {
+        mailbox.stop()
+        _ = mailbox.waitUntilEnded(.now + .seconds(2))
+    }
+}
