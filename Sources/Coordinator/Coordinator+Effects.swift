@@ -51,6 +51,9 @@ extension Coordinator {
         case .progress(let progress): for observer in observers { observer.observe(progress) }
         case .record(let record): write(record)
         case .release: release()
+        case .publish(let isLast): publish(isLast: isLast)
+        case .cancelPublication: cancelPublication()
+        case .pauseBeforePublication: mailbox.post(.event(.publicationDue), after: Publishing.retryPause)
         case .exit: isDone = true
         }
     }

@@ -16,10 +16,13 @@ extension Coordinator {
         let mailbox = mailbox
         let isLeftover = leftoverLedger?.requestID == record.id.text
         if !isLeftover { remember(record) }
+        // A leftover request is the newest request, too: no request has overwritten its ledger.
+        recentRequests.add(newer: record)
         log(LogNote(summary: record))
         // While a filesystem is stuck, the history's filesystem may be stuck: `show` also finds held records.
         let isHeld = machine.mayFileWriteHang
         historyQueue.add(isHeld ? .reads : .writes) {
+            defer { mailbox.post(.recorded) }
             do throws(HistoryError) {
                 if isLeftover {
                     // A hook that cannot be called for thaw keeps the ledger: then an earlier start has recorded the

@@ -43,6 +43,7 @@ extension Coordinator {
     /// At the start. What cannot be read is no reason not to serve: `check` says it.
     func readLastRequests() {
         let (history, attentionFile, mailbox) = (history, attentionFile, mailbox)
+        let isPublishing = publishing != nil
         historyQueue.add(.reads) {
             do throws(HistoryError) {
                 let attention = try attentionFile.read()
@@ -52,16 +53,18 @@ extension Coordinator {
             }
             let last = (try? history.last())?.record
             let lastGood = (try? history.lastGood())?.record
+            let recent = isPublishing ? (try? history.recentRequests()) ?? RecentRequests() : RecentRequests()
             let now = WallClock.current()
             mailbox.post(
                 .lastRequestsRead(
                     last: last?.withoutDetails(fromFileAt: now),
-                    lastGood: lastGood?.withoutDetails(fromFileAt: now)))
+                    lastGood: lastGood?.withoutDetails(fromFileAt: now), recent))
         }
     }
 
     /// What has ended meanwhile is newer.
-    func lastRequestsRead(_ last: RequestRecord?, _ lastGood: RequestRecord?) {
+    func lastRequestsRead(_ last: RequestRecord?, _ lastGood: RequestRecord?, _ recent: RecentRequests) {
+        recentRequests.add(older: recent)
         self.last = self.last ?? last
         self.lastGood = self.lastGood ?? lastGood
     }

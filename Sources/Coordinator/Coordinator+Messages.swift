@@ -28,7 +28,9 @@ extension Coordinator {
         case .note(let note): log(note)
         case .statusAsked(let reply): reply(status)
         case .historyAsked(let limit, let reply): readHistory(limit, reply)
-        case .lastRequestsRead(let last, let lastGood): lastRequestsRead(last, lastGood)
+        case .lastRequestsRead(let last, let lastGood, let recent):
+            lastRequestsRead(last, lastGood, recent)
+            handle(.pastRecalled)
         case .recorded(let record): remember(record)
         }
     }

@@ -26,6 +26,8 @@ public final class Coordinator: @unchecked Sendable {
     let mailbox: Mailbox
     let logQueue: BackgroundQueue
     let historyQueue: BackgroundQueue
+    /// Nil without a publisher of the state.
+    let publishing: Publishing?
     let history: HistoryFile
     let attentionFile: AttentionFile
     let assessment = Assessment()
@@ -43,6 +45,8 @@ public final class Coordinator: @unchecked Sendable {
     /// The last requests, for `status`.
     var last: RequestRecord?
     var lastGood: RequestRecord?
+    /// The same, for the publisher.
+    var recentRequests = RecentRequests()
     let started = Moment.now
     private let usualPriority = ThreadPriority.current
     private var isInWindow = false
@@ -55,11 +59,13 @@ public final class Coordinator: @unchecked Sendable {
     var isDone = false
     private let lock: FileDescriptor
 
-    /// - Parameter isLogFile: Whether the logger writes to a file, possibly on a frozen filesystem.
+    /// - Parameters:
+    ///   - isLogFile: Whether the logger writes to a file, possibly on a frozen filesystem.
+    ///   - publisher: Publishes the state to the host.
     /// - Throws: `CoordinatorError` if this machine cannot be served: not root, a bad run directory, no freezer.
     public init(
         configuration: Configuration, freezerExecutable: FilePath, isDryRun: Bool = false, logger: Logger,
-        isLogFile: Bool, paths: SystemPaths = .live
+        isLogFile: Bool, publisher: (any StatePublisher)? = nil, paths: SystemPaths = .live
     ) throws(CoordinatorError) {
         // Before the first system call that would be refused: its error would not name the cause.
         guard geteuid() == 0 else { throw .notRoot }
@@ -82,6 +88,7 @@ public final class Coordinator: @unchecked Sendable {
                 mailbox.post(
                     .note(LogNote(.error, "\(dropped) records were not written to the history: it hangs")))
             }
+            publishing = try publisher.map { publisher throws(Errno) in try Publishing(publisher) }
         } catch {
             throw CoordinatorError(error)
         }
@@ -92,6 +99,7 @@ public final class Coordinator: @unchecked Sendable {
         freezer = FreezerSupervisor(executable: freezerExecutable, mailbox: mailbox)
         var policy = RequestPolicy(configuration)
         policy.isDryRun = isDryRun
+        policy.publishesState = publisher != nil
         machine = RequestMachine(policy: policy, lost: runDirectory.lostChannels)
     }
 
@@ -153,6 +161,7 @@ public final class Coordinator: @unchecked Sendable {
     /// Bounded: a history or log on a hanging filesystem must not keep the service from stopping.
     private func finishWriting() {
         _ = historyQueue.drain(atMost: .seconds(5))
+        if !machine.mayFileWriteHang { _ = publishing?.queue.drain(atMost: .seconds(2)) }
         if !isLogFile || !machine.mayFileWriteHang { _ = logQueue.drain(atMost: .seconds(5)) }
     }
 
@@ -209,6 +218,7 @@ public final class Coordinator: @unchecked Sendable {
         guard hold != self.hold else { return }
         self.hold = hold
         historyQueue.set(hold)
+        publishing?.queue.set(hold)
         // The journal's socket is on no disk. SIGKILL ends a wait for another log that is no file.
         logQueue.set(hold == .writes && !isLogFile ? .nothing : hold)
         if hold == .nothing { writeHeldRecords() }

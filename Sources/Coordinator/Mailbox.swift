@@ -28,7 +28,7 @@ enum CoordinatorMessage: Sendable {
     case note(LogNote)
     case statusAsked(@Sendable (DaemonStatus) -> Void)
     case historyAsked(limit: Int, @Sendable (HistoryAnswer) -> Void)
-    case lastRequestsRead(last: RequestRecord?, lastGood: RequestRecord?)
+    case lastRequestsRead(last: RequestRecord?, lastGood: RequestRecord?, RecentRequests)
     /// A request of a previous instance is in the history now.
     case recorded(RequestRecord)
 }

@@ -35,6 +35,18 @@ extension HistoryFile {
         return HistoryMatch(record: page.records.first, unreadableLines: page.unreadableLines)
     }
 
+    /// The newest requests that decide the state of the backups: at most as many records are read as a history keeps.
+    public func recentRequests() throws(HistoryError) -> RecentRequests {
+        var recent = RecentRequests()
+        var unread = Limits().records
+        _ = try search(limit: 1) { record in
+            recent.add(older: record)
+            unread -= 1
+            return recent.isComplete || unread <= 0
+        }
+        return recent
+    }
+
     /// The newest record of a request.
     public func record(id: String) throws(HistoryError) -> HistoryMatch {
         let page = try search(limit: 1) { $0.id.text == id }

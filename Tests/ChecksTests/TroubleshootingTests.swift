@@ -15,6 +15,7 @@ import Testing
         "Configuration/ParserGuard.swift": "what is no TOML, as the parser would say it",
         "ControlProtocol/ControlInterface.swift": "the interface: docs/control-socket.md",
         "FreezeCore/Plan/FreezePlan+Changes.swift": "follows \"the mount table changed\"",
+        "FreezeCore/Publication/StateReport.swift": "why the state is not ok: docs/configuration.md",
         "FreezeCore/Storage/FilesystemKind.swift": "names of filesystems",
         "FreezeCore/Storage/Superblock.swift": "why a plan freezes, syncs or skips",
         "FreezeCore/Storage/MountNamespace.swift": "a name",

@@ -22,6 +22,7 @@ final class CoordinatorBench {
     let coordinator: Coordinator
     let channel = RecordingChannel()
     let observer = RecordingObserver()
+    let publisher = RecordingPublisher()
     let freezer: FakeFreezer
     let notes = RecordedNotes()
     /// The file in the place of the kernel's setting for RCU.
@@ -54,7 +55,7 @@ final class CoordinatorBench {
         let logger = Logger(label: "test") { _ in RecordingHandler(notes: notes) }
         coordinator = try Coordinator(
             configuration: configuration, freezerExecutable: freezer.executable, logger: logger, isLogFile: false,
-            paths: paths)
+            publisher: publisher, paths: paths)
         coordinator.add(channel)
         coordinator.add(observer: observer)
         coordinator.handle(.recovered(nil))
@@ -240,6 +241,26 @@ final class RecordingObserver: RequestObserver {
     let seen = Mutex<[RequestProgress]>([])
 
     func observe(_ progress: RequestProgress) { seen.withLock { $0.append(progress) } }
+}
+
+/// Records every report, and stays in the last call until the test lets it end.
+final class RecordingPublisher: StatePublisher {
+    let reports = Mutex<[StateReport]>([])
+    /// Whether a call waits for its cancellation.
+    let waits = Mutex(false)
+    let wasCancelled = Mutex(false)
+
+    func publish(_ report: StateReport, isCancelled: @Sendable () -> Bool) -> PublicationResult {
+        reports.withLock { $0.append(report) }
+        while waits.withLock({ $0 }) {
+            if isCancelled() {
+                wasCancelled.withLock { $0 = true }
+                break
+            }
+            usleep(1000)
+        }
+        return PublicationResult(isDone: true, notes: [LogNote(.warning, "of the publisher")])
+    }
 }
 
 final class RecordedNotes: Sendable {

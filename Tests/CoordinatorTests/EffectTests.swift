@@ -359,6 +359,38 @@ struct EffectTests {
         try bench.eventually("the note") { bench.notes.contains("request \(Bench.request) of control failed") }
     }
 
+    @Test func `publish tells the publisher the last requests, on its own thread`() throws {
+        var record = RequestRecord(id: Bench.request, channel: .control, clock: .current())
+        record.result = .succeeded
+        bench.perform(.record(record))
+        try bench.waitForEvent("the written record") { $0 == .recorded }
+        bench.perform(.publish(isLast: false))
+        try bench.waitForEvent("the end of the publication") { $0 == .publicationEnded(isDone: true) }
+        let report = try #require(bench.publisher.reports.withLock { $0.last })
+        #expect(report.state == .ok && report.daemon == .running)
+        #expect(report.requests.lastGood?.id == Bench.request)
+        bench.perform(.publish(isLast: true))
+        try bench.waitForEvent("the end of the publication") { $0 == .publicationEnded(isDone: true) }
+        #expect(bench.publisher.reports.withLock { $0.last }?.daemon == .stopped)
+    }
+
+    @Test func `P3 a leftover request is known to the publisher before its record is written`() throws {
+        let ledger = try bench.openWithLedger()
+        coordinator.leftoverLedger = ledger
+        bench.perform(.record(RequestRecord(id: Bench.request, channel: .control, clock: .current())))
+        bench.perform(.publish(isLast: false))
+        try bench.waitForEvent("the end of the publication") { $0 == .publicationEnded(isDone: true) }
+        #expect(bench.publisher.reports.withLock { $0.last }?.state == .failed)
+    }
+
+    @Test func `P9 cancelPublication reaches a publisher that waits`() throws {
+        bench.publisher.waits.withLock { $0 = true }
+        bench.perform(.publish(isLast: false))
+        bench.perform(.cancelPublication)
+        try bench.waitForEvent("the end of the publication") { $0 == .publicationEnded(isDone: true) }
+        #expect(bench.publisher.wasCancelled.withLock { $0 })
+    }
+
     @Test func `P4 release removes the ledger, unless a hook is owed its thaw`() throws {
         var ledger = try bench.openWithLedger(hooks: [Hook(name: "10-a", path: "/nowhere", kind: .plain)])
         ledger.setHookProgress(0, .started)

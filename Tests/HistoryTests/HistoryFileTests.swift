@@ -56,6 +56,32 @@ import Testing
         #expect(try file.records(limit: 1).records.map(\.id.text) == ["b"])
     }
 
+    @Test func `the requests that decide the state of the backups, wherever they are`() throws {
+        let held = HistoryFile(directory.path.appending("held.jsonl"))
+        let file = HistoryFile(path, held: held)
+        #expect(try file.recentRequests() == RecentRequests())
+        var (failed, rehearsal, part) = (record("b"), record("c"), record("d"))
+        failed.result = .failed
+        rehearsal.options.isRehearsal = true
+        part.options.mountPoints = ["/srv"]
+        for record in [record("z"), record("a"), failed, rehearsal] { try file.append(record) }
+        try file.hold(part)
+        let recent = try file.recentRequests()
+        #expect(recent.last?.id.text == "d")
+        #expect(recent.lastWhole?.id.text == "b")
+        #expect(recent.lastGood?.id.text == "a")
+    }
+
+    @Test func `no more records are read than a history keeps`() throws {
+        let file = HistoryFile(path, limits: limits(records: 5000))
+        var failed = record("b")
+        failed.result = .failed
+        try file.append(record("a"))
+        for _ in 0..<HistoryFile.Limits().records { try file.append(failed) }
+        #expect(try file.recentRequests().lastGood == nil)
+        #expect(try file.recentRequests().last?.id.text == "b")
+    }
+
     @Test func tornLastLineIsPassedOverAndSwallowsNothing() throws {
         try HistoryFile(path).append(record("a"))
         try put(String(String(decoding: record("torn").line(), as: UTF8.self).dropLast(40)), appending: true)

@@ -28,6 +28,8 @@ struct Coverage {
         case onlySkipped, attentionEnded
         // A FIFREEZE that was given up, and returned when others were thawed.
         case lateFreezeExplained
+        // The publication of the state.
+        case publicationCancelled, publicationFailed, publicationHungFrozen
     }
 
     /// What comes from outside, at any moment.

@@ -207,7 +207,9 @@ extension Simulation {
         case .takeOverThaw: coverage.note(.tookOver)
         case .answer(let channel, let operation, let verdict, let detail):
             inspectAnswer(channel, operation, verdict, detail)
-        case .exit: inspectAnswered()
+        case .exit:
+            inspectAnswered()
+            inspectLastPublication()
         case .progress(let progress):
             inspect(progress)
             if case .failed(let reason) = progress.event {
@@ -217,7 +219,9 @@ extension Simulation {
         case .thaw, .verify:
             if isRCUExpedited { violate("RCU", "grace periods are still expedited at \(effect)") }
         case .checkMounts: inspectQuiet(effect)
-        case .recover, .pauseBeforeFreezer, .expediteRCU, .pollMounts, .cancelHook, .note, .keepAttention: break
+        case .recover, .pauseBeforeFreezer, .expediteRCU, .pollMounts, .cancelHook, .note, .keepAttention,
+            .publish, .cancelPublication, .pauseBeforePublication:
+            break
         }
     }
 
@@ -377,6 +381,7 @@ extension Simulation {
         inspectWindow(machine)
         inspectFileWrites(machine)
         inspectPreparation(machine)
+        inspectPublisher(machine)
         if isDaemonUp, isRCUExpedited, machine.state != .freezing, machine.state != .recovering {
             violate("RCU", "grace periods are expedited in \(machine.state.rawValue)")
         }
@@ -432,6 +437,7 @@ extension Simulation {
             }
         }
         if ledger != nil { violate("liveness", "nothing was released") }
+        checkPublished()
         inspectAnswered()
     }
 

@@ -66,6 +66,7 @@ struct Scenario {
             thawWithoutWindow: random.oneIn(3) ? .success : .failure,
             maxWindow: random.oneIn(4) ? .seconds(5 + random.below(20)) : nil)
         policy.isDryRun = random.oneIn(15)
+        policy.publishesState = !random.oneIn(4)
         policy.onHookFailure = random.oneIn(2) ? .abort : .proceed
         // A window that is not longer than the freeze, and one that ends after the host would have lost patience.
         switch random.below(8) {

@@ -58,9 +58,14 @@ extension Simulation {
         case .takeOverThaw: takeOver(isRecovering: false)
         case .answer(_, let operation, let verdict, _): answered(operation, verdict)
         case .keepOutcome(let outcome): ledger?.outcome = outcome
-        case .keepAttention(let attention): keptAttention = attention
+        case .keepAttention(let attention):
+            keptAttention = attention
+            publisher.facts += 1
         case .keepLost(let lost): keptLost = lost
-        case .record: break
+        case .record: writeRecord()
+        case .publish(let isLast): publish(isLast: isLast)
+        case .cancelPublication: cancelPublication()
+        case .pauseBeforePublication: schedule(at: now + 60_000_000_000, .daemon(.publicationDue, life: life))
         case .release: release()
         case .exit: stopDaemon(restartsIn: random.milliseconds(10, 5000))
         }

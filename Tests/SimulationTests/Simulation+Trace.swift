@@ -8,7 +8,7 @@ extension Simulation.Happening {
         case .daemon(_, let life), .guardThaws(_, let life), .recoveryTakesOver(let life), .recoveryEnds(let life),
             .isOpened(_, let life), .mountsAreRead(_, let life), .tasksAreRead(_, _, let life),
             .hookEnds(_, _, _, _, let life),
-            .sessionEnds(_, _, _, let life), .clientLeavesBeforeAnswer(_, let life):
+            .sessionEnds(_, _, _, let life), .publicationEnds(_, let life), .clientLeavesBeforeAnswer(_, let life):
             life
         default: nil
         }
@@ -35,7 +35,7 @@ extension Simulation.Happening {
         switch self {
         case .daemon, .report, .freezerIsReady, .freezerEnds, .hostActs, .isOpened, .mountsAreRead,
             .tasksAreRead,
-            .hookEnds, .sessionEnds,
+            .hookEnds, .sessionEnds, .publicationEnds,
             .freezerWakes,
             .driverGivesUp,
             .channelGivesUp:

@@ -25,6 +25,7 @@ final class Simulation {
         case mountsAreRead(WorkID, life: Int)
         case tasksAreRead(WorkID, [Int], life: Int)
         case hookEnds(WorkID, String, HookPhase, HookOutcome, life: Int)
+        case publicationEnds(Int, life: Int)
         case sessionEnds(RequestID, Int, HookOutcome, life: Int)
         case hostActs(Int)
         case hostHangsUp(Int)
@@ -85,6 +86,7 @@ final class Simulation {
     var heldSessions: Set<Int> = []
     var orphanThaw: SimulatedGuard?
     var isLeftover = false
+    var publisher = SimulatedPublisher()
 
     // What outlives it
     /// A filesystem outside the last plan was mounted.
@@ -330,6 +332,7 @@ final class Simulation {
         case .tasksAreRead(let work, let superblocks, _): tasksAreRead(work, superblocks)
         case .hookEnds(let work, let name, let phase, let outcome, _): hookEnds(work, name, phase, outcome)
         case .sessionEnds(let id, let index, let outcome, _): sessionEnds(id, index, outcome)
+        case .publicationEnds(let number, _): publicationEnds(number)
         case .hostActs(let index): hostActs(index)
         case .hostHangsUp(let index): loseChannel(index)
         case .clientLeavesBeforeAnswer(let number, _): clientLeavesBeforeAnswer(toThaw: number)
@@ -351,6 +354,7 @@ final class Simulation {
         let before = machine.state
         progress.entered = nil
         noteEvent(event)
+        notePublicationEvent(event)
         let ended = requestEndedByForce(event)
         let effects = machine.handle(event, at: Moment(nanoseconds: now))
         deadline = machine.nextDeadline
@@ -382,6 +386,7 @@ final class Simulation {
         deadline = nil
         for effect in machine.start(at: clock) { perform(effect) }
         deliver(.attentionRecalled(keptAttention))
+        readPast()
     }
 
     /// It ends, whatever it was at; everything that waits for it finds it gone.
@@ -392,6 +397,7 @@ final class Simulation {
         opening = nil
         process = nil
         runningHook = nil
+        publisher = SimulatedPublisher()
         // They end with their standard input.
         heldSessions = []
         // What the host was told is remembered with the ledger.

@@ -67,5 +67,11 @@ public enum RequestEffect: Hashable, Sendable {
     case record(RequestRecord)
     /// The request is over: close the descriptors, remove the ledger.
     case release
+    /// Publish the state to the host. Answered by `publicationEnded`; `isLast`: the daemon ends, and awaits no answer.
+    case publish(isLast: Bool)
+    /// A request begins: end the publication before its next step.
+    case cancelPublication
+    /// The publication failed. Answered by `publicationDue`.
+    case pauseBeforePublication
     case exit
 }

@@ -11,6 +11,8 @@ public enum RequestEvent: Hashable, Sendable {
     case leftoverSettled(FilePath)
     /// The attention that previous instances have kept.
     case attentionRecalled([Attention])
+    /// The driver knows the last requests of previous instances, or cannot know them.
+    case pastRecalled
 
     // From channels
     /// The host can reach the channel. `isStandIn` if the device is not the kernel's: its requests are rehearsals.
@@ -37,6 +39,12 @@ public enum RequestEvent: Hashable, Sendable {
     /// The answer to `flush`, once for each filesystem.
     case flushed(WorkID, DeviceNumber, TimedResult)
     case memoryRead(DirtyMemory)
+    /// The record of a request is in the history, or cannot be written.
+    case recorded
+    /// Once for each `publish`. Not `isDone`: to be tried again.
+    case publicationEnded(isDone: Bool)
+    /// The pause after a failed publication is over.
+    case publicationDue
     case writeHoldersFound(WorkID, [WriteHolder])
     /// `allFrozen`: every word of the ledger says "frozen by this freezer". Only after `verify`.
     case mountsChecked(WorkID, change: String?, allFrozen: Bool)

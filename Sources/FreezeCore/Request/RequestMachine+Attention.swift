@@ -5,6 +5,7 @@ extension RequestMachine {
         let older = recalled.filter { old in !attention.contains { $0.hook == old.hook } }
         // The file lacks what was recalled too late.
         if attention.isEmpty { attention = older } else { keep(older + attention) }
+        publication.isDue = true
     }
 
     mutating func acknowledged(_ channel: ChannelID, _ operation: OperationID) {
@@ -37,6 +38,7 @@ extension RequestMachine {
 
     private mutating func keep(_ attention: [Attention]) {
         self.attention = attention
+        publication.isDue = true
         emit(.keepAttention(attention))
     }
 }

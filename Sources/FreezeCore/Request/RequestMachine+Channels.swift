@@ -143,6 +143,7 @@ extension RequestMachine {
     mutating func stop() {
         state = .stopped
         deadline = nil
+        publishLastState()
         emit(.exit)
     }
 

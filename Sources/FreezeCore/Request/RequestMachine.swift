@@ -46,6 +46,7 @@ public struct RequestMachine: Sendable {
     /// Hooks whose last call for thaw failed.
     public internal(set) var attention: [Attention] = []
     var shutdownReason: String?
+    var publication = Publication()
     /// Channels whose host takes no snapshots.
     var standIns: Set<ChannelID> = []
 
@@ -83,6 +84,7 @@ public struct RequestMachine: Sendable {
         dispatch(event)
         startWantedFreezer()
         keepLost()
+        publishState()
         return effects
     }
 
@@ -178,6 +180,10 @@ public struct RequestMachine: Sendable {
         case .channelLost(let channel, let reason): channelLost(channel, reason)
         case .acknowledge(let channel, let operation): acknowledged(channel, operation)
         case .attentionRecalled(let attention): attentionRecalled(attention)
+        case .pastRecalled: pastRecalled()
+        case .recorded: publication.isDue = true
+        case .publicationEnded(let isDone): publicationEnded(isDone: isDone)
+        case .publicationDue: publicationDue()
 
         case .opened(let work, let planned): if work == self.work { opened(planned) }
         case .openingFailed(let work, let reason, let plan, let mountPoint):

@@ -10,6 +10,8 @@ public struct RequestPolicy: Sendable, Hashable {
 
     /// Requests are planned and answered, but no hook is run and nothing is frozen.
     public var isDryRun = false
+    /// Whether the state is published to the host.
+    public var publishesState = false
     /// From the request to a plan with every filesystem opened.
     public var planTimeout = Duration.seconds(10)
     /// Each of the two flushes.
