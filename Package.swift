@@ -77,6 +77,11 @@ let package = Package(
             name: "History", dependencies: ["Presentation", "LinuxCalls", "FreezeCore", system],
             swiftSettings: strict),
 
+        // The state for the host, in a pool of Hyper-V's data exchange.
+        .target(
+            name: "DataExchange", dependencies: ["History", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
+
         .target(
             name: "Configuration", dependencies: ["FreezeCore", "LinuxSystem", tomlKit, system],
             swiftSettings: strict),
@@ -125,7 +130,7 @@ let package = Package(
         .executableTarget(
             name: "quiesced",
             dependencies: [
-                "Channels", "Coordinator", "Hooks", "Configuration", "History", "Systemd",
+                "Channels", "Coordinator", "DataExchange", "Hooks", "Configuration", "History", "Systemd",
                 "LinuxSystem", "LinuxCalls", "FreezeCore", argumentParser, logging, system,
             ],
             swiftSettings: strict),
@@ -168,6 +173,10 @@ let package = Package(
             name: "HistoryTests",
             dependencies: ["History", "Presentation", "LinuxCalls", "FreezeCore", system], swiftSettings: strict),
         .testTarget(
+            name: "DataExchangeTests",
+            dependencies: ["DataExchange", "History", "LinuxSystem", "LinuxCalls", "FreezeCore", system],
+            swiftSettings: strict),
+        .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "FreezeCore", system],
             swiftSettings: strict),
         .testTarget(
@@ -203,7 +212,8 @@ if isFuzzing {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "Channels", "ControlProtocol", "Varlink", "History", "Presentation", "Configuration",
+                "Channels", "ControlProtocol", "DataExchange", "Varlink", "History", "Presentation",
+                "Configuration",
                 "LinuxSystem", "FreezerProtocol", "LinuxCalls", "FreezeCore", nioCore, system,
             ],
             path: "Tests/Fuzz", swiftSettings: strict, linkerSettings: [.unsafeFlags(["-profile-generate"])]))

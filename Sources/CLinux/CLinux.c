@@ -321,6 +321,11 @@ int clinux_take_directory_events(int watch, const char *name) {
     }
 }
 
+int clinux_try_lock_file(int descriptor) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(descriptor, F_OFD_SETLK, &lock) == 0 ? 0 : -errno;
+}
+
 const char *clinux_error_name(int error) { return strerrorname_np(error); }
 int clinux_limit_malloc_arenas(void) { return mallopt(M_ARENA_MAX, 1) == 1 ? 0 : -EINVAL; }
 

@@ -10,6 +10,7 @@ public struct Configuration: Hashable, Sendable {
     public var hooks = Hooks()
     public var hyperv = HyperV()
     public var qemu = QEMU()
+    public var kvp = KVP()
     public var control = Control()
     public var vsock = Vsock()
     public var paths = Paths()
@@ -76,6 +77,14 @@ public struct Configuration: Hashable, Sendable {
         public var device: FilePath = "/dev/virtio-ports/org.qemu.guest_agent.0"
         /// The longest window of the channel, within ``Freeze/maxWindow``.
         public var maxWindow = Configuration.longestWindow
+
+        public init() {}
+    }
+
+    /// `[kvp]`
+    public struct KVP: Hashable, Sendable {
+        public var enabled = ChannelSwitch.auto
+        public var pool: FilePath = "/var/lib/hyperv/.kvp_pool_1"
 
         public init() {}
     }
@@ -153,7 +162,7 @@ public enum VsockAccess: String, Hashable, Sendable, CaseIterable {
     case control
 }
 
-/// Whether a channel is opened. `true` and `false` are booleans in the file.
+/// Whether a channel to the host is used. `true` and `false` are booleans in the file.
 public enum ChannelSwitch: String, Hashable, Sendable, CaseIterable {
     /// If its device is there.
     case auto

@@ -43,6 +43,8 @@ public struct ConfigurationKey: Sendable {
         ConfigurationKey("qemu.enabled", .choice(\.qemu.enabled)),
         ConfigurationKey("qemu.device", .path(\.qemu.device)),
         ConfigurationKey("qemu.max_window", .duration(\.qemu.maxWindow)),
+        ConfigurationKey("kvp.enabled", .choice(\.kvp.enabled)),
+        ConfigurationKey("kvp.pool", .path(\.kvp.pool)),
         ConfigurationKey("control.socket", .path(\.control.socket)),
         ConfigurationKey("vsock.enabled", .choice(\.vsock.enabled)),
         ConfigurationKey("vsock.port", .number(\.vsock.port, VsockPorts.all)),

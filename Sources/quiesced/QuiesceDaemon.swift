@@ -2,6 +2,7 @@ import ArgumentParser
 import Channels
 import Configuration
 import Coordinator
+import DataExchange
 import FreezeCore
 import Glibc
 import LinuxCalls
@@ -71,7 +72,7 @@ struct QuiesceDaemon: ParsableCommand {
             let configuration = try readConfiguration()
             let coordinator = try Coordinator(
                 configuration: configuration, freezerExecutable: try findFreezer(), isDryRun: dryRun,
-                logger: logger, isLogFile: destination.isFile)
+                logger: logger, isLogFile: destination.isFile, publisher: publisher(configuration.kvp))
             try addChannels(to: coordinator, configuration, serviceManager)
             if let serviceManager {
                 coordinator.add(lifeObserver: serviceManager)
@@ -127,6 +128,11 @@ struct QuiesceDaemon: ParsableCommand {
         let configuration = try Configuration.load(from: file)
         try configuration.verifyTrustOfPaths()
         return configuration
+    }
+
+    /// Nil if the state is not published.
+    private func publisher(_ kvp: Configuration.KVP) -> (any StatePublisher)? {
+        kvp.enabled == .off ? nil : PoolPublisher(pool: kvp.pool, isRequired: kvp.enabled == .on)
     }
 
     private func addChannels(

@@ -94,6 +94,8 @@ import Testing
         "quiescectl simulate-host [<options>]": "usage",
         "registered with the Hyper-V host (version …)": "success",
         "registered, on a stand-in device": "a state",
+        "record … is": "the beginning of an error",
+        "record … and … more are": "the beginning of an error",
         "request … of …": "the beginning of a summary",
         "so the host cannot request a backup.": "part of a finding",
         "the answer to it is none": "only of an error in the program",

@@ -66,6 +66,9 @@ import Testing
             [hyperv]
             enabled = false
             device = "/dev/pts/4"
+            [kvp]
+            enabled = true
+            pool = "/run/q/pool"
             [control]
             socket = "/run/q/c.sock"
             [vsock]
@@ -93,6 +96,8 @@ import Testing
         expected.hooks.onFailure = .proceed
         expected.hyperv.enabled = .off
         expected.hyperv.device = "/dev/pts/4"
+        expected.kvp.enabled = .on
+        expected.kvp.pool = "/run/q/pool"
         expected.control.socket = "/run/q/c.sock"
         expected.vsock.enabled = .on
         expected.vsock.port = 987

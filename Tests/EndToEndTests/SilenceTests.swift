@@ -10,6 +10,8 @@ import Testing
 extension EndToEnd {
     @Suite struct SilenceTests {
         private let filesystems: [ScratchFilesystem]
+        /// On `/`, which is frozen.
+        private let pool: ScratchPool
         private let rig: DaemonRig
 
         /// Several filesystems on two steps: the second is stored on the first, and both on a tmpfs; and the root.
@@ -18,11 +20,15 @@ extension EndToEnd {
             let inner = try ScratchFilesystem(.ext4, on: .image(in: outer.mountPoint))
             filesystems = [inner, outer, try ScratchFilesystem(.ext4), try ScratchFilesystem(.btrfs)]
             for filesystem in filesystems { try Self.tellUdev(of: filesystem.device) }
+            pool = try ScratchPool()
             rig = try DaemonRig(
-                configuration: ["freeze": "timeout = \"8s\"\nmax_window = \"12s\""],
+                configuration: [
+                    "freeze": "timeout = \"8s\"\nmax_window = \"12s\"", "kvp": pool.configuration,
+                ],
                 hooks: ["10-trace": "echo \"$1${QUIESCE_RESULT:+ $QUIESCE_RESULT}\" >> $TRACE"],
                 agentPort: .kept)
             try rig.waitForSocket()
+            try pool.wait(for: "attention") { _ in true }
         }
 
         /// As on a machine with udev: then no device is read. Under strace that takes longer than a plan waits for it.
@@ -183,6 +189,21 @@ extension EndToEnd {
             #expect(try port.ask("guest-get-osinfo") == .number(1))
             #expect(agent.connections.count == 1)
             agent.close()
+            try end()
+        }
+
+        /// Another program has the pool locked, so that the publication after the first request waits.
+        @Test func `P7 a publication that waits ends before the window, and is made up for`() throws {
+            let holder = try pool.lock()
+            #expect(try rig.control("freeze").ending == .exited(0), "log: \(rig.log)")
+            #expect(try rig.control("thaw").ending == .exited(0), "log: \(rig.log)")
+            let trace = try attach()
+            try freeze()
+            #expect(try rig.thaw().status == .success)
+            try expectSilence(trace, "a publication waits")
+            #expect(try pool.bytes.count == 3 * 2560)
+            try holder.closeInput()
+            try pool.wait(for: "ok") { _ in true }
             try end()
         }
 

@@ -155,7 +155,8 @@ struct ConfigurationFuzz: ParserFuzz {
     private func checkLimits(of configuration: Configuration) throws {
         let paths =
             [
-                configuration.hooks.directory, configuration.hyperv.device, configuration.control.socket,
+                configuration.hooks.directory, configuration.hyperv.device, configuration.kvp.pool,
+                configuration.control.socket,
                 configuration.paths.run, configuration.paths.state,
             ]
             + configuration.hooks.imports.map(\.directory)

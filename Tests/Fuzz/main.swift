@@ -4,7 +4,7 @@ import Glibc
 let parsers: [any ParserFuzz.Type] = [
     HyperVFuzz.self, AgentFuzz.self, AgentReplyFuzz.self,
     FreezerPacketFuzz.self, LedgerFuzz.self, MountTableFuzz.self, HistoryFuzz.self, ConfigurationFuzz.self,
-    ControlFuzz.self, SelectorFuzz.self, UdevFuzz.self, ProcessRecordFuzz.self,
+    ControlFuzz.self, SelectorFuzz.self, UdevFuzz.self, ProcessRecordFuzz.self, PoolFuzz.self,
 ]
 
 func run(_ fuzz: (some ParserFuzz).Type, _ options: FuzzOptions) throws -> Int32 {

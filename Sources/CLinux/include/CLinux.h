@@ -147,6 +147,9 @@ int clinux_watch_directory(const char *path);
 // Reads what there is, and tells whether anything was about this name, or about the directory itself: 1 or 0.
 int clinux_take_directory_events(int watch, const char *name);
 
+// Takes the write lock of a whole file, of the open file description (F_OFD_SETLK, fcntl(2)): 0, or -EAGAIN at once.
+int clinux_try_lock_file(int descriptor);
+
 // Atomics on shared memory.
 static inline uint64_t clinux_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
 static inline void clinux_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
