@@ -13,24 +13,27 @@ public struct PoolPublisher: StatePublisher {
     /// Whether a missing pool is worth a warning.
     private let isRequired: Bool
     private let bootID: String
+    /// Looked at again for each publication: the driver of the bus may be loaded late.
+    private let platform: @Sendable () -> HostPlatform
     /// Logged, and not ended since.
     private let known = Reported()
 
     /// - Parameter isRequired: `kvp.enabled = true`: publish on every host, and warn while there is no pool.
-    /// - Returns: Nil if the machine is on no Hyper-V host, and the pool not required.
-    public init?(pool: FilePath, isRequired: Bool) {
-        self.init(PoolFile(path: pool), isRequired: isRequired, platform: HostPlatform.ofThisMachine)
+    public init(pool: FilePath, isRequired: Bool) {
+        self.init(PoolFile(path: pool), isRequired: isRequired) { HostPlatform.ofThisMachine }
     }
 
-    init?(_ file: PoolFile, isRequired: Bool, platform: HostPlatform) {
-        guard isRequired || platform == .hyperV else { return nil }
+    init(_ file: PoolFile, isRequired: Bool, platform: @escaping @Sendable () -> HostPlatform) {
         self.file = file
         self.isRequired = isRequired
+        self.platform = platform
         let identifier = (try? readWholeFile("/proc/sys/kernel/random/boot_id")) ?? []
         bootID = String(decoding: identifier.prefix { $0 > 0x20 }, as: UTF8.self)
     }
 
     public func publish(_ report: StateReport, isCancelled: @Sendable () -> Bool) -> PublicationResult {
+        // Tried again after the next request, and not once a minute.
+        guard isRequired || platform() == .hyperV else { return PublicationResult(isDone: true) }
         // A reader that gets one value, and no longer the other, reads the state last.
         let facts = [
             PoolFact(Self.summaryKey, StateSummary.text(report, bootID: bootID)),

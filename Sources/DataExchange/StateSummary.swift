@@ -62,7 +62,7 @@ struct StateSummary: Encodable {
     }
 
     /// How much of the report fits.
-    fileprivate struct Extent {
+    private struct Extent {
         var leftOut: Int
         var reason: Int
         var attention: Int
@@ -90,13 +90,32 @@ struct StateSummary: Encodable {
     static func text(_ report: StateReport, bootID: String, version: String = Version.current) -> String {
         var extent = Extent(
             leftOut: min(report.requests.lastGood?.leftOut.count ?? 0, listLimit),
-            reason: report.requests.last?.reason?.unicodeScalars.count ?? 0,
+            reason: min(report.requests.last?.reason?.unicodeScalars.count ?? 0, byteLimit),
             attention: min(report.attention.count, listLimit))
-        while true {
-            let text = StateSummary(report, bootID, version, extent).text
-            let isFitting = text.utf16.count <= unitLimit && text.utf8.count <= byteLimit
-            if isFitting || !extent.shorten() { return text }
+        func text(_ extent: Extent) -> String { StateSummary(report, bootID, version, extent).text }
+        for part in [\Extent.leftOut, \.reason, \.attention] {
+            if fits(text(extent)) { break }
+            extent[keyPath: part] = largest(below: extent[keyPath: part]) { size in
+                var shorter = extent
+                shorter[keyPath: part] = size
+                return fits(text(shorter))
+            }
         }
+        return text(extent)
+    }
+
+    private static func fits(_ text: String) -> Bool {
+        text.utf16.count <= unitLimit && text.utf8.count <= byteLimit
+    }
+
+    /// The largest number below the limit that fits; 0 if none does.
+    private static func largest(below limit: Int, _ fits: (Int) -> Bool) -> Int {
+        var (least, most) = (0, limit)
+        while most - least > 1 {
+            let middle = (least + most) / 2
+            if fits(middle) { least = middle } else { most = middle }
+        }
+        return least
     }
 
     private init(_ report: StateReport, _ bootID: String, _ version: String, _ extent: Extent) {
@@ -142,33 +161,16 @@ struct StateSummary: Encodable {
     }
 }
 
-extension StateSummary.Extent {
-    /// - Returns: False if nothing can be left out any more.
-    fileprivate mutating func shorten() -> Bool {
-        if leftOut > 0 {
-            leftOut -= 1
-        } else if reason > 0 {
-            // In a few steps, whatever the length.
-            reason = reason > 2000 ? 2000 : max(0, reason - 20)
-        } else if attention > 0 {
-            attention -= 1
-        } else {
-            return false
-        }
-        return true
-    }
-}
-
 extension String {
     /// At most so many bytes, cut at a character, and safe to show.
     fileprivate func cut(to limit: Int) -> String {
         var result = ""
         var count = 0
-        for scalar in escapedControlCharacters(self).unicodeScalars {
+        for scalar in escapedControlCharacters(String(unicodeScalars.prefix(limit))).unicodeScalars {
             count += String(scalar).utf8.count
             if count > limit { return result + "…" }
             result.unicodeScalars.append(scalar)
         }
-        return result
+        return unicodeScalars.count > limit ? result + "…" : result
     }
 }

@@ -12,13 +12,15 @@ struct PoolPublisherTests {
     private let report = StateReport(
         requests: RecentRequests(), attention: [], daemon: .running, time: WallTime(milliseconds: 0))
 
-    private func publisher(_ pool: ScratchPool, isRequired: Bool = true) throws -> PoolPublisher {
-        try #require(PoolPublisher(pool.file(), isRequired: isRequired, platform: .hyperV))
+    private func publisher(
+        _ pool: ScratchPool, isRequired: Bool = true, on platform: HostPlatform = .hyperV
+    ) -> PoolPublisher {
+        PoolPublisher(pool.file(), isRequired: isRequired) { platform }
     }
 
     @Test func `state and summary are in the pool, with the id of this boot`() throws {
         let pool = try ScratchPool()
-        let result = try publisher(pool).publish(report) { false }
+        let result = publisher(pool).publish(report) { false }
         #expect(result == PublicationResult(isDone: true))
         #expect(try pool.value("quiesce.state") == "attention")
         let boot = String(decoding: try readWholeFile("/proc/sys/kernel/random/boot_id").dropLast(), as: UTF8.self)
@@ -27,7 +29,7 @@ struct PoolPublisherTests {
 
     @Test func `each problem is logged once, and again after it has ended`() throws {
         let pool = try ScratchPool(nil)
-        let publisher = try publisher(pool)
+        let publisher = publisher(pool)
         let first = publisher.publish(report) { false }
         #expect(!first.isDone && first.notes.count == 1)
         #expect(first.notes.first?.message.contains("there is no such pool. Enable Data Exchange") == true)
@@ -44,7 +46,7 @@ struct PoolPublisherTests {
     @Test func `a missing pool is no news unless the pool is required`() throws {
         let pool = try ScratchPool(nil)
         #expect(
-            try publisher(pool, isRequired: false).publish(report) { false } == PublicationResult(isDone: false))
+            publisher(pool, isRequired: false).publish(report) { false } == PublicationResult(isDone: false))
     }
 
     @Test func `a cancelled publication is no news`() throws {
@@ -53,9 +55,11 @@ struct PoolPublisherTests {
 
     @Test(arguments: [HostPlatform.kvm, .kubeVirt, .other])
     func `only a Hyper-V host is told, unless the pool is required`(platform: HostPlatform) throws {
-        let file = PoolFile(path: "/nowhere")
-        #expect(PoolPublisher(file, isRequired: false, platform: platform) == nil)
-        #expect(PoolPublisher(file, isRequired: true, platform: platform) != nil)
-        #expect(PoolPublisher(file, isRequired: false, platform: .hyperV) != nil)
+        let pool = try ScratchPool()
+        let result = publisher(pool, isRequired: false, on: platform).publish(report) { false }
+        #expect(result == PublicationResult(isDone: true))
+        #expect(try pool.bytes == [])
+        #expect(publisher(pool, on: platform).publish(report) { false }.isDone)
+        #expect(try pool.value("quiesce.state") == "attention")
     }
 }

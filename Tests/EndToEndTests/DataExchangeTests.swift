@@ -14,7 +14,7 @@ extension EndToEnd {
             pool = try ScratchPool()
             rig = try DaemonRig(
                 configuration: [
-                    "kvp": pool.configuration, "freeze": "timeout = \"1s\"\nmax_window = \"2s\"",
+                    "kvp": pool.configuration, "freeze": "timeout = \"4s\"\nmax_window = \"5s\"",
                 ])
         }
 

@@ -14,7 +14,7 @@ struct Publication: Hashable, Sendable {
 /// When the state is published to the host: after each request, while nothing can be frozen.
 ///
 /// The published file may be on a filesystem that is about to be frozen. A request waits for no publication: at the
-/// begin of a request the driver is told to stop, and the publication is made up for after the request.
+/// begin of a request the driver is told to stop, and the record of the request makes a new publication due.
 extension RequestMachine {
     /// Whether files may be written without a request that could freeze them meanwhile.
     private var isQuiet: Bool { state == .idle && !mayFileWriteHang }
@@ -52,7 +52,6 @@ extension RequestMachine {
     private mutating func cancelPublication() {
         guard publication.isRunning, !publication.isCancelled else { return }
         publication.isCancelled = true
-        publication.isDue = true
         emit(.cancelPublication)
     }
 
