@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import FreezeCore
 import LinuxSystem
 import Presentation
@@ -20,19 +21,22 @@ struct ServicesCommand: ParsableCommand {
               unsupported  Linux has no part for the service.
 
             Exit status: 0 no service needs attention; 1 a service of the host is broken, or is offered and idle; 2 wrong \
-            usage.
+            usage or configuration.
 
             Examples:
               quiescectl services
               quiescectl services --json
             """)
 
+    @OptionGroup var options: ConfigurationOption
     @OptionGroup var output: OutputOption
 
     func run() throws {
         try RootNeeded.require(for: "services")
-        let services = HostServices()
-        try output.write(services, orLines: ServicesText(services).lines)
+        let vsock = try options.load().vsock
+        // The configuration refuses other ports.
+        let services = HostServices(port: HyperVSocketPort(UInt32(vsock.port)))
+        try output.write(services, orLines: ServicesText(services, isVsockEnabled: vsock.enabled == .on).lines)
         if !services.atFault.isEmpty { throw ExitCode.failed }
     }
 }
@@ -40,10 +44,12 @@ struct ServicesCommand: ParsableCommand {
 /// The services as text for a terminal.
 struct ServicesText {
     private let services: HostServices
+    private let isVsockEnabled: Bool
     private let style = TextStyle.ofLocale
 
-    init(_ services: HostServices) {
+    init(_ services: HostServices, isVsockEnabled: Bool) {
         self.services = services
+        self.isVsockEnabled = isVsockEnabled
     }
 
     /// A table, what there is to know or to do, and a summary.
@@ -95,8 +101,9 @@ struct ServicesText {
     /// Lines to copy: not wrapped.
     private var registration: [String] {
         guard let port = services.socketPort else { return [] }
+        let condition = isVsockEnabled ? "" : "With enabled = true in section [vsock] of the configuration: "
         let text = """
-            Programs on the host connect to port \(port.number) of this machine as service \(port.serviceID). To register the \
+            \(condition)Programs on the host connect to port \(port.number) of this machine as service \(port.serviceID). To register the \
             service on the host, run in PowerShell as an administrator:
             """
         return text.wrapped(to: TextLayout.width) + port.registration.map { "  \($0)" }
