@@ -326,6 +326,37 @@ class Service(Group):
         self.machine.run("udevadm control --start-exec-queue")
         self.wait_for_registration()
         expect("is open in quiesced" in finding(), finding())
+
+    def case_frozen_by_another(self) -> None:
+        """A filesystem that another program froze fails the FREEZE, and stays frozen (P5), also after a restart."""
+        self.machine.run("fsfreeze --freeze /srv/xfs")
+        self.freeze(False)
+        self.expect_thawed([each for each in FROZEN if each != "/srv/xfs"])
+        self.wait_until_idle()
+        reason = self.last_record()["reason"]
+        expect("/srv/xfs" in reason, f"the reason is {reason}")
+        self.expect_frozen(["/srv/xfs"])
+        self.thaw()
+        self.expect_frozen(["/srv/xfs"])
+        self.restart()
+        self.expect_frozen(["/srv/xfs"])
+        self.machine.run("fsfreeze --unfreeze /srv/xfs")
+        self.expect_thawed(FROZEN)
+        self.backup()
+
+    def case_nested_freeze(self) -> None:
+        """Device-mapper freezes a filesystem in the window, which Linux 6.8 and later nest: its freeze is left alone."""
+        self.freeze()
+        is_nested = self.machine.start("dmsetup suspend group-data").done().status == 0
+        self.say("device-mapper's freeze in the window is " + ("nested" if is_nested else "refused"))
+        self.thaw()
+        self.wait_until_idle()
+        expect_equal(self.last_record()["result"], "succeeded", "the result")
+        if is_nested:
+            self.expect_frozen(["/srv/lvm"])
+            self.expect_thawed([each for each in FROZEN if each != "/srv/lvm"])
+            self.machine.run("dmsetup resume group-data")
+        self.expect_thawed(FROZEN)
         self.backup()
 
     def case_device_is_busy(self) -> None:
