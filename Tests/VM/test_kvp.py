@@ -4,10 +4,13 @@ from __future__ import annotations
 import json
 import time
 
-import kvp_host
+import services_host
+import vss_host
 from case import Group, expect, expect_equal
 from machine import Failure
 
+# The pool of the guest, which hosts show as GuestExchangeItems.
+GUEST_POOL = 1
 POOL = "/var/lib/hyperv/.kvp_pool_1"
 UNIT = "hv-kvp-daemon.service"
 HOOK = "/etc/quiesced/hooks.d/10-test"
@@ -30,12 +33,15 @@ class Kvp(Group):
         """All items of the guest, as Get-CimInstance shows them."""
         items: dict[str, str] = {}
         for index in range(1000):
-            self.machine.send_packet(kvp_host.enumeration(index, index % 250 + 1), kvp_host.SERVICE)
-            item = kvp_host.item(self.machine.host_packet(service=kvp_host.SERVICE))
-            if item is None:
+            self.machine.send_packet(services_host.kvp_enumerate(GUEST_POOL, index), "kvp")
+            packet = self.machine.host_packet(service="kvp")
+            status = vss_host.parse(packet).status
+            if status == services_host.NO_MORE_ITEMS:
                 return items
-            expect(item.key not in items, f"{item.key} is there twice")
-            items[item.key] = item.value
+            expect_equal(status, vss_host.S_OK, f"the status of item {index}")
+            key, value = services_host.kvp_entry(packet)
+            expect(key not in items, f"{key} is there twice")
+            items[key] = value
         raise Failure("the enumeration has no end")
 
     def wait_for_state(self, state: str, within: float = 20) -> dict:
