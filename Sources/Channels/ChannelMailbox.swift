@@ -65,17 +65,20 @@ final class ChannelMailbox: Sendable {
 
     // MARK: The thread
 
-    /// Starts the thread of the channel. The main thread handles all signals. The priority is raised, because all writers
-    /// wait while the thread reads a THAW.
+    /// Starts the thread of the channel. The main thread handles all signals.
     ///
+    /// - Parameter isUrgent: Whether the priority is raised, because all writers wait while the thread reads a THAW. Threads
+    ///   that the thread starts inherit the priority.
     /// - Throws: EAGAIN when there are no more threads.
-    func startThread(_ name: String, _ run: @escaping @Sendable () -> Void) throws(Errno) {
+    func startThread(
+        _ name: String, isUrgent: Bool = true, _ run: @escaping @Sendable () -> Void
+    ) throws(Errno) {
         let ended = ended
         try OperatingSystemThread.start(name) {
             var all = sigset_t()
             sigfillset(&all)
             pthread_sigmask(SIG_BLOCK, &all, nil)
-            ThreadPriority.set(ThreadPriority.raised)
+            if isUrgent { ThreadPriority.set(ThreadPriority.raised) }
             run()
             ended.signal()
         }

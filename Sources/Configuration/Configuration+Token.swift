@@ -53,7 +53,8 @@ extension Configuration {
             guard count >= 0 else { throw failure("the token cannot be read: \(Errno(rawValue: errno))", nil) }
             guard let token = AccessToken(file: Array(bytes.prefix(count))) else {
                 throw failure(
-                    "the token does not have \(AccessToken.shortest) to \(AccessToken.longest) bytes", Self.remedy)
+                    "the token does not have \(AccessToken.shortest) to \(AccessToken.longest) bytes of text",
+                    Self.remedy)
             }
             return token
         }

@@ -45,15 +45,18 @@ extension Coordinator {
         let (history, attentionFile, mailbox) = (history, attentionFile, mailbox)
         let isPublishing = publishing != nil
         historyQueue.add(.reads) {
+            var isAttentionKnown = true
             do throws(HistoryError) {
                 let attention = try attentionFile.read()
                 if !attention.isEmpty { mailbox.post(.attentionRecalled(attention)) }
             } catch {
+                isAttentionKnown = false
                 mailbox.post(.note(LogNote(.warning, "\(error)")))
             }
             let last = (try? history.last())?.record
             let lastGood = (try? history.lastGood())?.record
-            let recent = isPublishing ? (try? history.recentRequests()) ?? RecentRequests() : RecentRequests()
+            var recent = isPublishing ? (try? history.recentRequests()) ?? RecentRequests() : RecentRequests()
+            if !isAttentionKnown { recent.isPartlyUnknown = true }
             let now = WallClock.current()
             mailbox.post(
                 .lastRequestsRead(

@@ -12,6 +12,9 @@ struct PoolFile: Sendable {
     /// How long other programs may hold a lock. hv_kvp_daemon holds its lock while it reads.
     var lockLimit = Duration.seconds(5)
 
+    /// Far more than a host enumerates. A pool that is too full for new records still has the old ones updated.
+    static let readLimit = 16 << 20
+
     private static let lockPause = Duration.milliseconds(20)
 
     /// Gives each fact its value.
@@ -97,9 +100,7 @@ struct PoolFile: Sendable {
         var status = stat()
         guard fstat(descriptor.rawValue, &status) == 0 else { throw .failed(Errno(rawValue: errno)) }
         try Self.requireRegular(status)
-        // One record more, so that a torn one behind a full pool is seen.
-        let limit = PoolRecords.size * (PoolRecords.limit + 1)
-        guard status.st_size < limit else { throw .tooLarge }
+        guard status.st_size <= Self.readLimit else { throw .tooLarge }
         var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
         var filled = 0
         while filled < bytes.count {

@@ -67,7 +67,7 @@ struct PoolError: ActionableError {
         case .notRegular: return "the state is not published: the pool is no regular file"
         case .failed(let error): return "the state is not published: \(error)"
         case .tooLarge:
-            return "the state is not published: the pool is larger than \(PoolRecords.limit) records"
+            return "the state is not published: the pool is larger than \(PoolFile.readLimit) bytes"
         case .locked: return "the state is not published: another program keeps the pool locked"
         case .cancelled: return "the state is not published: a request began"
         case .full(let records): return "the state is not published: the pool is full with \(records) records"

@@ -39,11 +39,12 @@ extension HistoryFile {
     public func recentRequests() throws(HistoryError) -> RecentRequests {
         var recent = RecentRequests()
         var unread = Limits().records
-        _ = try search(limit: 1) { record in
+        let page = try search(limit: 1) { record in
             recent.add(older: record)
             unread -= 1
             return recent.isComplete || unread <= 0
         }
+        recent.isPartlyUnknown = page.unreadableLines > 0
         return recent
     }
 

@@ -21,7 +21,10 @@ public struct StockAgent: Sendable {
         self.relaySocket = root.pushing(relaySocket)
     }
 
-    public var isInstalled: Bool { access(root.pushing(Self.program).string, X_OK) == 0 }
+    public var isInstalled: Bool {
+        // The second path is that of RHEL and Fedora.
+        [Self.program, "usr/bin/qemu-ga"].contains { access(root.pushing($0).string, X_OK) == 0 }
+    }
     public var hasRelaySocket: Bool { access(relaySocket.string, F_OK) == 0 }
 
     /// Whether quiesced leaves the port to qemu-ga with `auto`: qemu-ga is neither displaced nor behind quiesced. Looks

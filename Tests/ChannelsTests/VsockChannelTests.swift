@@ -1,4 +1,5 @@
 import FreezeCore
+import Glibc
 import LinuxCalls
 import Synchronization
 import SystemPackage
@@ -85,6 +86,36 @@ struct VsockChannelTests {
             for _ in 1...50 { try scene.vsock.connect(from: 1).waitUntilClosed() }
             #expect(try scene.connect().call(Self.call("Status")).error == nil)
             #expect(scene.daemon.lines.update { $0.count { $0.contains("was refused") } } == 1)
+        }
+    }
+
+    @Test func `calls without an answer are dropped, and delay no token`() async throws {
+        try await run(Scene(mayFreeze: true, token: Self.right)) { (scene) throws in
+            let flooder = try scene.connect()
+            let oneway = Self.token("wrong horse battery staple").dropLast() + #","oneway":true}"#
+            for _ in 1...200 { try flooder.send(String(oneway)) }
+            // All have come.
+            #expect(try flooder.call(Self.call("Status")).error == Self.denied)
+            let began = Moment.now
+            #expect(try scene.connect().call(Self.token(Self.right)).error == nil)
+            #expect(Moment.now - began < .seconds(2))
+        }
+    }
+
+    @Test func `P9 the host's connections have no raised priority`() async throws {
+        try await run(Scene()) { (scene) throws in
+            #expect(try scene.connect().call(Self.call("Status")).error == nil)
+            let threads = try directoryEntries("/proc/self/task").filter { thread in
+                // Threads of other tests end meanwhile.
+                let name = try? readWholeFile(FilePath("/proc/self/task").appending(thread).appending("comm"))
+                return name.map { String(decoding: $0, as: UTF8.self) } == "vsock-channel\n"
+            }
+            #expect(!threads.isEmpty)
+            for thread in threads {
+                let number = try #require(id_t(thread.string))
+                // 0 also for a thread that has ended.
+                #expect(getpriority(__priority_which_t(PRIO_PROCESS.rawValue), number) > ThreadPriority.raised)
+            }
         }
     }
 

@@ -53,7 +53,7 @@ struct PoolFileTests {
 
     @Test func `a huge file is not read`() throws {
         let pool = try ScratchPool()
-        let size = PoolRecords.size * (PoolRecords.limit + 1)
+        let size = PoolFile.readLimit + 1
         #expect(truncate(pool.path.string, size) == 0)
         #expect(problem(pool) == .tooLarge)
         #expect(truncate(pool.path.string, 1 << 40) == 0)

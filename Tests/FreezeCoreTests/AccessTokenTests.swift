@@ -36,6 +36,8 @@ struct AccessTokenTests {
         #expect(try #require(AccessToken(file: Array((Self.text + "\n\n").utf8))).matches(Self.text + "\n"))
         #expect(AccessToken(file: Array("0123456789abcde\n".utf8)) == nil)
         #expect(AccessToken(file: []) == nil)
+        // No client can send other bytes than UTF-8.
+        #expect(AccessToken(file: Array(Self.text.utf8) + [0xFF]) == nil)
         #expect(AccessToken([UInt8](repeating: 65, count: 1025)) == nil)
     }
 

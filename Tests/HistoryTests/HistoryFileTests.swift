@@ -70,6 +70,19 @@ import Testing
         #expect(recent.last?.id.text == "d")
         #expect(recent.lastWhole?.id.text == "b")
         #expect(recent.lastGood?.id.text == "a")
+        #expect(!recent.isPartlyUnknown)
+    }
+
+    @Test func `P2 an unreadable line since the last good backup may have been a failure`() throws {
+        let file = HistoryFile(path)
+        try put("garbage\n", appending: true)
+        try file.append(record("a"))
+        #expect(try !file.recentRequests().isPartlyUnknown)
+        try put("garbage\n", appending: true)
+        var recent = try file.recentRequests()
+        #expect(recent.isPartlyUnknown && recent.lastGood?.id.text == "a")
+        recent.add(newer: record("b"))
+        #expect(!recent.isPartlyUnknown)
     }
 
     @Test func `no more records are read than a history keeps`() throws {

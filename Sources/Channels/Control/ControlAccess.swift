@@ -9,6 +9,13 @@ enum ControlAccess: Sendable {
     /// connection has to show the token first.
     case host(mayFreeze: Bool, TokenAuthenticator?)
 
+    var isTrusted: Bool {
+        switch self {
+        case .admin: true
+        case .host: false
+        }
+    }
+
     /// The channel of a connection that holds a window.
     func holderChannel(_ number: UInt64) -> ChannelID {
         switch self {

@@ -65,6 +65,8 @@ public final class VsockChannel: RequestChannel, RequestObserver {
         var serverLimits = VarlinkLimits()
         serverLimits.maximumConnections = Self.mostConnections
         serverLimits.idleTimeout = limits.idleTimeout
+        // Of a host that has shown no token yet.
+        serverLimits.maximumMessage = limits.longestMessage
         server = VarlinkServer(
             socket: nil,
             service: VarlinkServiceInfo(
@@ -86,7 +88,8 @@ public final class VsockChannel: RequestChannel, RequestObserver {
     /// - Throws: `.systemCall` when there are no more threads.
     public func start() throws(ChannelError) {
         do throws(Errno) {
-            try mailbox.startThread("vsock-channel") { [loop] in
+            // The thread reads no request, and hosts send as much as they like.
+            try mailbox.startThread("vsock-channel", isUrgent: false) { [loop] in
                 var loop = loop
                 loop.run()
             }

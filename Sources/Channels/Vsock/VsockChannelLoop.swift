@@ -108,6 +108,7 @@ struct VsockChannelLoop: Sendable {
 
     private mutating func acceptOne() {
         guard let listener else { return }
+        guard server.unseenConnections < limits.mostUnseen else { return nextAttempt = .now + limits.acceptPause }
         do throws(Errno) {
             let (connection, contextID) = try listener.accept()
             guard contextID == setup.peer else {

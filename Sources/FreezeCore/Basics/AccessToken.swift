@@ -8,9 +8,11 @@ public struct AccessToken: Hashable, Sendable, CustomStringConvertible, CustomRe
     private let padded: [UInt8]
     private let count: Int
 
-    /// - Parameter bytes: Nil is returned for fewer bytes than ``shortest``, or more than ``longest``.
+    /// - Parameter bytes: UTF-8, because clients send text. Nil is returned for fewer bytes than ``shortest``, or more than
+    ///   ``longest``.
     public init?(_ bytes: some Collection<UInt8>) {
-        guard (Self.shortest...Self.longest).contains(bytes.count) else { return nil }
+        guard (Self.shortest...Self.longest).contains(bytes.count), String(validating: bytes, as: UTF8.self) != nil
+        else { return nil }
         padded = Self.padded(bytes)
         count = bytes.count
     }

@@ -6,6 +6,8 @@ public struct RecentRequests: Hashable, Sendable {
     public private(set) var lastWhole: RequestDigest?
     /// The last good backup.
     public private(set) var lastGood: RequestDigest?
+    /// Whether a part of the records since the last good backup cannot be read.
+    public var isPartlyUnknown = false
 
     public init() {}
 
@@ -28,6 +30,7 @@ public struct RecentRequests: Hashable, Sendable {
 
     /// Adds requests that are older than the requests so far.
     public mutating func add(older others: RecentRequests) {
+        if lastGood == nil, others.isPartlyUnknown { isPartlyUnknown = true }
         last = last ?? others.last
         lastWhole = lastWhole ?? others.lastWhole
         lastGood = lastGood ?? others.lastGood

@@ -31,6 +31,7 @@ public struct StateReport: Hashable, Sendable {
     public var causes: [String] {
         var causes = failures
         if !attention.isEmpty { causes.append("a hook failed at thaw") }
+        if requests.isPartlyUnknown { causes.append("a part of the history or of the attention is unreadable") }
         if requests.lastWhole == nil { causes.append("no backup of the whole machine is on record") }
         switch daemon {
         case .running: break

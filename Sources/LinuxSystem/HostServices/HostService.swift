@@ -45,6 +45,10 @@ public struct HostService: Sendable, Hashable {
         self.isOffered = isOffered
     }
 
+    /// For a device that quiesced does not have open.
+    static let quiescedStep =
+        "Run `systemctl enable --now quiesced.service`; if quiesced runs, `quiescectl check` has the reason."
+
     /// Whether a program or a driver of this machine is missing for a service of the host.
     public var isAtFault: Bool { state == .broken || state == .idle && isOffered == true }
 

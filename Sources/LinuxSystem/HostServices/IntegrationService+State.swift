@@ -80,7 +80,9 @@ extension IntegrationService {
         }
         return service.with(
             .broken, "The driver \(driver) has made its device, and there is no \(node).",
-            nextStep: "Run `udevadm trigger --subsystem-match=misc`.")
+            nextStep: """
+                Stop the daemons of the services, and run `modprobe --remove \(driver) && modprobe \(driver)`.
+                """)
     }
 
     private func servedByProgram(_ service: HostService, _ node: FilePath, _ probe: ServiceProbe) -> HostService {
@@ -99,7 +101,7 @@ extension IntegrationService {
 
     /// How to start the program that serves the service.
     private func startStep(_ probe: ServiceProbe) -> String? {
-        guard self != .vss, let daemon else { return "Run `systemctl enable --now quiesced.service`." }
+        guard self != .vss, let daemon else { return HostService.quiescedStep }
         guard let unit = probe.installedUnit(daemon.units) else {
             let step = "Install the package hyperv-daemons, on Ubuntu linux-cloud-tools-virtual"
             return self == .guestServiceInterface

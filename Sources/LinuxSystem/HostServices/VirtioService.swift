@@ -106,7 +106,7 @@ enum VirtioService: String, CaseIterable, Sendable {
         guard let holder = result.process else {
             return result.with(
                 .idle, "No process has \(node.escaped) open.",
-                nextStep: "Run `systemctl enable --now quiesced.service`.")
+                nextStep: HostService.quiescedStep)
         }
         guard holder.name == StockAgent.processName else { return result.with(.working, nil) }
         return result.with(

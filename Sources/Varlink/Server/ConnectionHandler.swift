@@ -111,7 +111,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard case .inputClosed? = event as? ChannelEvent else { return }
         if state == .answering, !takesMore, connection?.keepsOpen != true {
             state = .answeringLast
-        } else if state == .listening, unsentBytes > 0 {
+        } else if state == .listening, unsentBytes > 0, connection?.keepsOpen != true {
             state = .closing
         } else if state != .closing {
             close()

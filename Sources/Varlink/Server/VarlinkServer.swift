@@ -18,6 +18,7 @@ public final class VarlinkServer: Sendable {
     private let servedUsers: Set<UInt32>
     private let takeNote: @Sendable (VarlinkServerNote) -> Void
     private let running = Mutex<Running?>(nil)
+    private let unseen = Atomic(0)
 
     private struct Running {
         let socket: ListeningSocket?
@@ -69,6 +70,9 @@ public final class VarlinkServer: Sendable {
         running.withLock { $0 = Running(socket: socket, group: group, registry: registry) }
     }
 
+    /// The connections given to ``serve(_:from:)`` that do not count against the limit of connections yet.
+    public var unseenConnections: Int { unseen.load(ordering: .relaxed) }
+
     /// Serves a connected stream socket that does not block, and owns the descriptor from now on. A server that does not
     /// run closes the connection. Any thread may call it.
     public func serve(_ connection: SystemPackage.FileDescriptor, from peer: VarlinkPeer) {
@@ -79,7 +83,8 @@ public final class VarlinkServer: Sendable {
                 return
             }
             let registry = running.registry
-            _ = ClientBootstrap(group: running.group)
+            unseen.add(1, ordering: .relaxed)
+            ClientBootstrap(group: running.group)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         let handler = ConnectionHandler(peer: peer, registry: registry.value)
@@ -89,6 +94,7 @@ public final class VarlinkServer: Sendable {
                 .channelOption(.allowRemoteHalfClosure, value: true)
                 .channelOption(.recvAllocator, value: Self.receiveBuffers)
                 .withConnectedSocket(connection.rawValue)
+                .whenComplete { [self] _ in unseen.subtract(1, ordering: .relaxed) }
         }
     }
 

@@ -155,6 +155,9 @@ struct BackupStateTests {
         #expect(stopped.state == .attention)
         stopped.daemon = .dryRun
         #expect(stopped.state == .attention)
+        var unknown = Self.report([.good])
+        unknown.requests.isPartlyUnknown = true
+        #expect(unknown.state == .attention)
     }
 
     @Test func `read from the newest to the oldest the requests are the same`() {
