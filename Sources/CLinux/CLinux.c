@@ -436,9 +436,9 @@ int clinux_open_terminal(char *device, size_t capacity) {
     return -error;
 }
 
-// The standard library of Swift, linked statically, refers to hypotf. Of glibc 2.35 or later the linker takes version
-// GLIBC_2.35 of it, the only symbol that keeps the programs from systems with glibc 2.34 (RHEL 9). Squares of floats,
-// and their sums, are within the range of a double.
+// The statically linked standard library of Swift refers to hypotf. With glibc 2.35 or later the linker selects version
+// GLIBC_2.35 of hypotf, the only symbol that systems with glibc 2.34 (RHEL 9) lack. A double can hold the sum of the
+// squares of two floats.
 float hypotf(float x, float y) {
     if (isinf(x) || isinf(y)) return INFINITY;
     return (float)sqrt((double)x * x + (double)y * y);

@@ -3,7 +3,7 @@ import FreezeCore
 import LinuxSystem
 import SystemPackage
 
-/// What is checked: a machine and the configuration for it.
+/// The subject of a check: a machine and its configuration.
 public struct CheckSubject: Sendable {
     /// What planning came to.
     public enum Planning: Sendable {
@@ -31,9 +31,9 @@ public struct CheckSubject: Sendable {
     /// The program that asks: the freezer is looked for from its directory.
     public let executable: FilePath
     public let service: Service
-    /// Where the kernel tells of processes and of its settings.
+    /// The directory with processes and settings of the kernel.
     public let proc: FilePath
-    /// Where the kernel tells of devices.
+    /// The directory with devices.
     public let sys: FilePath
     public let auditConfiguration: FilePath
     /// Where programs and settings of other packages are.
@@ -58,7 +58,7 @@ public struct CheckSubject: Sendable {
         host = HostPlatform(sysfs: sys)
     }
 
-    /// Where the services of the host show.
+    /// The directories with the services of the host.
     var serviceProbe: ServiceProbe {
         ServiceProbe(sysfs: sys, proc: proc, devices: root.appending("dev"), root: root)
     }

@@ -3,17 +3,17 @@ import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// The ports that a configuration can name (vsock(7)): not 0, and not VMADDR_PORT_ANY. A port below 1024 is for root
-/// alone, on the machine that listens.
+/// The valid ports (vsock(7)): not 0, and not VMADDR_PORT_ANY. Only root of the listening machine can bind a port below
+/// 1024.
 enum VsockPorts {
     static let all = 1...Int(UInt32.max) - 1
 }
 
 extension Configuration {
-    /// Far more than a token has. No more of a file is read.
+    /// The most bytes read: more than a token can have.
     private static let tokenFileLimit = 4096
 
-    /// The files of secrets in use.
+    /// The secret files in use.
     var tokenFiles: [FilePath] { vsock.enabled == .off || vsock.tokenFile.isEmpty ? [] : [vsock.tokenFile] }
 
     /// Reads the token for the host. Call after ``verifyTrustOfPaths()``. Blocks as open(2) and read(2) do.
@@ -27,13 +27,13 @@ extension Configuration {
         }
         let descriptor: FileDescriptor
         do {
-            // Not blocking: a FIFO in place of the file must not hang the start.
+            // Nonblocking: a FIFO in place of the file must not block the start.
             descriptor = try FileDescriptor.open(file, .readOnly, options: [.closeOnExec, .nonBlocking])
         } catch let errno as Errno {
             throw failure("the token cannot be read: \(errno)", Self.remedy)
         }
         return try descriptor.closeAfter {
-            // The verified path leads to a file of root. What is checked and what is read is one descriptor.
+            // The checks and the read use the same descriptor.
             var status = stat()
             guard fstat(descriptor.rawValue, &status) == 0 else {
                 throw failure("the token cannot be read: \(Errno(rawValue: errno))", nil)
@@ -44,7 +44,7 @@ extension Configuration {
             guard status.st_uid == 0 else {
                 throw TrustError(path: file, culprit: file, finding: .notOwnedByRoot(owner: status.st_uid))
             }
-            // An access control list shows in the bits of the group (acl(5)).
+            // The group's bits include the permissions of an access control list (acl(5)).
             guard status.st_mode & 0o077 == 0 else {
                 throw TrustError(path: file, culprit: file, finding: .accessibleToOthers)
             }

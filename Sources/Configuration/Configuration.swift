@@ -26,7 +26,7 @@ public struct Configuration: Hashable, Sendable {
         public var maxWindow = RequestPolicy().maxWindow
         /// For each of the two flushes, before and after the plain hooks.
         public var flushTimeout = RequestPolicy().flushTimeout
-        /// Whether the kernel is told to hurry while it freezes.
+        /// Whether expedited RCU grace periods are used while freezing.
         public var expeditedRCU = OnOff.on
 
         public init() {}
@@ -104,7 +104,7 @@ public struct Configuration: Hashable, Sendable {
         public var enabled = OnOff.off
         public var port = 9119
         public var access = VsockAccess.status
-        /// Empty for none: then any process of the host has the access.
+        /// Empty for no token: every process of the host then has the access.
         public var tokenFile = FilePath()
 
         public init() {}
@@ -154,11 +154,11 @@ public enum OnOff: String, Hashable, Sendable, CaseIterable {
     case off = "false"
 }
 
-/// What the host may do over vsock.
+/// The access of the host over vsock.
 public enum VsockAccess: String, Hashable, Sendable, CaseIterable {
-    /// Read: the status, the history, and events.
+    /// Read the status, the history and events.
     case status
-    /// Freeze, too, in a window that ends with the connection.
+    /// Read, and freeze in a window that ends with the connection.
     case control
 }
 

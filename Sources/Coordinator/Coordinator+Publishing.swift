@@ -3,7 +3,7 @@ import LinuxCalls
 import Synchronization
 import SystemPackage
 
-/// The state for the host. The publisher has a thread of its own: its files may hang, and other programs may lock them.
+/// The state for the host. The publisher has a separate thread, because the pool may hang or be locked.
 extension Coordinator {
     func publish(isLast: Bool) {
         guard let publishing else { return mailbox.post(.publicationEnded(isDone: true)) }

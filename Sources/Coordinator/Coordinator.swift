@@ -26,7 +26,7 @@ public final class Coordinator: @unchecked Sendable {
     let mailbox: Mailbox
     let logQueue: BackgroundQueue
     let historyQueue: BackgroundQueue
-    /// Nil without a publisher of the state.
+    /// Nil if the state is not published.
     let publishing: Publishing?
     let history: HistoryFile
     let attentionFile: AttentionFile
@@ -37,15 +37,15 @@ public final class Coordinator: @unchecked Sendable {
     var channels: [any RequestChannel] = []
     /// How the channels are doing, by name.
     var channelStates: [String: DaemonStatus.Channel] = [:]
-    /// Who watches requests.
+    /// The observers of requests.
     var observers: [any RequestObserver] = []
-    /// Who is told that the daemon lives, and when next.
+    /// The observer of heartbeats, and the time of the next heartbeat.
     var lifeObserver: (any LifeObserver)?
     var nextHeartbeat: Moment?
     /// The last requests, for `status`.
     var last: RequestRecord?
     var lastGood: RequestRecord?
-    /// The same, for the publisher.
+    /// The last requests, for the publisher.
     var recentRequests = RecentRequests()
     let started = Moment.now
     private let usualPriority = ThreadPriority.current

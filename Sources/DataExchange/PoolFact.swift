@@ -3,7 +3,8 @@ public struct PoolFact: Hashable, Sendable {
     public let key: String
     public let value: String
 
-    /// A value over the limits is a mistake of the caller: it is cut at a character, and never without its zero byte.
+    /// A key or value over the limits is a mistake of the caller: the record has the text cut at a character, with the
+    /// zero byte.
     public init(_ key: String, _ value: String) {
         self.key = key
         self.value = value
@@ -14,7 +15,8 @@ public struct PoolFact: Hashable, Sendable {
         Self.field(key, size: PoolRecords.keySize) + Self.field(value, size: PoolRecords.valueSize)
     }
 
-    /// The kernel counts the bytes up to the zero byte, and ends the daemon of a field without one (__fortify_strlen).
+    /// The kernel counts the bytes up to the zero byte; a field without a zero byte crashes the daemon
+    /// (__fortify_strlen).
     private static func field(_ text: String, size: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         for scalar in text.unicodeScalars {

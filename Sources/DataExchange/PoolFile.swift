@@ -4,12 +4,12 @@ import LinuxCalls
 import LinuxSystem
 import SystemPackage
 
-/// The file of a pool. hv_kvp_daemon and other programs have the file open meanwhile, so it is changed in place.
+/// The file of a pool, changed in place, because hv_kvp_daemon and other programs can have the file open.
 ///
-/// Blocks as file systems do, but waits for no lock beyond its limit, for no fifo, and for no FUSE server.
+/// Blocks as filesystems do. Waits for a lock up to the limit, and never for a FIFO or a FUSE server.
 struct PoolFile: Sendable {
     let path: FilePath
-    /// How long other programs may hold a lock. hv_kvp_daemon holds its lock while it reads.
+    /// The longest wait for a lock. hv_kvp_daemon holds a lock while reading.
     var lockLimit = Duration.seconds(5)
 
     /// Far more than a host enumerates. A pool that is too full for new records still has the old ones updated.
@@ -19,9 +19,9 @@ struct PoolFile: Sendable {
 
     /// Gives each fact its value.
     ///
-    /// - Parameter isCancelled: Asked before each step.
-    /// - Returns: What is wrong with the pool.
-    /// - Throws: Why nothing was read.
+    /// - Parameter isCancelled: Read before each step.
+    /// - Returns: The problems of a pool that was read.
+    /// - Throws: The problem that prevented the read, or the cancellation.
     func update(_ facts: [PoolFact], isCancelled: () -> Bool) throws(PoolProblem) -> [PoolProblem] {
         try Self.check(isCancelled)
         let descriptor = try open()
@@ -46,10 +46,10 @@ struct PoolFile: Sendable {
 
     // MARK: Opening
 
-    /// If root alone can change the path, the path leads to the same file until it is open.
+    /// A path that root alone can change leads to the same file in the checks and at the open.
     private func open() throws(PoolProblem) -> FileDescriptor {
         guard try isThere() else { throw .missing }
-        // Before the open, which can have effects on a device.
+        // Before the open, because an open of a device can have effects.
         var status = stat()
         guard lstat(path.string, &status) == 0 else { throw .failed(Errno(rawValue: errno)) }
         try Self.requireRegular(status)
@@ -131,8 +131,8 @@ struct PoolFile: Sendable {
         }
     }
 
-    /// At the end, wherever the end is by then: a program without locks may append, too (O_APPEND, open(2)). The last
-    /// write: with O_APPEND pwrite(2) ignores its offset.
+    /// Appends with O_APPEND (open(2)), because a program without locks may append at the same time. Must be the last
+    /// write: with O_APPEND pwrite(2) ignores the offset.
     private static func append(_ write: PoolRecords.Write, to descriptor: FileDescriptor) throws(Errno) {
         if write.replacesTail, ftruncate(descriptor.rawValue, off_t(write.offset)) != 0 {
             throw Errno(rawValue: errno)

@@ -2,21 +2,21 @@ import FreezeCore
 import LinuxSystem
 import SystemPackage
 
-/// Why the state is not published, or what is wrong with the pool. Each is one line in the log, and nothing else.
+/// A reason for an unpublished state, or a defect of the pool. Each is one line in the log.
 enum PoolProblem: Error, Hashable {
-    /// There is no file.
+    /// The file does not exist.
     case missing
     case untrusted(TrustError)
     case notRegular
     case failed(Errno)
-    /// Not read.
+    /// The file was not read.
     case tooLarge
     /// Another program held a lock for as long as quiesce waits.
     case locked
     /// A request began.
     case cancelled
 
-    // In a file that was read
+    // In a file that was read:
 
     case full(records: Int)
     /// Part of another program's record is at the end.
@@ -26,7 +26,7 @@ enum PoolProblem: Error, Hashable {
     case endless(record: Int, count: Int)
     case notText(record: Int, count: Int)
 
-    /// Whether the host does not see the new state.
+    /// Whether the new state is not published.
     var isFailure: Bool {
         switch self {
         case .repeated, .endless, .notText: false

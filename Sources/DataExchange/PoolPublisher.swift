@@ -4,21 +4,21 @@ import LinuxSystem
 import Synchronization
 import SystemPackage
 
-/// Publishes the state in pool 1 of Hyper-V's data exchange, where hosts read the items of a guest.
+/// Publishes the state in pool 1 of Hyper-V's data exchange, from which hosts read the items of a guest.
 public struct PoolPublisher: StatePublisher {
     public static let stateKey = "quiesce.state"
     public static let summaryKey = "quiesce.summary"
 
     private let file: PoolFile
-    /// Whether a missing pool is worth a warning.
+    /// Whether a missing pool is logged.
     private let isRequired: Bool
     private let bootID: String
-    /// Looked at again for each publication: the driver of the bus may be loaded late.
+    /// Called for each publication, because the driver of the bus may be loaded late.
     private let platform: @Sendable () -> HostPlatform
-    /// Logged, and not ended since.
+    /// The problems that were logged and have not ended.
     private let known = Reported()
 
-    /// - Parameter isRequired: `kvp.enabled = true`: publish on every host, and warn while there is no pool.
+    /// - Parameter isRequired: `kvp.enabled = true`: publish on every host, and warn while the pool is missing.
     public init(pool: FilePath, isRequired: Bool) {
         self.init(PoolFile(path: pool), isRequired: isRequired) { HostPlatform.ofThisMachine }
     }
@@ -32,9 +32,9 @@ public struct PoolPublisher: StatePublisher {
     }
 
     public func publish(_ report: StateReport, isCancelled: @Sendable () -> Bool) -> PublicationResult {
-        // Tried again after the next request, and not once a minute.
+        // Done, so that the retry follows the next request instead of the pause of a minute.
         guard isRequired || platform() == .hyperV else { return PublicationResult(isDone: true) }
-        // A reader that gets one value, and no longer the other, reads the state last.
+        // Hosts enumerate the records in this order: a host that reads during an update reads the state last.
         let facts = [
             PoolFact(Self.summaryKey, StateSummary.text(report, bootID: bootID)),
             PoolFact(Self.stateKey, report.state.rawValue),
@@ -69,7 +69,7 @@ private final class Reported: Sendable {
 
     func isNew(_ problem: PoolProblem) -> Bool { kinds.withLock { $0.insert(problem.kind).inserted } }
 
-    /// After the pool was read.
+    /// Call after the pool was read.
     func forget(allBut problems: [PoolProblem]) {
         kinds.withLock { $0.formIntersection(problems.map(\.kind)) }
     }

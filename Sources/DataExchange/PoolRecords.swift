@@ -1,12 +1,12 @@
 /// The records of a pool of Hyper-V's data exchange (tools/hv/hv_kvp_daemon.c: struct kvp_record): a key of 512 bytes and a
-/// value of 2,048 bytes, both text that ends with a zero byte. Pure.
+/// value of 2,048 bytes, both text that ends with a zero byte. Reads and writes no file.
 ///
-/// Readers find records by their place, so a record is changed where it is, and new records follow the last one.
+/// Readers find records by the index: a record is changed in place, and a new record follows the last record.
 struct PoolRecords {
     static let keySize = 512
     static let valueSize = 2048
     static let size = keySize + valueSize
-    /// Hosts enumerate a pool record by record. cloud-init, which only appends, stays far below.
+    /// Hosts enumerate a pool record by record. cloud-init, which only appends, stays far below the limit.
     static let limit = 400
 
     /// A change of the file.
@@ -15,7 +15,7 @@ struct PoolRecords {
         let bytes: [UInt8]
         /// Whether the record is appended.
         var isNew = false
-        /// Whether the part of a record at the end is cut off before.
+        /// Whether the part of a record at the end is cut off first.
         var replacesTail = false
     }
 
@@ -25,7 +25,7 @@ struct PoolRecords {
     }
 
     private let bytes: [UInt8]
-    /// Whole records. Readers ignore a part of a record at the end.
+    /// The number of whole records. Readers ignore a part of a record at the end.
     let count: Int
 
     init(_ bytes: [UInt8]) {
@@ -57,7 +57,7 @@ struct PoolRecords {
             let name = Array(fact.key.utf8)
             let places = (0..<count).filter { key($0).map { $0.elementsEqual(name) } ?? false }
             if places.isEmpty { new += fact.record }
-            // A second record of a key would show the host another state (no false "ok").
+            // All records of the key are changed: an old second record could show a false "ok".
             if places.count > 1 { update.problems.append(.repeated(key: fact.key, count: places.count)) }
             for place in places where !holds(fact.record, at: place) {
                 update.writes.append(Write(offset: place * Self.size, bytes: fact.record))
@@ -79,15 +79,15 @@ struct PoolRecords {
         bytes[(place * Self.size)...].prefix(Self.size).elementsEqual(record)
     }
 
-    /// A part of a record at the end is the data of a program that ended in the middle of a write, since the locks are
-    /// held. quiesce overwrites only a part of a record of its own.
+    /// Under the locks, a part of a record at the end is left by a program that ended in the middle of a write. quiesce
+    /// overwrites only a part of its own record.
     private func obstacle(to new: Int, _ facts: [PoolFact]) -> PoolProblem? {
         let isOwn = facts.contains { tail.starts(with: Array($0.key.utf8) + [0]) }
         if !tail.isEmpty, !isOwn { return .incomplete(bytes: tail.count) }
         return count + new > Self.limit ? .full(records: count) : nil
     }
 
-    /// Records of other programs that harm readers.
+    /// The records of other programs that crash or stop readers.
     private func flaws(besides facts: [PoolFact]) -> [PoolProblem] {
         let own = facts.map { Array($0.key.utf8) }
         let others = (0..<count).filter { index in

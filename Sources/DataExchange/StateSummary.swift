@@ -2,16 +2,16 @@ import FoundationEssentials
 import FreezeCore
 import History
 
-/// The report as JSON that a record of a pool can hold.
+/// The report as JSON that fits into a record of a pool.
 ///
-/// Lists and reasons are shortened until the text fits, and `omitted` counts what is missing.
+/// Lists and reasons are shortened until the text fits. `omitted` counts the missing entries and characters.
 struct StateSummary: Encodable {
     /// Hosts cut at 1,022 UTF-16 units, and a record holds 2,047 bytes and the zero byte.
     static let unitLimit = 1021
     static let byteLimit = 2046
     /// The longest name in a list, in bytes.
     private static let nameLimit = 128
-    /// The longest of the other texts, but for the reason.
+    /// The longest of the other texts, except the reason.
     private static let wordLimit = 48
     private static let listLimit = 64
 
@@ -19,7 +19,7 @@ struct StateSummary: Encodable {
         let id: String
         let channel: String
         let ended: WallTime
-        /// `succeeded`, `failed`, or `lost`: failed after the host was told "frozen".
+        /// `succeeded`, `failed`, or `lost`: failed after FREEZE was answered with success.
         let result: String
         let level: String?
         let purpose: String?
@@ -61,7 +61,7 @@ struct StateSummary: Encodable {
         var isEmpty: Bool { attention == nil && leftOut == nil && reasonCharacters == nil }
     }
 
-    /// How much of the report fits.
+    /// The numbers of entries and characters that fit.
     private struct Extent {
         var leftOut: Int
         var reason: Int
@@ -86,7 +86,7 @@ struct StateSummary: Encodable {
         case lastGood = "last_good"
     }
 
-    /// What is left out of the last good backup is shortened first: the reason says its number, too.
+    /// Shortens `left_out` first, because the reason has the number of filesystems that were left out, too.
     static func text(_ report: StateReport, bootID: String, version: String = Version.current) -> String {
         var extent = Extent(
             leftOut: min(report.requests.lastGood?.leftOut.count ?? 0, listLimit),
@@ -156,13 +156,13 @@ struct StateSummary: Encodable {
     private var text: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Strings and numbers: nothing throws.
+        // The encoder does not throw for strings and numbers.
         return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
     }
 }
 
 extension String {
-    /// At most so many bytes, cut at a character, and safe to show.
+    /// Cut at a character to the number of bytes, with control characters escaped.
     fileprivate func cut(to limit: Int) -> String {
         var result = ""
         var count = 0

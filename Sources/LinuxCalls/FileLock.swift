@@ -3,12 +3,12 @@ import Glibc
 import SystemPackage
 
 /// The write locks of a file in both lock spaces, without waiting: flock(2), and the lock of the open file description
-/// (fcntl(2)), which excludes POSIX locks.
+/// (fcntl(2)), which conflicts with POSIX locks.
 ///
-/// The kernel releases both at the close of the descriptor, and a close of another descriptor of the file by this
-/// process releases neither.
+/// The kernel releases both locks when the descriptor is closed, and not when the process closes another descriptor of
+/// the file.
 public enum FileLock {
-    /// - Returns: False if another program has one of the locks. Then neither is held.
+    /// - Returns: False if another program holds one of the locks. The caller then holds neither lock.
     public static func tryLock(_ descriptor: FileDescriptor) throws(Errno) -> Bool {
         guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
             let error = Errno(rawValue: errno)
@@ -18,9 +18,9 @@ public enum FileLock {
         switch Errno(rawValue: -clinux_try_lock_file(descriptor.rawValue)) {
         case Errno(rawValue: 0): return true
         case let error:
-            // No program waits for a lock that only half of the programs respect.
+            // Keep no single lock: programs that use only flock(2) would wait without need.
             flock(descriptor.rawValue, LOCK_UN)
-            // fcntl(2): POSIX allows either.
+            // POSIX allows both errors for a held lock (fcntl(2)).
             if error == .resourceTemporarilyUnavailable || error == .permissionDenied { return false }
             throw error
         }

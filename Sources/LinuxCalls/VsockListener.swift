@@ -2,9 +2,9 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// A socket for connections from other machines (vsock(7)): from the host of a virtual machine, on Hyper-V too.
+/// A socket for connections from other machines (vsock(7)), such as the host of a virtual machine, also on Hyper-V.
 public struct VsockListener: Sendable {
-    /// Does not block.
+    /// Nonblocking.
     public let descriptor: FileDescriptor
 
     /// Listens on every address of the machine. The kernel may load modules for the socket.
@@ -15,10 +15,10 @@ public struct VsockListener: Sendable {
         descriptor = FileDescriptor(rawValue: try Errno.check(clinux_vsock_listen(port)))
     }
 
-    /// The next connection, close-on-exec and not blocking, and the context id of the machine at the other end. The
-    /// transport sets the id, so no peer can choose one.
+    /// The next connection, close-on-exec and nonblocking, and the context id of the machine at the other end. The
+    /// transport sets the id: a peer cannot choose the id.
     ///
-    /// - Throws: EAGAIN without a connection, ECONNABORTED or ENOTCONN for a peer that has gone, EMFILE, ENFILE, ENOMEM.
+    /// - Throws: EAGAIN without a connection, ECONNABORTED or ENOTCONN for a closed connection, EMFILE, ENFILE, ENOMEM.
     public func accept() throws(Errno) -> (connection: FileDescriptor, contextID: UInt32) {
         var contextID: UInt32 = 0
         while true {
@@ -38,8 +38,8 @@ public enum VsockPeer {
     /// The host, seen from a guest (VMADDR_CID_HOST).
     public static let host: UInt32 = clinux_vsock_host
 
-    /// The only machine that may connect: the host. In a debug build a test can name another one, because a machine has
-    /// no connection from CID 2 to itself.
+    /// The only machine that may connect: the host. In a debug build a test can name another machine, because a machine
+    /// cannot connect to itself from CID 2.
     public static var accepted: UInt32 {
         #if DEBUG
             if let text = getenv("QUIESCE_VSOCK_PEER"), let contextID = UInt32(String(cString: text)) {

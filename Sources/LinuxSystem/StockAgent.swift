@@ -27,11 +27,11 @@ public struct StockAgent: Sendable {
     }
     public var hasRelaySocket: Bool { access(relaySocket.string, F_OK) == 0 }
 
-    /// Whether quiesced leaves the port to qemu-ga with `auto`: qemu-ga is neither displaced nor behind quiesced. Looks
-    /// paths up: not in the window (P7).
+    /// Whether quiesced leaves the port to qemu-ga with `auto`: qemu-ga is neither displaced nor behind quiesced. Reads
+    /// paths: do not call in the window (P7).
     public var keepsPort: Bool { isInstalled && !isDisplaced && !hasRelaySocket }
 
-    /// Where the admin's units and drop-ins are. A symbolic link to /dev/null masks a file of the same name elsewhere.
+    /// The admin's units and drop-ins. A symbolic link to /dev/null masks a file of the same name elsewhere.
     private var units: FilePath { root.pushing("etc/systemd/system") }
 
     /// Whether the drop-in of quiesce keeps the unit of qemu-ga from starting: the unit is stopped, and needs no mask.
@@ -49,16 +49,16 @@ public struct StockAgent: Sendable {
     /// Whether an admin gave the port to the stock agent, as docs/kvm.md describes.
     public var isDropInMasked: Bool { Self.isMask(units.pushing(Self.dropIn)) }
 
-    /// How quiesced gets a port that is left to qemu-ga.
+    /// The step that gives a port left to qemu-ga to quiesced.
     public var switchStep: String {
         isDropInMasked
             ? "Return the port to quiesced, as docs/kvm.md describes"
             : "Run `\(stopCommand)`, but not during a backup, and `systemctl start \(Self.relaySocketUnit)`"
     }
 
-    /// How to free the port; an imperative.
+    /// The step that frees the port, as an imperative.
     ///
-    /// - Parameter holder: Of the port; nil if unknown.
+    /// - Parameter holder: The holder of the port; nil if unknown.
     public func freeingStep(_ holder: DeviceHolder?) -> String {
         if let holder, holder.isForQuiesced { return "Run `systemctl restart quiesced`" }
         // A process started by hand can belong to the service of sshd.

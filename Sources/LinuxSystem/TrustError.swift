@@ -1,14 +1,14 @@
 import FreezeCore
 import SystemPackage
 
-/// A path that somebody other than root could change, or that could not be checked.
+/// A path that a user other than root could change, or that could not be checked.
 public struct TrustError: ActionableError, Hashable {
-    /// What was found.
+    /// The finding of the check.
     public enum Finding: Hashable, Sendable {
         case notOwnedByRoot(owner: UInt32)
         case writableByGroup
         case writableByOthers
-        /// Of a secret: the group or others have any permission.
+        /// The mode of a secret file gives a permission to the group or others.
         case accessibleToOthers
         case tooManySymbolicLinks
         case notAbsolute

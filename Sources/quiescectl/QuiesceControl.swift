@@ -49,7 +49,7 @@ struct QuiesceControl: ParsableCommand {
         }
     }
 
-    /// Says what is to be said of an error, which may also be a call for help, and tells the exit status.
+    /// Prints an error, or the help, and returns the exit status.
     ///
     /// ArgumentParser's own way has status 64 for wrong usage (sysexits.h), and does not notice when its text cannot be
     /// written.

@@ -52,7 +52,7 @@ struct ServicesText {
         self.isVsockEnabled = isVsockEnabled
     }
 
-    /// A table, what there is to know or to do, and a summary.
+    /// A table, remarks with next steps, the registration of the port, and a summary.
     var lines: [String] {
         let sections = [table, remarks, registration, services.summary.wrapped(to: TextLayout.width)]
         return Array(sections.filter { !$0.isEmpty }.joined(separator: [""]))
@@ -87,7 +87,7 @@ struct ServicesText {
     }
 
     private func name(_ service: HostService) -> String {
-        // Where the admin of the host has to find the service.
+        // Hyper-V Manager shows the service by another name.
         guard service.state == .off, let managerName = service.managerName, managerName != service.name else {
             return service.name
         }
@@ -98,7 +98,7 @@ struct ServicesText {
         text.wrapped(to: TextLayout.width - 2, indentation: 2).map { "  \($0)" }
     }
 
-    /// Lines to copy: not wrapped.
+    /// The commands are not wrapped, so that an admin can copy the lines.
     private var registration: [String] {
         guard let port = services.socketPort else { return [] }
         let condition = isVsockEnabled ? "" : "With enabled = true in section [vsock] of the configuration: "

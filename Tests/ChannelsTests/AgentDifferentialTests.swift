@@ -10,7 +10,7 @@ import Testing
 ///
 /// qemu-ga runs as `nobody`, without the commands that freeze. Intended differences, which the streams avoid: numbers in
 /// `id` are repeated as sent, at most 64 levels and 1 MiB are accepted, and of several mistakes in one request another
-/// may be named. A difference with a test of its own: half a request of a client that is gone is dropped.
+/// may be named. One difference has a separate test: half a request of a disconnected client is dropped.
 @Suite(
     .needs("qemu-ga (the package qemu-guest-agent)", toTest: "the dialect of QEMU's guest agent") {
         QemuAgent.isInstalled

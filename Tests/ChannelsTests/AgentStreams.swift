@@ -4,9 +4,9 @@
 struct AgentVisit {
     /// The agent's view of the end.
     enum End: CaseIterable {
-        /// The next client is there before the agent looks.
+        /// The next client connects before the agent sees the end.
         case unseen
-        /// The next client comes while the agent waits for certainty.
+        /// The next client connects while the agent waits for confirmation of the end.
         case doubted
         case certain
     }

@@ -6,7 +6,7 @@ import SystemPackage
 
 @testable import Channels
 
-/// A vsock whose peers are of the test's choice: each connection is a pair of local sockets.
+/// A vsock with peers chosen by the test: each connection is a pair of local sockets.
 final class FakeVsock: VsockAccepting {
     private enum Arrival {
         case connection(FileDescriptor, contextID: UInt32)

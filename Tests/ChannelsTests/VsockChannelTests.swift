@@ -7,7 +7,7 @@ import Testing
 
 @testable import Channels
 
-/// The Varlink interface for the host: who may connect, and what the host may do.
+/// The Varlink interface for the host: permitted connections, and the permissions of the host.
 struct VsockChannelTests {
     private static let host: UInt32 = 2
     private static let right = "correct horse battery staple"
@@ -68,7 +68,7 @@ struct VsockChannelTests {
         }
     }
 
-    // MARK: Who may connect
+    // MARK: Permitted connections
 
     @Test(arguments: [0, 1, 3, 77, UInt32.max])
     func `a machine that is not the host is cut off unheard`(contextID: UInt32) async throws {
@@ -152,7 +152,7 @@ struct VsockChannelTests {
             _ = attempts.wait(until: .now + RawClient.patience) { $0 > 2 ? true : nil }
             scene.channel.holdOpening()
             let before = attempts.update(\.self)
-            // One may be under way.
+            // One attempt may be in progress.
             #expect(attempts.wait(until: .now + .seconds(2)) { $0 > before + 1 ? true : nil } == nil)
             scene.channel.reopen()
             #expect(attempts.wait(until: .now + RawClient.patience) { $0 > before + 3 ? true : nil } == true)
@@ -183,7 +183,7 @@ struct VsockChannelTests {
         }
     }
 
-    // MARK: What the host may do
+    // MARK: Permissions of the host
 
     @Test func `with access to the status the host reads, and nothing else`() async throws {
         try await run(Scene()) { (scene) throws in
@@ -264,7 +264,7 @@ struct VsockChannelTests {
             for _ in 1...3 { #expect(try client.call(Self.token("wrong")).error == Self.denied) }
             #expect(Moment.now - began > .milliseconds(700))
             try client.waitUntilClosed()
-            // On a new connection the pause goes on.
+            // The pause continues on a new connection.
             let next = try scene.connect()
             #expect(try next.call(Self.token(Self.right)) == .empty)
             #expect(Moment.now - began > .milliseconds(1700))
@@ -284,7 +284,7 @@ struct VsockChannelTests {
         }
     }
 
-    // MARK: How many, and how long
+    // MARK: Limits
 
     @Test func `seventeen connections: one that has shown the token keeps its place, a silent one does not`()
         async throws
@@ -293,7 +293,7 @@ struct VsockChannelTests {
             let holder = try scene.connect()
             #expect(try holder.call(Self.token(Self.right)) == .empty)
             let silent = try (1...15).map { _ in try scene.connect() }
-            // The last has been admitted before it is answered.
+            // The answer shows that the server has admitted the last connection.
             #expect(try silent[14].call(Self.call("Status")).error == Self.denied)
             let next = try scene.connect()
             #expect(try next.call(Self.call("Status")).error == Self.denied)
@@ -322,7 +322,7 @@ struct VsockChannelTests {
             let monitor = try scene.connect()
             #expect(try monitor.call(Self.token(Self.right)) == .empty)
             #expect(try monitor.call(Self.call("Monitor", more: true)).continues == true)
-            // Each of these is idle from a later moment on than the two would be.
+            // Each becomes idle later than the two, and is closed: so the two are not idle.
             for _ in 1...3 {
                 let idle = try scene.connect()
                 #expect(try idle.call(Self.token(Self.right)) == .empty)
@@ -330,7 +330,7 @@ struct VsockChannelTests {
             }
             #expect(pollOne(monitor.descriptor, events: .readable, atMost: .zero).isEmpty)
             #expect(try holder.call(Self.call("Thaw")).error == nil)
-            // Without its window it is like all others.
+            // Without the window the connection is idle.
             try holder.waitUntilClosed()
         }
     }

@@ -243,7 +243,7 @@ final class RecordingObserver: RequestObserver {
     func observe(_ progress: RequestProgress) { seen.withLock { $0.append(progress) } }
 }
 
-/// Records every report, and stays in the last call until the test lets it end.
+/// Records every report, and blocks in the last call until the test releases the call.
 final class RecordingPublisher: StatePublisher {
     let reports = Mutex<[StateReport]>([])
     /// Whether a call waits for its cancellation.

@@ -3,7 +3,7 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// A program of Python in a process of its own.
+/// A Python program in a separate process.
 final class ChildProgram {
     let input: FileDescriptor
     let output: FileDescriptor
@@ -57,7 +57,7 @@ final class ChildProgram {
     }
 }
 
-/// A lock that another process holds until its release.
+/// A lock that another process holds until `release()`.
 struct LockHolder {
     private let program: ChildProgram
 

@@ -62,7 +62,7 @@ struct PoolFileTests {
         guard case .incomplete = problem(pool) else { return #expect(Bool(false), "a full pool is not read") }
     }
 
-    /// In another process: locks of this process say nothing.
+    /// Another process holds the lock: locks of this process do not conflict.
     @Test(arguments: ["flock", "lockf"])
     func `a lock of another program is waited for, and not for ever`(lock: String) throws {
         let pool = try ScratchPool()
@@ -71,7 +71,7 @@ struct PoolFileTests {
         #expect(problem(pool) == .locked)
         #expect(Moment.now - began >= .milliseconds(100))
         #expect(try pool.bytes == [])
-        // Neither lock is left, so that the other program is not kept waiting.
+        // quiesce holds neither lock, so that other programs do not wait.
         #expect(try LockHolder.isFree(lock == "flock" ? "lockf" : "flock", pool.path))
         holder.release()
         #expect(problem(pool) == nil)
@@ -83,7 +83,7 @@ struct PoolFileTests {
         let descriptor = try openDescriptor(pool.path, .readWrite)
         defer { try? descriptor.close() }
         #expect(try FileLock.tryLock(descriptor))
-        // POSIX locks end with any descriptor of the file (fcntl(2)); these do not.
+        // A close of any descriptor of the file releases POSIX locks (fcntl(2)), and not the locks of FileLock.
         try openDescriptor(pool.path, .readOnly).close()
         for lock in ["flock", "lockf"] { #expect(try !LockHolder.isFree(lock, pool.path)) }
     }
@@ -92,7 +92,7 @@ struct PoolFileTests {
         let pool = try ScratchPool()
         #expect(problem(pool, cancelled: true) == .cancelled)
         #expect(try pool.bytes == [])
-        // While it waits for a lock, too.
+        // Also during the wait for a lock.
         let holder = try LockHolder("flock", pool.path)
         var asked = 0
         do throws(PoolProblem) {
@@ -118,7 +118,7 @@ struct PoolFileTests {
         #expect(try pool.bytes == [])
     }
 
-    /// cloud-init's class, where it is installed; else its way: flock(2), and appending in pieces that are no records.
+    /// Runs cloud-init's class if installed, otherwise the same calls: flock(2), and appends in parts of records.
     @Test func `beside a program that appends with flock no record is lost`() throws {
         let pool = try ScratchPool()
         let rounds = 60
@@ -150,7 +150,7 @@ struct PoolFileTests {
             let facts = [PoolFact("quiesce.state", "\(published)"), PoolFact("quiesce.summary", "{}")]
             _ = try pool.file(waiting: .seconds(5)).update(facts) { false }
             published += 1
-            // A lock that is taken again at once starves other programs.
+            // Without a pause between two locks, other programs would starve.
             usleep(1000)
         }
         #expect(writer.wait() == 0)

@@ -28,7 +28,7 @@ import Testing
     @Test func `a record is updated where it is, and others stay as they are`() {
         var others =
             foreign("CLOUD_INIT|1", "x") + foreign("quiesce.state", "failed") + foreign("quiesce.states", "y")
-        // What follows the zero byte is nobody's text, and stays.
+        // Bytes after the zero byte belong to no text, and stay unchanged.
         others[40] = 7
         let (bytes, problems) = apply(facts, to: others)
         #expect(problems == [])
@@ -60,7 +60,7 @@ import Testing
         let (bytes, problems) = apply(facts, to: torn)
         #expect(bytes == torn)
         #expect(problems == [.incomplete(bytes: 700)])
-        // Records that are there are still updated.
+        // Existing records are still updated.
         let own = foreign("quiesce.state", "ok") + foreign("quiesce.summary", "old") + torn.suffix(700)
         let after = apply([PoolFact("quiesce.summary", "new"), PoolFact("quiesce.state", "failed")], to: own)
         #expect(after.problems == [])
@@ -74,7 +74,7 @@ import Testing
         let (bytes, problems) = apply(facts, to: torn)
         #expect(problems == [])
         #expect(bytes == foreign("a", "b") + foreign("quiesce.summary", "{}") + foreign("quiesce.state", "ok"))
-        // Too little to know whose record it was.
+        // A part too short to show the owner of the record.
         let unknown = foreign("a", "b") + Array("quiesce.state".utf8)
         #expect(apply(facts, to: unknown).bytes == unknown)
     }
@@ -101,7 +101,7 @@ import Testing
         let (bytes, problems) = apply(facts, to: foreign("x", "y") + endless + endlessKey + noText)
         #expect(problems == [.endless(record: 1, count: 2), .notText(record: 3, count: 1)])
         #expect(bytes.count == 6 * PoolRecords.size)
-        // A record of quiesce's own is mended.
+        // quiesce repairs its own record.
         var own = foreign("quiesce.state", "ok")
         own.replaceSubrange(PoolRecords.keySize..., with: [UInt8](repeating: 0x41, count: PoolRecords.valueSize))
         #expect(apply(facts, to: own).problems == [])

@@ -36,7 +36,7 @@ final class ScratchPool {
 
     var bytes: [UInt8] { get throws { try readWholeFile(path, limit: 4 << 20) } }
 
-    /// As hosts get them: whole records, up to the zero bytes.
+    /// The records as hosts read the pool: whole records, up to the zero bytes.
     var items: [(key: String, value: String)] {
         get throws { try Self.items(of: bytes) }
     }

@@ -63,7 +63,7 @@ final class AgentHost: BackupHost {
         hangUp()
     }
 
-    /// Closes the terminal, once: the daemon finds POLLHUP. Later the path belongs to a successor.
+    /// Closes the terminal, once: the daemon receives POLLHUP. The path can belong to a successor later.
     func hangUp() {
         let isFirst = state.update { state in
             defer { state.isClosed = true }

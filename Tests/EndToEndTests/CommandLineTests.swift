@@ -215,7 +215,7 @@ extension EndToEnd {
             #expect(try states(kernel.output)["heartbeat"]?["state"] as? String == "working")
             #expect(try states(kernel.output)["vss"]?["state"] as? String == "off")
 
-            // Of the data exchange, so that no test with a device for backups gets in the way.
+            // The class of data exchange: other tests use the device for backups.
             try offer("2", "a9a0f4e7-5a45-4d96-b827-8a841e8c03e6")
             try FileManager.default.createDirectory(atPath: "/dev/vmbus", withIntermediateDirectories: true)
             try Data().write(to: URL(fileURLWithPath: "/dev/vmbus/hv_kvp"))
@@ -226,7 +226,7 @@ extension EndToEnd {
                 idle.output.contains("\nKey-Value Pair Exchange: No process has /dev/vmbus/hv_kvp open.\n  Next: ")
             )
             #expect(idle.output.contains("\nVSS (\"Backup (volume shadow copy)\" in Hyper-V Manager): The host"))
-            // The commands for the host are not broken into lines.
+            // The commands for the host are not wrapped.
             expectFits(
                 idle.output.split(separator: "\n").filter { !$0.hasPrefix("  $key") }.joined(separator: "\n"))
 

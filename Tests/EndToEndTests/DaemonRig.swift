@@ -37,7 +37,7 @@ final class DaemonRig {
     /// Where points are armed at which its processes stand still; nil if it is not to have any.
     let stopPoints: FilePath?
     private(set) var daemon: RunningProgram
-    /// How often its daemons have stored the port, up to the last stop.
+    /// The number of times that the daemons have stored the port, up to the last stop.
     private(set) var storeCount = 0
     /// What its programs are started with besides the test's own environment.
     var additionalEnvironment: [String: String] = [:]
@@ -159,7 +159,7 @@ final class DaemonRig {
 
     /// Ends the daemon as systemd does, and returns how it ended.
     ///
-    /// - Throws: Also when the daemon has stored its port twice.
+    /// - Throws: Also if the daemon has stored the port twice.
     @discardableResult
     func stop() throws -> RunningProgram.Ending {
         let stops = descriptorStore?.stopCount ?? 0

@@ -4,7 +4,7 @@ import FreezeCore
 import SystemPackage
 import Testing
 
-/// The state for the Hyper-V host, in pool 1 of data exchange. hv_kvp_daemon with the kernel's driver is in the VM's tests.
+/// The state for the Hyper-V host, in pool 1 of data exchange. Tests/VM tests hv_kvp_daemon with the kernel's driver.
 extension EndToEnd {
     @Suite struct DataExchangeTests {
         private let pool: ScratchPool
@@ -32,7 +32,7 @@ extension EndToEnd {
             let boot = try String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)
             #expect(good["boot_id"] as? String == boot.trimmingCharacters(in: .newlines))
 
-            // A rehearsal is no news.
+            // A rehearsal does not change the state.
             #expect(try rig.freeze().status == .success)
             #expect(try rig.thaw().status == .success)
             _ = try rig.record(number: 2)
@@ -85,11 +85,11 @@ extension EndToEnd {
             #expect(try rig.stop() == .exited(0))
         }
 
-        /// Each is one line, also after several requests, and no backup is the worse for it.
+        /// Each problem is logged once, also after several requests, and no backup fails.
         @Test(arguments: [
             "mkfifo $POOL", "mkdir $POOL", "ln -s /etc/hostname $POOL", "truncate --size 1T $POOL",
             "touch $POOL; chown 1000 $POOL", "touch $POOL; chmod 666 $POOL", "true",
-            // A record that the kernel takes for longer than it is.
+            // A record without a zero byte, which the kernel reads beyond the end.
             "head --bytes 2560 /dev/zero | tr '\\0' A >$POOL",
             // Torn by another program.
             "head --bytes 100 /dev/zero | tr '\\0' A >$POOL",

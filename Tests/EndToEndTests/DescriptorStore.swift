@@ -75,7 +75,7 @@ final class DescriptorStore: Sendable {
 
     var stopCount: Int { state.update(\.stopCount) }
 
-    /// How often a daemon has stored its port, up to the stop of the daemon: messages come in order.
+    /// The number of times that a daemon has stored the port, up to the stop of the daemon: messages arrive in order.
     ///
     /// - Throws: When a daemon stored its port in addition to a kept one.
     func storeCount(untilStop number: Int) throws -> Int {

@@ -50,7 +50,7 @@ final class ScratchPool: Sendable {
 
     var keys: [String] { get throws { try records.map(\.key) } }
 
-    /// Waits until the state and a summary of the same state are there.
+    /// Waits for the state, and for a summary of the same state.
     ///
     /// - Returns: The summary.
     @discardableResult
@@ -67,14 +67,14 @@ final class ScratchPool: Sendable {
 
     // MARK: Other programs
 
-    /// - Parameter command: A command of the shell that makes something else at `$POOL`, in `$DIRECTORY`.
+    /// - Parameter command: A shell command that replaces `$POOL`, in `$DIRECTORY`.
     func replace(by command: String) throws {
         let script = "set -o pipefail; rm $POOL; \(command)"
         try RunningProgram.output(
             of: "env", ["POOL=\(path)", "DIRECTORY=\(directory)", "bash", "-c", script])
     }
 
-    /// Holds the lock of flock(2), until the end of its input.
+    /// Holds the lock of flock(2) until the end of the input.
     func lock() throws -> RunningProgram {
         let holder = try RunningProgram("flock", [path.string, "sh", "-c", "echo held; exec cat"])
         try holder.waitForLine(in: .output) { $0 == "held" }

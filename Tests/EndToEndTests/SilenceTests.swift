@@ -192,7 +192,7 @@ extension EndToEnd {
             try end()
         }
 
-        /// Another program has the pool locked, so that the publication after the first request waits.
+        /// Another program holds a lock of the pool, so that the publication after the first request waits.
         @Test func `P7 a publication that waits ends before the window, and is made up for`() throws {
             let holder = try pool.lock()
             #expect(try rig.control("freeze").ending == .exited(0), "log: \(rig.log)")

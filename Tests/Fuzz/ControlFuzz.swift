@@ -221,7 +221,7 @@ struct ControlFuzz: ParserFuzz {
         let token = AccessToken(Array(Self.secret.utf8))
         let isRight = Array(offered.utf8) == Array(Self.secret.utf8)
         try require(token?.matches(offered) == isRight, "another token is accepted, or the right one refused")
-        // Whatever can be offered can be a token, if its length is allowed.
+        // Every text of an allowed length can be a token.
         guard let other = AccessToken(Array(offered.utf8)) else { return }
         try require(
             other.matches(offered) && other.matches(offered + "x") == false, "a token does not match itself")

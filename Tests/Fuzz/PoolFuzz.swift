@@ -29,7 +29,7 @@ struct PoolFuzz: ParserFuzz {
         return FuzzInput(random.oneIn(4) ? mutation.mutated(bytes, &random) : bytes)
     }
 
-    /// Of the same length: without its zero bytes, or with other bytes somewhere.
+    /// A record of the same length: without zero bytes, or with some bytes changed.
     private func damaged(_ record: [UInt8], _ random: inout SplitMix64) -> [UInt8] {
         if random.oneIn(2) { return record.map { $0 == 0 ? 0x41 : $0 } }
         var record = record
@@ -73,7 +73,7 @@ struct PoolFuzz: ParserFuzz {
         return result
     }
 
-    /// Records of other programs are the same bytes in the same place.
+    /// The records of other programs keep their bytes and places.
     private func checkOthers(_ before: [UInt8], _ after: [UInt8], _ facts: [PoolFact]) throws {
         let own = Set(facts.flatMap { Self.places(of: $0.key, in: before) })
         for index in 0..<(before.count / PoolRecords.size) where !own.contains(index) {
@@ -93,7 +93,7 @@ struct PoolFuzz: ParserFuzz {
         }
     }
 
-    /// Of records with any text in them: it fits, and is text.
+    /// The summary of a report with any texts fits into a record, and is text.
     private func summary(_ random: inout SplitMix64) throws -> String {
         guard random.oneIn(20) else { return "{}" }
         var requests = RecentRequests()

@@ -63,7 +63,7 @@ import Testing
         try fixture.addPort()
         #expect(try port().state == .idle && port().isAtFault)
         #expect(try port().device == fixture.root.appending("dev/vport1p1"))
-        // systemd keeps the port over a restart of quiesced.
+        // systemd keeps the port open over a restart of quiesced.
         try fixture.addProcess(1, "systemd", with: "dev/vport1p1")
         #expect(try port().state == .idle)
         try fixture.addProcess(70, "qemu-ga", of: "qemu-guest-agent.service", with: "dev/vport1p1")

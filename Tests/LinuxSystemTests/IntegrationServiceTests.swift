@@ -178,7 +178,7 @@ import Testing
         )
         try fixture.rescind(.guestServiceInterface)
         try fixture.offer(.guestServiceInterface, driver: "uio_hv_generic")
-        // The node of hv_utils is not the service's.
+        // The node of hv_utils does not belong to the service.
         #expect(fixture.state(of: .guestServiceInterface).state == .broken)
         try fixture.makeDirectory("sys/bus/vmbus/devices/guest_service_interface/uio/uio2")
         try fixture.machine.write("dev/uio2", "")
@@ -241,7 +241,7 @@ import Testing
         #expect(command(holder("hv_vss_daemon", nil)) == nil)
         #expect(command(holder("python3", "hv-vss-daemon.service")) == nil)
         #expect(command() == nil)
-        // As the kernel shortens hv_fcopy_uio_daemon.
+        // The kernel shortens hv_fcopy_uio_daemon.
         #expect(StockDaemon.fcopy.runs(in: holder("hv_fcopy_uio_da", nil)))
         #expect(!StockDaemon.fcopy.runs(in: holder("hv_fcopy_uio", nil)))
         #expect(

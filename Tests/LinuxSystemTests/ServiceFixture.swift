@@ -29,7 +29,7 @@ final class ServiceFixture {
 
     // MARK: Hyper-V
 
-    /// A guest whose host offers every service that has a device on the bus, with the driver of Linux 6.1.
+    /// A guest of a host that offers every service with a device on the bus, with the driver of Linux 6.1.
     static func hyperV() throws -> ServiceFixture {
         let fixture = try ServiceFixture()
         try fixture.load("hv_utils")

@@ -46,11 +46,11 @@ struct SimulatedHost {
         case hyperV
         /// Another one, behind a device that passes on whatever is sent, whenever it is.
         case agent
-        /// The control socket: many callers, who know nothing of one another.
+        /// The control socket: many callers, independent of one another.
         case control
         /// One caller after another, each with a window that ends with its connection.
         case hold
-        /// The same for the host, who may not act for the admin, and tries all the same.
+        /// The same for the host over vsock, which may not act for the admin, but tries.
         case vsock
 
         /// Whether a window ends with a connection.

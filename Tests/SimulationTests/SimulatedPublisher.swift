@@ -1,22 +1,22 @@
 import FreezeCore
 
-/// The publisher of the state: its file may be locked, or hang, and only a publication in time is one.
+/// The publisher of the state. The file may be locked or hang; a cancelled publication publishes nothing.
 struct SimulatedPublisher {
     /// The publication that runs.
     struct Run {
         let number: Int
         /// The facts that the host sees if the publication succeeds.
         let facts: Int
-        /// In the kernel: a cancellation is not noticed.
+        /// Hangs in the kernel, and does not notice a cancellation.
         let hangs: Bool
         var isCancelled = false
     }
 
     var isPastRecalled = false
     var run: Run?
-    /// Changes with everything that the host is told.
+    /// Changes with every published fact.
     var facts = 0
-    /// As the host sees them.
+    /// The facts that the host sees.
     var seen = -1
     var isStopPublished = false
     private(set) var count = 0
@@ -52,7 +52,7 @@ extension Simulation {
         let delay =
             hangs
             ? random.milliseconds(1000, 200_000)
-            // Another program has the lock.
+            // Another program holds the lock.
             : random.oneIn(6) ? random.milliseconds(20, 5000) : random.milliseconds(0, 20)
         schedule(at: now + delay, .publicationEnds(number, life: life))
     }
@@ -93,7 +93,7 @@ extension Simulation {
         if publisher.run != nil, !isLast { violate("publication", "one runs beside another") }
     }
 
-    /// After an event.
+    /// Call after an event.
     func inspectPublisher(_ machine: RequestMachine) {
         guard isDaemonUp, let run = publisher.run else { return }
         if !run.isCancelled, machine.requestID != nil {

@@ -50,7 +50,7 @@ bool clinux_is_misc_device(uint64_t device);
 int clinux_is_on_memory_filesystem(const char *path);
 // The device of a loop device's backing file (loop(4), LOOP_GET_STATUS64: lo_device).
 int clinux_loop_backing_device(int descriptor, uint32_t *major_number, uint32_t *minor_number);
-// This machine's address on vsock, by a descriptor of /dev/vsock (vsock(7)).
+// The vsock address of this machine, from a descriptor of /dev/vsock (vsock(7)).
 int clinux_vsock_local_cid(int descriptor, uint32_t *cid);
 
 // Sockets that carry descriptors (SCM_RIGHTS, unix(7)). At most 253 descriptors a message.
@@ -59,8 +59,8 @@ ssize_t clinux_receive(
     int socket, void *bytes, size_t capacity, int *descriptors, size_t descriptor_capacity, size_t *descriptor_count);
 int clinux_seqpacket_pair(int ends[2]);
 
-// Sockets between machines (vsock(7)). A listener for every address of this machine, and a connection with the context
-// id of the machine at the other end. Both do not block.
+// Sockets between machines (vsock(7)): a listener on every address of this machine, and the next connection with the
+// context id of the machine at the other end. Both descriptors are nonblocking.
 extern const uint32_t clinux_vsock_host;  // VMADDR_CID_HOST
 int clinux_vsock_listen(uint32_t port);
 int clinux_vsock_accept(int listener, uint32_t *context_id);
@@ -147,7 +147,7 @@ int clinux_watch_directory(const char *path);
 // Reads what there is, and tells whether anything was about this name, or about the directory itself: 1 or 0.
 int clinux_take_directory_events(int watch, const char *name);
 
-// Takes the write lock of a whole file, of the open file description (F_OFD_SETLK, fcntl(2)): 0, or -EAGAIN at once.
+// Locks a whole file for writing, by the open file description (F_OFD_SETLK, fcntl(2)): 0, or -EAGAIN without waiting.
 int clinux_try_lock_file(int descriptor);
 
 // Atomics on shared memory.

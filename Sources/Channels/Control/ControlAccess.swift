@@ -1,12 +1,12 @@
 import ControlProtocol
 import FreezeCore
 
-/// What the callers of a desk may do.
+/// The permissions of the callers of a desk.
 enum ControlAccess: Sendable {
     /// Root of this machine, on the control socket: everything.
     case admin
     /// The host, over vsock: read, and with `mayFreeze` a window that ends with the connection. With an authenticator a
-    /// connection has to show the token first.
+    /// connection must send the token first.
     case host(mayFreeze: Bool, TokenAuthenticator?)
 
     var isTrusted: Bool {

@@ -4,11 +4,10 @@ import LinuxCalls
 import SystemPackage
 import Varlink
 
-/// The control socket as a source of requests, and as a window on the daemon: `quiescectl` speaks to it, and whoever
-/// else speaks Varlink. Only root gets an answer.
+/// The control socket: requests, and the status of the daemon, for `quiescectl` and other Varlink clients of root.
 ///
-/// Nothing here blocks, logs, or opens a path after the start (P7, P9): what it is asked it passes on, and answers when
-/// the answer comes.
+/// The channel does not block, log, or open a path after the start (P7, P9): the channel passes calls on, and replies
+/// when the coordinator has answered.
 public final class ControlChannel: RequestChannel, RequestObserver {
     public let names = [ChannelID.control.name, ChannelID.hold(0).name, ChannelID.hooks.name]
     private let server: VarlinkServer
@@ -33,7 +32,7 @@ public final class ControlChannel: RequestChannel, RequestObserver {
             takeNote: { notes.report($0) })
     }
 
-    /// Listens. A socket that cannot be made is noted, and told as a loss: backups go on without it.
+    /// Listens. If the socket cannot be created, logs an error and reports the loss: backups work without the socket.
     public func start() {
         let (server, deliver) = (server, deliver)
         run {
@@ -72,7 +71,7 @@ public final class ControlChannel: RequestChannel, RequestObserver {
         desk.observe(progress)
     }
 
-    /// What is open stays open, and nothing else ever is.
+    /// The channel opens no path after the start.
     public func holdOpening() {}
     public func reopen() {}
 

@@ -7,7 +7,7 @@ import Synchronization
 import SystemPackage
 import Varlink
 
-/// Takes the calls that come in on the control socket, or over vsock, and remembers who waits for what.
+/// Passes calls of the control socket or of vsock on to the coordinator, and the answers back to the callers.
 final class ControlDesk: VarlinkHandler {
     /// A connection that has asked for a window of its own.
     private struct Holder {
@@ -19,9 +19,9 @@ final class ControlDesk: VarlinkHandler {
     private struct State {
         /// Calls that wait for their operation's answer.
         var waiting: [OperationID: VarlinkCall] = [:]
-        /// Calls of `Monitor`, which are answered as long as they last.
+        /// Calls of `Monitor`, which get replies until the connection ends.
         var monitors: [VarlinkConnectionID: [VarlinkCall]] = [:]
-        /// Connections that have asked for a window of their own, and who they are to the coordinator.
+        /// Connections that have asked for a window of their own, and their channels.
         var holders: [VarlinkConnectionID: Holder] = [:]
         var holderCount: UInt64 = 0
         /// Calls of `History` that wait for the end of the window.
@@ -30,7 +30,7 @@ final class ControlDesk: VarlinkHandler {
         var monitorCount: Int { monitors.values.reduce(0) { $0 + $1.count } }
     }
 
-    /// Calls that may wait long leave room for those that ask how things are.
+    /// Calls that may wait long leave room for calls of `Status`.
     private static let maximumMonitors = 32
     private static let maximumWaitingHistories = 16
 
@@ -60,7 +60,7 @@ final class ControlDesk: VarlinkHandler {
             guard let method = ControlInterface.Method(qualifiedName: call.method) else {
                 return call.fail(.methodNotFound(call.method))
             }
-            // A connection that has authenticated keeps its place.
+            // keepsPlace also marks an authenticated connection.
             if let reason = access.refusal(of: method, isAuthenticated: call.connection.keepsPlace) {
                 return deny(call, reason)
             }
@@ -102,7 +102,7 @@ final class ControlDesk: VarlinkHandler {
         let holder =
             switch access {
             case .admin: wish.isForced ? nil : state.withLock { $0.holders[call.connection.id]?.channel }
-            // Never on behalf of the control socket.
+            // Never the channel of the control socket, which acts for the admin.
             case .host: holderChannel(call.connection)
             }
         let channel = parameters.hooksOnly == true ? ChannelID.hooks : holder ?? .control
@@ -130,7 +130,7 @@ final class ControlDesk: VarlinkHandler {
         }
     }
 
-    /// Who takes no answer needs no history.
+    /// A oneway call gets no answer, and is refused.
     private func admitHistory(_ call: VarlinkCall) -> Bool {
         let isAdmitted = state.withLock { state in
             guard !call.isOneway, state.historyCount < Self.maximumWaitingHistories else { return false }
@@ -151,7 +151,7 @@ final class ControlDesk: VarlinkHandler {
 
     private func monitor(_ call: VarlinkCall) {
         guard call.wantsMore else { return call.fail(.expectedMore) }
-        // With the lock held, so that no event comes before the first reply.
+        // Under the lock, so that no event precedes the first reply.
         let isAdmitted = state.withLock { state in
             guard !call.isOneway, state.monitorCount < Self.maximumMonitors else { return false }
             call.reply(continuing: MonitorReply(event: nil))
@@ -161,13 +161,13 @@ final class ControlDesk: VarlinkHandler {
         if !isAdmitted { refuse(call, "\(Self.maximumMonitors) others watch already") }
     }
 
-    /// From now on the connection stays open, and a half of it is its end.
+    /// The connection is not idle from now on, and a half-close ends the connection.
     private func hold(_ connection: VarlinkConnection) -> ChannelID {
         connection.keepsOpen = true
         return holderChannel(connection)
     }
 
-    /// The channel of the connection as the holder of a window: always the same.
+    /// The channel of the connection as the holder of a window: the same for every call.
     private func holderChannel(_ connection: VarlinkConnection) -> ChannelID {
         state.withLock { state in
             if let known = state.holders[connection.id] { return known.channel }
@@ -178,8 +178,8 @@ final class ControlDesk: VarlinkHandler {
         }
     }
 
-    /// A connection without a window is idle, like any other. After an early end of the window the connection waits for
-    /// its own THAW.
+    /// A connection whose window was ended by THAW can be idle again. After an early end of the window, the connection
+    /// stays open until the THAW of the connection is answered.
     private func noteAnswer(_ call: VarlinkCall, _ isSuccess: Bool, _ request: RequestID?) {
         state.withLock { state in
             guard let holder = state.holders[call.connection.id] else { return }
@@ -199,7 +199,7 @@ final class ControlDesk: VarlinkHandler {
         return operation
     }
 
-    /// A window that was held ends; what was asked by hand goes on.
+    /// Ends a window that the connection holds. Other requests of the connection continue.
     func connectionClosed(_ connection: VarlinkConnection) {
         let holder = state.withLock { state in
             state.monitors[connection.id] = nil
@@ -237,7 +237,7 @@ final class ControlDesk: VarlinkHandler {
         }
     }
 
-    /// With the lock held, so that every subscriber gets the events in their order. Handing them over does not block.
+    /// Under the lock, so that every subscriber gets the events in order. The replies do not block.
     func observe(_ progress: RequestProgress) {
         state.withLock { state in
             guard !state.monitors.isEmpty else { return }
@@ -247,7 +247,7 @@ final class ControlDesk: VarlinkHandler {
     }
 }
 
-/// Of mount points: each is compared with every mount.
+/// The most mount points of a call: each is compared with every mount.
 private let maximumSelection = 1000
 
 extension FreezeOptions {

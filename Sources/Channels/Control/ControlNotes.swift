@@ -3,12 +3,12 @@ import LinuxCalls
 import Synchronization
 import Varlink
 
-/// What the server wants noted, as log records: clients can make it come often, and a log that fills up hides what
-/// matters. So each kind is told once a minute at most.
+/// The notes of the server as log records, at most one of each kind a minute: clients can cause many notes, and could
+/// flood the log.
 final class ControlNotes: Sendable {
     private static let pause = Duration.seconds(60)
 
-    /// The way in, for the log.
+    /// The channel, for the log.
     private let name: String
     private let log: @Sendable (LogNote) -> Void
     private let lastTold = Mutex<[String: Moment]>([:])
@@ -23,7 +23,7 @@ final class ControlNotes: Sendable {
         report(kind, text)
     }
 
-    /// - Parameter kind: What is told once a minute at most.
+    /// - Parameter kind: At most one note of each kind is logged in a minute.
     func report(_ kind: String, _ text: @autoclosure () -> String) {
         let now = Moment.now
         let isDue = lastTold.withLock { lastTold in
@@ -34,7 +34,7 @@ final class ControlNotes: Sendable {
         if isDue { log(LogNote(.warning, "\(name): \(text())")) }
     }
 
-    /// Nil for what needs no admin: a client that was idle, or made room for another.
+    /// Nil for a note without a need for an admin: an idle client, or a client that made room for another.
     private static func words(_ note: VarlinkServerNote) -> (kind: String, text: String)? {
         switch note {
         case .deniedUser(let peer):

@@ -1,9 +1,9 @@
 /// Whether a line of qemu-ga is a reply: a JSON object (RFC 8259) with a member `return` or `error`. After any other line
 /// libvirt ignores the agent until the port is closed.
 ///
-/// Replies have megabytes: the check is a single pass, without a copy and without recursion.
+/// A reply can have megabytes: the check is a single pass, without a copy and without recursion.
 struct AgentReplyCheck {
-    /// Of objects and lists, as qemu-ga accepts requests (qobject/json-streamer.c).
+    /// The most levels of objects and lists: the limit of qemu-ga for requests (qobject/json-streamer.c).
     static let deepestNesting = 1024
 
     private enum Expected {

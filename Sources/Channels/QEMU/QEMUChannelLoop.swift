@@ -143,7 +143,7 @@ struct QEMUChannelLoop {
         else { return false }
         report("\(setup.device): left to qemu-ga; docs/kvm.md says how to switch to quiesced", .info)
         awaitArrival(setup.stockAgent.relaySocket)
-        // After a removal of qemu-ga the socket never comes.
+        // After a removal of qemu-ga, the socket never appears.
         if nextAttempt == nil { nextAttempt = .now + pauses.takeNext() }
         return true
     }

@@ -4,10 +4,10 @@ import LinuxCalls
 import Synchronization
 import Varlink
 
-/// Compares the tokens that callers show with the token of the configuration. The calls come on the thread of the server;
-/// the thread of the channel compares, and answers.
+/// Compares the tokens of callers with the token of the configuration. The calls come on the thread of the server; the
+/// thread of the channel compares and answers.
 final class TokenAuthenticator: Sendable {
-    /// So many wrong tokens end a connection.
+    /// The number of wrong tokens that ends a connection.
     static let mostWrong = 3
 
     private struct Attempt {
@@ -32,13 +32,13 @@ final class TokenAuthenticator: Sendable {
         self.notes = notes
     }
 
-    /// Answers the call when its turn has come.
+    /// Queues the call. ``compareDue(at:)`` answers.
     func submit(_ call: VarlinkCall, _ token: String) {
         state.withLock { $0.queue.add(Attempt(call: call, token: token)) }
         wakeUp.signal()
     }
 
-    /// The connection has ended.
+    /// Drops the calls and the count of an ended connection.
     func forget(_ connection: VarlinkConnectionID) {
         state.withLock { state in
             state.queue.remove { $0.call.connection.id == connection }
@@ -46,10 +46,10 @@ final class TokenAuthenticator: Sendable {
         }
     }
 
-    /// When ``compareDue(at:)`` is to be called next; nil if nothing waits.
+    /// The time of the next call of ``compareDue(at:)``; nil if no token waits.
     var due: Moment? { state.withLock(\.queue.due) }
 
-    /// Compares the tokens whose turn has come.
+    /// Compares every token that is due, and answers the calls.
     func compareDue(at now: Moment) {
         while let attempt = state.withLock({ $0.queue.takeDue(at: now) }) {
             if token.matches(attempt.token) {

@@ -1,12 +1,12 @@
 import FreezeCore
 
-/// The order of tokens to compare: one after the other, and after a wrong token with a pause, which grows. So nobody can
-/// try many tokens, on however many connections, and a client with the right token waits for its turn at most.
+/// The queue of tokens to compare: one after the other, with a growing pause after a wrong token. The pauses bound the
+/// number of tried tokens over all connections, and a client with the right token waits only for the tokens before.
 struct TokenQueue<Attempt> {
-    /// Between 16 connections, the last waits for 16 of the longest pauses.
+    /// With 16 connections, the last token waits for at most 16 of these pauses.
     static var longestPause: Duration { .seconds(2) }
     private static var firstPause: Duration { .milliseconds(250) }
-    /// Without a wrong token for so long, the pauses start over.
+    /// The time without a wrong token after which the pauses start over.
     private static var quiet: Duration { .seconds(60) }
 
     private var waiting: [Attempt] = []
@@ -22,10 +22,10 @@ struct TokenQueue<Attempt> {
         waiting.removeAll(where: isGone)
     }
 
-    /// When the next token is to be compared; nil if none waits.
+    /// The time of the next comparison; nil if no token waits.
     var due: Moment? { waiting.isEmpty ? nil : nextComparison }
 
-    /// The oldest attempt, unless the pause goes on.
+    /// Removes the oldest attempt; nil in a pause, or without an attempt.
     mutating func takeDue(at now: Moment) -> Attempt? {
         guard !waiting.isEmpty, now >= nextComparison else { return nil }
         return waiting.removeFirst()

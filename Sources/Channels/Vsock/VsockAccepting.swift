@@ -1,11 +1,11 @@
 import LinuxCalls
 import SystemPackage
 
-/// Where the connections of a vsock channel come from. A seam for tests: few machines have a vsock to themselves.
+/// The source of a vsock channel's connections. Tests replace the source: few machines can connect to themselves.
 protocol VsockAccepting: Sendable {
-    /// Readable when a connection has come.
+    /// Readable while a connection waits.
     var descriptor: FileDescriptor { get }
-    /// As ``VsockListener/accept()``.
+    /// See ``VsockListener/accept()``.
     func accept() throws(Errno) -> (connection: FileDescriptor, contextID: UInt32)
     func close()
 }

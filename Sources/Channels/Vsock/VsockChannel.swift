@@ -4,20 +4,19 @@ import LinuxCalls
 import SystemPackage
 import Varlink
 
-/// The Varlink interface for the host, over vsock, or over a Hyper-V socket. The kernel tells the two apart, and nobody
-/// else needs to.
+/// The Varlink interface for the host, over vsock or a Hyper-V socket: the kernel offers both as one kind of socket.
 ///
-/// A thread accepts the connections, and drops those that do not come from the host. The calls go to a server and a desk
-/// of their own, so that whatever the host sends holds up nobody on the control socket (P9). The desk denies everything
-/// that is for an admin.
+/// A thread accepts the connections, and closes connections of other machines. The calls go to a separate server and
+/// desk, so that a flood from the host does not delay the control socket (P9). The desk denies calls reserved for an
+/// admin.
 public final class VsockChannel: RequestChannel, RequestObserver {
     public struct Setup: Sendable {
         public var port: UInt32
         /// Whether the host may freeze.
         public var mayFreeze = false
-        /// Nil: no connection has to show a token.
+        /// Nil if connections need no token.
         public var token: AccessToken?
-        /// The only machine that may connect, by its context id.
+        /// The context id of the only machine that may connect.
         public var peer = VsockPeer.accepted
 
         public init(port: UInt32) {
@@ -31,11 +30,11 @@ public final class VsockChannel: RequestChannel, RequestObserver {
     private let loop: VsockChannelLoop
     private let server: VarlinkServer
 
-    /// Of connections; those without a token make room for others.
+    /// A connection without a token makes room for a new connection.
     static let mostConnections = 16
 
     /// - Parameter deliver: Called on the threads of the channel and the server: it must return at once.
-    /// - Throws: `.systemCall` when there are no more descriptors.
+    /// - Throws: `.cannotStart` without a free descriptor.
     public convenience init(
         _ setup: Setup, inquiry: any DaemonInquiry, deliver: @escaping @Sendable (ChannelID, ChannelEvent) -> Void
     ) throws(ChannelError) {
@@ -83,9 +82,9 @@ public final class VsockChannel: RequestChannel, RequestObserver {
         mailbox.stop()
     }
 
-    /// Starts the thread, which listens, and tries again for ever. Call it once.
+    /// Starts the thread, which listens, and retries without end. Call once.
     ///
-    /// - Throws: `.systemCall` when there are no more threads.
+    /// - Throws: `.cannotStart` if no thread can be created.
     public func start() throws(ChannelError) {
         do throws(Errno) {
             // The thread reads no request, and hosts send as much as they like.
@@ -108,7 +107,7 @@ public final class VsockChannel: RequestChannel, RequestObserver {
         desk.observe(progress)
     }
 
-    /// A new socket can have the kernel load modules from a disk.
+    /// For a new socket the kernel can load modules from a disk, which may be frozen (P7).
     public func holdOpening() {
         mailbox.setMayOpen(false)
     }
@@ -117,7 +116,7 @@ public final class VsockChannel: RequestChannel, RequestObserver {
         mailbox.setMayOpen(true)
     }
 
-    /// Bounded: clients do not keep the daemon from ending.
+    /// Returns within two seconds, whatever clients do.
     public func stop() {
         mailbox.stop()
         _ = mailbox.waitUntilEnded(.now + .seconds(2))

@@ -3,7 +3,7 @@ import LinuxCalls
 import SystemPackage
 import Varlink
 
-/// What the thread of the vsock channel does: listen, accept, compare tokens, and from the beginning after a loss.
+/// The loop of the vsock channel's thread: listens, accepts, compares tokens, and listens again after a failure.
 struct VsockChannelLoop: Sendable {
     let setup: VsockChannel.Setup
     let limits: VsockChannelLimits
@@ -16,7 +16,7 @@ struct VsockChannelLoop: Sendable {
 
     private var listener: (any VsockAccepting)?
     private var pauses: RetryPauses
-    /// The next attempt to listen, or to accept.
+    /// The time of the next attempt to listen or accept.
     private var nextAttempt = Moment.now
     private var lastFailure: Errno?
 
@@ -41,7 +41,7 @@ struct VsockChannelLoop: Sendable {
         do throws(VarlinkError) {
             try server.start()
         } catch {
-            // Only for an interface without a name.
+            // Fails only for an interface without a name.
             return deliver(.vsock, .lost(reason: "\(error)"))
         }
         while !mailbox.takeMessages().isStopping {
@@ -74,7 +74,7 @@ struct VsockChannelLoop: Sendable {
         deliver(.vsock, .registered(isStandIn: false))
     }
 
-    /// Once, as long as the cause is the same.
+    /// Logs a cause once, until the cause changes or listening succeeds.
     private mutating func tellFailure(_ error: Errno) {
         guard lastFailure != error else { return }
         lastFailure = error
@@ -124,12 +124,12 @@ struct VsockChannelLoop: Sendable {
 
     private mutating func acceptFailed(_ error: Errno) {
         switch error {
-        // The peer has gone, or another thread was quicker.
+        // The peer has disconnected, or a signal interrupted the call.
         case .resourceTemporarilyUnavailable, .connectionAbort, .socketNotConnected, .connectionReset,
             .interrupted:
             break
         case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .noBufferSpace:
-            // The connection stays in the queue, and the listener readable.
+            // The connection stays queued and the listener readable: without a pause the loop would spin.
             nextAttempt = .now + limits.acceptPause
             notes.report(.cannotAccept(error))
         default:

@@ -1,6 +1,6 @@
-/// A secret that a client has to know. Nothing shows the secret.
+/// A secret that a client must send. Neither `description` nor `customMirror` shows the secret.
 public struct AccessToken: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
-    /// In bytes. Shorter tokens can be guessed.
+    /// The least number of bytes. A shorter token could be guessed.
     public static let shortest = 16
     public static let longest = 1024
 
@@ -22,12 +22,12 @@ public struct AccessToken: Hashable, Sendable, CustomStringConvertible, CustomRe
         self.init(file.last == UInt8(ascii: "\n") ? file.dropLast() : file[...])
     }
 
-    /// Whether a client knows the token. The time of the comparison depends neither on the token, nor on the number of
-    /// equal bytes.
+    /// Whether the offered text is the token. The time of the comparison depends neither on the token nor on the number
+    /// of equal bytes.
     public func matches(_ offered: String) -> Bool {
         let bytes = Array(offered.utf8)
         let candidate = Self.padded(bytes.prefix(Self.longest))
-        // Zeros at the end count by the lengths.
+        // The lengths distinguish a token from the same token with zero bytes at the end.
         var difference = UInt64(truncatingIfNeeded: bytes.count ^ count)
         for index in 0..<Self.longest { difference |= UInt64(padded[index] ^ candidate[index]) }
         return difference == 0

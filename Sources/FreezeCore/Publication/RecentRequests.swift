@@ -1,10 +1,10 @@
-/// The newest requests that decide the state of the backups. Rehearsals and dry runs decide nothing.
+/// The newest requests that decide the state of the backups. Rehearsals and dry runs are ignored.
 public struct RecentRequests: Hashable, Sendable {
-    /// For a part of the machine or for the whole machine.
+    /// The last request, for a part of the machine or the whole machine.
     public private(set) var last: RequestDigest?
-    /// For the whole machine.
+    /// The last request for the whole machine.
     public private(set) var lastWhole: RequestDigest?
-    /// The last good backup.
+    /// The last good backup of the whole machine.
     public private(set) var lastGood: RequestDigest?
     /// Whether a part of the records since the last good backup cannot be read.
     public var isPartlyUnknown = false

@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// The facts of a finished request that the host is told.
+/// The published facts of a finished request.
 public struct RequestDigest: Hashable, Sendable {
     public let id: RequestID
     public let channel: ChannelID
@@ -13,7 +13,7 @@ public struct RequestDigest: Hashable, Sendable {
     /// Nil for a backup of the whole machine.
     public let purpose: String?
     public let reason: String?
-    /// Filesystems that were left out of the plan, or could not be found. Safe to show.
+    /// Filesystems that were left out of the plan or are in no mount table, with control characters escaped.
     public let leftOut: [String]
 
     public init(_ record: RequestRecord) {

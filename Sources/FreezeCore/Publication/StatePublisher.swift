@@ -1,16 +1,16 @@
 /// Publishes the state to the host.
 public protocol StatePublisher: Sendable {
-    /// Blocks on files: call on a thread that may block, and not in the window (P7).
+    /// Blocks on files. Call on a thread that may block, and not in the window (P7).
     ///
-    /// - Parameter isCancelled: Becomes true when a request begins: the publication ends before its next step.
+    /// - Parameter isCancelled: True after a request has begun: the publication stops before the next step.
     func publish(_ report: StateReport, isCancelled: @Sendable () -> Bool) -> PublicationResult
 }
 
 /// The result of one publication.
 public struct PublicationResult: Hashable, Sendable {
-    /// False for a publication that is to be tried again.
+    /// False if the publication has to be retried.
     public let isDone: Bool
-    /// For the log.
+    /// Lines for the log.
     public let notes: [LogNote]
 
     public init(isDone: Bool, notes: [LogNote] = []) {

@@ -1,10 +1,10 @@
-/// Everything that the host is told: a value, read at one moment.
+/// The published facts, all read at the same moment.
 public struct StateReport: Hashable, Sendable {
     public enum Daemon: String, Hashable, Sendable {
         case running
         /// Accepts requests, and freezes nothing.
         case dryRun = "dry run"
-        /// About to end: nothing answers the host.
+        /// The daemon exits: no program answers the host.
         case stopped
     }
 
@@ -27,7 +27,7 @@ public struct StateReport: Hashable, Sendable {
         return causes.isEmpty ? .ok : .attention
     }
 
-    /// Why the state is not ``BackupState/ok``; empty for ``BackupState/ok``.
+    /// The reasons for a state other than ``BackupState/ok``; empty for ``BackupState/ok``.
     public var causes: [String] {
         var causes = failures
         if !attention.isEmpty { causes.append("a hook failed at thaw") }

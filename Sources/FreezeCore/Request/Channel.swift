@@ -1,7 +1,7 @@
-/// Where requests come from: one way in, by name. ``ChannelRules`` tells what callers expect of it.
+/// A source of requests, by name. ``ChannelRules`` has the expectations of the callers.
 public struct ChannelID: Hashable, Sendable, CustomStringConvertible {
     public let name: String
-    /// Tells those apart who speak through one channel but each for himself; nil where one host speaks for all.
+    /// Distinguishes callers with separate requests; nil if all callers of the channel share a request.
     public let caller: UInt64?
 
     public init(name: String, caller: UInt64? = nil) {
@@ -13,7 +13,7 @@ public struct ChannelID: Hashable, Sendable, CustomStringConvertible {
     public static let hyperV = ChannelID(name: "hyperv")
     /// The port of QEMU's guest agent.
     public static let qemu = ChannelID(name: "qemu")
-    /// The control socket, for requests by hand: whoever may speak there may end what another has begun.
+    /// The control socket, for requests by hand: every client may end the request of another client.
     public static let control = ChannelID(name: "control")
 
     /// The control socket, for hooks around the freeze of another agent.
@@ -47,21 +47,21 @@ public struct OperationID: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "operation \(number)" }
 }
 
-/// What the host is told of an operation.
+/// The result of an operation, for the host.
 public enum OperationAnswer: Hashable, Sendable {
     case success
     case failure
 }
 
-/// What is told beside an answer, where the host has ears for it.
+/// The details of an answer, for hosts that read details.
 public struct AnswerDetail: Hashable, Sendable {
     /// Why an operation failed, for programs.
     public enum Refusal: String, Hashable, Sendable, CaseIterable {
         /// Another request is served (P8).
         case busy
-        /// It was tried, and failed; nothing is left frozen but what is stuck.
+        /// The operation failed; only stuck filesystems are left frozen.
         case failed
-        /// The window had ended early: what was taken in it may be torn (P3).
+        /// The window had ended early: the snapshot may be torn (P3).
         case lost
         /// The request in progress belongs to another channel.
         case notOwner
@@ -69,7 +69,7 @@ public struct AnswerDetail: Hashable, Sendable {
         case nothingFrozen
     }
 
-    /// The request the answer is about.
+    /// The request of the operation.
     public var request: RequestID?
     /// Nil for success.
     public var refusal: Refusal?
@@ -81,7 +81,7 @@ public struct AnswerDetail: Hashable, Sendable {
     public var filesystems: Int?
     /// The number of flushed filesystems without a freeze.
     public var flushed: Int?
-    /// Nothing was frozen, because quiesced only rehearses.
+    /// Nothing was frozen, because quiesced runs with `--dry-run`.
     public var isDryRun = false
     /// For `acknowledge`: the hooks that needed attention.
     public var acknowledged: [String] = []
@@ -93,14 +93,14 @@ public struct AnswerDetail: Hashable, Sendable {
     }
 }
 
-/// What exactly a THAW is to end.
+/// The request that a THAW ends.
 public struct ThawWish: Hashable, Sendable {
-    /// Only this request; nil for the one that is served. So nobody who comes late ends, and takes for his own, a window
-    /// that another caller has opened meanwhile.
+    /// The only request to end; nil for the request in progress. A late caller with the id cannot end a window that
+    /// another caller opened.
     public var request: RequestID?
-    /// Also if the request is another channel's, which then is lost.
+    /// Also ends the request of another channel, which is lost then.
     public var isForced: Bool
-    /// Why the caller has no snapshot, though the window was good: the request has failed then.
+    /// Why the caller has no snapshot after a good window: the request is recorded as failed.
     public var failure: String?
 
     public init(request: RequestID? = nil, isForced: Bool = false, failure: String? = nil) {
@@ -113,10 +113,10 @@ public struct ThawWish: Hashable, Sendable {
     public static let own = ThawWish()
 }
 
-/// What a channel tells the coordinator.
+/// An event of a channel, for the coordinator.
 public enum ChannelEvent: Hashable, Sendable {
-    /// The host reaches us from now on. `isStandIn` when the device is not the kernel's own (a pty of
-    /// `simulate-host`): only there may a dry run answer FREEZE with success.
+    /// The host can reach quiesced from now on. `isStandIn` for a device other than the kernel's (a pty of
+    /// `simulate-host`): only there a dry run may answer FREEZE with success.
     case registered(isStandIn: Bool)
     /// The host asks whether a backup would be possible. Answered by the coordinator.
     case hotBackup(OperationID)
@@ -124,12 +124,12 @@ public enum ChannelEvent: Hashable, Sendable {
     case thaw(OperationID, ThawWish = .own)
     /// The failure of a THAW has reached no client.
     case thawUndelivered(reason: String)
-    /// An admin has seen what needs attention.
+    /// An admin has seen the failed thaw hooks.
     case acknowledge(OperationID)
-    /// The host can no longer be answered; an operation that waited for its answer will not get one. The device is
-    /// closed, and stays closed until `RequestChannel.reopen()`.
+    /// The host can no longer be answered; operations in progress get no answer. The device is closed, and stays closed
+    /// until `RequestChannel.reopen()`.
     case lost(reason: String)
-    /// To be logged, once nothing is frozen.
+    /// A line for the log, written when nothing is frozen.
     case note(LogNote)
 }
 
@@ -138,19 +138,19 @@ public protocol RequestChannel: Sendable {
     /// What its channel ids are named, the most usual one first.
     var names: [String] { get }
 
-    /// Begins to serve. A device that is not there, or not free, is no error: it is tried again.
+    /// Begins to serve. A missing or busy device is no error: the channel retries.
     func start() throws
 
-    /// Answers an operation, in time or not at all. An answer to an operation that is no longer waiting is dropped.
+    /// Answers an operation, in time or not at all. Drops an answer to an operation that no longer waits.
     ///
     /// - Parameter limit: When the answer stops being true: "frozen" is, until the window's deadline. Nil for never.
     func answer(_ operation: OperationID, _ answer: OperationAnswer, _ detail: AnswerDetail, before limit: Moment?)
 
-    /// Opens no path from now on (P7). What is open stays open. Call it when a request begins, long before the first
-    /// freeze: an attempt that is under way may still end after the return.
+    /// Opens no path from now on (P7). Open descriptors stay open. Call when a request begins, long before the first
+    /// freeze: an attempt in progress may still end after the return.
     func holdOpening()
 
-    /// Allows opening the device again, as soon as a retry is due. Call it when idle: after a request, and after
+    /// Allows opening the device again, as soon as a retry is due. Call when idle: after a request, and after
     /// `ChannelEvent.lost`, which implies `holdOpening()`.
     func reopen()
 

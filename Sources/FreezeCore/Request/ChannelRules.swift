@@ -7,9 +7,9 @@ public struct ChannelRules: Hashable, Sendable {
     public enum SecondFreeze: Hashable, Sendable {
         /// The host has given up the first snapshot: the window ends, and FREEZE fails.
         case losesWindow
-        /// Another caller: FREEZE fails with `busy`, and the window goes on.
+        /// Another caller: FREEZE fails with `busy`, and the window continues.
         case busy
-        /// A mistake of the caller: FREEZE fails with `failed`, and the window goes on.
+        /// A mistake of the caller: FREEZE fails with `failed`, and the window continues.
         case error
     }
 

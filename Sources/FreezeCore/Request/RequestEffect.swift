@@ -67,11 +67,11 @@ public enum RequestEffect: Hashable, Sendable {
     case record(RequestRecord)
     /// The request is over: close the descriptors, remove the ledger.
     case release
-    /// Publish the state to the host. Answered by `publicationEnded`; `isLast`: the daemon ends, and awaits no answer.
+    /// Publish the state to the host. Answered by `publicationEnded`; with `isLast`, the daemon exits without waiting.
     case publish(isLast: Bool)
-    /// A request begins: end the publication before its next step.
+    /// A request begins: stop the publication before the next step of the publication.
     case cancelPublication
-    /// The publication failed. Answered by `publicationDue`.
+    /// The publication failed: wait before the retry. Answered by `publicationDue`.
     case pauseBeforePublication
     case exit
 }

@@ -11,7 +11,7 @@ public enum RequestEvent: Hashable, Sendable {
     case leftoverSettled(FilePath)
     /// The attention that previous instances have kept.
     case attentionRecalled([Attention])
-    /// The driver knows the last requests of previous instances, or cannot know them.
+    /// The driver has read the last requests of previous instances, or cannot read the history.
     case pastRecalled
 
     // From channels
@@ -41,7 +41,7 @@ public enum RequestEvent: Hashable, Sendable {
     case memoryRead(DirtyMemory)
     /// The record of a request is in the history, or cannot be written.
     case recorded
-    /// Once for each `publish`. Not `isDone`: to be tried again.
+    /// Once for each `publish`. Without `isDone` the publication is retried.
     case publicationEnded(isDone: Bool)
     /// The pause after a failed publication is over.
     case publicationDue

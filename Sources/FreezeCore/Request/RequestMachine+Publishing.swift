@@ -1,22 +1,22 @@
 /// The progress of publishing the state to the host.
 struct Publication: Hashable, Sendable {
-    /// The requests of earlier instances are known. A publication before could say "no backup" falsely.
+    /// The requests of previous instances are known. An earlier publication could show a false "no backup".
     var isPastKnown = false
     /// The last publication is out of date, or did not succeed.
     var isDue = false
-    /// The driver publishes. A publication that hangs stays the only one.
+    /// The driver publishes. No second publication starts beside a hanging publication.
     var isRunning = false
     var isCancelled = false
     /// The pause after a failure is not over.
     var isPaused = false
 }
 
-/// When the state is published to the host: after each request, while nothing can be frozen.
+/// Publishes the state to the host after each request, while no filesystem can be frozen.
 ///
-/// The published file may be on a filesystem that is about to be frozen. A request waits for no publication: at the
-/// begin of a request the driver is told to stop, and the record of the request makes a new publication due.
+/// The published file may be on a filesystem of the next request. A request does not wait for a publication: the start
+/// of a request cancels the publication, and the record of the request makes a new publication due.
 extension RequestMachine {
-    /// Whether files may be written without a request that could freeze them meanwhile.
+    /// Whether no request can freeze a file while the file is written.
     private var isQuiet: Bool { state == .idle && !mayFileWriteHang }
 
     mutating func pastRecalled() {
@@ -36,7 +36,7 @@ extension RequestMachine {
         publication.isDue = true
     }
 
-    /// After each event.
+    /// Starts or cancels a publication. Call after each event.
     mutating func publishState() {
         guard policy.publishesState, state != .stopped else { return }
         if publication.isRunning {
@@ -55,7 +55,7 @@ extension RequestMachine {
         emit(.cancelPublication)
     }
 
-    /// At the end of the daemon, which waits a moment: the state of a stopped daemon is not `ok`.
+    /// Publishes that the daemon is stopped: the state is then not `ok`. The daemon waits a moment for the publication.
     mutating func publishLastState() {
         guard policy.publishesState, publication.isPastKnown, !mayFileWriteHang else { return }
         cancelPublication()

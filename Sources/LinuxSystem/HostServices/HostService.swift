@@ -3,7 +3,7 @@ import SystemPackage
 
 /// A service between the host and this machine, and whether the service works.
 public struct HostService: Sendable, Hashable {
-    /// Closed: programs may rely on these words.
+    /// All states: programs rely on these words.
     public enum State: String, CaseIterable, Sendable {
         /// The host can use the service.
         case working
@@ -13,14 +13,14 @@ public struct HostService: Sendable, Hashable {
         case off
         /// The driver or the device is missing on this machine.
         case broken
-        /// Linux has no part for the service.
+        /// Linux does not support the service.
         case unsupported
     }
 
-    /// Stable, for programs.
+    /// A stable word for programs.
     public let id: String
     public let name: String
-    /// In Hyper-V Manager.
+    /// The name in Hyper-V Manager.
     public var managerName: String?
     public var state: State
     /// Nil if the host does not announce the service.
@@ -33,9 +33,9 @@ public struct HostService: Sendable, Hashable {
     public var device: FilePath?
     /// The process that serves the service; nil if the kernel does, or no process.
     public var process: DeviceHolder?
-    /// What there is to know beside the state, in a sentence.
+    /// A sentence on the state.
     public var statement: String?
-    /// What to do, in a sentence. Nil if there is nothing to do.
+    /// The next step of the admin, in a sentence; nil if none is needed.
     public var nextStep: String?
 
     init(id: String, name: String, state: State, isOffered: Bool?) {

@@ -3,7 +3,7 @@ import FreezeCore
 /// The services between this machine and its host: Hyper-V's integration services, or the devices of a KVM host.
 public struct HostServices: Sendable, Hashable {
     public let host: HostPlatform
-    /// None on another host, and without a host.
+    /// Empty on other hosts, and without a host.
     public let services: [HostService]
     /// Nil if the host has no Hyper-V sockets.
     public let socketPort: HyperVSocketPort?
@@ -27,7 +27,7 @@ public struct HostServices: Sendable, Hashable {
         }
     }
 
-    /// The services that the host offers, or may offer, and that do not work on this machine.
+    /// The services that the host offers or may offer, but that do not work on this machine.
     public var atFault: [HostService] { services.filter(\.isAtFault) }
 
     public var summary: String {
@@ -41,8 +41,7 @@ public struct HostServices: Sendable, Hashable {
     }
 }
 
-/// For programs: what `quiescectl services --json` prints. The keys are stable: they are added to, never renamed
-/// or given another meaning.
+/// The output of `quiescectl services --json`. Keys are added, never renamed, removed or given another meaning.
 extension HostServices: Encodable {
     private enum CodingKeys: String, CodingKey {
         case host, services, socket, summary
@@ -52,14 +51,14 @@ extension HostServices: Encodable {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(host.word, forKey: .host)
         try container.encode(services, forKey: .services)
-        // Written as null, too: a key that is always there is easier to rely on.
+        // Null instead of a missing key: programs can rely on every key.
         try container.encode(socketPort, forKey: .socket)
         try container.encode(summary, forKey: .summary)
     }
 }
 
 extension HostPlatform {
-    /// Stable, for programs.
+    /// A stable word for programs.
     fileprivate var word: String {
         switch self {
         case .hyperV: "hyperv"
@@ -98,7 +97,7 @@ extension HostService: Encodable {
 
     private struct Process: Encodable {
         let pid: Int32
-        /// As ps shows the name.
+        /// The name in the output of ps(1).
         let command: String
         let unit: String?
 

@@ -1,7 +1,6 @@
-/// A port of vsock as programs on a Hyper-V host name the port: by the GUID of a service, which an admin has to
-/// register on the host.
+/// A port of vsock, with the GUID by which programs on a Hyper-V host connect. An admin registers the GUID on the host.
 public struct HyperVSocketPort: Sendable, Hashable {
-    /// The port for programs on the host that use quiesce.
+    /// The default of `vsock.port`.
     public static let quiesce = HyperVSocketPort(9119)
 
     public let number: UInt32
@@ -10,13 +9,13 @@ public struct HyperVSocketPort: Sendable, Hashable {
         self.number = number
     }
 
-    /// The port in the template of Linux (net/vmw_vsock/hyperv_transport.c: `srv_id_template`).
+    /// The port inserted into the template of Linux (net/vmw_vsock/hyperv_transport.c: `srv_id_template`).
     public var serviceID: String {
         let digits = String(number, radix: 16)
         return String(repeating: "0", count: 8 - digits.count) + digits + "-facb-11e6-bd58-64006a7986d3"
     }
 
-    /// Commands of PowerShell, for an administrator of the host.
+    /// The commands of PowerShell that register the GUID on the host.
     public var registration: [String] {
         let services =
             #"HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Virtualization\GuestCommunicationServices"#

@@ -37,7 +37,7 @@ extension IntegrationService {
         result.driver = device.driver
         guard let driver = device.driver else { return withoutDriver(result, probe) }
         guard deviceName != nil else {
-            // The host's clock, for chrony and others.
+            // The host's clock, for chrony and other programs.
             result.device = self == .timeSynchronization ? probe.clock(named: ["hyperv"]) : nil
             return result.with(.working, nil)
         }
@@ -99,7 +99,7 @@ extension IntegrationService {
             nextStep: daemon.maskCommand(for: holders).map { "To use quiesce, run `\($0)`." })
     }
 
-    /// How to start the program that serves the service.
+    /// The step that starts the program of the service.
     private func startStep(_ probe: ServiceProbe) -> String? {
         guard self != .vss, let daemon else { return HostService.quiescedStep }
         guard let unit = probe.installedUnit(daemon.units) else {

@@ -7,14 +7,14 @@ public enum IntegrationService: String, CaseIterable, Sendable {
     case shutdown
     case timeSynchronization = "time_synchronization"
     case keyValuePairExchange = "key_value_pair_exchange"
-    /// Backups: production checkpoints, and programs that make them.
+    /// Production checkpoints, also of backup products.
     case vss
     case guestServiceInterface = "guest_service_interface"
     case powerShellDirect = "powershell_direct"
     case hyperVSockets = "hyperv_sockets"
 
-    /// As `Get-VMIntegrationService` prints the name; for the two services that the command does not list, as
-    /// Microsoft's documentation names them.
+    /// The name in the output of `Get-VMIntegrationService`; for the two services that the command does not list, the
+    /// name in Microsoft's documentation.
     public var name: String {
         switch self {
         case .heartbeat: "Heartbeat"
@@ -28,7 +28,7 @@ public enum IntegrationService: String, CaseIterable, Sendable {
         }
     }
 
-    /// In the settings of the machine in Hyper-V Manager; nil for a service that cannot be switched off there.
+    /// The name in the settings of Hyper-V Manager; nil for a service without a setting.
     public var managerName: String? {
         switch self {
         case .heartbeat: "Heartbeat"

@@ -19,9 +19,9 @@ struct KernelModule: Sendable, Hashable {
     static let ptpKVM = KernelModule(name: "ptp_kvm", option: "CONFIG_PTP_1588_CLOCK_KVM")
 
     enum State: Sendable, Hashable {
-        /// In the kernel, as a module or built in.
+        /// Loaded as a module, or built in.
         case loaded
-        /// Installed. Also the state where the kernel's list of modules cannot be read.
+        /// Installed, or unknown because the kernel's list of modules cannot be read.
         case available
         case missing
     }
@@ -44,12 +44,12 @@ struct KernelModule: Sendable, Hashable {
             let path = line.prefix { $0 != UInt8(ascii: ":") }
             let start = path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? path.startIndex
             let file = path[start...].prefix { $0 != UInt8(ascii: ".") }
-            // File names have dashes, too: virtio-rng.ko.
+            // A file name can have a dash for an underscore: virtio-rng.ko.
             return file.elementsEqual(name.utf8) { $0 == $1 || $0 == UInt8(ascii: "-") && $1 == UInt8(ascii: "_") }
         }
     }
 
-    /// Why no driver of the module serves a device, and how to change that.
+    /// The reason why no driver of the module serves a device, and the remedy.
     func fault(_ state: State) -> (statement: String, nextStep: String) {
         switch state {
         case .loaded:

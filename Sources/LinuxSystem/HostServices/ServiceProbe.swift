@@ -2,14 +2,13 @@ import Glibc
 import LinuxCalls
 import SystemPackage
 
-/// The directories in which services of the host show. Parameters, so that tests can build machines out of
-/// directories.
+/// The directories with the services of the host. Tests use other directories as a machine.
 public struct ServiceProbe: Sendable {
     let sysfs: FilePath
     let proc: FilePath
-    /// Where device nodes are.
+    /// The directory of device nodes.
     let devices: FilePath
-    /// Where the kernel's modules and the units of systemd are.
+    /// The root directory, for the kernel's modules and the units of systemd.
     let root: FilePath
     let processes: ProcessTable
 
@@ -25,7 +24,7 @@ public struct ServiceProbe: Sendable {
 
     func exists(_ path: FilePath) -> Bool { access(path.string, F_OK) == 0 }
 
-    /// The entries of a directory of sysfs, by name; none without the directory.
+    /// The entries of a directory of sysfs, sorted by name; empty without the directory.
     func entries(_ directory: FilePath) -> [FilePath] {
         let names = (try? directoryEntries(sysfs.pushing(directory))) ?? []
         return names.sorted { $0.string < $1.string }.map { sysfs.pushing(directory).appending($0) }
@@ -44,7 +43,7 @@ public struct ServiceProbe: Sendable {
 
     // MARK: Units
 
-    /// Where systemd looks for units (systemd.unit(5)), the first directory first.
+    /// The directories of units, in the order of precedence (systemd.unit(5)).
     private static let unitDirectories: [FilePath] = [
         "etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system",
         "lib/systemd/system",

@@ -1,5 +1,4 @@
-/// A program of the kernel's sources (tools/hv) that serves an integration service, as distributions package the
-/// program.
+/// A distribution's program that serves an integration service, built from the kernel's sources (tools/hv).
 public struct StockDaemon: Sendable, Hashable {
     /// The names of the program.
     let programs: [String]
@@ -22,14 +21,14 @@ public struct StockDaemon: Sendable, Hashable {
         programs.contains { holder.name.utf8.elementsEqual($0.utf8.prefix(15)) }
     }
 
-    /// The command that frees the daemon's device for another program, and keeps the device free, if the holder is
-    /// unknown. A disabled unit is not enough: udev starts the unit with the device.
+    /// The command that frees the device and keeps the device free, for an unknown holder. Disabling the unit is not
+    /// enough: udev starts a disabled unit with the device.
     public var maskCommand: String { Self.maskCommand(units) }
 
-    /// The same for known holders of the device.
+    /// The command for known holders of the device.
     ///
-    /// - Returns: Nil if no holder is in a unit of the daemon. A program that was started by hand can belong to the
-    ///   service of sshd, which is not to be masked.
+    /// - Returns: Nil if no holder is in a unit of the daemon. A program started by hand can belong to the service of
+    ///   sshd, which must not be masked.
     public func maskCommand(for holders: [DeviceHolder]) -> String? {
         let known = Set(holders.filter(runs).compactMap(\.service)).intersection(units).sorted()
         return known.isEmpty ? nil : Self.maskCommand(known)

@@ -12,7 +12,7 @@ struct VMBus {
         let driver: String?
     }
 
-    /// Whether the bus's driver is loaded. Without the driver, offers do not show.
+    /// Whether the driver of the bus is loaded. Without the driver, sysfs has no offers.
     let isThere: Bool
     let devices: [Device]
 

@@ -3,10 +3,10 @@ import SystemPackage
 
 /// A port of virtio's console device.
 public enum VirtioPort {
-    /// The name that hosts give the port of the guest agent.
+    /// The name of the guest agent port.
     public static let guestAgent = "org.qemu.guest_agent.0"
 
-    /// The name of the port's device; nil if the host has given the machine no port of the name.
+    /// The device of the port; nil if the machine has no port of the name.
     public static func device(named name: String, sysfs: FilePath) -> FilePath.Component? {
         let ports = sysfs.appending("class/virtio-ports")
         return ((try? directoryEntries(ports)) ?? []).first {

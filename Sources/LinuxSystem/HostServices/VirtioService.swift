@@ -33,7 +33,7 @@ enum VirtioService: String, CaseIterable, Sendable {
         }
     }
 
-    /// How an admin of the host adds the device, in libvirt's terms.
+    /// The step on the host that adds the device, for libvirt.
     var hostStep: String {
         let libvirt: (String) -> String = { "On the host, add the device: in libvirt `\($0)`." }
         return switch self {

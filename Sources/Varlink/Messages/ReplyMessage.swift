@@ -6,7 +6,7 @@ struct ReplyMessage: Sendable {
     let bytes: ByteBuffer
     /// Whether no more of them follow for this call.
     let isFinal: Bool
-    /// Whether the connection ends with it.
+    /// Whether the server closes the connection after the reply.
     private(set) var endsConnection = false
 
     /// - Throws: What the parameters' own encoding throws.

@@ -40,7 +40,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         framer = MessageFramer(maximumMessage: limits.maximumMessage)
     }
 
-    /// Whether it may be closed for doing nothing.
+    /// Whether the connection may be closed as idle.
     var isIdle: Bool {
         switch state {
         case .listening: connection?.keepsOpen != true
@@ -49,7 +49,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    /// Whether it may be closed for another connection.
+    /// Whether the connection may be closed for a new connection.
     var mayMakeRoom: Bool { isIdle && connection?.keepsPlace != true }
 
     /// Closes at once; what is unsent is lost.

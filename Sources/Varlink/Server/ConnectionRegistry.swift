@@ -1,6 +1,6 @@
 import NIOCore
 
-/// All connections of a server, on its loop: who may have one, and who makes room.
+/// All connections of a server, on the loop of the server. Admits connections, and closes idle ones for new ones.
 final class ConnectionRegistry {
     let router: CallRouter
     let limits: VarlinkLimits
@@ -22,7 +22,7 @@ final class ConnectionRegistry {
     func serves(_ peer: VarlinkPeer) -> Bool {
         switch peer {
         case .process(_, let user): servedUsers.contains(user)
-        // Whoever accepts connections for the server has chosen the machines.
+        // The caller of VarlinkServer.serve(_:from:) has checked the machine.
         case .machine: true
         }
     }

@@ -53,7 +53,7 @@ public final class VarlinkCall: Sendable {
     /// The final answer: an error of one of the service's own interfaces.
     ///
     /// - Parameters:
-    ///   - name: With its interface.
+    ///   - name: The name of the error, with the interface.
     ///   - endsConnection: Whether the connection is closed after the answer.
     public func fail(_ name: String, _ parameters: some Encodable, endsConnection: Bool = false) {
         send { try ReplyMessage(error: name, parameters: parameters, endsConnection: endsConnection) }

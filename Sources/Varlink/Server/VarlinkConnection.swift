@@ -4,7 +4,7 @@ import Synchronization
 
 /// The other end of a connection.
 public enum VarlinkPeer: Hashable, Sendable {
-    /// A process of this machine, as it was when it connected (unix(7): SO_PEERCRED).
+    /// A process of this machine, at the time of connect(2) (unix(7): SO_PEERCRED).
     case process(Int32, user: UInt32)
     /// Another machine, by its context id (vsock(7)).
     case machine(contextID: UInt32)
@@ -40,7 +40,7 @@ public final class VarlinkConnection: Sendable {
         set { holds.store(newValue, ordering: .relaxed) }
     }
 
-    /// Whether the connection makes no room for another, however long it is idle.
+    /// Whether the server never closes the connection in favour of a new connection.
     public var keepsPlace: Bool {
         get { place.load(ordering: .relaxed) }
         set { place.store(newValue, ordering: .relaxed) }

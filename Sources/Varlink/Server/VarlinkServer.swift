@@ -4,7 +4,7 @@ import NIOPosix
 import Synchronization
 import SystemPackage
 
-/// Listens on a socket, or takes connections that others accept, and brings the calls that come in to a handler
+/// Serves connections of a listening socket, or connections that a channel accepts, and passes the calls to a handler
 /// (https://varlink.org).
 ///
 /// It has one thread of its own, and from its start to its stop opens no path. Its connections are not close-on-exec
@@ -27,8 +27,8 @@ public final class VarlinkServer: Sendable {
     }
 
     /// - Parameters:
-    ///   - socket: Where to listen. Its directory must be there. Nil for a server that gets each connection by
-    ///     ``serve(_:from:)``.
+    ///   - socket: The path of the listening socket, in an existing directory. Nil for a server that gets each
+    ///     connection by ``serve(_:from:)``.
     ///   - servedUsers: The ids of the users that are talked to. All others get `PermissionDenied`.
     ///   - takeNote: Called on the server's thread; must return at once.
     public init(
@@ -76,7 +76,7 @@ public final class VarlinkServer: Sendable {
     /// Serves a connected stream socket that does not block, and owns the descriptor from now on. A server that does not
     /// run closes the connection. Any thread may call it.
     public func serve(_ connection: SystemPackage.FileDescriptor, from peer: VarlinkPeer) {
-        // With the lock held, so that the group is not shut down meanwhile.
+        // Under the lock, so that no other thread shuts down the group.
         running.withLock { running in
             guard let running else {
                 try? connection.close()
@@ -107,7 +107,7 @@ public final class VarlinkServer: Sendable {
         try? running.group.syncShutdownGracefully()
     }
 
-    /// Calls are small, and there may be many connections.
+    /// Small buffers, because calls are small and connections can be many.
     private static let receiveBuffers = AdaptiveRecvByteBufferAllocator(
         minimum: 512, initial: 1024, maximum: 16_384)
 

@@ -6,8 +6,8 @@ import LinuxCalls
 import SystemPackage
 import Testing
 
-/// Users of the guest who are in the way of vsock, and who would have the token. Connections are tested in the virtual
-/// machine: few machines reach themselves.
+/// Users of the guest that occupy the port of vsock, or could read the token. The tests of the virtual machine make
+/// connections: few machines can connect to themselves.
 extension EndToEnd {
     @Suite(
         .needs("vsock (modprobe vsock)", toTest: "the port of vsock") {

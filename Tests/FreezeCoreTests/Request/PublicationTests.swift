@@ -2,7 +2,7 @@ import FreezeCore
 import SystemPackage
 import Testing
 
-/// When the state is published. The simulation plays the rest.
+/// The times of publications. The simulation tests random schedules.
 struct PublicationTests {
     private static func bench() -> MachineBench {
         var policy = RequestPolicy()
@@ -42,7 +42,7 @@ struct PublicationTests {
         var bench = Self.bench()
         _ = bench.freeze()
         #expect(bench.contains(.cancelPublication))
-        // It hangs.
+        // The publication hangs.
         let isFrozen = bench.goOn(to: .frozen)
         #expect(isFrozen)
         _ = bench.thaw()
@@ -126,13 +126,13 @@ struct BackupStateTests {
         ([.good, .bad], .failed),
         ([.good, .lost], .failed),
         ([.lost, .good], .ok),
-        // Neither good nor bad news.
+        // Rehearsals and dry runs do not change the state.
         ([.good, .failedRehearsal], .ok),
         ([.bad, .rehearsed], .failed),
         ([.rehearsed], .attention),
         ([.dryRun], .attention),
         ([.bad, .dryRun], .failed),
-        // A part is no backup of the machine, and its failure is a failure.
+        // A request for a part is no backup of the machine, but the failure of the request counts.
         ([.part], .attention),
         ([.bad, .part], .failed),
         ([.good, .failedPart], .failed),
