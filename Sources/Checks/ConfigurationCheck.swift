@@ -4,7 +4,7 @@ import Glibc
 import LinuxSystem
 import SystemPackage
 
-/// The configuration is accepted, and nobody but root can change it or what it names.
+/// The configuration is accepted, and only root can change the file and the paths in the file.
 enum ConfigurationCheck {
     static let name = "configuration"
 

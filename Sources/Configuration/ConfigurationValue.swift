@@ -67,7 +67,7 @@ enum ConfigurationValue: Sendable {
 
     /// Puts the value where it belongs.
     ///
-    /// - Throws: What is wrong with it, in a clause.
+    /// - Throws: The problem of the value, in a clause.
     func read(_ value: any TOMLValueConvertible, into configuration: inout Configuration) throws(Complaint) {
         switch self {
         case .duration(let place):
@@ -310,7 +310,7 @@ enum ConfigurationValue: Sendable {
     }
 }
 
-/// What is wrong with a value, before it is known which key of which file it belongs to.
+/// The problem of a value, without the file and the key.
 struct Complaint: Error {
     let problem: String
     let remedy: String?

@@ -60,11 +60,12 @@ public struct FreezeReply: Codable, Hashable, Sendable {
 }
 
 public struct ThawParameters: Codable, Hashable, Sendable {
-    /// Also if the request is another's, whose backup then is lost.
+    /// Also ends the request of another caller, whose backup is lost then.
     public var force: Bool?
-    /// Only this request: if it is over, the answer is `ConsistencyLost`, whatever is frozen now.
+    /// The only request to end: if the request is over, the answer is `ConsistencyLost`, whatever is frozen now.
     public var request: String?
-    /// Why the caller has no snapshot: the request is on record as failed then, and its hooks are told so.
+    /// Why the caller has no snapshot: the request is recorded as failed, and the thaw hooks get
+    /// `QUIESCE_RESULT=failed`.
     public var failure: String?
     /// True for a request that only calls hooks: no other request is ended.
     public var hooksOnly: Bool?

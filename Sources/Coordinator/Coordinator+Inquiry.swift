@@ -3,16 +3,16 @@ import History
 import LinuxCalls
 import SystemPackage
 
-/// What may be asked of the daemon at any moment, frozen or not (P9).
+/// The inquiries that the daemon answers at any moment, frozen or not (P9).
 extension Coordinator {
-    /// Has the status told, from the coordinator's thread, at once. Never blocks.
+    /// Requests the status, which the coordinator's thread replies at once. Does not block.
     public var statusInquiry: @Sendable (@escaping @Sendable (DaemonStatus) -> Void) -> Void {
         let mailbox = mailbox
         return { reply in mailbox.post(.statusAsked(reply)) }
     }
 
-    /// Has the newest records told, from a thread of their own. While anything is frozen that waits, because a file is
-    /// opened for it (P7).
+    /// Requests the newest records, which a separate thread replies. The reply waits while anything is frozen, because
+    /// the history is a file (P7).
     public var historyInquiry: @Sendable (Int, @escaping @Sendable (HistoryAnswer) -> Void) -> Void {
         let mailbox = mailbox
         return { limit, reply in mailbox.post(.historyAsked(limit: limit, reply)) }

@@ -14,7 +14,7 @@ extension Coordinator {
             // The indices are that request's.
             if resources?.requestID == id { handle(.thawed(index, result)) }
         case .sessionStarted(let work, let index, let run, let session):
-            // One that became ready when nobody waited for it any more is released by being dropped.
+            // A session that became ready too late is dropped, which releases the session.
             if let session, machine.isAwaited(work) { resources?.sessions[index] = session }
             handle(.hookFinished(work, run))
         case .sessionEnded(let id, let index, let run):

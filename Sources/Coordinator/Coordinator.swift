@@ -103,17 +103,17 @@ public final class Coordinator: @unchecked Sendable {
         machine = RequestMachine(policy: policy, lost: runDirectory.lostChannels)
     }
 
-    /// Adds a channel before `run`. What it delivers goes to the coordinator's thread.
+    /// Adds a channel before `run`. The coordinator's thread receives the events of the channel.
     public func add(_ channel: any RequestChannel) {
         channels.append(channel)
     }
 
-    /// Adds one who is told how requests go on, before `run`.
+    /// Adds an observer of the progress of requests, before `run`.
     public func add(observer: any RequestObserver) {
         observers.append(observer)
     }
 
-    /// Adds the one who watches over this process, before `run`.
+    /// Adds the observer of heartbeats, before `run`.
     public func add(lifeObserver: any LifeObserver) {
         self.lifeObserver = lifeObserver
         nextHeartbeat = lifeObserver.heartbeatInterval.map { _ in Moment.now }

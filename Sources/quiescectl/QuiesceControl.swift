@@ -81,11 +81,11 @@ struct QuiesceControl: ParsableCommand {
             .joined(separator: "\n")
     }
 
-    /// Puts /dev/null where whoever started quiescectl has left nothing: else the next file or socket it opens would
-    /// get the place, and what is printed.
+    /// Opens /dev/null for closed standard descriptors: otherwise the next file or socket gets the number and the
+    /// output.
     private static func openStandardDescriptors() {
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 {
-            // The lowest number that is free (open(2)), so this one. To be inherited by what exec runs.
+            // Returns the lowest free number (open(2)): this descriptor. The command of `exec` inherits the descriptor.
             _ = Glibc.open("/dev/null", O_RDWR)
         }
     }

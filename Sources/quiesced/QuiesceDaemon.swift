@@ -11,7 +11,7 @@ import Logging
 import SystemPackage
 import Systemd
 
-/// The daemon: puts the parts together, and runs until it is told to stop.
+/// The daemon: connects the parts, and runs until SIGTERM or another signal that stops the daemon.
 struct QuiesceDaemon: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quiesced",
@@ -42,15 +42,15 @@ struct QuiesceDaemon: ParsableCommand {
     /// As quiescectl's errors begin.
     static let _errorPrefix = "quiesced: "
 
-    /// ArgumentParser's own entry point, but for the exit status of wrong usage: it has 64 (sysexits.h), we 2, which
-    /// tells systemd not to try again.
+    /// ArgumentParser's own entry point, except for the exit status of wrong usage: 2 instead of 64 (sysexits.h), so
+    /// that systemd does not restart the daemon (RestartPreventExitStatus=).
     static func main() {
         do {
             var command = try parseAsRoot()
             try command.run()
         } catch {
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
-            // If standard error is gone there is nobody left to tell.
+            // Without standard error the message is lost.
             _ = try? FileDescriptor.standardError.writeAll("\(fullMessage(for: error))\n".utf8)
             exit(withError: ExitCode(2))
         }
@@ -61,8 +61,8 @@ struct QuiesceDaemon: ParsableCommand {
         umask(0o022)
         let serviceManager = ServiceManager.fromEnvironment()
         try? ProcessHandle.dieSilentlyWhenCrashing()
-        // A log whose reader has gone is no reason to die, least of all while frozen; nor is a signal that other
-        // programs take for a wish, such as to open their logs anew. Hooks get the default back.
+        // A log without a reader must not end the daemon, least of all in a window; nor must a signal with which other
+        // programs reopen their logs. Hooks get the default actions.
         for number in [SIGPIPE, SIGUSR1, SIGUSR2] { signal(number, SIG_IGN) }
         let destination = LogDestination.detect()
         LoggingSystem.bootstrap { destination.handler(label: $0) }

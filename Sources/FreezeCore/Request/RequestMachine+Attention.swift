@@ -1,9 +1,9 @@
-/// What an admin must know after a thaw hook has failed.
+/// The failed thaw hooks that an admin has to acknowledge.
 extension RequestMachine {
-    /// Of earlier instances. What has happened since is newer.
+    /// Adds the attention of previous instances, which is older than the attention of this instance.
     mutating func attentionRecalled(_ recalled: [Attention]) {
         let older = recalled.filter { old in !attention.contains { $0.hook == old.hook } }
-        // The file lacks what was recalled too late.
+        // Recalled late: the file was overwritten without the recalled attention.
         if attention.isEmpty { attention = older } else { keep(older + attention) }
         publication.isDue = true
     }

@@ -12,7 +12,7 @@ extension RequestMachine {
         {
             return loseWindow(to: "HOT_BACKUP", channel, operation)
         }
-        // A refusal can make the host save or pause the machine instead: what is wrong is said in the log.
+        // After a refusal the host may save or pause the machine instead: problems are only logged.
         answer(channel, operation, .success)
         if state == .idle { emit(.assess(isFreezerReady: isFreezerReady)) }
     }
@@ -85,8 +85,8 @@ extension RequestMachine {
         }
     }
 
-    /// Ends whatever request there is, by the admin's word. Its owner is told that it is lost, unless it was being
-    /// thawed anyway: then that is waited for, and a good backup stays good.
+    /// Ends the request in progress for the admin. The owner's THAW fails with consistency lost, unless a thaw was in
+    /// progress already: then the operation waits for the thaw, and a good backup stays good.
     private mutating func thawByForce(_ channel: ChannelID, _ operation: OperationID, _ wish: ThawWish) {
         request?.pendingOperations.append(
             PendingOperation(channel: channel, operation: operation, meaning: .forced, received: now))
@@ -110,7 +110,7 @@ extension RequestMachine {
 
     mutating func channelLost(_ channel: ChannelID, _ reason: String) {
         if waiting?.channel == channel { waiting = nil }
-        // The host may have gone to another agent meanwhile: that its last FREEZE here failed means nothing any more.
+        // The host may have used another agent since: the failure of the last FREEZE is forgotten.
         if debts[channel] == .harmless { debts[channel] = nil }
         request?.pendingOperations.removeAll { $0.channel == channel }
         if let request, request.channel == channel, state != .thawHooks {

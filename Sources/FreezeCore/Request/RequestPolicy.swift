@@ -38,10 +38,10 @@ public struct RequestPolicy: Sendable, Hashable {
     public var freezeAnswerReserve = Duration.seconds(30)
     /// How long the freezer may stay silent when it should thaw, before the daemon thaws in its place.
     public var freezerPatience = Duration.seconds(2)
-    /// How long the daemon's own thaw is waited for before a filesystem counts as stuck.
+    /// The wait for the daemon's own thaw, after which a filesystem counts as stuck.
     public var takeoverPatience = Duration.seconds(5)
-    /// The same once only FIFREEZEs that hang are left: thawing the others frees most of them at once. What is not free
-    /// by then may take hours, and the host is not kept waiting for it.
+    /// The same if only hanging FIFREEZEs are left: the thaw of the other filesystems releases most of them at once.
+    /// The rest may hang for hours, and the host does not wait.
     public var hangingFreezePatience = Duration.seconds(1)
     /// Grace for a hook's group kill, on top of its timeout.
     public var hookKillGrace = Duration.seconds(10)
@@ -49,9 +49,9 @@ public struct RequestPolicy: Sendable, Hashable {
     public var sessionReleaseTimeout = Duration.seconds(10)
     /// A thaw hook is given at least this, even when the others used up the budget: each is called (P4).
     public var minimumThawHookTimeout = Duration.seconds(5)
-    /// How often a thaw hook is tried that cannot be started; it is owed its call (P4).
+    /// The number of attempts to start a thaw hook: the thaw call is still outstanding (P4).
     public var thawHookAttempts = 3
-    /// The pause before it is tried again: what was short, memory or processes, may be there by then.
+    /// The pause before the next attempt: memory or processes may be available again.
     public var thawHookRetryPause = Duration.milliseconds(500)
     /// How often the mount table may change under a request before it fails.
     public var maximumReplans = 3

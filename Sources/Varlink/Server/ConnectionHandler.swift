@@ -105,8 +105,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    /// The client sends no more: it waits for its answer still, or is gone. Where something lasts as long as the
-    /// connection does, or is told until it ends, the doubt ends it.
+    /// The client sends no more: the client still waits for an answer, or has disconnected. A connection with
+    /// `keepsOpen` or a subscription is closed in both cases.
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .inputClosed? = event as? ChannelEvent else { return }
         if state == .answering, !takesMore, connection?.keepsOpen != true {
@@ -140,7 +140,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    /// Sends the answer to the call that waits, and goes on to the next one if that was all.
+    /// Sends a reply to the call in progress, and serves the next call after the last reply.
     func answer(_ reply: ReplyMessage) {
         guard state == .answering || state == .answeringLast, let context else { return }
         guard unsentBytes < limits.maximumUnsent else {

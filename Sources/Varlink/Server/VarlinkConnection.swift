@@ -20,8 +20,8 @@ public final class VarlinkConnection: Sendable {
     public let id: VarlinkConnectionID
     private let holds = Atomic(false)
     private let place = Atomic(false)
-    /// Nil when the connection is closed. Whoever hands an answer over has the lock, so that none comes to the loop
-    /// once the connection, and with it perhaps the loop, has ended.
+    /// Nil when the connection is closed. A reply is passed to the loop under the lock, because the loop may end with
+    /// the connection.
     private let end: Mutex<End?>
 
     struct End {
@@ -34,7 +34,8 @@ public final class VarlinkConnection: Sendable {
         self.end = Mutex(end)
     }
 
-    /// Whether the connection stays open however long it is idle: set while something lasts as long as it does.
+    /// Whether the server never closes the connection as idle. Handlers set the value, for example while the connection
+    /// holds a window.
     public var keepsOpen: Bool {
         get { holds.load(ordering: .relaxed) }
         set { holds.store(newValue, ordering: .relaxed) }

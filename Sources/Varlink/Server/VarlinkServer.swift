@@ -44,10 +44,10 @@ public final class VarlinkServer: Sendable {
         self.takeNote = takeNote
     }
 
-    /// Makes the socket, which only its owner may connect to, and answers from then on. A socket that a killed
-    /// server left is replaced. Blocks as making a socket does; not to be called on an event loop.
+    /// Creates the socket with permissions for the owner only, and serves connections. Replaces the socket of a killed
+    /// server. Blocks as the creation of a socket does: do not call on an event loop.
     ///
-    /// - Throws: If there can be no socket at the path, somebody listens there already, or an interface has no name.
+    /// - Throws: If no socket can be created at the path, another process listens there, or an interface has no name.
     public func start() throws(VarlinkError) {
         if interfaces.contains(where: \.name.isEmpty) {
             throw VarlinkError(.malformedInterface, "interface", "its description does not name it")
@@ -98,8 +98,8 @@ public final class VarlinkServer: Sendable {
         }
     }
 
-    /// Removes the socket if it still is the server's own, sends what is answered already as far as clients take it
-    /// at once, and closes all connections. Blocks until the handler is called no more; not to be called on an event loop.
+    /// Removes the server's own socket, sends finished replies as far as clients read at once, and closes all
+    /// connections. Blocks until the last call of the handler has ended: do not call on an event loop.
     public func stop() {
         guard let running = running.withLock({ $0.take() }) else { return }
         running.socket?.removeFile()
@@ -133,7 +133,7 @@ public final class VarlinkServer: Sendable {
 }
 
 extension Channel {
-    /// Who is at the other end.
+    /// The peer of a connection.
     fileprivate func peer() -> EventLoopFuture<VarlinkPeer> {
         guard let options = self as? any SocketOptionProvider else {
             return eventLoop.makeFailedFuture(ChannelError.operationUnsupported)
@@ -152,7 +152,7 @@ private struct PeerCredentials {
     let groupID: UInt32
 }
 
-/// What `org.varlink.service.GetInfo` tells.
+/// The reply to `org.varlink.service.GetInfo`.
 public struct VarlinkServiceInfo: Sendable {
     public let vendor: String
     public let product: String
