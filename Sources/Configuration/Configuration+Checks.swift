@@ -59,6 +59,7 @@ extension Configuration {
                 remedy: "Choose a shorter path")
         }
     }
+
     func checkVsock(in document: ConfigurationDocument) throws(ConfigurationError) {
         guard vsock.access == .status || !vsock.tokenFile.isEmpty else {
             throw document.error(

@@ -14,6 +14,7 @@ DEBUG = ROOT / ".build/debug"
 FILESYSTEMS = ["/", "/srv/xfs"]
 TOKEN = "correct-horse-battery-staple"
 PORT = 919
+CONTROL = ('access = "control"', 'token_file = "/run/token"')
 
 # What programs of the cases import in the guest. The loopback has the context id 1.
 CLIENT = """
@@ -64,6 +65,8 @@ class Vsock(Group):
     """The package refuses the loopback; a debug build, which takes the loopback for the host, serves it."""
 
     disks = {"xfs": 400, "programs": 1}
+    # The lines of the debug build's section [vsock]; None for the package.
+    served: tuple[str, ...] | None = None
 
     def __init__(self, machine: Machine, package: Path) -> None:
         super().__init__(machine, package)
@@ -146,6 +149,7 @@ class Vsock(Group):
 
     def case_package_without_vsock(self) -> None:
         """Without the modules: one line, and the host's backups go on; with the modules it listens."""
+        self.configure_vsock()
         self.machine.run("systemctl stop quiesced; mkdir -p /run/modprobe.d;"
                          " echo 'install vsock /bin/false' >/run/modprobe.d/vsock.conf;"
                          # The transports first, in whatever order they hold one another.
@@ -162,17 +166,28 @@ class Vsock(Group):
 
     # --- The debug build ---
 
-    def case_debug_build_serves(self) -> None:
-        """The loopback as the host, without a token: it reads, and nothing else."""
-        self.machine.run("mkdir -p /run/programs /run/systemd/system/quiesced.service.d"
-                         " && mount -o ro /dev/disk/by-id/virtio-programs /run/programs")
+    def serve(self, *lines: str) -> None:
+        """The debug build, with the lines in section [vsock]. Nothing restarts if the last case had the same lines."""
+        if self.served is None:
+            self.install_debug_build()
+        if self.served != lines:
+            self.configure_vsock(*lines)
+            self.served = lines
+
+    def install_debug_build(self) -> None:
+        self.machine.run(
+            "mkdir -p /run/programs /run/systemd/system/quiesced.service.d;"
+            " mountpoint -q /run/programs || mount -o ro /dev/disk/by-id/virtio-programs /run/programs")
         self.machine.run("target=$(cat /run/programs/libraries) && mkdir -p $target"
-                         " && mount --bind /run/programs/lib $target")
+                         " && { mountpoint -q $target || mount --bind /run/programs/lib $target; }")
         self.machine.put(
             "/run/systemd/system/quiesced.service.d/peer.conf",
             "[Service]\nEnvironment=QUIESCE_VSOCK_PEER=1\nExecStart=\nExecStart=/run/programs/bin/quiesced\n")
         self.machine.run("systemctl daemon-reload")
-        self.configure_vsock()
+
+    def case_debug_build_serves(self) -> None:
+        """The loopback as the host, without a token: it reads, and nothing else."""
+        self.serve()
         output = self.python(
             "client = Client()",
             "status = client.call('Status')['parameters']",
@@ -188,7 +203,7 @@ class Vsock(Group):
     def case_tokens(self) -> None:
         """No token, wrong tokens, the right token; three wrong ones end the connection; none is in the log."""
         cursor = self.journal_cursor()
-        self.configure_vsock('access = "control"', 'token_file = "/run/token"')
+        self.serve(*CONTROL)
         output = self.python(
             "client = Client()",
             "print([client.ask(each, hold=True) for each in ('Status', 'History', 'Monitor', 'Freeze', 'Thaw')])",
@@ -208,6 +223,7 @@ class Vsock(Group):
 
     def case_window(self) -> None:
         """Freeze, proof, thaw: a backup of the channel vsock."""
+        self.serve(*CONTROL)
         output = self.python(
             f"client = Client('{TOKEN}')",
             "window = client.call('Freeze', hold=True)['parameters']",
@@ -227,6 +243,7 @@ class Vsock(Group):
 
     def case_example(self) -> None:
         """The program in docs/vsock.md, as a host runs it: a command that succeeds, one that fails, a wrong token."""
+        self.serve(*CONTROL)
         page = (ROOT / "docs/vsock.md").read_text()
         self.machine.put("/run/window.py", re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0])
         run = f"python3 -B /run/window.py 1 {PORT}"
@@ -243,6 +260,7 @@ class Vsock(Group):
 
     def case_client_killed_in_the_window(self) -> None:
         """SIGKILL of the client: thawed at once, and the record is a failure."""
+        self.serve(*CONTROL)
         client = self.start_python(f"client = Client('{TOKEN}')", "client.call('Freeze', hold=True)", "time.sleep(100)")
         self.machine.wait_until("quiescectl status --json | tr -d ' \\n' | grep '\"state\":\"frozen\"'")
         self.expect_frozen(FILESYSTEMS)
@@ -257,6 +275,7 @@ class Vsock(Group):
 
     def case_half_open_in_the_window(self) -> None:
         """A client that closes its sending half has left its window."""
+        self.serve(*CONTROL)
         output = self.python(
             f"client = Client('{TOKEN}')",
             "print(client.ask('Freeze', hold=True))",
@@ -269,6 +288,7 @@ class Vsock(Group):
 
     def case_others_are_left_alone(self) -> None:
         """A window of Hyper-V, of the control socket, and of another connection: with force or without, refused."""
+        self.serve(*CONTROL)
         attempts = (
             f"client = Client('{TOKEN}')",
             "print([client.ask('Thaw'), client.ask('Thaw', force=True), client.ask('Thaw', hooks_only=True),"
@@ -294,6 +314,7 @@ class Vsock(Group):
 
     def case_connections(self) -> None:
         """Sixteen connections with a token: the seventeenth is refused. Silent ones without a token make room."""
+        self.serve(*CONTROL)
         output = self.python(
             "clients = [Client() for _ in range(16)]",
             f"print({{each.ask('Authenticate', token='{TOKEN}') for each in clients}})",
@@ -306,7 +327,7 @@ class Vsock(Group):
 
     def case_idle(self) -> None:
         """A silent connection is closed after a minute; a window and a subscription stay."""
-        self.configure_vsock('access = "control"', 'token_file = "/run/token"', "[freeze]", 'max_window = "5m"')
+        self.serve(*CONTROL, "[freeze]", 'max_window = "5m"')
         pending = self.machine.start(
             "python3 -B -u - 2>&1", timeout=200, input="\n".join([
                 "import sys; sys.path.insert(0, '/run')", "from vsock_client import *",
@@ -325,6 +346,7 @@ class Vsock(Group):
 
     def case_flood(self) -> None:
         """Garbage, half calls and calls without end, on all connections: the window of the host's VSS goes on."""
+        self.serve(*CONTROL)
         self.freeze()
         flood = self.start_python(
             "import threading",
@@ -356,6 +378,7 @@ class Vsock(Group):
 
     def case_kill_daemon(self) -> None:
         """SIGKILL of the daemon in a window of the host: thawed, and the next daemon listens again."""
+        self.serve(*CONTROL)
         client = self.start_python(
             f"client = Client('{TOKEN}')", "print(client.ask('Freeze', hold=True))", "print(client.is_closed())")
         self.machine.wait_until("quiescectl status --json | tr -d ' \\n' | grep '\"state\":\"frozen\"'")
@@ -367,6 +390,7 @@ class Vsock(Group):
 
     def case_bad_tokens_files(self) -> None:
         """A token that users can read, or that is too short, or control without a token: quiesced does not start."""
+        self.serve(*CONTROL)
         for text, mode, words in [
                 (TOKEN, "644", "permissions to others than root"), ("short", "600", "16 to 1024 bytes")]:
             self.machine.put("/run/token", text, mode)
@@ -382,5 +406,6 @@ class Vsock(Group):
         self.machine.run("systemctl restart quiesced", check=False)
         self.wait_for_journal(cursor, "needs a token, and vsock.token_file names no file")
         self.machine.run("rm /run/systemd/system/quiesced.service.d/peer.conf && systemctl daemon-reload")
+        self.served = None
         self.configure_as_shipped()
         self.backup()

@@ -1,0 +1,1 @@
+../SimulationTests/SplitMix64.swift
